@@ -1,0 +1,50 @@
+# Every target sets itself up: `make setup` is idempotent and cheap when nothing changed.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
+
+.PHONY: help setup up demo test check format proto clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.installed ## create .venv and install everything from the lock
+
+.venv/.installed: pyproject.toml uv.lock
+	@$(PYTHON) tools/preflight.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv sync --locked --quiet --inexact --python $(BIN)/python
+	@touch $@
+
+up: setup ## start everything on this machine; Ctrl-C stops it
+	@exec $(BIN)/yunhui up $(ARGS)
+
+demo: setup ## play the tutorial as a story on real processes
+	@$(BIN)/yunhui demo $(ARGS)
+
+test: setup ## run the tests
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## ruff, mypy, import walls, buf, freshness of generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/buf lint proto
+	@$(BIN)/buf format --diff --exit-code proto
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@tools/stubs_fresh
+
+format: setup ## let ruff and buf rewrite the sources
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/buf format -w proto
+
+proto: setup ## regenerate the committed stubs in proto/gen
+	@tools/generate_stubs proto/gen
+
+clean: ## remove the environment; the data in .yunhui stays
+	rm -rf .venv

@@ -1,0 +1,3 @@
+-- Run once by the postgres image: one database for each service that keeps data.
+CREATE DATABASE booking;
+CREATE DATABASE notifier;
