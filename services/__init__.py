@@ -1,0 +1,1 @@
+"""A folder in here is a program; a plain module is plumbing that all programs stand on."""

@@ -1,0 +1,120 @@
+"""The outbox: events committed in the same transaction as what they tell of, and the relay that publishes them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from nats.js import JetStreamContext
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, Index, SQLModel
+
+from services import bus
+from services.bus import Event
+from services.database import Database
+
+log = logging.getLogger(__name__)
+
+WINDOW = 64
+ACK_SECONDS = 5
+PAUSES = (0.1, 0.5, 1.0, 2.0)
+
+
+class OutboxRow(SQLModel, table=True):
+    """One event. Rows stay after publication: the stream can be rebuilt from them."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index(
+            "outbox_unpublished",
+            "seq",
+            sqlite_where=sa.text("publish_time IS NULL"),
+            postgresql_where=sa.text("publish_time IS NULL"),
+        ),
+    )
+
+    seq: int | None = Field(default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite"))
+    event_id: str = Field(unique=True)
+    subject: str
+    entity_id: str
+    entity_seq: int
+    time: int = Field(sa_type=sa.BigInteger, description="epoch ms")
+    payload: str = Field(sa_type=sa.Text, description="proto3 JSON")
+    publish_time: int | None = Field(default=None, sa_type=sa.BigInteger, description="epoch ms, real time")
+
+
+TABLE = SQLModel.metadata.tables["outbox"]
+EVENT_COLUMNS = [TABLE.c[name] for name in ("event_id", "subject", "entity_id", "entity_seq", "time", "payload")]
+
+
+def append(connection: Connection, events: Iterable[Event]) -> None:
+    """Stores events in the transaction of `connection`."""
+    rows = [{name: getattr(event, name) for name in Event.__slots__} for event in events]
+    if rows:
+        connection.execute(sa.insert(TABLE), rows)
+
+
+class Relay:
+    """Publishes stored events to JetStream: at least once, in order for each entity, with stable ids.
+
+    Woken by `wake` after a commit; looks through the table once at start. An idle relay does nothing.
+    """
+
+    def __init__(self, database: Database, stream: JetStreamContext) -> None:
+        self._database = database
+        self._stream = stream
+        self._woken = asyncio.Event()
+        self._woken.set()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                while await self._publish_window():
+                    failures = 0
+            except Exception as error:
+                # whatever it is, the events are safe in the table and the only way on is to try again
+                log.warning("outbox: not published, trying again: %s", error or type(error).__name__)
+                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                failures += 1
+                self._woken.set()
+
+    async def _publish_window(self) -> bool:
+        """Publishes the next few events; False when there were none."""
+        rows = await self._database.read(_next_rows)
+        window = one_per_entity(rows)
+        await asyncio.gather(*(self._publish(event) for _, event in window))
+        if window:
+            await self._database.write(lambda c: _mark_published(c, [seq for seq, _ in window]))
+        return bool(window)
+
+    async def _publish(self, event: Event) -> None:
+        await self._stream.publish(
+            event.subject, event.payload.encode(), timeout=ACK_SECONDS, headers=bus.headers(event)
+        )
+
+
+def one_per_entity(rows: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """The first event of each entity: what is in flight together has no order among itself."""
+    first: dict[str, tuple[int, Event]] = {}
+    for row in rows:
+        first.setdefault(row[1].entity_id, row)
+    return list(first.values())
+
+
+def _next_rows(connection: Connection) -> list[tuple[int, Event]]:
+    query = (
+        sa.select(TABLE.c.seq, *EVENT_COLUMNS).where(TABLE.c.publish_time.is_(None)).order_by(TABLE.c.seq).limit(WINDOW)
+    )
+    return [(seq, Event(*fields)) for seq, *fields in connection.execute(query)]
+
+
+def _mark_published(connection: Connection, seqs: list[int]) -> None:
+    now = time.time_ns() // 1_000_000
+    connection.execute(sa.update(TABLE).where(TABLE.c.seq.in_(seqs)).values(publish_time=now))

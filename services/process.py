@@ -1,0 +1,29 @@
+"""The life of a program: serve until SIGTERM or SIGINT, take no new work, finish what is under way."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from services.rpc import Server
+
+
+async def run_until_stopped(server: Server, *loops: Coroutine[Any, Any, None]) -> None:
+    """Serves beside the endless `loops`; raises what ends one of them, for then the program is of no use."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    await server.start()
+    await server.set_ready(True)
+    waiting: asyncio.Task[Any] = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    await server.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done - {waiting}:
+        task.result()
