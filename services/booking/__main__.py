@@ -1,0 +1,64 @@
+"""Composition root of booking: settings in, parts wired, served until SIGTERM."""
+
+import asyncio
+
+from nats.aio.client import Client
+from pydantic import Field
+from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server
+
+from services import bus, clock, rpc
+from services.booking import api
+from services.booking.deadlines import Deadlines
+from services.booking.intake import Intake
+from services.booking.lifecycle import Lifecycle
+from services.booking.models import TABLES
+from services.booking.policy_client import PolicyClient
+from services.database import Database
+from services.identity import KeySource, Verifier
+from services.outbox import OutboxRow, Relay
+from services.process import run_until_stopped
+from services.settings import ServerSettings, load
+
+
+class BookingSettings(ServerSettings):
+    database_url: str = Field(description="sqlite:///FILE or postgresql+psycopg://...")
+
+
+async def main(settings: BookingSettings) -> None:
+    time = clock.create(settings.clock_file)
+    database = Database(settings.database_url)
+    database.create_tables(*TABLES, OutboxRow)
+    connection = await bus.connect(settings, "booking")
+    policy = PolicyClient(connection)
+    relay = Relay(database, connection.jetstream())
+
+    def committed() -> None:
+        relay.wake()
+        deadlines.wake()
+
+    lifecycle = Lifecycle(database, policy, time, committed)
+    deadlines = Deadlines(database, time, lifecycle)
+    intake = Intake(database, policy, time, deadlines.catch_up, committed)
+    service = api.BookingService(database, policy, time, intake, lifecycle)  # type: ignore[abstract] # see CHANGELOG
+    verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
+    server = rpc.Server(
+        settings.listen,
+        rpc.Guard(verifier, api.ROLES),
+        [api.SERVICE],
+        lambda server: add_BookingServiceServicer_to_server(service, server),
+        with_reflection=settings.environment == "development",
+    )
+    await run_until_stopped(server, relay.run(), deadlines.run(), intake.run())
+    await close(connection)
+    database.close()
+
+
+async def close(connection: Client) -> None:
+    if connection.is_connected:
+        await connection.drain()
+    else:
+        await connection.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(load(BookingSettings)))

@@ -1,0 +1,268 @@
+"""All that booking does for callers, one method an RPC: check what came in, hand it on, answer."""
+
+import base64
+import json
+from typing import Any
+
+import grpc
+import sqlalchemy as sa
+from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import policy_service_pb2 as pdp
+
+from services import rpc
+from services.booking import life, requests, standing, store
+from services.booking.intake import Ask, Intake
+from services.booking.lifecycle import Lifecycle
+from services.booking.policy_client import PolicyClient
+from services.booking.requests import Wish
+from services.clock import Clock, from_timestamp, to_timestamp
+from services.database import ConflictError, Database
+from services.identity import Principal
+
+SERVICE = "yunhui.booking.v1.BookingService"
+
+_EVERYBODY = frozenset({"booker", "support", "admin", "service"})
+_PEOPLE = frozenset({"booker", "support", "admin"})
+_SUPPORT = frozenset({"support", "admin"})
+
+ROLES = {
+    f"/{SERVICE}/{method}": roles
+    for method, roles in {
+        "CreateReservation": _PEOPLE,
+        "CheckReservation": _PEOPLE,
+        "GetReservation": _EVERYBODY,
+        "ListReservations": _EVERYBODY,
+        "UpdateReservation": _PEOPLE,
+        "CancelReservation": _PEOPLE,
+        "EndReservation": _PEOPLE,
+        "ResolveEscalation": _SUPPORT,
+        "ReportAttendance": frozenset({"service"}),
+        "GetStanding": _PEOPLE,
+        "WaiveViolation": _SUPPORT,
+        "ListRooms": _EVERYBODY,
+        "CreateRoom": frozenset({"admin"}),
+        "UpdateRoom": frozenset({"admin"}),
+        "SearchAvailability": _EVERYBODY,
+        "WatchReservations": _EVERYBODY,
+    }.items()
+}
+
+PROBE_SECONDS = 3600
+MAX_PAGE = 500
+
+
+class BookingService(api_grpc.BookingServiceServicer):
+    def __init__(
+        self, database: Database, policy_client: PolicyClient, clock: Clock, intake: Intake, lifecycle: Lifecycle
+    ) -> None:
+        self._database = database
+        self._policy = policy_client
+        self._clock = clock
+        self._intake = intake
+        self._lifecycle = lifecycle
+
+    async def CreateReservation(
+        self, request: api.CreateReservationRequest, context: rpc.Context
+    ) -> api.CreateReservationResponse:
+        wish = requests.to_wish(request, self._clock.now())
+        reply = await self._intake.submit(to_ask(wish, rpc.principal(), store=True))
+        assert isinstance(reply, api.CreateReservationResponse)  # noqa: S101 - told apart by `store`
+        return reply
+
+    async def CheckReservation(
+        self, request: api.CheckReservationRequest, context: rpc.Context
+    ) -> api.CheckReservationResponse:
+        wish = requests.to_wish(request.request, self._clock.now(), complete=False)
+        reply = await self._intake.submit(to_ask(wish, rpc.principal(), store=False))
+        assert isinstance(reply, api.CheckReservationResponse)  # noqa: S101 - told apart by `store`
+        return reply
+
+    async def GetReservation(
+        self, request: api.GetReservationRequest, context: rpc.Context
+    ) -> api.GetReservationResponse:
+        wanted, owner = required_id(request.reservation_id), owner_of(rpc.principal(), _SEES_ALL)
+        record = await self._database.read(lambda c: store.read_reservation(c, wanted, owner))
+        if record is None:
+            raise rpc.not_found("reservation")
+        return api.GetReservationResponse(reservation=record)
+
+    async def ListReservations(
+        self, request: api.ListReservationsRequest, context: rpc.Context
+    ) -> api.ListReservationsResponse:
+        size = page_size(request.page_size)
+        wanted = store.Filter(
+            account_id=visible_account(rpc.principal(), request.account_id),
+            states=[state_name(state) for state in request.states],
+            after=optional_moment(request, "after"),
+            before=optional_moment(request, "before"),
+            before_key=from_page_token(request.page_token),
+            limit=size + 1,
+        )
+        records = await self._database.read(lambda c: store.list_reservations(c, wanted))
+        more = to_page_token(records[size - 1]) if len(records) > size else ""
+        return api.ListReservationsResponse(reservations=records[:size], next_page_token=more)
+
+    async def CancelReservation(
+        self, request: api.CancelReservationRequest, context: rpc.Context
+    ) -> api.CancelReservationResponse:
+        caller = rpc.principal()
+        return await self._lifecycle.cancel(
+            required_id(request.reservation_id),
+            owner_of(caller, _SUPPORT),
+            caller.account_id,
+            requests.text("note", request.note, requests.MAX_NOTE),
+        )
+
+    async def ReportAttendance(
+        self, request: api.ReportAttendanceRequest, context: rpc.Context
+    ) -> api.ReportAttendanceResponse:
+        entered = from_timestamp(requests.timestamp("enter_time", request.enter_time))
+        if entered > self._clock.now():
+            raise rpc.invalid("enter_time", "lies in the future")
+        record = await self._lifecycle.report_attendance(
+            required_id(request.reservation_id), entered, rpc.principal().account_id
+        )
+        return api.ReportAttendanceResponse(reservation=record)
+
+    async def GetStanding(self, request: api.GetStandingRequest, context: rpc.Context) -> api.GetStandingResponse:
+        caller, now = rpc.principal(), self._clock.now()
+        moment = optional_moment(request, "time") or now
+        account_id = visible_account(caller, request.account_id) or caller.account_id
+        account, violations, suspension = await self._database.read(
+            lambda c: (
+                store.read_accounts(c, [account_id], now)[account_id],
+                store.read_violations(c, account_id, now - store.HISTORY),
+                store.read_suspension(c, account_id, now),
+            )
+        )
+        if account.profile is None and account_id != caller.account_id:
+            raise rpc.not_found("account")
+        own = account_id == caller.account_id
+        department = caller.department if own else account.profile.department if account.profile else ""
+        question = pdp.DecideRequest(
+            action=pdp.ACTION_CREATE,
+            now=to_timestamp(now),
+            account=pdp.Account(
+                account_id=account_id,
+                department=department,
+                roles=sorted(caller.roles) if own else sorted(account.roles),
+            ),
+            # only the day and the week of this probe matter: its quotas are the answer
+            subject=pdp.Subject(
+                start_time=to_timestamp(moment),
+                end_time=to_timestamp(moment + PROBE_SECONDS * 1000),
+                participant_count=3,
+                free_room_count=1,
+            ),
+            history=account.history,
+        )
+        decision = await self._policy.decide_one(question)
+        found = pb.Standing(
+            account_id=account_id,
+            quotas=standing.to_quotas(decision),
+            violations=violations,
+            suspension=suspension,
+            policy_version=decision.policy_version,
+        )
+        return api.GetStandingResponse(standing=found)
+
+    async def ListRooms(self, request: api.ListRoomsRequest, context: rpc.Context) -> api.ListRoomsResponse:
+        return api.ListRoomsResponse(rooms=await self._database.read(store.read_rooms))
+
+    async def CreateRoom(self, request: api.CreateRoomRequest, context: rpc.Context) -> api.CreateRoomResponse:
+        room = pb.Room(
+            room_id=requests.identifier("room_id", request.room_id),
+            display_name=requests.text("display_name", request.display_name, 100) or request.room_id,
+            capacity=requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS),
+            enabled=True,
+        )
+        row = {name: getattr(room, name) for name in store.ROOM.c.keys()}  # noqa: SIM118 - not a dict
+        try:
+            await self._database.write(lambda c: c.execute(sa.insert(store.ROOM), [row]))
+        except ConflictError as error:
+            message = f"there is a room {room.room_id} already"
+            raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", message) from error
+        return api.CreateRoomResponse(room=room)
+
+
+_SEES_ALL = frozenset({"support", "admin", "service"})
+
+
+def owner_of(caller: Principal, all_seeing: frozenset[str]) -> str | None:
+    """Whose reservations the caller may touch; None: everybody's."""
+    return None if caller.has(*all_seeing) else caller.account_id
+
+
+def visible_account(caller: Principal, asked: str) -> str:
+    """Whose data is shown: what was asked for if the caller may see it, else one's own. "" is everybody."""
+    if caller.has(*_SEES_ALL):
+        return asked
+    if asked not in ("", caller.account_id):
+        raise rpc.not_found("account")
+    return caller.account_id
+
+
+def to_ask(wish: Wish, caller: Principal, *, store: bool) -> Ask:
+    """Raises rpc.RpcError when the caller may not book for the account that was named."""
+    roles = " ".join(sorted(caller.roles))
+    if wish.account_id in ("", caller.account_id):
+        return Ask(wish, caller.account_id, caller.account_id, to_profile(caller), roles, store)
+    if not caller.has(*_SUPPORT):
+        message = "booking for another account needs the role support or admin"
+        raise rpc.failure(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", f"account_id: {message}")
+    return Ask(wish, caller.account_id, wish.account_id, None, "", store)
+
+
+def to_profile(caller: Principal) -> pb.Organizer:
+    return pb.Organizer(
+        account_id=caller.account_id,
+        display_name=caller.display_name,
+        email=caller.email,
+        locale=caller.locale,
+        department=caller.department,
+    )
+
+
+def required_id(value: str) -> str:
+    if not value:
+        raise rpc.invalid("reservation_id", "is required")
+    return requests.identifier("reservation_id", value)
+
+
+def state_name(state: int) -> str:
+    try:
+        return life.from_proto(state)
+    except ValueError as error:
+        raise rpc.invalid("states", f"{state} is not a state") from error
+
+
+def optional_moment(request: Any, field: str) -> int | None:
+    """Epoch ms of an optional Timestamp field."""
+    if not request.HasField(field):
+        return None
+    value: Timestamp = getattr(request, field)
+    return from_timestamp(requests.timestamp(field, value))
+
+
+def page_size(asked: int) -> int:
+    if not 0 <= asked <= MAX_PAGE:
+        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
+    return asked or 50
+
+
+def to_page_token(last: pb.Reservation) -> str:
+    key = json.dumps([from_timestamp(last.start_time), last.reservation_id])
+    return base64.urlsafe_b64encode(key.encode()).decode()
+
+
+def from_page_token(token: str) -> tuple[int, str] | None:
+    if not token:
+        return None
+    try:
+        start, reservation_id = json.loads(base64.urlsafe_b64decode(token.encode()))
+        return int(start), str(reservation_id)
+    except (ValueError, TypeError) as error:
+        raise rpc.invalid("page_token", "is not one of ours: start again with the first page") from error

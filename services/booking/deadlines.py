@@ -1,0 +1,110 @@
+"""Deadlines are rows: found when due, dealt with in order, taken away in the transaction that deals with them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from services.booking import store
+from services.booking.lifecycle import Lifecycle, StaleError
+from services.booking.reservations import ATTENDANCE, COMPLETION, ESCALATION, SUSPENSION_END, take_deadline
+from services.clock import Clock
+from services.database import Database
+
+log = logging.getLogger(__name__)
+
+PAGE = 100
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    kind: str
+    entity_id: str
+    due_time: int
+
+
+class Deadlines:
+    """Sleeps until the next deadline; `wake` says that there may be an earlier one now."""
+
+    def __init__(self, database: Database, clock: Clock, lifecycle: Lifecycle) -> None:
+        self._database = database
+        self._clock = clock
+        self._handlers: Mapping[str, Callable[[str, int], Awaitable[None]]] = {
+            ATTENDANCE: lifecycle.judge_attendance,
+            COMPLETION: lifecycle.complete,
+            ESCALATION: lifecycle.expire,
+            SUSPENSION_END: lifecycle.reinstate,
+        }
+        self._woken = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def run(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                await self.catch_up()
+                next_due = await self._database.read(read_next)
+            except Exception as error:
+                # the rows stay, so nothing is lost by trying again
+                log.warning("deadlines: trying again: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            await self._sleep_until(next_due)
+
+    async def _sleep_until(self, due: int | None) -> None:
+        """Returns at `due`, when woken, or when the clock has jumped; looks at the clock, not at the database."""
+        while due is None or self._clock.now() < due:
+            left = self._clock.patience if due is None else (due - self._clock.now()) / 1000
+            try:
+                await asyncio.wait_for(self._woken.wait(), max(0.001, min(left, self._clock.patience)))
+            except TimeoutError:
+                continue
+            return
+
+    async def catch_up(self) -> None:
+        """Deals with everything that is due, in the order in which it was due.
+
+        What cannot be dealt with stays, and does not hold the rest up. Raises the last error, when there was one.
+        """
+        failures: dict[Due, Exception] = {}
+        async with self._one_at_a_time:
+            while page := await self._read_due(set(failures)):
+                for due in page:
+                    try:
+                        await self._deal_with(due)
+                    except Exception as error:
+                        log.warning("deadline %s of %s: %s", due.kind, due.entity_id, error)
+                        failures[due] = error
+        if failures:
+            raise next(iter(failures.values()))
+
+    async def _read_due(self, failed: set[Due]) -> list[Due]:
+        rows = await self._database.read(lambda c: read_due(c, self._clock.now(), PAGE + len(failed)))
+        return [due for due in rows if due not in failed]
+
+    async def _deal_with(self, due: Due) -> None:
+        try:
+            await self._handlers[due.kind](due.entity_id, due.due_time)
+            await self._database.write(lambda c: take_deadline(c, due.kind, due.entity_id))
+        except StaleError:
+            return  # it changed meanwhile: the row, if it is still there, comes up again
+
+
+def read_due(connection: Connection, now: int, limit: int) -> list[Due]:
+    c = store.DEADLINE.c
+    query = sa.select(c.kind, c.entity_id, c.due_time).where(c.due_time <= now)
+    rows = connection.execute(query.order_by(c.due_time, c.kind, c.entity_id).limit(limit))
+    return [Due(*row) for row in rows]
+
+
+def read_next(connection: Connection) -> int | None:
+    """Epoch ms of the next deadline."""
+    earliest: int | None = connection.scalar(sa.select(sa.func.min(store.DEADLINE.c.due_time)))
+    return earliest

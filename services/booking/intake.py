@@ -1,0 +1,255 @@
+"""Where requests for rooms come in: concurrent ones are gathered, decided with one question and stored in one commit.
+
+A lone request never waits. A batch holds at most one request an account, so what a decision rests on cannot change
+inside it; what changes it from outside is noticed at the commit, and the request is decided again.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import grpc
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.policy.v1 import decision_pb2 as policy
+from yunhui.policy.v1 import policy_service_pb2 as pdp
+
+from services import rpc
+from services.booking import reservations, store
+from services.booking.events import new_id, to_outcome
+from services.booking.policy_client import PolicyClient
+from services.booking.pool import Pool
+from services.booking.requests import Wish
+from services.booking.reservations import Decided
+from services.booking.store import AccountState, Profile
+from services.clock import Clock, to_timestamp
+from services.database import ConflictError, Database
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+ATTEMPTS = 8
+
+Reply = api.CreateReservationResponse | api.CheckReservationResponse
+
+
+@dataclass(eq=False, slots=True)
+class Ask:
+    """One request under way. `profile` None: of an account that must be known already."""
+
+    wish: Wish
+    actor: str
+    account_id: str
+    profile: Profile | None
+    roles: str
+    store: bool
+    reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    attempts: int = 0
+
+    def resolve(self, result: Reply | Exception) -> None:
+        if self.reply.done():  # the caller has gone
+            return
+        if isinstance(result, Exception):
+            self.reply.set_exception(result)
+        else:
+            self.reply.set_result(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that a batch rests on, read at one moment."""
+
+    accounts: dict[str, AccountState]
+    pool: Pool
+    answers: dict[tuple[str, str], tuple[bytes, bytes]]
+
+
+class Intake:
+    """Gathers, decides, stores. `catch_up` deals with deadlines that are due; `committed` is told of every commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        policy_client: PolicyClient,
+        clock: Clock,
+        catch_up: Callable[[], Awaitable[None]],
+        committed: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._policy = policy_client
+        self._clock = clock
+        self._catch_up = catch_up
+        self._committed = committed
+        self._waiting: deque[Ask] = deque()
+        self._arrived = asyncio.Event()
+
+    async def submit(self, ask: Ask) -> Reply:
+        """Raises rpc.RpcError; then nothing was stored."""
+        self._enqueue(ask)
+        return await ask.reply
+
+    def _enqueue(self, ask: Ask) -> None:
+        self._waiting.append(ask)
+        self._arrived.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch = self._take()
+            try:
+                await self._serve(batch)
+            except Exception as error:
+                # nobody may be left waiting, whatever happened
+                for ask in batch:
+                    ask.resolve(error)
+
+    def _take(self) -> list[Ask]:
+        """The longest waiting requests, at most one an account."""
+        batch: dict[str, Ask] = {}
+        later: deque[Ask] = deque()
+        while self._waiting and len(batch) < BATCH:
+            ask = self._waiting.popleft()
+            if ask.account_id in batch:
+                later.append(ask)
+            else:
+                batch[ask.account_id] = ask
+        self._waiting.extendleft(reversed(later))
+        if not self._waiting:
+            self._arrived.clear()
+        return list(batch.values())
+
+    async def _serve(self, asks: list[Ask]) -> None:
+        now = self._clock.now()
+        situation = await self._survey(asks, now)
+        asks = [ask for ask in asks if not self._settle_early(ask, situation)]
+        questions = [to_question(ask, situation, now) for ask in asks]
+        verdicts = await self._policy.decide(questions) if questions else []
+        decided: list[tuple[Ask, Decided]] = []
+        for ask, question, verdict in zip(asks, questions, verdicts, strict=True):
+            if isinstance(verdict, rpc.RpcError):
+                ask.resolve(verdict)
+            elif ask.store:
+                decided.append((ask, to_decided(ask, situation, question, verdict)))
+            else:
+                ask.resolve(to_check(ask, situation, verdict))
+        await self._store(decided, now)
+
+    async def _survey(self, asks: list[Ask], now: int) -> Situation:
+        situation = await self._database.read(lambda connection: survey(connection, asks, now))
+        if any(situation.accounts[ask.account_id].overdue for ask in asks):
+            await self._catch_up()  # a suspension may hang on it
+            situation = await self._database.read(lambda connection: survey(connection, asks, now))
+        if any(situation.accounts[ask.account_id].overdue for ask in asks):
+            raise rpc.unavailable("policy")  # the deadlines could not be judged
+        return situation
+
+    def _settle_early(self, ask: Ask, situation: Situation) -> bool:
+        """Answers what needs no decision: a repeated request, an unknown room or account."""
+        try:
+            reply = early_reply(ask, situation)
+        except rpc.RpcError as error:
+            ask.resolve(error)
+            return True
+        if reply:
+            ask.resolve(reply)
+        return reply is not None
+
+    async def _store(self, decided: list[tuple[Ask, Decided]], now: int) -> None:
+        if not decided:
+            return
+        results = await self._commit([each for _, each in decided], now)
+        for (ask, _), result in zip(decided, results, strict=True):
+            if result is None:
+                self._decide_again(ask)
+            else:
+                ask.resolve(result)
+        self._committed()
+
+    async def _commit(self, batch: list[Decided], now: int) -> list[Reply | Exception | None]:
+        """One transaction; if it fails, one each, so that only the guilty request suffers."""
+        try:
+            return list(await self._database.write(lambda connection: reservations.commit(connection, batch, now)))
+        except rpc.RpcError:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                return [None if isinstance(error, ConflictError) else error]
+            log.warning("a batch of %d was not stored, each is tried alone: %s", len(batch), type(error).__name__)
+            return [result for each in batch for result in await self._commit([each], now)]
+
+    def _decide_again(self, ask: Ask) -> None:
+        ask.attempts += 1
+        if ask.attempts < ATTEMPTS:
+            self._enqueue(ask)
+        else:
+            ask.resolve(rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", "too many at once: please try again"))
+
+
+def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
+    start, end = min(ask.wish.start_time for ask in asks), max(ask.wish.end_time for ask in asks)
+    keys = [(ask.actor, ask.wish.request_id) for ask in asks if ask.store and ask.wish.request_id]
+    return Situation(
+        store.read_accounts(connection, [ask.account_id for ask in asks], now),
+        store.read_pool(connection, start, end),
+        store.read_answers(connection, keys),
+    )
+
+
+def early_reply(ask: Ask, situation: Situation) -> Reply | None:
+    """The stored answer of a repeated request; None when it must be decided. Raises rpc.RpcError."""
+    wish = ask.wish
+    if earlier := situation.answers.get((ask.actor, wish.request_id)):
+        body_hash, response = earlier
+        if bytes(body_hash) != wish.body_hash:
+            message = "request_id was used before with another body: use a new one"
+            raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", message)
+        return api.CreateReservationResponse.FromString(bytes(response))
+    if ask.profile is None and situation.accounts[ask.account_id].profile is None:
+        raise rpc.not_found("account")
+    if wish.room_id and wish.room_id not in situation.pool.rooms:
+        raise rpc.not_found("room")
+    if wish.room_id and (seats := situation.pool.rooms[wish.room_id].capacity) < wish.participant_count:
+        raise rpc.invalid("room_id", f"seats {seats}, but {wish.participant_count} are expected: choose another room")
+    return None
+
+
+def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:
+    wish, account = ask.wish, situation.accounts[ask.account_id]
+    profile = ask.profile or account.profile
+    free = situation.pool.free(wish.start_time, wish.end_time, wish.participant_count, wish.room_id)
+    return pdp.DecideRequest(
+        decision_id=new_id("dec"),
+        action=pdp.ACTION_CREATE,
+        now=to_timestamp(now),
+        account=to_account(profile, ask.roles if ask.profile else " ".join(account.roles)),
+        subject=pdp.Subject(
+            start_time=to_timestamp(wish.start_time),
+            end_time=to_timestamp(wish.end_time),
+            participant_count=wish.participant_count,
+            free_room_count=len(free),
+        ),
+        history=account.history,
+    )
+
+
+def to_account(profile: Profile | None, roles: str) -> pdp.Account:
+    assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
+    return pdp.Account(account_id=profile.account_id, department=profile.department, roles=sorted(roles.split()))
+
+
+def to_decided(ask: Ask, situation: Situation, question: pdp.DecideRequest, decision: policy.Decision) -> Decided:
+    account = situation.accounts[ask.account_id]
+    profile, roles = ask.profile or account.profile, ask.roles if ask.profile else " ".join(account.roles)
+    assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
+    return Decided(ask.wish, ask.actor, profile, roles, account, question, decision)
+
+
+def to_check(ask: Ask, situation: Situation, decision: policy.Decision) -> api.CheckReservationResponse:
+    wish = ask.wish
+    reply = api.CheckReservationResponse(outcome=to_outcome(policy.Effect.Name(decision.effect)), decision=decision)
+    if decision.effect == policy.EFFECT_ALLOW:
+        [room, *_] = situation.pool.free(wish.start_time, wish.end_time, wish.participant_count, wish.room_id)
+        reply.room.CopyFrom(room)
+    return reply

@@ -1,0 +1,245 @@
+"""What happens to a reservation after it was made: each change one transaction that is lost or won as a whole."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import events_pb2
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import decision_pb2 as policy
+from yunhui.policy.v1 import policy_service_pb2 as pdp
+
+from services import outbox, rpc
+from services.booking import life, standing, store
+from services.booking.events import SYSTEM, new_id, reservation_event
+from services.booking.policy_client import PolicyClient
+from services.booking.reservations import ATTENDANCE, decision_row, take_deadline
+from services.booking.store import AccountState
+from services.clock import Clock, from_timestamp, to_timestamp
+from services.database import Database
+
+ATTEMPTS = 8
+
+T = TypeVar("T")
+
+
+class StaleError(Exception):
+    """Somebody else was faster: read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A reservation and its account, as read at one moment."""
+
+    record: pb.Reservation
+    account: AccountState
+
+    @property
+    def state(self) -> str:
+        return life.from_proto(self.record.state)
+
+
+class Lifecycle:
+    """Changes reservations. `committed` is told of every commit."""
+
+    def __init__(
+        self, database: Database, policy_client: PolicyClient, clock: Clock, committed: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._policy = policy_client
+        self._clock = clock
+        self._committed = committed
+
+    async def cancel(
+        self, reservation_id: str, owner: str | None, actor: str, note: str
+    ) -> api.CancelReservationResponse:
+        """Cancelling again answers as the first time. Raises rpc.RpcError."""
+
+        async def attempt() -> api.CancelReservationResponse:
+            now = self._clock.now()
+            case = await self._read(reservation_id, owner, now)
+            if case.state == life.CANCELLED:
+                return await self._cancelled_before(case.record)
+            require(case, "cancel")
+            question = to_question(pdp.ACTION_CANCEL, case, now)
+            decision = await self._policy.decide_one(question)
+
+            def work(connection: Connection) -> pb.Reservation:
+                row = decision_row(decision, question, actor, case.record)
+                connection.execute(sa.insert(store.DECISION), [row])
+                payload = events_pb2.ReservationEvent(decision=decision, actor=actor)
+                return change(connection, case, "cancel", payload, now, cancel_time=now, note=note)
+
+            return to_cancel_response(await self._commit(work), decision)
+
+        return await until_fresh(attempt)
+
+    async def _cancelled_before(self, record: pb.Reservation) -> api.CancelReservationResponse:
+        stored = await self._database.read(lambda c: store.read_decision(c, record.reservation_id, "CANCEL"))
+        return to_cancel_response(record, policy.Decision.FromString(stored or b""))
+
+    async def report_attendance(self, reservation_id: str, enter_time: int, actor: str) -> pb.Reservation:
+        """Somebody entered at enter_time (epoch ms). Raises rpc.RpcError."""
+
+        async def attempt() -> pb.Reservation:
+            case = await self._read(reservation_id, None, self._clock.now())
+            if case.state == life.IN_USE:
+                return case.record
+            require(case, "enter")
+            if enter_time >= from_timestamp(case.record.end_time):
+                raise rpc.invalid("enter_time", "lies after the end of the reservation")
+            if case.record.HasField("release_time") and enter_time > from_timestamp(case.record.release_time):
+                raise failed_precondition("TOO_LATE", "entered after the room was due for release")
+            return await self._apply(case, "enter", actor=actor, enter_time=enter_time)
+
+        return await until_fresh(attempt)
+
+    async def complete(self, reservation_id: str, due: int) -> None:
+        """The reserved time is over."""
+        await self._advance(reservation_id, "complete", due)
+
+    async def expire(self, reservation_id: str, due: int) -> None:
+        """Support did not answer in time."""
+        await self._advance(reservation_id, "expire", due)
+
+    async def _advance(self, reservation_id: str, event: str, due: int) -> None:
+        case = await self._read(reservation_id, None, due)
+        if life.next_state(case.state, event):
+            await self._apply(case, event, actor=SYSTEM, at=due)
+
+    async def judge_attendance(self, reservation_id: str, due: int) -> None:
+        """Start plus grace has passed: the policy says whether the room is kept. Judged as of `due`, however late."""
+        case = await self._read(reservation_id, None, due)
+        if not life.next_state(case.state, "release"):
+            return
+        question = to_question(pdp.ACTION_NO_SHOW, case, due)
+        decision = await self._policy.decide_one(question)
+        kinds = {obligation.kind for obligation in decision.obligations}
+        if policy.Obligation.KIND_RELEASE_ROOM not in kinds:
+            return
+
+        def work(connection: Connection) -> None:
+            connection.execute(sa.insert(store.DECISION), [decision_row(decision, question, SYSTEM, case.record)])
+            payload = events_pb2.ReservationEvent(decision=decision, actor=SYSTEM)
+            record = change(connection, case, "release", payload, due)
+            standing.record_violation(connection, case.account, record, decision, due)
+
+        await self._commit(work)
+
+    async def reinstate(self, suspension_id: str, due: int) -> None:
+        """A suspension has ended."""
+        await self._commit(lambda connection: standing.reinstate(connection, suspension_id, due))
+
+    async def _apply(self, case: Case, event: str, actor: str, at: int | None = None, **fields: Any) -> pb.Reservation:
+        now = self._clock.now() if at is None else at
+        payload = events_pb2.ReservationEvent(actor=actor)
+        return await self._commit(lambda connection: change(connection, case, event, payload, now, **fields))
+
+    async def _commit(self, work: Callable[[Connection], T]) -> T:
+        result = await self._database.write(work)
+        self._committed()
+        return result
+
+    async def _read(self, reservation_id: str, owner: str | None, now: int) -> Case:
+        case = await self._database.read(lambda connection: read_case(connection, reservation_id, owner, now))
+        if case is None:
+            raise rpc.not_found("reservation")
+        return case
+
+
+async def until_fresh(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Tries again while others are faster. Raises rpc.RpcError ABORTED when they always are."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await attempt()
+        except StaleError:
+            continue
+    raise rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", "changed by others all the time: please try again")
+
+
+def read_case(connection: Connection, reservation_id: str, owner: str | None, now: int) -> Case | None:
+    record = store.read_reservation(connection, reservation_id, owner)
+    if record is None:
+        return None
+    account_id = record.organizer.account_id
+    return Case(record, store.read_accounts(connection, [account_id], now)[account_id])
+
+
+_EVENT_NAMES = {
+    "cancel": "cancelled",
+    "enter": "in_use",
+    "complete": "completed",
+    "release": "released",
+    "expire": "expired",
+}
+
+
+def change(
+    connection: Connection, case: Case, event: str, payload: events_pb2.ReservationEvent, now: int, **fields: Any
+) -> pb.Reservation:
+    """Moves a reservation on and publishes it. Raises StaleError when it, or its account, has changed since."""
+    after = life.next_state(case.state, event)
+    assert after is not None  # noqa: S101 - callers ask first
+    record, c = case.record, store.RESERVATION.c
+    advance_account(connection, record.organizer.account_id, case.account.version)
+    values = {"state": after, "version": record.version + 1, "update_time": now, **fields}
+    unchanged = (c.reservation_id == record.reservation_id) & (c.version == record.version)
+    if not connection.execute(sa.update(store.RESERVATION).where(unchanged).values(values)).rowcount:
+        raise StaleError
+    if after not in life.HOLDING:
+        d = store.DEADLINE.c
+        connection.execute(sa.delete(store.DEADLINE).where(d.entity_id == record.reservation_id))
+    elif event == "enter":
+        take_deadline(connection, ATTENDANCE, record.reservation_id)
+    changed = store.read_reservation(connection, record.reservation_id)
+    payload.reservation.CopyFrom(changed)  # type: ignore[arg-type] # it was updated a moment ago
+    outbox.append(connection, [reservation_event(_EVENT_NAMES[event], payload, now)])
+    return payload.reservation
+
+
+def advance_account(connection: Connection, account_id: str, version: int) -> None:
+    """Makes every older reading of the account stale. Raises StaleError when this one is."""
+    c = store.ACCOUNT.c
+    unchanged = (c.account_id == account_id) & (c.version == version)
+    if not connection.execute(sa.update(store.ACCOUNT).where(unchanged).values(version=version + 1)).rowcount:
+        raise StaleError
+
+
+def require(case: Case, event: str) -> None:
+    if not life.next_state(case.state, event):
+        raise failed_precondition("STATE", f"a reservation that is {case.state} cannot {event}")
+
+
+def failed_precondition(reason: str, message: str) -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message)
+
+
+def to_question(action: pdp.Action.ValueType, case: Case, now: int) -> pdp.DecideRequest:
+    record, organizer = case.record, case.record.organizer
+    subject = pdp.Subject(
+        start_time=record.start_time,
+        end_time=record.end_time,
+        participant_count=record.participant_count,
+        free_room_count=1 if record.HasField("room") else 0,
+    )
+    if record.HasField("enter_time"):
+        subject.enter_time.CopyFrom(record.enter_time)
+    return pdp.DecideRequest(
+        decision_id=new_id("dec"),
+        action=action,
+        now=to_timestamp(now),
+        account=pdp.Account(
+            account_id=organizer.account_id, department=organizer.department, roles=sorted(case.account.roles)
+        ),
+        subject=subject,
+        history=case.account.history,
+    )
+
+
+def to_cancel_response(record: pb.Reservation, decision: policy.Decision) -> api.CancelReservationResponse:
+    """A rule that speaks on cancelling says that the quota is kept."""
+    return api.CancelReservationResponse(reservation=record, quota_returned=not decision.rules, decision=decision)

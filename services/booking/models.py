@@ -1,0 +1,163 @@
+"""The tables that booking owns, and the walls in the database that no bug can walk through.
+
+All times are epoch milliseconds. Messages that are stored whole are serialized protobuf.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import CheckConstraint, Field, Index, SQLModel
+
+HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"
+
+
+def moment(**options: Any) -> Any:
+    return Field(sa_type=sa.BigInteger, **options)
+
+
+def message() -> Any:
+    return Field(sa_type=sa.LargeBinary)
+
+
+class Account(SQLModel, table=True):
+    """Who is charged. `version` advances with everything that the quota or the standing rests on."""
+
+    account_id: str = Field(primary_key=True)
+    version: int
+    event_seq: int = Field(description="number of the account's events so far")
+    display_name: str
+    email: str
+    locale: str
+    department: str
+    roles: str = Field(description="space separated")
+
+
+class Room(SQLModel, table=True):
+    room_id: str = Field(primary_key=True)
+    display_name: str
+    capacity: int
+    enabled: bool
+
+
+class Reservation(SQLModel, table=True):
+    __table_args__ = (
+        CheckConstraint("start_time < end_time", name="reservation_interval"),
+        CheckConstraint(f"NOT ({HOLDS_ROOM}) OR room_id IS NOT NULL", name="reservation_room"),
+        Index("reservation_account", "account_id", "start_time", "reservation_id"),
+        Index("reservation_start", "start_time", "reservation_id"),
+        Index(
+            "reservation_holding",
+            "room_id",
+            "end_time",
+            sqlite_where=sa.text(HOLDS_ROOM),
+            postgresql_where=sa.text(HOLDS_ROOM),
+        ),
+    )
+
+    reservation_id: str = Field(primary_key=True)
+    version: int
+    state: str
+    account_id: str
+    created_by: str
+    meeting_code: str
+    subject: str
+    start_time: int = moment()
+    end_time: int = moment()
+    participant_count: int
+    room_id: str | None = Field(default=None, foreign_key="room.room_id")
+    create_time: int = moment()
+    update_time: int = moment()
+    enter_time: int | None = moment(default=None)
+    cancel_time: int | None = moment(default=None)
+    release_time: int | None = moment(default=None, description="when it is released if nobody enters")
+    decision_id: str
+    note: str
+
+
+class Decision(SQLModel, table=True):
+    """Every question that was decided, refused ones too: the audit trail, the statistics and the replay."""
+
+    __table_args__ = (Index("decision_reservation", "reservation_id", "action"),)
+
+    decision_id: str = Field(primary_key=True)
+    action: str
+    account_id: str
+    actor: str
+    time: int = moment()
+    effect: str
+    policy_version: str
+    reservation_id: str | None
+    request: bytes = message()
+    decision: bytes = message()
+
+
+class Answer(SQLModel, table=True):
+    """What was answered under an idempotency key."""
+
+    actor: str = Field(primary_key=True)
+    request_id: str = Field(primary_key=True)
+    body_hash: bytes = message()
+    response: bytes = message()
+
+
+class Violation(SQLModel, table=True):
+    __table_args__ = (Index("violation_account", "account_id", "violation_time"),)
+
+    violation_id: str = Field(primary_key=True)
+    account_id: str
+    reservation_id: str = Field(unique=True)
+    violation_time: int = moment()
+    decision_id: str
+    waived: bool
+    suspension_id: str | None = Field(default=None, description="the suspension that used it up")
+
+
+class Suspension(SQLModel, table=True):
+    __table_args__ = (Index("suspension_account", "account_id", "end_time"),)
+
+    suspension_id: str = Field(primary_key=True)
+    account_id: str
+    start_time: int = moment()
+    end_time: int = moment()
+    decision_id: str
+    lift_time: int | None = moment(default=None)
+
+
+class Deadline(SQLModel, table=True):
+    """Something that happens at due_time unless the row is gone by then. Taking the row away is doing it once."""
+
+    __table_args__ = (Index("deadline_due", "due_time"), Index("deadline_account", "account_id", "due_time"))
+
+    kind: str = Field(primary_key=True)
+    entity_id: str = Field(primary_key=True)
+    account_id: str
+    due_time: int = moment()
+
+
+TABLES: list[type[SQLModel]] = [Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline]
+
+RESERVATION = SQLModel.metadata.tables["reservation"]
+
+_TAKEN = f"""
+    SELECT RAISE(ABORT, 'the room is taken') WHERE EXISTS (
+        SELECT 1 FROM reservation WHERE room_id = NEW.room_id AND {HOLDS_ROOM}
+        AND start_time < NEW.end_time AND end_time > NEW.start_time AND reservation_id <> NEW.reservation_id)
+"""  # noqa: S608 - made of constants
+
+DDL: Any = sa.DDL  # has no types
+
+for _when in ("INSERT", "UPDATE"):
+    sa.event.listen(
+        RESERVATION,
+        "after_create",
+        DDL(
+            f"CREATE TRIGGER reservation_overlap_{_when.lower()} BEFORE {_when} ON reservation"
+            f" WHEN NEW.{HOLDS_ROOM} BEGIN {_TAKEN}; END"
+        ).execute_if(dialect="sqlite"),
+    )
+for _statement in (
+    "CREATE EXTENSION IF NOT EXISTS btree_gist",
+    "ALTER TABLE reservation ADD CONSTRAINT reservation_overlap EXCLUDE USING gist"
+    f" (room_id WITH =, int8range(start_time, end_time, '[)') WITH &&) WHERE ({HOLDS_ROOM})",
+):
+    sa.event.listen(RESERVATION, "after_create", DDL(_statement).execute_if(dialect="postgresql"))

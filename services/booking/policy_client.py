@@ -1,0 +1,52 @@
+"""Asks the policy: many questions in one NATS request. No answer means that nothing may be accepted."""
+
+import grpc
+from google.protobuf.message import DecodeError
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from yunhui.policy.v1 import policy_service_pb2 as policy
+from yunhui.policy.v1.decision_pb2 import Decision
+
+from services import rpc
+
+SUBJECT = "policy.decide"
+DEADLINE_SECONDS = 2.0
+
+Verdict = Decision | rpc.RpcError
+
+
+class PolicyClient:
+    """The enforcement point's side of the policy (XACML: PEP asks PDP)."""
+
+    def __init__(self, nats: Client) -> None:
+        self._nats = nats
+
+    async def decide(self, questions: list[policy.DecideRequest]) -> list[Verdict]:
+        """One verdict a question, in order. Raises rpc.unavailable when the policy does not answer in time."""
+        request = policy.DecideBatchRequest(requests=questions).SerializeToString()
+        try:
+            # a request into a broken connection would be buffered and answered too late to be of use
+            if not self._nats.is_connected:
+                raise rpc.unavailable("policy")
+            reply = await self._nats.request(SUBJECT, request, timeout=DEADLINE_SECONDS)
+            results = policy.DecideBatchResponse.FromString(reply.data).results
+        except (NatsError, TimeoutError, DecodeError) as error:
+            raise rpc.unavailable("policy") from error
+        if len(results) != len(questions):
+            raise rpc.unavailable("policy")
+        return [_to_verdict(result) for result in results]
+
+    async def decide_one(self, question: policy.DecideRequest) -> Decision:
+        """As decide, for one question; raises its error."""
+        [verdict] = await self.decide([question])
+        if isinstance(verdict, rpc.RpcError):
+            raise verdict
+        return verdict
+
+
+def _to_verdict(result: policy.DecideResult) -> Verdict:
+    if result.HasField("decision"):
+        return result.decision
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+    code = codes.get(result.error.code, grpc.StatusCode.INTERNAL)
+    return rpc.failure(code, "POLICY_REFUSED_THE_QUESTION", result.error.message)

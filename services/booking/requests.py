@@ -1,0 +1,125 @@
+"""What callers send, checked and made plain: every fault names its field and the way out."""
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.booking.v1 import booking_service_pb2 as api
+
+from services import rpc
+from services.clock import DAY, from_timestamp
+
+MAX_PARTICIPANTS = 10_000
+MAX_SUBJECT = 200
+MAX_NOTE = 500
+MAX_DURATION = DAY
+MAX_AHEAD = 366 * DAY
+LAST_SECOND = 253_402_300_799  # of the year 9999
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CODE = re.compile(r"\d(?:[\s-]*\d)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A checked request for a room. Times are epoch ms; room_id and account_id are "" when not given."""
+
+    request_id: str
+    meeting_code: str
+    subject: str
+    start_time: int
+    end_time: int
+    participant_count: int
+    room_id: str
+    account_id: str
+    body_hash: bytes
+
+
+def to_wish(request: api.CreateReservationRequest, now: int, *, complete: bool = True) -> Wish:
+    """Checks every field. `complete=False` (a mere check) lets meeting_code and subject be empty."""
+    start, end = interval(request.start_time, request.end_time, now)
+    return Wish(
+        request_id=optional_id("request_id", request.request_id),
+        meeting_code=meeting_code(request.meeting_code) if complete or request.meeting_code else "",
+        subject=subject(request.subject) if complete or request.subject else "",
+        start_time=start,
+        end_time=end,
+        participant_count=count("participant_count", request.participant_count, MAX_PARTICIPANTS),
+        room_id=optional_id("room_id", request.room_id),
+        account_id=text("account_id", request.account_id, 128),
+        body_hash=hashlib.sha256(request.SerializeToString(deterministic=True)).digest(),
+    )
+
+
+def interval(start_time: Timestamp, end_time: Timestamp, now: int) -> tuple[int, int]:
+    """start before end, whole seconds, not in the past, at most a day long, at most a year ahead."""
+    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    if start < now:
+        raise rpc.invalid("start_time", "lies in the past: choose a time to come")
+    if start > now + MAX_AHEAD:
+        raise rpc.invalid("start_time", "lies more than a year ahead")
+    if end <= start:
+        raise rpc.invalid("end_time", "must be later than start_time")
+    if end - start > MAX_DURATION:
+        raise rpc.invalid("end_time", "must be at most 24 hours after start_time")
+    return start, end
+
+
+def moment(field: str, value: Timestamp) -> int:
+    """Required; epoch ms of a whole second."""
+    if timestamp(field, value).nanos:
+        raise rpc.invalid(field, "must be a whole second")
+    return from_timestamp(value)
+
+
+def timestamp(field: str, value: Timestamp) -> Timestamp:
+    """Required; between the years 1970 and 9999."""
+    if not value.seconds and not value.nanos:
+        raise rpc.invalid(field, "is required")
+    if not 0 < value.seconds <= LAST_SECOND or not 0 <= value.nanos < 1_000_000_000:
+        raise rpc.invalid(field, "is not a valid time")
+    return value
+
+
+def meeting_code(given: str) -> str:
+    """The 9 or 10 digits in "123-456-789" or "#腾讯会议：123-456-789"; anything else is refused."""
+    numbers = _CODE.findall(unicodedata.normalize("NFKC", given)) if len(given) <= 200 else []
+    digits = [re.sub(r"\D", "", number) for number in numbers]
+    if len(digits) == 1 and 9 <= len(digits[0]) <= 10 and digits[0].isascii():
+        return digits[0]
+    raise rpc.invalid("meeting_code", "must be the 9 or 10 digits of one meeting, for example 123-456-789")
+
+
+def subject(given: str) -> str:
+    value = text("subject", given, MAX_SUBJECT)
+    if not value:
+        raise rpc.invalid("subject", "is required: say what the meeting is about")
+    return value
+
+
+def text(field: str, given: str, longest: int) -> str:
+    """Trimmed; at most `longest` characters; no control characters."""
+    value = given.strip()
+    if len(value) > longest:
+        raise rpc.invalid(field, f"must be at most {longest} characters, has {len(value)}")
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+        raise rpc.invalid(field, "must be one line without control characters")
+    return value
+
+
+def count(field: str, value: int, most: int) -> int:
+    if not 1 <= value <= most:
+        raise rpc.invalid(field, f"must be between 1 and {most:,}, is {value:,}")
+    return value
+
+
+def optional_id(field: str, value: str) -> str:
+    return identifier(field, value) if value else ""
+
+
+def identifier(field: str, value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise rpc.invalid(field, 'must be 1 to 64 letters, digits, ".", "_" or "-"')
+    return value

@@ -1,0 +1,239 @@
+"""What booking writes about a new request: decision, reservation, deadlines and event, in one transaction."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import events_pb2, reservation_pb2
+from yunhui.booking.v1.reservation_pb2 import Room
+from yunhui.policy.v1 import decision_pb2 as policy
+from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
+
+from services import outbox
+from services.booking import life, store
+from services.booking.events import SYSTEM, new_id, refusal_event, reservation_event, to_outcome
+from services.booking.pool import Pool
+from services.booking.requests import Wish
+from services.booking.store import AccountState, Profile
+from services.bus import Event
+from services.clock import SECOND, from_timestamp, to_timestamp
+
+ATTENDANCE = "attendance"
+COMPLETION = "completion"
+ESCALATION = "escalation"
+SUSPENSION_END = "suspension_end"
+
+_STATES = {policy.EFFECT_ALLOW: life.CONFIRMED, policy.EFFECT_ESCALATE: life.PENDING_APPROVAL}
+_TABLES = {
+    "reservation": store.RESERVATION,
+    "decision": store.DECISION,
+    "answer": store.ANSWER,
+    "deadline": store.DEADLINE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A request with the decision about it and what the decision rests on."""
+
+    wish: Wish
+    actor: str
+    profile: Profile
+    roles: str
+    account: AccountState
+    question: DecideRequest
+    decision: policy.Decision
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Everything that one transaction will insert, gathered so that each table is written once."""
+
+    inserts: defaultdict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    events: list[Event] = field(default_factory=list)
+
+    def write(self, connection: Connection) -> None:
+        for name, table in _TABLES.items():
+            if rows := self.inserts.get(name):
+                connection.execute(sa.insert(table), rows)
+        outbox.append(connection, self.events)
+
+
+def commit(connection: Connection, batch: list[Decided], now: int) -> list[api.CreateReservationResponse | None]:
+    """Stores a batch (at most one request an account); None where what the decision rests on has changed since."""
+    versions = store.read_versions(connection, [decided.profile.account_id for decided in batch])
+    pool = store.read_pool(
+        connection, min(decided.wish.start_time for decided in batch), max(decided.wish.end_time for decided in batch)
+    )
+    rows, answers = _Rows(), list[api.CreateReservationResponse | None]()
+    for decided in batch:
+        version, _ = versions.get(decided.profile.account_id, (0, 0))
+        room = _choose_room(pool, decided)
+        stale = version != decided.account.version or (decided.decision.effect == policy.EFFECT_ALLOW and not room)
+        answers.append(None if stale else _add(rows, decided, room, now))
+        if not stale:
+            _advance_account(connection, decided)
+    rows.write(connection)
+    return answers
+
+
+def _choose_room(pool: Pool, decided: Decided) -> Room | None:
+    wish = decided.wish
+    if decided.decision.effect != policy.EFFECT_ALLOW:
+        return None
+    free = pool.free(wish.start_time, wish.end_time, wish.participant_count, wish.room_id)
+    if not free:
+        return None
+    pool.hold(free[0].room_id, wish.start_time, wish.end_time)
+    return free[0]
+
+
+def _advance_account(connection: Connection, decided: Decided) -> None:
+    """What holds the quota: an accepted request moves the version on, and so makes every older reading stale."""
+    c = store.ACCOUNT.c
+    profile = decided.profile
+    fields = {name: getattr(profile, name) for name in ("display_name", "email", "locale", "department")}
+    fields["roles"] = decided.roles
+    if not decided.account.version:
+        fields |= {"account_id": profile.account_id, "version": 1, "event_seq": 0}
+        connection.execute(sa.insert(store.ACCOUNT), [fields])
+    elif decided.decision.effect in _STATES or profile != decided.account.profile:
+        fields["version"] = decided.account.version + 1
+        connection.execute(sa.update(store.ACCOUNT).where(c.account_id == profile.account_id).values(fields))
+
+
+def _add(rows: _Rows, decided: Decided, room: Room | None, now: int) -> api.CreateReservationResponse:
+    outcome = to_outcome(policy.Effect.Name(decided.decision.effect))
+    answer = api.CreateReservationResponse(outcome=outcome, decision=decided.decision)
+    state = _STATES.get(decided.decision.effect)
+    if state:
+        record = _to_record(decided, state, room, now)
+        answer.reservation.CopyFrom(record)
+        _add_reservation(rows, decided, record, state)
+    else:
+        rows.events.append(_refusal(decided, now))
+    rows.inserts["decision"].append(decision_row(decided.decision, decided.question, decided.actor, answer.reservation))
+    if decided.wish.request_id:
+        rows.inserts["answer"].append(
+            {
+                "actor": decided.actor,
+                "request_id": decided.wish.request_id,
+                "body_hash": decided.wish.body_hash,
+                "response": answer.SerializeToString(),
+            }
+        )
+    return answer
+
+
+def _to_record(decided: Decided, state: str, room: Room | None, now: int) -> reservation_pb2.Reservation:
+    wish = decided.wish
+    record = reservation_pb2.Reservation(
+        reservation_id=new_id("rsv"),
+        version=1,
+        state=life.to_proto(state),
+        organizer=decided.profile,
+        created_by=decided.actor,
+        meeting_code=wish.meeting_code,
+        subject=wish.subject,
+        start_time=to_timestamp(wish.start_time),
+        end_time=to_timestamp(wish.end_time),
+        participant_count=wish.participant_count,
+        room=room,
+        create_time=to_timestamp(now),
+        update_time=to_timestamp(now),
+        decision_id=decided.decision.decision_id,
+    )
+    grace = obligation(decided.decision, policy.Obligation.KIND_CHECK_ATTENDANCE)
+    if room and grace:
+        record.release_time.CopyFrom(to_timestamp(wish.start_time + grace.seconds * SECOND))
+    return record
+
+
+def _add_reservation(rows: _Rows, decided: Decided, record: reservation_pb2.Reservation, state: str) -> None:
+    wish = decided.wish
+    row = {name: getattr(record, name) for name in ("reservation_id", "version", "created_by", "decision_id", "note")}
+    row |= {name: getattr(wish, name) for name in ("meeting_code", "subject", "start_time", "end_time")}
+    row |= {
+        "state": state,
+        "account_id": decided.profile.account_id,
+        "participant_count": wish.participant_count,
+        "room_id": record.room.room_id or None,
+        "create_time": from_timestamp(record.create_time),
+        "update_time": from_timestamp(record.update_time),
+        "release_time": from_timestamp(record.release_time) if record.HasField("release_time") else None,
+    }
+    rows.inserts["reservation"].append(row)
+    rows.inserts["deadline"] += deadline_rows(record, decided.decision)
+    name = state.lower()
+    payload = events_pb2.ReservationEvent(reservation=record, decision=decided.decision, actor=decided.actor)
+    rows.events.append(reservation_event(name, payload, row["create_time"]))
+
+
+def deadline_rows(record: reservation_pb2.Reservation, decision: policy.Decision) -> list[dict[str, Any]]:
+    """What will happen to this reservation by itself, and when."""
+    if record.HasField("room"):
+        due = {COMPLETION: from_timestamp(record.end_time)}
+        if record.HasField("release_time"):
+            due[ATTENDANCE] = from_timestamp(record.release_time)
+    else:
+        expiry = obligation(decision, policy.Obligation.KIND_EXPIRE_ESCALATION)
+        due = {ESCALATION: from_timestamp(record.start_time) - (expiry.seconds if expiry else 0) * SECOND}
+    return [
+        {
+            "kind": kind,
+            "entity_id": record.reservation_id,
+            "account_id": record.organizer.account_id,
+            "due_time": time,
+        }
+        for kind, time in due.items()
+    ]
+
+
+def take_deadline(connection: Connection, kind: str, entity_id: str) -> bool:
+    """Takes a deadline away; False when another was faster."""
+    c = store.DEADLINE.c
+    taken = connection.execute(sa.delete(store.DEADLINE).where(c.kind == kind, c.entity_id == entity_id))
+    return bool(taken.rowcount)
+
+
+def _refusal(decided: Decided, now: int) -> Event:
+    wish = decided.wish
+    refused = events_pb2.RefusedRequest(
+        organizer=decided.profile,
+        meeting_code=wish.meeting_code,
+        subject=wish.subject,
+        start_time=to_timestamp(wish.start_time),
+        end_time=to_timestamp(wish.end_time),
+        participant_count=wish.participant_count,
+    )
+    name = "redirected" if decided.decision.effect == policy.EFFECT_REDIRECT else "denied"
+    payload = events_pb2.ReservationEvent(decision=decided.decision, actor=decided.actor, request=refused)
+    return refusal_event(name, payload, now)
+
+
+def obligation(decision: policy.Decision, kind: policy.Obligation.Kind.ValueType) -> policy.Obligation | None:
+    return next((each for each in decision.obligations if each.kind == kind), None)
+
+
+def decision_row(
+    decision: policy.Decision, question: DecideRequest, actor: str, record: reservation_pb2.Reservation
+) -> dict[str, Any]:
+    """The question is kept without its history: the facts in the decision are enough to replay it."""
+    kept = DecideRequest()
+    kept.CopyFrom(question)
+    kept.ClearField("history")
+    return {
+        "decision_id": decision.decision_id,
+        "action": Action.Name(question.action).removeprefix("ACTION_"),
+        "account_id": question.account.account_id,
+        "actor": actor or SYSTEM,
+        "time": from_timestamp(question.now),
+        "effect": policy.Effect.Name(decision.effect).removeprefix("EFFECT_"),
+        "policy_version": decision.policy_version,
+        "reservation_id": record.reservation_id or None,
+        "request": kept.SerializeToString(),
+        "decision": decision.SerializeToString(),
+    }

@@ -1,0 +1,126 @@
+"""The standing of accounts: violations, suspensions, and how much quota is left."""
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import events_pb2
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import decision_pb2 as policy
+
+from services import outbox
+from services.booking import store
+from services.booking.events import SYSTEM, account_event, new_id
+from services.booking.reservations import SUSPENSION_END, obligation, take_deadline
+from services.booking.store import AccountState
+from services.bus import Event
+from services.clock import SECOND, from_timestamp, to_timestamp
+
+
+def record_violation(
+    connection: Connection, account: AccountState, record: pb.Reservation, decision: policy.Decision, due: int
+) -> None:
+    """Does what the decision obliges to: one violation, and the suspension that it may lead to."""
+    if not obligation(decision, policy.Obligation.KIND_RECORD_VIOLATION):
+        return
+    violation = pb.Violation(
+        violation_id=new_id("vio"),
+        account_id=record.organizer.account_id,
+        reservation_id=record.reservation_id,
+        violation_time=to_timestamp(due),
+        decision_id=decision.decision_id,
+    )
+    suspend = obligation(decision, policy.Obligation.KIND_SUSPEND)
+    suspension = _to_suspension(violation, suspend) if suspend else None
+    if suspension:
+        violation.suspension_id = suspension.suspension_id
+    _insert_violation(connection, violation)
+    payload = events_pb2.AccountEvent(
+        account=record.organizer, violation=violation, reservation=record, decision=decision, actor=SYSTEM
+    )
+    events = [account_event("violation_recorded", payload, account.event_seq + 1, due)]
+    if suspension and suspend:
+        _insert_suspension(connection, suspension, list(suspend.violation_ids))
+        events.append(_suspended(record.organizer, suspension, decision, account.event_seq + 2, due))
+    _store_events(connection, record.organizer.account_id, account.event_seq, events)
+
+
+def _to_suspension(violation: pb.Violation, suspend: policy.Obligation) -> pb.Suspension:
+    start = from_timestamp(suspend.from_time)
+    return pb.Suspension(
+        suspension_id=new_id("sus"),
+        account_id=violation.account_id,
+        start_time=to_timestamp(start),
+        end_time=to_timestamp(start + suspend.seconds * SECOND),
+        decision_id=violation.decision_id,
+    )
+
+
+def _insert_violation(connection: Connection, violation: pb.Violation) -> None:
+    row = {
+        "violation_id": violation.violation_id,
+        "account_id": violation.account_id,
+        "reservation_id": violation.reservation_id,
+        "violation_time": from_timestamp(violation.violation_time),
+        "decision_id": violation.decision_id,
+        "waived": False,
+        "suspension_id": violation.suspension_id or None,
+    }
+    connection.execute(sa.insert(store.VIOLATION), [row])
+
+
+def _insert_suspension(connection: Connection, suspension: pb.Suspension, used_up: list[str]) -> None:
+    """With the violations that it uses up, and its own end as a deadline."""
+    end = from_timestamp(suspension.end_time)
+    row = {
+        "suspension_id": suspension.suspension_id,
+        "account_id": suspension.account_id,
+        "start_time": from_timestamp(suspension.start_time),
+        "end_time": end,
+        "decision_id": suspension.decision_id,
+    }
+    connection.execute(sa.insert(store.SUSPENSION), [row])
+    mine = store.VIOLATION.c.violation_id.in_(used_up)
+    connection.execute(sa.update(store.VIOLATION).where(mine).values(suspension_id=suspension.suspension_id))
+    deadline = {"kind": SUSPENSION_END, "entity_id": suspension.suspension_id, "due_time": end}
+    connection.execute(sa.insert(store.DEADLINE), [deadline | {"account_id": suspension.account_id}])
+
+
+def _suspended(
+    organizer: pb.Organizer, suspension: pb.Suspension, decision: policy.Decision, seq: int, time: int
+) -> Event:
+    payload = events_pb2.AccountEvent(account=organizer, suspension=suspension, decision=decision, actor=SYSTEM)
+    return account_event("suspended", payload, seq, time)
+
+
+def _store_events(connection: Connection, account_id: str, event_seq: int, events: list[Event]) -> None:
+    mine = store.ACCOUNT.c.account_id == account_id
+    connection.execute(sa.update(store.ACCOUNT).where(mine).values(event_seq=event_seq + len(events)))
+    outbox.append(connection, events)
+
+
+def reinstate(connection: Connection, suspension_id: str, due: int) -> None:
+    """Tells once that booking is open again. Whether it is follows from the suspension's own times, not from this."""
+    if not take_deadline(connection, SUSPENSION_END, suspension_id):
+        return
+    query = (
+        sa.select(store.SUSPENSION, store.ACCOUNT)
+        .join(store.ACCOUNT, store.ACCOUNT.c.account_id == store.SUSPENSION.c.account_id)
+        .where(store.SUSPENSION.c.suspension_id == suspension_id)
+        .with_for_update()
+    )
+    row = connection.execute(query).mappings().one()
+    suspension = store.to_suspension({name: row[name] for name in store.SUSPENSION.c.keys()})  # noqa: SIM118
+    payload = events_pb2.AccountEvent(account=store.to_organizer(row), suspension=suspension, actor=SYSTEM)
+    seq = row["event_seq"]
+    _store_events(connection, suspension.account_id, seq, [account_event("reinstated", payload, seq + 1, due)])
+
+
+def to_quotas(decision: policy.Decision) -> list[pb.QuotaStanding]:
+    """What is left of each quota. A unit of a calendar period comes back when the period ends."""
+    return [
+        pb.QuotaStanding(
+            usage=usage,
+            remaining=max(0, usage.limit - usage.used),
+            return_times=[usage.period_end] * usage.used,
+        )
+        for usage in decision.quotas
+    ]

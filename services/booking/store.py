@@ -1,0 +1,241 @@
+"""What booking reads from its tables: whole questions answered by a fixed number of statements."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+from sqlmodel import SQLModel
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import policy_service_pb2 as policy
+
+from services.booking import life
+from services.booking.pool import Pool
+from services.clock import DAY, to_timestamp
+
+HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
+
+_tables = SQLModel.metadata.tables
+ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reservation"]
+DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
+VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
+
+Profile = pb.Organizer
+
+
+@dataclass(slots=True)
+class AccountState:
+    """An account as it stood when it was read. `version` 0: not known yet."""
+
+    version: int = 0
+    event_seq: int = 0
+    profile: Profile | None = None
+    roles: list[str] = field(default_factory=list)
+    history: policy.History = field(default_factory=policy.History)
+    overdue: bool = False
+    """A deadline of the account is due and has not been dealt with: its standing is not known."""
+
+
+def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dict[str, AccountState]:
+    """The accounts with their raw history, as the policy wants it."""
+    states: defaultdict[str, AccountState] = defaultdict(AccountState)
+    for row in connection.execute(sa.select(ACCOUNT).where(ACCOUNT.c.account_id.in_(ids))).mappings():
+        state = states[row["account_id"]]
+        state.version, state.event_seq = row["version"], row["event_seq"]
+        state.profile, state.roles = to_organizer(row), row["roles"].split()
+    _read_reservations(connection, ids, now, states)
+    _read_violations(connection, ids, now, states)
+    _read_suspensions(connection, ids, now, states)
+    due = sa.select(DEADLINE.c.account_id).where(DEADLINE.c.account_id.in_(ids), DEADLINE.c.due_time <= now)
+    for account_id in connection.scalars(due):
+        states[account_id].overdue = True
+    return states
+
+
+def _read_reservations(connection: Connection, ids: Collection[str], now: int, states: dict[str, AccountState]) -> None:
+    c = RESERVATION.c
+    query = sa.select(c.account_id, c.reservation_id, c.state, c.start_time, c.end_time, c.cancel_time)
+    query = query.where(c.account_id.in_(ids), c.start_time >= now - HISTORY)
+    for account_id, reservation_id, state, start, end, cancelled in connection.execute(query):
+        past = states[account_id].history.reservations.add(
+            reservation_id=reservation_id,
+            status=_STATUS[state],
+            start_time=to_timestamp(start),
+            end_time=to_timestamp(end),
+        )
+        if cancelled is not None:
+            past.cancel_time.CopyFrom(to_timestamp(cancelled))
+
+
+def _read_violations(connection: Connection, ids: Collection[str], now: int, states: dict[str, AccountState]) -> None:
+    c = VIOLATION.c
+    query = sa.select(c.account_id, c.violation_id, c.violation_time, c.waived, c.suspension_id)
+    query = query.where(c.account_id.in_(ids), c.violation_time >= now - HISTORY)
+    for account_id, violation_id, time, waived, suspension_id in connection.execute(query):
+        states[account_id].history.violations.add(
+            violation_id=violation_id,
+            violation_time=to_timestamp(time),
+            waived=waived,
+            used_up=suspension_id is not None,
+        )
+
+
+def _read_suspensions(connection: Connection, ids: Collection[str], now: int, states: dict[str, AccountState]) -> None:
+    c = SUSPENSION.c
+    query = sa.select(c.account_id, c.start_time, sa.func.coalesce(c.lift_time, c.end_time))
+    query = query.where(c.account_id.in_(ids), c.end_time >= now - HISTORY)
+    for account_id, start, end in connection.execute(query):
+        states[account_id].history.suspensions.add(start_time=to_timestamp(start), end_time=to_timestamp(end))
+
+
+_STATUS = {
+    state: policy.ReservationStatus.ValueType(policy.ReservationStatus.Value("RESERVATION_STATUS_" + state))
+    for state in life.STATES
+}
+
+
+def read_versions(connection: Connection, ids: Collection[str]) -> dict[str, tuple[int, int]]:
+    """(version, event_seq) of the accounts, locked until the transaction ends (in order of id: no deadlock)."""
+    c = ACCOUNT.c
+    query = sa.select(c.account_id, c.version, c.event_seq).where(c.account_id.in_(ids)).order_by(c.account_id)
+    return {row[0]: (row[1], row[2]) for row in connection.execute(query.with_for_update())}
+
+
+def read_pool(connection: Connection, start: int, end: int) -> Pool:
+    """All rooms, and what is held between start and end."""
+    c = RESERVATION.c
+    holds = sa.select(c.room_id, c.start_time, c.end_time)
+    holds = holds.where(c.state.in_(life.HOLDING), c.end_time > start, c.start_time < end)
+    return Pool(read_rooms(connection), [(row[0], row[1], row[2]) for row in connection.execute(holds)])
+
+
+def read_rooms(connection: Connection) -> list[pb.Room]:
+    """Smallest first."""
+    query = sa.select(ROOM).order_by(ROOM.c.capacity, ROOM.c.room_id)
+    return [pb.Room(**row) for row in connection.execute(query).mappings()]
+
+
+def read_answers(
+    connection: Connection, keys: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[bytes, bytes]]:
+    """(body_hash, response) by (actor, request_id)."""
+    c = ANSWER.c
+    query = sa.select(c.actor, c.request_id, c.body_hash, c.response)
+    query = query.where(sa.tuple_(c.actor, c.request_id).in_(keys))
+    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)} if keys else {}
+
+
+def read_reservation(connection: Connection, reservation_id: str, owner: str | None = None) -> pb.Reservation | None:
+    """One reservation; with `owner`, only if it is theirs or they made it."""
+    query = _RECORD.where(RESERVATION.c.reservation_id == reservation_id)
+    if owner is not None:
+        query = query.where(sa.or_(RESERVATION.c.account_id == owner, RESERVATION.c.created_by == owner))
+    row = connection.execute(query).mappings().first()
+    return to_reservation(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to list. `before_key` is (start_time, reservation_id) of the last row of the page before."""
+
+    account_id: str
+    states: list[str]
+    after: int | None
+    before: int | None
+    before_key: tuple[int, str] | None
+    limit: int
+
+
+def list_reservations(connection: Connection, wanted: Filter) -> list[pb.Reservation]:
+    """Latest start first; a page costs the same however far down it is."""
+    c = RESERVATION.c
+    query = _RECORD.order_by(c.start_time.desc(), c.reservation_id.desc()).limit(wanted.limit)
+    if wanted.account_id:
+        query = query.where(c.account_id == wanted.account_id)
+    if wanted.states:
+        query = query.where(c.state.in_(wanted.states))
+    if wanted.after is not None:
+        query = query.where(c.end_time > wanted.after)
+    if wanted.before is not None:
+        query = query.where(c.start_time < wanted.before)
+    if wanted.before_key:
+        query = query.where(sa.tuple_(c.start_time, c.reservation_id) < wanted.before_key)
+    return [to_reservation(row) for row in connection.execute(query).mappings()]
+
+
+def read_violations(connection: Connection, account_id: str, since: int) -> list[pb.Violation]:
+    """Newest first."""
+    query = sa.select(VIOLATION).where(VIOLATION.c.account_id == account_id, VIOLATION.c.violation_time >= since)
+    rows = connection.execute(query.order_by(VIOLATION.c.violation_time.desc())).mappings()
+    return [to_violation(row) for row in rows]
+
+
+def read_suspension(connection: Connection, account_id: str, now: int) -> pb.Suspension | None:
+    """The suspension in force that ends last."""
+    c = SUSPENSION.c
+    query = sa.select(SUSPENSION).where(
+        c.account_id == account_id, c.start_time <= now, sa.func.coalesce(c.lift_time, c.end_time) > now
+    )
+    row = connection.execute(query.order_by(c.end_time.desc()).limit(1)).mappings().first()
+    return to_suspension(dict(row)) if row else None
+
+
+def read_decision(connection: Connection, reservation_id: str, action: str) -> bytes | None:
+    """The last decision of this kind about a reservation, serialized."""
+    c = DECISION.c
+    query = sa.select(c.decision).where(c.reservation_id == reservation_id, c.action == action)
+    return connection.scalar(query.order_by(c.time.desc()).limit(1))
+
+
+def to_organizer(row: RowMapping) -> Profile:
+    return Profile(
+        account_id=row["account_id"],
+        display_name=row["display_name"],
+        email=row["email"],
+        locale=row["locale"],
+        department=row["department"],
+    )
+
+
+def to_violation(row: RowMapping) -> pb.Violation:
+    fields = dict(row)
+    fields["violation_time"] = to_timestamp(row["violation_time"])
+    return pb.Violation(**fields)
+
+
+def to_suspension(row: Mapping[str, Any]) -> pb.Suspension:
+    fields = dict(row)
+    for name in ("start_time", "end_time", "lift_time"):
+        fields[name] = to_timestamp(row[name]) if row[name] is not None else None
+    return pb.Suspension(**fields)
+
+
+_TIMES = ("start_time", "end_time", "create_time", "update_time", "enter_time", "release_time")
+_PLAIN = (
+    *("reservation_id", "version", "created_by", "meeting_code", "subject"),
+    *("participant_count", "decision_id", "note"),
+)
+_RECORD = (
+    sa.select(
+        *(RESERVATION.c[name] for name in (*_PLAIN, *_TIMES, "state", "account_id", "room_id")),
+        *(ACCOUNT.c[name] for name in ("display_name", "email", "locale", "department")),
+        ROOM.c.display_name.label("room_name"),
+        ROOM.c.capacity,
+        ROOM.c.enabled,
+    )
+    .join(ACCOUNT, ACCOUNT.c.account_id == RESERVATION.c.account_id)
+    .outerjoin(ROOM, ROOM.c.room_id == RESERVATION.c.room_id)
+)
+
+
+def to_reservation(row: RowMapping) -> pb.Reservation:
+    """A row of _RECORD as the message that the API and the events carry."""
+    fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    fields |= {name: to_timestamp(row[name]) for name in _TIMES if row[name] is not None}
+    record = pb.Reservation(state=life.to_proto(row["state"]), organizer=to_organizer(row), **fields)
+    if row["room_id"] is not None:
+        room = {"display_name": row["room_name"], **{name: row[name] for name in ("room_id", "capacity", "enabled")}}
+        record.room.CopyFrom(pb.Room(**room))
+    return record
