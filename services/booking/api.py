@@ -10,7 +10,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
-from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import rpc
 from services.booking import life, requests, standing, store
@@ -18,7 +17,7 @@ from services.booking.intake import Ask, Intake
 from services.booking.lifecycle import Lifecycle
 from services.booking.policy_client import PolicyClient
 from services.booking.requests import Wish
-from services.clock import Clock, from_timestamp, to_timestamp
+from services.clock import Clock, from_timestamp
 from services.database import ConflictError, Database
 from services.identity import Principal
 
@@ -50,7 +49,6 @@ ROLES = {
     }.items()
 }
 
-PROBE_SECONDS = 3600
 MAX_PAGE = 500
 
 
@@ -129,45 +127,15 @@ class BookingService(api_grpc.BookingServiceServicer):
 
     async def GetStanding(self, request: api.GetStandingRequest, context: rpc.Context) -> api.GetStandingResponse:
         caller, now = rpc.principal(), self._clock.now()
-        moment = optional_moment(request, "time") or now
         account_id = visible_account(caller, request.account_id) or caller.account_id
-        account, violations, suspension = await self._database.read(
-            lambda c: (
-                store.read_accounts(c, [account_id], now)[account_id],
-                store.read_violations(c, account_id, now - store.HISTORY),
-                store.read_suspension(c, account_id, now),
-            )
-        )
-        if account.profile is None and account_id != caller.account_id:
+        record = await self._database.read(lambda c: standing.read(c, account_id, now))
+        if account_id == caller.account_id:  # what the token says is newer than what was stored
+            record.account.profile, record.account.roles = to_profile(caller), sorted(caller.roles)
+        if record.account.profile is None:
             raise rpc.not_found("account")
-        own = account_id == caller.account_id
-        department = caller.department if own else account.profile.department if account.profile else ""
-        question = pdp.DecideRequest(
-            action=pdp.ACTION_CREATE,
-            now=to_timestamp(now),
-            account=pdp.Account(
-                account_id=account_id,
-                department=department,
-                roles=sorted(caller.roles) if own else sorted(account.roles),
-            ),
-            # only the day and the week of this probe matter: its quotas are the answer
-            subject=pdp.Subject(
-                start_time=to_timestamp(moment),
-                end_time=to_timestamp(moment + PROBE_SECONDS * 1000),
-                participant_count=3,
-                free_room_count=1,
-            ),
-            history=account.history,
-        )
-        decision = await self._policy.decide_one(question)
-        found = pb.Standing(
-            account_id=account_id,
-            quotas=standing.to_quotas(decision),
-            violations=violations,
-            suspension=suspension,
-            policy_version=decision.policy_version,
-        )
-        return api.GetStandingResponse(standing=found)
+        moment = optional_moment(request, "time")
+        decision = await self._policy.decide_one(standing.to_question(record, now if moment is None else moment, now))
+        return api.GetStandingResponse(standing=standing.to_standing(record, decision))
 
     async def ListRooms(self, request: api.ListRoomsRequest, context: rpc.Context) -> api.ListRoomsResponse:
         return api.ListRoomsResponse(rooms=await self._database.read(store.read_rooms))

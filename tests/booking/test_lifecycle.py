@@ -1,0 +1,280 @@
+"""What happens to a reservation after it was made, by people and by the clock."""
+
+import asyncio
+import contextlib
+import itertools
+from typing import Any
+
+import grpc
+import pytest
+import sqlalchemy as sa
+from yunhui.booking.v1 import reservation_pb2 as pb
+
+from services import outbox, rpc
+from services.booking import life, store
+from services.clock import DAY, HOUR, MINUTE, SECOND
+from tests.booking.builders import MONDAY, TEN
+from tests.booking.conftest import Booking
+from tests.booking.test_intake import create, rows, rule_ids
+
+
+async def made(booking: Booking, **fields: Any) -> pb.Reservation:
+    reply = await create(booking, **fields)
+    assert reply.HasField("reservation")
+    return reply.reservation
+
+
+async def get(booking: Booking, reservation: pb.Reservation) -> pb.Reservation:
+    record = await booking.database.read(lambda c: store.read_reservation(c, reservation.reservation_id))
+    assert record
+    return record
+
+
+async def state(booking: Booking, reservation: pb.Reservation) -> str:
+    return life.from_proto((await get(booking, reservation)).state)
+
+
+async def subjects(booking: Booking) -> list[str]:
+    return [row["subject"].removeprefix("yunhui.booking.") for row in await rows(booking.database, outbox.TABLE)]
+
+
+async def pass_time(booking: Booking, until: int) -> None:
+    booking.clock.time = until
+    await booking.deadlines.catch_up()
+
+
+async def test_cancelled_before_the_cutoff_gives_room_and_quota_back(booking: Booking) -> None:
+    reservations = [await made(booking, start=TEN + index * 2 * HOUR) for index in range(3)]
+    booking.clock.time = TEN - 30 * MINUTE
+    reply = await booking.lifecycle.cancel(reservations[0].reservation_id, "booker", "booker", "not needed")
+    assert reply.quota_returned
+    assert (reply.reservation.version, reply.reservation.note) == (2, "not needed")
+    assert reply.reservation.state == pb.RESERVATION_STATE_CANCELLED
+    assert rule_ids(await create(booking, start=TEN + 6 * HOUR)) == []
+    assert (await subjects(booking))[-2:] == ["reservation.cancelled", "reservation.confirmed"]
+
+
+async def test_cancelled_after_the_cutoff_gives_the_room_back_but_not_the_quota(booking: Booking) -> None:
+    first, *_ = [await made(booking, start=TEN + index * 2 * HOUR) for index in range(3)]
+    booking.clock.time = TEN - 30 * MINUTE + SECOND
+    reply = await booking.lifecycle.cancel(first.reservation_id, "booker", "booker", "")
+    assert not reply.quota_returned
+    assert [rule.rule_id for rule in reply.decision.rules] == ["LATE_CANCELLATION"]
+    assert rule_ids(await create(booking, start=TEN + 6 * HOUR)) == ["DAILY_QUOTA"]
+    assert await rows(booking.database, store.DEADLINE)  # only those of the two others
+    assert first.reservation_id not in {row["entity_id"] for row in await rows(booking.database, store.DEADLINE)}
+
+
+async def test_cancelling_twice_answers_the_same_and_tells_once(booking: Booking) -> None:
+    reservation = await made(booking)
+    replies = await asyncio.gather(
+        *(booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "") for _ in range(4))
+    )
+    assert all(reply == replies[0] for reply in replies)
+    assert (await subjects(booking)).count("reservation.cancelled") == 1
+
+
+@pytest.mark.parametrize("owner", ["somebody-else", ""])
+async def test_anothers_reservation_is_not_there(booking: Booking, owner: str) -> None:
+    reservation = await made(booking)
+    with pytest.raises(rpc.RpcError) as caught:
+        await booking.lifecycle.cancel(reservation.reservation_id, owner, owner, "")
+    assert caught.value.code is grpc.StatusCode.NOT_FOUND
+    assert await state(booking, reservation) == "CONFIRMED"
+
+
+async def test_nobody_at_thirty_minutes_releases_the_room_and_records_one_violation(booking: Booking) -> None:
+    reservation = await made(booking)
+    await pass_time(booking, TEN + 30 * MINUTE - 1)
+    assert await state(booking, reservation) == "CONFIRMED"
+    await pass_time(booking, TEN + 30 * MINUTE)
+    assert await state(booking, reservation) == "NO_SHOW"
+    [violation] = await rows(booking.database, store.VIOLATION)
+    assert (violation["violation_time"], violation["suspension_id"]) == (TEN + 30 * MINUTE, None)
+    assert (await subjects(booking))[1:] == ["reservation.released", "account.violation_recorded"]
+    await pass_time(booking, TEN + 3 * HOUR)
+    assert len(await rows(booking.database, store.VIOLATION)) == 1
+    assert await rows(booking.database, store.DEADLINE) == []
+
+
+async def test_a_released_room_is_free_at_once_but_the_quota_is_kept(booking: Booking) -> None:
+    for index in range(3):
+        await made(booking, start=TEN + index * HOUR, minutes=240, account_id=f"a{index}", participant_count=20)
+    assert rule_ids(await create(booking, account_id="b", start=TEN + 2 * HOUR, participant_count=20)) == [
+        "NO_ROOM_FREE"
+    ]
+    await pass_time(booking, TEN + 30 * MINUTE)
+    assert rule_ids(await create(booking, account_id="b", start=TEN + 2 * HOUR, participant_count=20)) == []
+
+
+@pytest.mark.parametrize("entered", [TEN - MINUTE, TEN, TEN + 30 * MINUTE - SECOND, TEN + 30 * MINUTE])
+async def test_whoever_entered_in_time_keeps_the_room(booking: Booking, entered: int) -> None:
+    reservation = await made(booking)
+    booking.clock.time = entered
+    record = await booking.lifecycle.report_attendance(reservation.reservation_id, entered, "gateway")
+    assert (record.state, record.enter_time.seconds * 1000) == (pb.RESERVATION_STATE_IN_USE, entered)
+    await pass_time(booking, TEN + 30 * MINUTE)
+    assert await state(booking, reservation) == "IN_USE"
+    again = await booking.lifecycle.report_attendance(reservation.reservation_id, entered + MINUTE, "gateway")
+    assert again == await get(booking, reservation)
+    await pass_time(booking, TEN + HOUR)
+    assert await state(booking, reservation) == "COMPLETED"
+    assert await rows(booking.database, store.VIOLATION) == []
+
+
+async def test_whoever_entered_too_late_does_not(booking: Booking) -> None:
+    """Also when the release itself is late: what counts is when, not which message came first."""
+    reservation = await made(booking)
+    booking.clock.time = TEN + 31 * MINUTE
+    with pytest.raises(rpc.RpcError) as caught:
+        await booking.lifecycle.report_attendance(reservation.reservation_id, TEN + 30 * MINUTE + SECOND, "gateway")
+    assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    await booking.deadlines.catch_up()
+    assert await state(booking, reservation) == "NO_SHOW"
+
+
+async def no_shows(booking: Booking, first: int, second: int) -> None:
+    """Two reservations that nobody comes to."""
+    for start in (first, second):
+        booking.clock.time = max(booking.clock.time, start - 7 * DAY + 8 * HOUR)
+        await made(booking, start=start)
+    await pass_time(booking, second + 30 * MINUTE)
+
+
+async def test_two_in_a_week_suspend_for_exactly_seven_days(booking: Booking) -> None:
+    second = TEN + DAY
+    await no_shows(booking, TEN, second)
+    from_time = second + 30 * MINUTE
+    [suspension] = await rows(booking.database, store.SUSPENSION)
+    assert (suspension["start_time"], suspension["end_time"]) == (from_time, from_time + 7 * DAY)
+    assert {row["suspension_id"] for row in await rows(booking.database, store.VIOLATION)} == {
+        suspension["suspension_id"]
+    }
+    assert (await subjects(booking))[-3:] == [
+        "reservation.released",
+        "account.violation_recorded",
+        "account.suspended",
+    ]
+    booking.clock.time = from_time + 7 * DAY - 1
+    assert rule_ids(await create(booking, start=from_time + 8 * DAY - 30 * MINUTE)) == ["SUSPENSION"]
+    booking.clock.time = from_time + 7 * DAY
+    assert rule_ids(await create(booking, start=from_time + 8 * DAY - 30 * MINUTE)) == []
+    assert "account.reinstated" in await subjects(booking)
+
+
+@pytest.mark.parametrize(("apart", "suspended"), [(7 * DAY - SECOND, True), (7 * DAY, False)])
+async def test_exactly_a_week_apart_does_not_count_together(booking: Booking, apart: int, *, suspended: bool) -> None:
+    await no_shows(booking, TEN, TEN + apart)
+    assert len(await rows(booking.database, store.VIOLATION)) == 2
+    assert bool(await rows(booking.database, store.SUSPENSION)) is suspended
+
+
+async def test_a_violation_is_used_up_by_the_suspension_it_caused(booking: Booking) -> None:
+    for start in (TEN, TEN + 2 * HOUR, TEN + 4 * HOUR):
+        await made(booking, start=start)
+    await pass_time(booking, TEN + 5 * HOUR)
+    assert len(await rows(booking.database, store.VIOLATION)) == 3
+    assert len(await rows(booking.database, store.SUSPENSION)) == 1
+
+
+async def test_existing_reservations_stay_and_can_be_cancelled_while_suspended(booking: Booking) -> None:
+    kept = await made(booking, start=TEN + 3 * DAY)
+    await no_shows(booking, TEN, TEN + 2 * HOUR)
+    assert await state(booking, kept) == "CONFIRMED"
+    reply = await booking.lifecycle.cancel(kept.reservation_id, "booker", "booker", "")
+    assert reply.quota_returned
+
+
+async def test_late_after_a_stop_they_catch_up_in_order_as_of_when_they_were_due(booking: Booking) -> None:
+    for start in (TEN, TEN + DAY):
+        await made(booking, start=start)
+    await made(booking, start=TEN + 2 * DAY, participant_count=120)
+    await pass_time(booking, MONDAY + 30 * DAY)
+    assert [row["violation_time"] for row in await rows(booking.database, store.VIOLATION)] == [
+        TEN + 30 * MINUTE,
+        TEN + DAY + 30 * MINUTE,
+    ]
+    assert (await subjects(booking))[3:] == [
+        "reservation.released",
+        "account.violation_recorded",
+        "reservation.released",
+        "account.violation_recorded",
+        "account.suspended",
+        "reservation.expired",
+        "account.reinstated",
+    ]
+
+
+async def test_each_deadline_happens_once_with_two_replicas(replicas: list[Booking]) -> None:
+    for index in range(12):
+        await made(replicas[0], account_id=f"a{index}", start=TEN + index % 6 * HOUR, participant_count=12)
+    replicas[0].clock.time = TEN + DAY
+    await asyncio.gather(*(replica.deadlines.catch_up() for replica in replicas))
+    told = await subjects(replicas[0])
+    assert told.count("reservation.released") == 12
+    assert told.count("account.violation_recorded") == 12
+    assert len(await rows(replicas[0].database, store.VIOLATION)) == 12
+
+
+async def test_without_the_policy_nobody_is_judged_and_nothing_is_forgotten(booking: Booking) -> None:
+    reservation = await made(booking)
+    booking.policy.away = True
+    with pytest.raises(rpc.RpcError):
+        await pass_time(booking, TEN + 40 * MINUTE)
+    assert await state(booking, reservation) == "CONFIRMED"
+    booking.policy.away = False
+    await booking.deadlines.catch_up()
+    assert await state(booking, reservation) == "NO_SHOW"
+
+
+async def test_a_deadline_that_cannot_be_dealt_with_does_not_hold_the_rest_up(booking: Booking) -> None:
+    stuck, other = await made(booking), await made(booking, account_id="other")
+
+    async def judge(reservation_id: str, due: int) -> None:
+        if reservation_id == stuck.reservation_id:
+            raise RuntimeError("cannot")
+        await booking.lifecycle.judge_attendance(reservation_id, due)
+
+    booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": judge}
+    with pytest.raises(RuntimeError):
+        await pass_time(booking, TEN + 30 * MINUTE)
+    assert await state(booking, other) == "NO_SHOW"
+
+
+async def test_the_loop_follows_a_clock_that_jumps(booking: Booking) -> None:
+    reservation = await made(booking)
+    loop = asyncio.create_task(booking.deadlines.run())
+    await asyncio.sleep(0.05)
+    booking.clock.time = TEN + 30 * MINUTE
+    async with asyncio.timeout(10):
+        while await state(booking, reservation) != "NO_SHOW":
+            await asyncio.sleep(0.01)  # noqa: ASYNC110 - what is waited for is in the database
+    loop.cancel()
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        pair
+        for pair in itertools.product(life.STATES, ("cancel", "enter", "release", "complete", "expire"))
+        if pair not in life.TRANSITIONS
+    ],
+)
+async def test_what_the_table_does_not_list_does_not_happen(booking: Booking, before: str, event: str) -> None:
+    reservation = await made(booking)
+    change = sa.update(store.RESERVATION).values(state=before)
+    await booking.database.write(lambda c: c.execute(change))
+    booking.clock.time = TEN + 10 * MINUTE
+    acts = {
+        "cancel": booking.lifecycle.cancel(reservation.reservation_id, None, "booker", ""),
+        "enter": booking.lifecycle.report_attendance(reservation.reservation_id, TEN, "gateway"),
+        "release": booking.lifecycle.judge_attendance(reservation.reservation_id, TEN + 30 * MINUTE),
+        "complete": booking.lifecycle.complete(reservation.reservation_id, TEN + HOUR),
+        "expire": booking.lifecycle.expire(reservation.reservation_id, TEN),
+    }
+    for name, act in acts.items():
+        if name != event:
+            act.close()
+    with contextlib.suppress(rpc.RpcError):
+        await acts[event]
+    assert await state(booking, reservation) == before

@@ -1,0 +1,99 @@
+"""Bad input is refused with the field named; good input comes out plain."""
+
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services import rpc
+from services.booking import requests
+from services.clock import DAY, MINUTE, to_timestamp
+from tests.booking.builders import MONDAY, TEN, create_request
+
+
+def field_refused(**fields: Any) -> str:
+    with pytest.raises(rpc.RpcError) as caught:
+        requests.to_wish(create_request(**fields), MONDAY)
+    assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    [violation] = caught.value.details[0].field_violations  # type: ignore[attr-defined]
+    return str(violation.field)
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("start_time", {"start_time": Timestamp()}),
+        ("start_time", {"start": MONDAY - MINUTE}),
+        ("start_time", {"start": MONDAY + 400 * DAY}),
+        ("start_time", {"start_time": Timestamp(seconds=-1)}),
+        ("start_time", {"start_time": Timestamp(seconds=2**62)}),
+        ("start_time", {"start_time": Timestamp(seconds=TEN // 1000, nanos=2_000_000_000)}),
+        ("start_time", {"start_time": to_timestamp(TEN + 1)}),
+        ("end_time", {"end_time": Timestamp()}),
+        ("end_time", {"minutes": 0}),
+        ("end_time", {"minutes": -5}),
+        ("end_time", {"minutes": 24 * 60 + 1}),
+        ("participant_count", {"participant_count": 0}),
+        ("participant_count", {"participant_count": -3}),
+        ("participant_count", {"participant_count": 10_001}),
+        ("subject", {"subject": ""}),
+        ("subject", {"subject": "   "}),
+        ("subject", {"subject": "x" * 201}),
+        ("subject", {"subject": "x" * 10_000}),
+        ("subject", {"subject": "two\nlines"}),
+        ("subject", {"subject": "a\x00b"}),
+        ("meeting_code", {"meeting_code": ""}),
+        ("meeting_code", {"meeting_code": "12345678"}),
+        ("meeting_code", {"meeting_code": "12345678901"}),
+        ("meeting_code", {"meeting_code": "123-456-789 or 987-654-321"}),
+        ("meeting_code", {"meeting_code": "no number"}),
+        ("meeting_code", {"meeting_code": "1" * 100_000}),
+        ("meeting_code", {"meeting_code": "١٢٣٤٥٦٧٨٩"}),
+        ("room_id", {"room_id": "no spaces"}),
+        ("room_id", {"room_id": "x" * 65}),
+        ("request_id", {"request_id": "'; DROP TABLE room"}),
+        ("account_id", {"account_id": "x" * 129}),
+    ],
+)
+def test_refused(field: str, fields: dict[str, Any]) -> None:
+    assert field_refused(**fields) == field
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["123456789", "123-456-789", "123 456 789", "#腾讯会议：123-456-789", "１２３-456-789", "会议号 123-456-789。"],
+)
+def test_a_meeting_code_is_understood_as_people_paste_it(given: str) -> None:
+    assert requests.meeting_code(given) == "123456789"
+
+
+def test_ten_digits_are_a_code_too() -> None:
+    assert requests.meeting_code("123-456-7890") == "1234567890"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"start": MONDAY},
+        {"minutes": 24 * 60},
+        {"participant_count": 1},
+        {"participant_count": 10_000},
+        {"subject": "会" * 200},
+        {"request_id": "A-b_c.1" * 9},
+    ],
+)
+def test_the_last_allowed_value_is_allowed(fields: dict[str, Any]) -> None:
+    assert requests.to_wish(create_request(**fields), MONDAY)
+
+
+def test_a_mere_check_needs_no_meeting() -> None:
+    wish = requests.to_wish(create_request(meeting_code="", subject=""), MONDAY, complete=False)
+    assert (wish.meeting_code, wish.subject) == ("", "")
+
+
+def test_the_hash_tells_bodies_apart() -> None:
+    one, same, other = (
+        requests.to_wish(create_request(participant_count=count), MONDAY).body_hash for count in (12, 12, 13)
+    )
+    assert one == same != other

@@ -1,0 +1,120 @@
+"""The guard in front of every method: deny by default, documented errors only. A real server on loopback."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
+
+from services import rpc
+from services.booking.api import ROLES, SERVICE
+from services.identity import InvalidTokenError, Principal, Verifier
+
+
+class NamedTokens(Verifier):
+    """The token is the role: the guard is what is looked at here."""
+
+    def __init__(self) -> None:
+        pass
+
+    def verify(self, token: str) -> Principal:
+        if token == "bad":
+            raise InvalidTokenError("bad token")
+        return Principal("somebody", frozenset({token}))
+
+
+class Servicer(api_grpc.BookingServiceServicer):
+    async def ListRooms(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
+        raise RuntimeError("secret detail")
+
+    async def GetReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
+        raise rpc.invalid("reservation_id", "is odd")
+
+    async def CancelReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
+        raise rpc.unavailable("policy")
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[grpc.aio.Channel]:
+    server = rpc.Server(
+        "127.0.0.1:0",
+        rpc.Guard(NamedTokens(), ROLES),
+        [SERVICE],
+        lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare),  # type: ignore[abstract] # on purpose
+        with_reflection=True,
+    )
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield channel
+    await server.stop()
+
+
+async def fail(channel: grpc.aio.Channel, method: str, request: Any, *metadata: tuple[str, str]) -> Any:
+    call: Any = channel.unary_unary(f"/{SERVICE}/{method}", request_serializer=type(request).SerializeToString)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(request, metadata=metadata)
+    return caught.value
+
+
+def test_every_method_of_the_contract_has_its_roles_and_nothing_else_has() -> None:
+    methods = api.DESCRIPTOR.services_by_name["BookingService"].methods
+    assert {f"/{SERVICE}/{method.name}" for method in methods} == set(ROLES)
+    assert all(ROLES.values())
+
+
+@pytest.mark.parametrize("metadata", [(), (("authorization", "bad"),), (("authorization", "Bearer bad"),)])
+async def test_without_a_good_token_no_method_answers(
+    channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...]
+) -> None:
+    for path in ROLES:
+        error = await fail(channel, path.rsplit("/", 1)[1], api.ListRoomsRequest(), *metadata)
+        assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_every_cell_of_method_and_role(channel: grpc.aio.Channel) -> None:
+    for path, allowed in ROLES.items():
+        for role in ("booker", "support", "admin", "service", "nobody"):
+            error = await fail(
+                channel, path.rsplit("/", 1)[1], api.ListRoomsRequest(), ("authorization", f"Bearer {role}")
+            )
+            assert (error.code() is grpc.StatusCode.PERMISSION_DENIED) is (role not in allowed), (path, role)
+
+
+async def test_what_nobody_foresaw_is_internal_and_says_nothing(channel: grpc.aio.Channel) -> None:
+    error = await fail(channel, "ListRooms", api.ListRoomsRequest(), ("authorization", "Bearer admin"))
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in error.details()
+
+
+async def test_errors_carry_details_for_programs(channel: grpc.aio.Channel) -> None:
+    error = await fail(channel, "GetReservation", api.GetReservationRequest(), ("authorization", "Bearer admin"))
+    [detail] = rpc_status.from_call(error).details
+    bad = error_details_pb2.BadRequest()
+    assert detail.Unpack(bad)
+    assert bad.field_violations[0].field == "reservation_id"
+    error = await fail(channel, "CancelReservation", api.CancelReservationRequest(), ("authorization", "Bearer admin"))
+    retry = error_details_pb2.RetryInfo()
+    assert rpc_status.from_call(error).details[1].Unpack(retry)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_what_is_not_built_yet_says_so(channel: grpc.aio.Channel) -> None:
+    error = await fail(channel, "UpdateRoom", api.UpdateRoomRequest(), ("authorization", "Bearer admin"))
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_message_over_the_limit_is_refused(channel: grpc.aio.Channel) -> None:
+    request = api.CancelReservationRequest(note="x" * rpc.MAX_MESSAGE_BYTES)
+    error = await fail(channel, "CancelReservation", request, ("authorization", "Bearer admin"))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_health_needs_no_token(channel: grpc.aio.Channel) -> None:
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    answer = await health.Check(health_pb2.HealthCheckRequest(service=""))
+    assert answer.status in (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
