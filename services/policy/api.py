@@ -17,6 +17,7 @@ ROLES = {
     f"/{SERVICE}/{method}": roles
     for method, roles in {
         "Decide": _EVERYBODY,
+        "ReplayDecision": _EVERYBODY,
         "ListPolicies": _EVERYBODY,
         "GetPolicy": _EVERYBODY,
         "ValidatePolicy": _ADMIN,

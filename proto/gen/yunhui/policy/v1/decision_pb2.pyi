@@ -155,19 +155,44 @@ class FiredRule(_message.Message):
 Global___FiredRule: _TypeAlias = FiredRule  # noqa: Y015
 
 @_typing.final
-class Remedy(_message.Message):
-    """The smallest change under which one rule no longer fires."""
+class Change(_message.Message):
+    """One field of the request to change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
-    AVAILABLE_FROM_FIELD_NUMBER: _builtins.int
-    TEXT_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field of the request to change, for example "start_time"; empty when only waiting helps."""
+    """The field, for example "start_time"."""
     value: _builtins.str
     """The new value as JSON text: RFC 3339 for times, a number for counts."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class Remedy(_message.Message):
+    """The smallest change under which one rule no longer fires."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FROM_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """What to change, all of it together; empty when only waiting helps."""
+
     @_builtins.property
     def available_from(self) -> _timestamp_pb2.Timestamp:
         """The moment from which the request would pass this rule; absent when at once."""
@@ -179,14 +204,13 @@ class Remedy(_message.Message):
     def __init__(
         self,
         *,
-        field: _builtins.str = ...,
-        value: _builtins.str = ...,
+        changes: _abc.Iterable[Global___Change] | None = ...,
         available_from: _timestamp_pb2.Timestamp | None = ...,
         text: Global___LocalizedText | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["available_from", b"available_from", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_from", b"available_from", "field", b"field", "text", b"text", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_from", b"available_from", "changes", b"changes", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,7 +419,9 @@ class Decision(_message.Message):
 
     @_builtins.property
     def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Every derived fact, by name: enough to replay the decision without the raw history."""
+        """Every derived fact, by name: enough to replay the decision without the raw history.
+        What a remedy aims at is kept here too, as "remedy.RULE_ID" (epoch seconds or a count).
+        """
 
     @_builtins.property
     def thresholds(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:

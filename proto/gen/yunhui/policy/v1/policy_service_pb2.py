@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from yunhui.policy.v1 import decision_pb2 as yunhui_dot_policy_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%yunhui/policy/v1/policy_service.proto\x12\x10yunhui.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fyunhui/policy/v1/decision.proto\"@\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\"\xcb\x01\n\x07Subject\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11participant_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x66ree_room_count\x18\x04 \x01(\x03\x12.\n\nenter_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xed\x01\n\x0fPastReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32#.yunhui.policy.v1.ReservationStatus\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63\x61ncel_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\rPastViolation\x12\x14\n\x0cviolation_id\x18\x01 \x01(\t\x12\x32\n\x0eviolation_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06waived\x18\x03 \x01(\x08\x12\x0f\n\x07used_up\x18\x04 \x01(\x08\"n\n\x0ePastSuspension\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xae\x01\n\x07History\x12\x37\n\x0creservations\x18\x01 \x03(\x0b\x32!.yunhui.policy.v1.PastReservation\x12\x33\n\nviolations\x18\x02 \x03(\x0b\x32\x1f.yunhui.policy.v1.PastViolation\x12\x35\n\x0bsuspensions\x18\x03 \x03(\x0b\x32 .yunhui.policy.v1.PastSuspension\"\x93\x02\n\rDecideRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12(\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Action\x12\'\n\x03now\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32\x19.yunhui.policy.v1.Account\x12*\n\x07subject\x18\x05 \x01(\x0b\x32\x19.yunhui.policy.v1.Subject\x12*\n\x07history\x18\x06 \x01(\x0b\x32\x19.yunhui.policy.v1.History\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\">\n\x0e\x44\x65\x63ideResponse\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\"G\n\x12\x44\x65\x63ideBatchRequest\x12\x31\n\x08requests\x18\x01 \x03(\x0b\x32\x1f.yunhui.policy.v1.DecideRequest\",\n\x0b\x44\x65\x63ideError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"x\n\x0c\x44\x65\x63ideResult\x12.\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.yunhui.policy.v1.DecisionH\x00\x12.\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1d.yunhui.policy.v1.DecideErrorH\x00\x42\x08\n\x06result\"F\n\x13\x44\x65\x63ideBatchResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.yunhui.policy.v1.DecideResult\"\xb4\x01\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x30\n\x0cpublish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06sha256\x18\x06 \x01(\t\"=\n\x0bPolicyFault\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"A\n\x10PolicyTestResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x14ListPoliciesResponse\x12\x31\n\x08policies\x18\x01 \x03(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x10GetPolicyRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"c\n\x11GetPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05tests\x18\x03 \x01(\t\"6\n\x15ValidatePolicyRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05tests\x18\x02 \x01(\t\"\x89\x01\n\x16ValidatePolicyResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12-\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x1d.yunhui.policy.v1.PolicyFault\x12\x31\n\x05tests\x18\x03 \x03(\x0b\x32\".yunhui.policy.v1.PolicyTestResult\"\x8d\x01\n\x14PublishPolicyRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05tests\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62\x61se_version\x18\x05 \x01(\t\"H\n\x15PublishPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\"6\n\x15RollbackPolicyRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"I\n\x16RollbackPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\"R\n\x15SimulatePolicyRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\rSimulationRow\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12\'\n\x05\x61\x66ter\x18\x03 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12\x10\n\x08requests\x18\x04 \x01(\x03\x12\x10\n\x08\x61\x63\x63ounts\x18\x05 \x01(\x03\"\xd1\x01\n\x16SimulatePolicyResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x30\n\x07\x62y_rule\x18\x03 \x03(\x0b\x32\x1f.yunhui.policy.v1.SimulationRow\x12\x36\n\rby_department\x18\x04 \x03(\x0b\x32\x1f.yunhui.policy.v1.SimulationRow\x12\x30\n\x07\x62y_week\x18\x05 \x03(\x0b\x32\x1f.yunhui.policy.v1.SimulationRow*m\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_CREATE\x10\x01\x12\x11\n\rACTION_UPDATE\x10\x02\x12\x11\n\rACTION_CANCEL\x10\x03\x12\x12\n\x0e\x41\x43TION_NO_SHOW\x10\x04*\xc6\x02\n\x11ReservationStatus\x12\"\n\x1eRESERVATION_STATUS_UNSPECIFIED\x10\x00\x12\'\n#RESERVATION_STATUS_PENDING_APPROVAL\x10\x01\x12 \n\x1cRESERVATION_STATUS_CONFIRMED\x10\x02\x12\x1d\n\x19RESERVATION_STATUS_IN_USE\x10\x03\x12 \n\x1cRESERVATION_STATUS_COMPLETED\x10\x04\x12\x1e\n\x1aRESERVATION_STATUS_NO_SHOW\x10\x05\x12 \n\x1cRESERVATION_STATUS_CANCELLED\x10\x06\x12\x1f\n\x1bRESERVATION_STATUS_DECLINED\x10\x07\x12\x1e\n\x1aRESERVATION_STATUS_EXPIRED\x10\x08\x32\xa4\x05\n\rPolicyService\x12K\n\x06\x44\x65\x63ide\x12\x1f.yunhui.policy.v1.DecideRequest\x1a .yunhui.policy.v1.DecideResponse\x12]\n\x0cListPolicies\x12%.yunhui.policy.v1.ListPoliciesRequest\x1a&.yunhui.policy.v1.ListPoliciesResponse\x12T\n\tGetPolicy\x12\".yunhui.policy.v1.GetPolicyRequest\x1a#.yunhui.policy.v1.GetPolicyResponse\x12\x63\n\x0eValidatePolicy\x12\'.yunhui.policy.v1.ValidatePolicyRequest\x1a(.yunhui.policy.v1.ValidatePolicyResponse\x12`\n\rPublishPolicy\x12&.yunhui.policy.v1.PublishPolicyRequest\x1a\'.yunhui.policy.v1.PublishPolicyResponse\x12\x63\n\x0eRollbackPolicy\x12\'.yunhui.policy.v1.RollbackPolicyRequest\x1a(.yunhui.policy.v1.RollbackPolicyResponse\x12\x65\n\x0eSimulatePolicy\x12\'.yunhui.policy.v1.SimulatePolicyRequest\x1a(.yunhui.policy.v1.SimulatePolicyResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%yunhui/policy/v1/policy_service.proto\x12\x10yunhui.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fyunhui/policy/v1/decision.proto\"@\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\ndepartment\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\"\xcb\x01\n\x07Subject\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11participant_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x66ree_room_count\x18\x04 \x01(\x03\x12.\n\nenter_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xed\x01\n\x0fPastReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32#.yunhui.policy.v1.ReservationStatus\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63\x61ncel_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\rPastViolation\x12\x14\n\x0cviolation_id\x18\x01 \x01(\t\x12\x32\n\x0eviolation_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06waived\x18\x03 \x01(\x08\x12\x0f\n\x07used_up\x18\x04 \x01(\x08\"n\n\x0ePastSuspension\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xae\x01\n\x07History\x12\x37\n\x0creservations\x18\x01 \x03(\x0b\x32!.yunhui.policy.v1.PastReservation\x12\x33\n\nviolations\x18\x02 \x03(\x0b\x32\x1f.yunhui.policy.v1.PastViolation\x12\x35\n\x0bsuspensions\x18\x03 \x03(\x0b\x32 .yunhui.policy.v1.PastSuspension\"\x93\x02\n\rDecideRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12(\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Action\x12\'\n\x03now\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32\x19.yunhui.policy.v1.Account\x12*\n\x07subject\x18\x05 \x01(\x0b\x32\x19.yunhui.policy.v1.Subject\x12*\n\x07history\x18\x06 \x01(\x0b\x32\x19.yunhui.policy.v1.History\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\">\n\x0e\x44\x65\x63ideResponse\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\"x\n\x15ReplayDecisionRequest\x12\x31\n\x08question\x18\x01 \x01(\x0b\x32\x1f.yunhui.policy.v1.DecideRequest\x12,\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\"U\n\x16ReplayDecisionResponse\x12,\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\x12\r\n\x05\x65qual\x18\x02 \x01(\x08\"G\n\x12\x44\x65\x63ideBatchRequest\x12\x31\n\x08requests\x18\x01 \x03(\x0b\x32\x1f.yunhui.policy.v1.DecideRequest\",\n\x0b\x44\x65\x63ideError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"x\n\x0c\x44\x65\x63ideResult\x12.\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1a.yunhui.policy.v1.DecisionH\x00\x12.\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1d.yunhui.policy.v1.DecideErrorH\x00\x42\x08\n\x06result\"F\n\x13\x44\x65\x63ideBatchResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.yunhui.policy.v1.DecideResult\"\xb4\x01\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x30\n\x0cpublish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06sha256\x18\x06 \x01(\t\"=\n\x0bPolicyFault\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"A\n\x10PolicyTestResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x14ListPoliciesResponse\x12\x31\n\x08policies\x18\x01 \x03(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x10GetPolicyRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"c\n\x11GetPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05tests\x18\x03 \x01(\t\"6\n\x15ValidatePolicyRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05tests\x18\x02 \x01(\t\"\x89\x01\n\x16ValidatePolicyResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12-\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x1d.yunhui.policy.v1.PolicyFault\x12\x31\n\x05tests\x18\x03 \x03(\x0b\x32\".yunhui.policy.v1.PolicyTestResult\"\x8d\x01\n\x14PublishPolicyRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05tests\x18\x02 \x01(\t\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x62\x61se_version\x18\x05 \x01(\t\"H\n\x15PublishPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\"6\n\x15RollbackPolicyRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"I\n\x16RollbackPolicyResponse\x12/\n\x06policy\x18\x01 \x01(\x0b\x32\x1f.yunhui.policy.v1.PolicyVersion\"R\n\x15SimulatePolicyRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\rSimulationRow\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12\'\n\x05\x61\x66ter\x18\x03 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12\x10\n\x08requests\x18\x04 \x01(\x03\x12\x10\n\x08\x61\x63\x63ounts\x18\x05 \x01(\x03\"\xd1\x01\n\x16SimulatePolicyResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12\x30\n\x07\x62y_rule\x18\x03 \x03(\x0b\x32\x1f.yunhui.policy.v1.SimulationRow\x12\x36\n\rby_department\x18\x04 \x03(\x0b\x32\x1f.yunhui.policy.v1.SimulationRow\x12\x30\n\x07\x62y_week\x18\x05 \x03(\x0b\x32\x1f.yunhui.policy.v1.SimulationRow*m\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_CREATE\x10\x01\x12\x11\n\rACTION_UPDATE\x10\x02\x12\x11\n\rACTION_CANCEL\x10\x03\x12\x12\n\x0e\x41\x43TION_NO_SHOW\x10\x04*\xc6\x02\n\x11ReservationStatus\x12\"\n\x1eRESERVATION_STATUS_UNSPECIFIED\x10\x00\x12\'\n#RESERVATION_STATUS_PENDING_APPROVAL\x10\x01\x12 \n\x1cRESERVATION_STATUS_CONFIRMED\x10\x02\x12\x1d\n\x19RESERVATION_STATUS_IN_USE\x10\x03\x12 \n\x1cRESERVATION_STATUS_COMPLETED\x10\x04\x12\x1e\n\x1aRESERVATION_STATUS_NO_SHOW\x10\x05\x12 \n\x1cRESERVATION_STATUS_CANCELLED\x10\x06\x12\x1f\n\x1bRESERVATION_STATUS_DECLINED\x10\x07\x12\x1e\n\x1aRESERVATION_STATUS_EXPIRED\x10\x08\x32\x89\x06\n\rPolicyService\x12K\n\x06\x44\x65\x63ide\x12\x1f.yunhui.policy.v1.DecideRequest\x1a .yunhui.policy.v1.DecideResponse\x12\x63\n\x0eReplayDecision\x12\'.yunhui.policy.v1.ReplayDecisionRequest\x1a(.yunhui.policy.v1.ReplayDecisionResponse\x12]\n\x0cListPolicies\x12%.yunhui.policy.v1.ListPoliciesRequest\x1a&.yunhui.policy.v1.ListPoliciesResponse\x12T\n\tGetPolicy\x12\".yunhui.policy.v1.GetPolicyRequest\x1a#.yunhui.policy.v1.GetPolicyResponse\x12\x63\n\x0eValidatePolicy\x12\'.yunhui.policy.v1.ValidatePolicyRequest\x1a(.yunhui.policy.v1.ValidatePolicyResponse\x12`\n\rPublishPolicy\x12&.yunhui.policy.v1.PublishPolicyRequest\x1a\'.yunhui.policy.v1.PublishPolicyResponse\x12\x63\n\x0eRollbackPolicy\x12\'.yunhui.policy.v1.RollbackPolicyRequest\x1a(.yunhui.policy.v1.RollbackPolicyResponse\x12\x65\n\x0eSimulatePolicy\x12\'.yunhui.policy.v1.SimulatePolicyRequest\x1a(.yunhui.policy.v1.SimulatePolicyResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.policy.v1.policy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACTION']._serialized_start=3309
-  _globals['_ACTION']._serialized_end=3418
-  _globals['_RESERVATIONSTATUS']._serialized_start=3421
-  _globals['_RESERVATIONSTATUS']._serialized_end=3747
+  _globals['_ACTION']._serialized_start=3518
+  _globals['_ACTION']._serialized_end=3627
+  _globals['_RESERVATIONSTATUS']._serialized_start=3630
+  _globals['_RESERVATIONSTATUS']._serialized_end=3956
   _globals['_ACCOUNT']._serialized_start=125
   _globals['_ACCOUNT']._serialized_end=189
   _globals['_SUBJECT']._serialized_start=192
@@ -53,46 +53,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECIDEREQUEST']._serialized_end=1326
   _globals['_DECIDERESPONSE']._serialized_start=1328
   _globals['_DECIDERESPONSE']._serialized_end=1390
-  _globals['_DECIDEBATCHREQUEST']._serialized_start=1392
-  _globals['_DECIDEBATCHREQUEST']._serialized_end=1463
-  _globals['_DECIDEERROR']._serialized_start=1465
-  _globals['_DECIDEERROR']._serialized_end=1509
-  _globals['_DECIDERESULT']._serialized_start=1511
-  _globals['_DECIDERESULT']._serialized_end=1631
-  _globals['_DECIDEBATCHRESPONSE']._serialized_start=1633
-  _globals['_DECIDEBATCHRESPONSE']._serialized_end=1703
-  _globals['_POLICYVERSION']._serialized_start=1706
-  _globals['_POLICYVERSION']._serialized_end=1886
-  _globals['_POLICYFAULT']._serialized_start=1888
-  _globals['_POLICYFAULT']._serialized_end=1949
-  _globals['_POLICYTESTRESULT']._serialized_start=1951
-  _globals['_POLICYTESTRESULT']._serialized_end=2016
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=2018
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=2078
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=2080
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=2178
-  _globals['_GETPOLICYREQUEST']._serialized_start=2180
-  _globals['_GETPOLICYREQUEST']._serialized_end=2215
-  _globals['_GETPOLICYRESPONSE']._serialized_start=2217
-  _globals['_GETPOLICYRESPONSE']._serialized_end=2316
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=2318
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=2372
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=2375
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=2512
-  _globals['_PUBLISHPOLICYREQUEST']._serialized_start=2515
-  _globals['_PUBLISHPOLICYREQUEST']._serialized_end=2656
-  _globals['_PUBLISHPOLICYRESPONSE']._serialized_start=2658
-  _globals['_PUBLISHPOLICYRESPONSE']._serialized_end=2730
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=2732
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=2786
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=2788
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=2861
-  _globals['_SIMULATEPOLICYREQUEST']._serialized_start=2863
-  _globals['_SIMULATEPOLICYREQUEST']._serialized_end=2945
-  _globals['_SIMULATIONROW']._serialized_start=2948
-  _globals['_SIMULATIONROW']._serialized_end=3095
-  _globals['_SIMULATEPOLICYRESPONSE']._serialized_start=3098
-  _globals['_SIMULATEPOLICYRESPONSE']._serialized_end=3307
-  _globals['_POLICYSERVICE']._serialized_start=3750
-  _globals['_POLICYSERVICE']._serialized_end=4426
+  _globals['_REPLAYDECISIONREQUEST']._serialized_start=1392
+  _globals['_REPLAYDECISIONREQUEST']._serialized_end=1512
+  _globals['_REPLAYDECISIONRESPONSE']._serialized_start=1514
+  _globals['_REPLAYDECISIONRESPONSE']._serialized_end=1599
+  _globals['_DECIDEBATCHREQUEST']._serialized_start=1601
+  _globals['_DECIDEBATCHREQUEST']._serialized_end=1672
+  _globals['_DECIDEERROR']._serialized_start=1674
+  _globals['_DECIDEERROR']._serialized_end=1718
+  _globals['_DECIDERESULT']._serialized_start=1720
+  _globals['_DECIDERESULT']._serialized_end=1840
+  _globals['_DECIDEBATCHRESPONSE']._serialized_start=1842
+  _globals['_DECIDEBATCHRESPONSE']._serialized_end=1912
+  _globals['_POLICYVERSION']._serialized_start=1915
+  _globals['_POLICYVERSION']._serialized_end=2095
+  _globals['_POLICYFAULT']._serialized_start=2097
+  _globals['_POLICYFAULT']._serialized_end=2158
+  _globals['_POLICYTESTRESULT']._serialized_start=2160
+  _globals['_POLICYTESTRESULT']._serialized_end=2225
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=2227
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=2287
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=2289
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=2387
+  _globals['_GETPOLICYREQUEST']._serialized_start=2389
+  _globals['_GETPOLICYREQUEST']._serialized_end=2424
+  _globals['_GETPOLICYRESPONSE']._serialized_start=2426
+  _globals['_GETPOLICYRESPONSE']._serialized_end=2525
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=2527
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=2581
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=2584
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=2721
+  _globals['_PUBLISHPOLICYREQUEST']._serialized_start=2724
+  _globals['_PUBLISHPOLICYREQUEST']._serialized_end=2865
+  _globals['_PUBLISHPOLICYRESPONSE']._serialized_start=2867
+  _globals['_PUBLISHPOLICYRESPONSE']._serialized_end=2939
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=2941
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=2995
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=2997
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=3070
+  _globals['_SIMULATEPOLICYREQUEST']._serialized_start=3072
+  _globals['_SIMULATEPOLICYREQUEST']._serialized_end=3154
+  _globals['_SIMULATIONROW']._serialized_start=3157
+  _globals['_SIMULATIONROW']._serialized_end=3304
+  _globals['_SIMULATEPOLICYRESPONSE']._serialized_start=3307
+  _globals['_SIMULATEPOLICYRESPONSE']._serialized_end=3516
+  _globals['_POLICYSERVICE']._serialized_start=3959
+  _globals['_POLICYSERVICE']._serialized_end=4736
 # @@protoc_insertion_point(module_scope)

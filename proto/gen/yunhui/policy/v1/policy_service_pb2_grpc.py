@@ -40,6 +40,11 @@ class PolicyServiceStub:
                 request_serializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.DecideRequest.SerializeToString,
                 response_deserializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.DecideResponse.FromString,
                 _registered_method=True)
+        self.ReplayDecision = channel.unary_unary(
+                '/yunhui.policy.v1.PolicyService/ReplayDecision',
+                request_serializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.ReplayDecisionRequest.SerializeToString,
+                response_deserializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.ReplayDecisionResponse.FromString,
+                _registered_method=True)
         self.ListPolicies = channel.unary_unary(
                 '/yunhui.policy.v1.PolicyService/ListPolicies',
                 request_serializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.ListPoliciesRequest.SerializeToString,
@@ -79,6 +84,14 @@ class PolicyServiceServicer:
     def Decide(self, request, context):
         """Decides one question. Pure: the same request always gets the same answer; nothing is stored.
         Errors: INVALID_ARGUMENT names the field; NOT_FOUND for an unknown policy_version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDecision(self, request, context):
+        """Decides again from the facts that a stored decision carries, under its version: the same answer, bit for bit.
+        Errors: NOT_FOUND for an unknown version; INVALID_ARGUMENT when the decision carries no facts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,6 +147,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.Decide,
                     request_deserializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.DecideRequest.FromString,
                     response_serializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.DecideResponse.SerializeToString,
+            ),
+            'ReplayDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDecision,
+                    request_deserializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.ReplayDecisionRequest.FromString,
+                    response_serializer=yunhui_dot_policy_dot_v1_dot_policy__service__pb2.ReplayDecisionResponse.SerializeToString,
             ),
             'ListPolicies': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPolicies,
@@ -194,6 +212,33 @@ class PolicyService:
             '/yunhui.policy.v1.PolicyService/Decide',
             yunhui_dot_policy_dot_v1_dot_policy__service__pb2.DecideRequest.SerializeToString,
             yunhui_dot_policy_dot_v1_dot_policy__service__pb2.DecideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.policy.v1.PolicyService/ReplayDecision',
+            yunhui_dot_policy_dot_v1_dot_policy__service__pb2.ReplayDecisionRequest.SerializeToString,
+            yunhui_dot_policy_dot_v1_dot_policy__service__pb2.ReplayDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

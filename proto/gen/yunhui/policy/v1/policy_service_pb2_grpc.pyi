@@ -37,6 +37,10 @@ class PolicyServiceStub:
     """Decides one question. Pure: the same request always gets the same answer; nothing is stored.
     Errors: INVALID_ARGUMENT names the field; NOT_FOUND for an unknown policy_version.
     """
+    ReplayDecision: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ReplayDecisionRequest, _policy_service_pb2.ReplayDecisionResponse]
+    """Decides again from the facts that a stored decision carries, under its version: the same answer, bit for bit.
+    Errors: NOT_FOUND for an unknown version; INVALID_ARGUMENT when the decision carries no facts.
+    """
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPoliciesRequest, _policy_service_pb2.ListPoliciesResponse]
     """Lists the published versions, newest first."""
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]
@@ -60,6 +64,10 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Decide: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.DecideRequest, _policy_service_pb2.DecideResponse]  # type: ignore[assignment]
     """Decides one question. Pure: the same request always gets the same answer; nothing is stored.
     Errors: INVALID_ARGUMENT names the field; NOT_FOUND for an unknown policy_version.
+    """
+    ReplayDecision: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ReplayDecisionRequest, _policy_service_pb2.ReplayDecisionResponse]  # type: ignore[assignment]
+    """Decides again from the facts that a stored decision carries, under its version: the same answer, bit for bit.
+    Errors: NOT_FOUND for an unknown version; INVALID_ARGUMENT when the decision carries no facts.
     """
     ListPolicies: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPoliciesRequest, _policy_service_pb2.ListPoliciesResponse]  # type: ignore[assignment]
     """Lists the published versions, newest first."""
@@ -87,6 +95,16 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_service_pb2.DecideResponse, _abc.Awaitable[_policy_service_pb2.DecideResponse]]:
         """Decides one question. Pure: the same request always gets the same answer; nothing is stored.
         Errors: INVALID_ARGUMENT names the field; NOT_FOUND for an unknown policy_version.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayDecision(
+        self,
+        request: _policy_service_pb2.ReplayDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ReplayDecisionResponse, _abc.Awaitable[_policy_service_pb2.ReplayDecisionResponse]]:
+        """Decides again from the facts that a stored decision carries, under its version: the same answer, bit for bit.
+        Errors: NOT_FOUND for an unknown version; INVALID_ARGUMENT when the decision carries no facts.
         """
 
     @_abc_1.abstractmethod

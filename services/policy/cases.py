@@ -1,0 +1,196 @@
+"""The form of a test table, and its cases as questions."""
+
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import AfterValidator, Field, ValidationError
+from yunhui.policy.v1 import policy_service_pb2
+
+from services.policy.checks import worded
+from services.policy.document import (
+    LONGEST,
+    MAX_INTEGER,
+    ActionName,
+    AtLeastOne,
+    EffectName,
+    ObligationName,
+    StatusName,
+    Strict,
+)
+from services.policy.source import InvalidPolicyError, read
+
+
+def _must_parse(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+def _must_exist(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError("no such time zone; give an IANA name such as Asia/Shanghai") from error
+    return zone
+
+
+Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([+-]\d\d:\d\d|Z)?$"),
+    AfterValidator(_must_parse),
+]
+"""In the table's zone unless it says otherwise."""
+
+
+Whole = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+
+
+class Ask(Strict):
+    """A question; what it leaves out comes from the table's own `ask`."""
+
+    action: ActionName | None = None
+    now: Moment | None = None
+    start: Moment | None = None
+    lasts: Annotated[int, Field(ge=1, le=LONGEST["seconds"])] | None = None
+    people: Whole | None = None
+    free_rooms: Whole | None = None
+    entered: Moment | None = None
+    department: str | None = None
+    roles: list[str] | None = None
+
+
+class GivenReservation(Strict):
+    start: Moment
+    status: StatusName = "CONFIRMED"
+    cancelled: Moment | None = None
+    times: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class GivenViolation(Strict):
+    at: Moment
+    waived: bool = False
+    used_up: bool = False
+
+
+class GivenSuspension(Strict):
+    since: Moment
+    until: Moment
+
+
+class Given(Strict):
+    reservations: list[GivenReservation] = Field(default_factory=list)
+    violations: list[GivenViolation] = Field(default_factory=list)
+    suspensions: list[GivenSuspension] = Field(default_factory=list)
+
+
+class ExpectedObligation(Strict):
+    kind: ObligationName
+    seconds: int | None = None
+    address: str | None = None
+    since: Moment | None = None
+    violations: list[str] | None = None
+
+
+class Says(Strict):
+    zh_cn: str = Field(alias="zh-CN")
+    en: str
+
+
+class Expect(Strict):
+    """The effect and exactly these rules; the rest where given."""
+
+    effect: EffectName
+    rules: list[str]
+    facts: dict[str, int] = Field(default_factory=dict)
+    obligations: list[ExpectedObligation] | None = None
+    says: dict[str, Says] = Field(default_factory=dict)
+
+
+class Case(Strict):
+    name: Annotated[str, Field(min_length=1)]
+    given: Given = Given()
+    ask: Ask = Ask()
+    expect: Expect
+
+
+class Table(Strict):
+    zone: Annotated[str, AfterValidator(_must_exist)]
+    ask: Ask
+    cases: AtLeastOne[Case]
+
+
+def read_table(text: str) -> Table:
+    """Raises InvalidPolicyError with every fault and its line."""
+    source = read(text)
+    try:
+        table = Table.model_validate(source.data)
+    except ValidationError as error:
+        raise InvalidPolicyError([source.fault(*worded(item)) for item in error.errors()]) from error
+    names = [case.name for case in table.cases]
+    twice = [index for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise InvalidPolicyError([source.fault(("cases", index), "another case has this name") for index in twice])
+    return table
+
+
+def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.DecideRequest:
+    """A case as a question. Ids are r1, r2 and v1, v2 in the order given."""
+    asked = {**defaults.model_dump(exclude_none=True), **case.ask.model_dump(exclude_none=True)}
+    now = timestamp_of(asked["now"], zone) if "now" in asked else None
+    subject = policy_service_pb2.Subject(
+        participant_count=asked.get("people", 0), free_room_count=asked.get("free_rooms", 0)
+    )
+    if "start" in asked:
+        subject.start_time.CopyFrom(start := timestamp_of(asked["start"], zone))
+        subject.end_time.CopyFrom(Timestamp(seconds=start.seconds + asked.get("lasts", 0), nanos=start.nanos))
+    if "entered" in asked:
+        subject.enter_time.CopyFrom(timestamp_of(asked["entered"], zone))
+    return policy_service_pb2.DecideRequest(
+        action=policy_service_pb2.Action.Value(f"ACTION_{asked.get('action', 'UNSPECIFIED')}"),
+        now=now,
+        account=policy_service_pb2.Account(
+            account_id="account", department=asked.get("department", ""), roles=asked.get("roles", [])
+        ),
+        subject=subject,
+        history=_history(case.given, zone),
+    )
+
+
+def _history(given: Given, zone: ZoneInfo) -> policy_service_pb2.History:
+    past = [item for item in given.reservations for _ in range(item.times)]
+    return policy_service_pb2.History(
+        reservations=[_past_reservation(f"r{number}", item, zone) for number, item in enumerate(past, 1)],
+        violations=[
+            policy_service_pb2.PastViolation(
+                violation_id=f"v{number}",
+                violation_time=timestamp_of(item.at, zone),
+                waived=item.waived,
+                used_up=item.used_up,
+            )
+            for number, item in enumerate(given.violations, 1)
+        ],
+        suspensions=[
+            policy_service_pb2.PastSuspension(
+                start_time=timestamp_of(item.since, zone), end_time=timestamp_of(item.until, zone)
+            )
+            for item in given.suspensions
+        ],
+    )
+
+
+def _past_reservation(id_: str, item: GivenReservation, zone: ZoneInfo) -> policy_service_pb2.PastReservation:
+    start = timestamp_of(item.start, zone)
+    return policy_service_pb2.PastReservation(
+        reservation_id=id_,
+        status=policy_service_pb2.ReservationStatus.Value(f"RESERVATION_STATUS_{item.status}"),
+        start_time=start,
+        end_time=Timestamp(seconds=start.seconds + 3600, nanos=start.nanos),
+        cancel_time=timestamp_of(item.cancelled, zone) if item.cancelled else None,
+    )
+
+
+def timestamp_of(text: str, zone: ZoneInfo) -> Timestamp:
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return Timestamp(seconds=int(moment.replace(microsecond=0).timestamp()), nanos=moment.microsecond * 1000)

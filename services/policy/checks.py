@@ -1,0 +1,228 @@
+"""Whether a policy holds together: names that exist, units that fit, sentences that can be filled, no ambiguity."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import ValidationError
+
+from services.policy.conditions import branches, comparisons
+from services.policy.document import (
+    LONGEST,
+    MAX_FIRED,
+    MAX_INTEGER,
+    MAX_RULES,
+    Compare,
+    Document,
+    EffectName,
+    Fact,
+    Measure,
+    Obligation,
+    ReservationCount,
+    Rule,
+    ViolationCount,
+)
+from services.policy.sentences import FITTING_SPECS, Sentence
+from services.policy.source import InvalidPolicyError, read
+
+Complaint = tuple[tuple[str | int, ...], str]
+"""Where in the document, and what is wrong."""
+
+_MEASURE_UNITS = {
+    "start": "moment", "end": "moment", "now": "moment", "suspension_end": "moment", "lead": "seconds",
+    "elapsed": "seconds", "duration": "seconds", "suspension_remaining": "seconds", "days_ahead": "days",
+    "participant_count": "people", "free_room_count": "rooms", "entered": "flag",
+}  # fmt: skip
+_EFFECTS: tuple[EffectName, ...] = ("ALLOW", "ESCALATE", "REDIRECT", "DENY")
+_OBLIGATION_NEEDS = {
+    "CHECK_ATTENDANCE": {"seconds"}, "RELEASE_ROOM": set[str](), "RECORD_VIOLATION": set[str](),
+    "SUSPEND": {"seconds", "violations"}, "NOTIFY_SUPPORT": {"address"}, "EXPIRE_ESCALATION": {"seconds"},
+}  # fmt: skip
+
+
+def read_document(text: str) -> Document:
+    """Raises InvalidPolicyError with every fault found."""
+    source = read(text)
+    try:
+        document = Document.model_validate(source.data)
+    except ValidationError as error:
+        raise InvalidPolicyError([source.fault(*worded(item)) for item in error.errors()]) from error
+    faults = [source.fault(*complaint) for complaint in complaints(document)]
+    if faults:
+        raise InvalidPolicyError(faults)
+    return document
+
+
+def unit_of(fact: Fact) -> str:
+    return _MEASURE_UNITS[fact.measure] if isinstance(fact, Measure) else fact.count
+
+
+def worded(error: Mapping[str, Any]) -> tuple[tuple[str | int, ...], str]:
+    """A validation error in the words of the file: the path to look up, and the message."""
+    path = tuple(step for step in error["loc"] if step != "[key]")
+    name = next((step for step in reversed(path) if isinstance(step, str)), "policy")
+    given = f", not {str(error['input'])[:60]!r}"
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "unknown_key":
+            return (*path, context["key"]), error["msg"]
+        case "missing":
+            return path, f"{name!r} is missing"
+        case "int_type":
+            return path, f"{name!r} must be a whole number{given}"
+        case "greater_than_equal" | "less_than_equal":
+            return path, f"{name!r} must be between 0 (a literal value: -{MAX_INTEGER}) and {MAX_INTEGER}{given}"
+        case "literal_error":
+            return path, f"{name!r} must be {context['expected']}{given}"
+        case "string_pattern_mismatch":
+            return path, f"{name!r} must look like {context['pattern']}{given}"
+    return path, f"{name!r}: {error['msg']}"
+
+
+def complaints(document: Document) -> Iterator[Complaint]:
+    yield from _check_frame(document)
+    for name, fact in document.facts.items():
+        yield from _check_fact(document, name, fact)
+    yield from _check_size(document.rules)
+    for index, rule in enumerate(document.rules):
+        for path, message in _check_rule(document, rule):
+            yield ("rules", index, *path), message
+    for index, obligation in enumerate(document.obligations):
+        for path, message in _check_obligation(document, obligation):
+            yield ("obligations", index, *path), message
+    yield from _check_overrides(document)
+
+
+def _check_frame(document: Document) -> Iterator[Complaint]:
+    try:
+        ZoneInfo(document.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield ("zone",), f"no time zone {document.zone!r}; give an IANA name such as Asia/Shanghai"
+    if sorted(document.precedence) != sorted(_EFFECTS):
+        yield ("precedence",), f"must list each effect once: {', '.join(_EFFECTS)}, strongest first"
+    elif document.precedence[-1] != "ALLOW":
+        yield ("precedence",), "ALLOW must come last: it is the answer when no rule fires"
+    for name, threshold in document.thresholds.items():
+        yield from _check_span(document, ("thresholds", name, "value"), name, threshold.value)
+    for name in sorted(document.thresholds.keys() & document.facts.keys()):
+        yield ("facts", name), f"{name!r} is a threshold too; a name means one thing"
+
+
+def _check_fact(document: Document, name: str, fact: Fact) -> Iterator[Complaint]:
+    path = ("facts", name)
+    if isinstance(fact, ReservationCount):
+        if (fact.period == "rolling_days") != (fact.days is not None):
+            yield path, "`days` names the length of a rolling_days period, and belongs to no other"
+        if ("CANCELLED" in fact.statuses) == (fact.cancelled_within is not None):
+            yield path, "list CANCELLED to count every cancelled one, or give cancelled_within to count the late ones"
+        yield from _check_threshold(document, (*path, "days"), fact.days, "days")
+        yield from _check_threshold(document, (*path, "cancelled_within"), fact.cancelled_within, "seconds")
+    elif isinstance(fact, ViolationCount):
+        yield from _check_threshold(document, (*path, "within"), fact.within, "seconds")
+    elif (unit_of(fact) == "seconds") != (fact.round is not None):
+        yield path, "`round: down` or `round: up` belongs to a span of time, and only there"
+
+
+def _check_threshold(
+    document: Document, path: tuple[str | int, ...], name: str | None, unit: str
+) -> Iterator[Complaint]:
+    if name is None:
+        return
+    threshold = document.thresholds.get(name)
+    if threshold is None:
+        yield path, f"no threshold {name!r}; {_one_of(document.thresholds)}"
+    elif threshold.unit != unit:
+        yield path, f"threshold {name!r} is in {threshold.unit}; here it must be in {unit}"
+
+
+def _check_span(document: Document, path: tuple[str | int, ...], name: str, value: int) -> Iterator[Complaint]:
+    unit = document.thresholds[name].unit
+    if value > LONGEST.get(unit, value):
+        yield path, f"{name!r} is longer than a century; at most {LONGEST[unit]} {unit}"
+
+
+def _check_size(rules: Sequence[Rule]) -> Iterator[Complaint]:
+    seen: set[str] = set()
+    total = 0
+    for index, rule in enumerate(rules):
+        if rule.id in seen:
+            yield ("rules", index, "id"), f"{rule.id!r} is used twice; give each rule its own id"
+        seen.add(rule.id)
+        size = branches(rule.when)
+        total += size
+        if size > MAX_FIRED or total > MAX_RULES:
+            yield (
+                ("rules", index, "when"),
+                f"more than {MAX_FIRED} alternatives in one condition or {MAX_RULES} in all; "
+                "an `any` counts its parts, inside an `all` they multiply: use fewer",
+            )
+            return
+
+
+def _check_rule(document: Document, rule: Rule) -> Iterator[Complaint]:
+    if len(set(rule.on)) != len(rule.on):
+        yield ("on",), "each action once"
+    for place, compare in comparisons(rule.when):
+        yield from _check_compare(document, ("when", *place), compare)
+    for index, obligation in enumerate(rule.obligations):
+        for path, message in _check_obligation(document, obligation):
+            yield ("obligations", index, *path), message
+    for language, text in (("zh-CN", rule.reason.zh_cn), ("en", rule.reason.en)):
+        for message in _check_sentence(document, text, language):
+            yield ("reason", language), message
+
+
+def _check_compare(document: Document, path: tuple[str | int, ...], compare: Compare) -> Iterator[Complaint]:
+    fact = document.facts.get(compare.fact)
+    if fact is None:
+        yield (*path, "fact"), f"no fact {compare.fact!r}; {_one_of(document.facts)}"
+    else:
+        yield from _check_threshold(document, (*path, "threshold"), compare.threshold, unit_of(fact))
+
+
+def _check_obligation(document: Document, obligation: Obligation) -> Iterator[Complaint]:
+    needs = _OBLIGATION_NEEDS[obligation.kind]
+    given = {key for key in ("seconds", "address", "violations") if getattr(obligation, key) is not None}
+    if needs != given:
+        yield (), f"{obligation.kind} takes {_listed(needs)}, not {_listed(given)}"
+    yield from _check_threshold(document, ("seconds",), obligation.seconds, "seconds")
+    if obligation.violations and not isinstance(document.facts.get(obligation.violations), ViolationCount):
+        yield ("violations",), f"{obligation.violations!r} is not a fact that counts violations"
+
+
+def _check_sentence(document: Document, text: str, language: str) -> Iterator[str]:
+    try:
+        fields = Sentence(text, language, ZoneInfo("UTC")).fields
+    except ValueError as error:
+        yield str(error)
+        return
+    units: dict[str, str] = {name: threshold.unit for name, threshold in document.thresholds.items()}
+    units.update({name: unit_of(fact) for name, fact in document.facts.items()})
+    for name, spec in fields:
+        if name not in units:
+            yield f"{{{name}}} is neither a fact nor a threshold; {_one_of(units)}"
+        elif spec not in (fitting := FITTING_SPECS.get(units[name], ("", "plural"))):
+            yield f"{name!r} is in {units[name]} and is written with {' or '.join(fitting) or 'nothing'}, not {spec!r}"
+
+
+def _check_overrides(document: Document) -> Iterator[Complaint]:
+    seen: set[tuple[str | None, str | None]] = set()
+    for index, override in enumerate(document.overrides):
+        scope = (override.department, override.role)
+        if scope in seen:
+            yield ("overrides", index), "this department and role have an override already; put both into one"
+        seen.add(scope)
+        for name, value in override.thresholds.items():
+            path = ("overrides", index, "thresholds", name)
+            if name not in document.thresholds:
+                yield path, f"no threshold {name!r}; {_one_of(document.thresholds)}"
+            else:
+                yield from _check_span(document, path, name, value)
+
+
+def _listed(keys: set[str]) -> str:
+    return ", ".join(sorted(keys)) or "nothing"
+
+
+def _one_of(names: Mapping[str, object]) -> str:
+    return f"there are {', '.join(sorted(names))}" if names else "none are declared"

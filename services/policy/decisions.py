@@ -1,0 +1,146 @@
+"""A policy that decides: the policy decision point (PDP) of the platform, pure and without any state about accounts."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.policy.v1 import decision_pb2 as pb
+from yunhui.policy.v1.policy_service_pb2 import DecideRequest
+
+from services.policy.checks import read_document
+from services.policy.document import Document, EffectName
+from services.policy.facts import Tally, calendar_of
+from services.policy.plans import ACTIONS, ActionPlan, ObligationPlan, RulePlan, plan_action
+from services.policy.questions import SECOND, InvalidRequestError, Question, read_question
+from services.policy.thresholds import Thresholds
+
+__all__ = ["InvalidRequestError", "Policy"]
+
+
+class Policy:
+    """One version of the rules, compiled. Safe to share between threads."""
+
+    def __init__(self, document: Document, version: str) -> None:
+        self.document = document
+        self.version = version
+        self._calendar = calendar_of(document)
+        self._plans: dict[str, ActionPlan] = {
+            action: plan_action(document, self._calendar, action) for action in ACTIONS
+        }
+        self._thresholds = Thresholds(document)
+
+    @classmethod
+    def load(cls, source: str, version: str = "") -> Self:
+        """From YAML text; `version` as published. Raises InvalidPolicyError with every fault and its line."""
+        document = read_document(source)
+        return cls(document, version or f"{document.name}@draft")
+
+    def with_numbers(self, document: Document) -> "Policy":
+        """The same rules with other numbers, sharing what is compiled. Do not close the result."""
+        if document.model_copy(update=_numbers_of(self.document)) != self.document:
+            raise ValueError("only thresholds and overrides may differ")
+        varied = object.__new__(Policy)
+        varied.__dict__.update(self.__dict__)
+        varied.document = document
+        varied._thresholds = Thresholds(document)
+        return varied
+
+    def close(self) -> None:
+        """Frees the compiled rules of a retired version."""
+        for plan in self._plans.values():
+            plan.rulebook.close()
+
+    def decide(self, request: DecideRequest) -> pb.Decision:
+        """The same request always gets the same decision, bit for bit. Raises InvalidRequestError naming the field."""
+        question = read_question(request)
+        if request.policy_version not in ("", self.version):
+            raise InvalidRequestError("policy_version", f"this is {self.version}, not {request.policy_version[:100]!r}")
+        plan = self._plans[question.action]
+        thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
+        tallies = {name: tally(question, thresholds) for name, tally in plan.counts}
+        facts = {name: derive(question, thresholds) for name, derive in plan.measures}
+        facts.update((name, tally.value) for name, tally in tallies.items())
+        fired = [plan.rules[rule_id] for rule_id in plan.rulebook.fired(facts, thresholds)]
+        effect = self._strongest(fired)
+        year = self._calendar.year(question.now // SECOND) if fired else 0
+        return pb.Decision(
+            decision_id=request.decision_id or self._derive_id(request),
+            effect=pb.Effect.Value(f"EFFECT_{effect}"),
+            policy_version=self.version,
+            rules=[_explain(rule, facts, thresholds, year) for rule in fired],
+            obligations=_obligations(plan, fired, effect, question, thresholds, tallies),
+            facts=facts,
+            thresholds=thresholds,
+            quotas=_quotas(plan, thresholds, tallies),
+        )
+
+    def _strongest(self, fired: Sequence[RulePlan]) -> EffectName:
+        effects = {rule.effect for rule in fired}
+        return next((effect for effect in self.document.precedence if effect in effects), "ALLOW")
+
+    def _derive_id(self, request: DecideRequest) -> str:
+        """From the content and the version that answers, so that the same question asked again is the same decision."""
+        content = self.version.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _numbers_of(document: Document) -> dict[str, object]:
+    return {"thresholds": document.thresholds, "overrides": document.overrides}
+
+
+def _explain(rule: RulePlan, facts: Mapping[str, int], thresholds: Mapping[str, int], year: int) -> pb.FiredRule:
+    figures = {**facts, **thresholds}
+    return pb.FiredRule(
+        rule_id=rule.id,
+        effect=rule.effect_value,
+        reason=pb.LocalizedText(zh_cn=rule.zh_cn.fill(figures, year), en=rule.en.fill(figures, year)),
+        thresholds=[pb.Figure(name=name, value=thresholds[name]) for name in rule.thresholds],
+        figures=[pb.Figure(name=name, value=facts[name]) for name in rule.facts],
+    )
+
+
+def _obligations(
+    plan: ActionPlan,
+    fired: Sequence[RulePlan],
+    effect: EffectName,
+    question: Question,
+    thresholds: Mapping[str, int],
+    tallies: Mapping[str, Tally],
+) -> list[pb.Obligation]:
+    """Of the rules that won; a refused request must not also write to support."""
+    owed = [item for rule in fired if rule.effect == effect for item in rule.obligations]
+    return [_oblige(item, question, thresholds, tallies) for item in (*owed, *plan.standing[effect])]
+
+
+def _oblige(
+    item: ObligationPlan, question: Question, thresholds: Mapping[str, int], tallies: Mapping[str, Tally]
+) -> pb.Obligation:
+    found = pb.Obligation(kind=item.kind, rule_id=item.rule_id, address=item.address or "")
+    if item.seconds:
+        found.seconds = thresholds[item.seconds]
+    if item.violations:
+        used = tallies[item.violations]
+        found.violation_ids.extend(used.ids)
+        # From the second violation, which is not this one when checks came out of order.
+        found.from_time.CopyFrom(_timestamp(max(question.now, used.latest)))
+    return found
+
+
+def _quotas(plan: ActionPlan, thresholds: Mapping[str, int], tallies: Mapping[str, Tally]) -> list[pb.QuotaUsage]:
+    return [
+        pb.QuotaUsage(
+            rule_id=rule.id,
+            limit=thresholds[threshold],
+            used=tallies[fact].value,
+            period_start=Timestamp(seconds=tallies[fact].period[0]),
+            period_end=Timestamp(seconds=tallies[fact].period[1]),
+            reservation_ids=tallies[fact].ids,
+        )
+        for rule in plan.rules.values()
+        for fact, threshold in rule.quotas
+    ]
+
+
+def _timestamp(nanoseconds: int) -> Timestamp:
+    return Timestamp(seconds=nanoseconds // SECOND, nanos=nanoseconds % SECOND)

@@ -1,0 +1,145 @@
+"""From a question to named integers: every fact that a policy declares becomes one function, built once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from yunhui.policy.v1 import policy_service_pb2 as pb
+
+from services.policy.document import Document, Fact, Measure, ReservationCount, ViolationCount
+from services.policy.periods import Calendar, Period
+from services.policy.questions import SECOND, Question
+
+_DAY = 86_400 * SECOND
+_WEEK_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+Thresholds = Mapping[str, int]
+Derivation = Callable[[Question, Thresholds], int]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a count found: ids by time, the latest moment in nanoseconds (0 when none), the period in epoch seconds."""
+
+    value: int
+    ids: list[str]
+    latest: int
+    period: Period
+
+
+Count = Callable[[Question, Thresholds], Tally]
+
+
+def calendar_of(document: Document) -> Calendar:
+    return Calendar(ZoneInfo(document.zone), _WEEK_DAYS.index(document.week_start))
+
+
+def measure(fact: Measure, calendar: Calendar) -> Derivation:
+    """Spans are rounded as the policy says: down for "at least", up for "at most", so that no fraction is lost."""
+    exact = _MEASURES.get(fact.measure)
+    if exact is None:
+        return lambda question, _: _days_ahead(question, calendar)
+    if fact.round == "up":
+        return lambda question, _: -(-exact(question) // SECOND)
+    if fact.round == "down" or fact.measure in ("start", "end", "now"):
+        return lambda question, _: exact(question) // SECOND
+    return lambda question, _: exact(question)
+
+
+def count(fact: Fact, calendar: Calendar) -> Count:
+    if isinstance(fact, ReservationCount):
+        return _reservation_count(fact, calendar)
+    assert isinstance(fact, ViolationCount)  # noqa: S101 - narrows the type; measures are not counted
+    return _violation_count(fact)
+
+
+def _days_ahead(question: Question, calendar: Calendar) -> int:
+    return calendar.day_number(question.start // SECOND) - calendar.day_number(question.now // SECOND)
+
+
+def _suspended_until(question: Question) -> int:
+    """The end of the suspension in force, or 0. Touching or overlapping ones read as one."""
+    until = 0
+    for start, end in sorted(question.suspensions):
+        if start <= max(question.now, until) and end > max(question.now, until):
+            until = end
+    return until
+
+
+def _suspension_remaining(question: Question) -> int:
+    until = _suspended_until(question)
+    return until - question.now if until else 0
+
+
+def _entered(question: Question) -> int:
+    return int(question.enter is not None and question.enter <= question.now)
+
+
+_MEASURES: dict[str, Callable[[Question], int]] = {
+    "start": lambda question: question.start,
+    "end": lambda question: question.end,
+    "now": lambda question: question.now,
+    "lead": lambda question: question.start - question.now,
+    "elapsed": lambda question: question.now - question.start,
+    "duration": lambda question: question.end - question.start,
+    "participant_count": lambda question: question.participant_count,
+    "free_room_count": lambda question: question.free_room_count,
+    "suspension_remaining": _suspension_remaining,
+    "suspension_end": lambda question: -(-_suspended_until(question) // SECOND),
+    "entered": _entered,
+}
+
+
+def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
+    statuses = frozenset(pb.ReservationStatus.Value(f"RESERVATION_STATUS_{name}") for name in fact.statuses)
+    of_start, within = fact.of == "start", fact.cancelled_within
+    period_of = _period(fact, calendar)
+
+    def tally(question: Question, thresholds: Thresholds) -> Tally:
+        period = period_of(question.start if of_start else question.now, thresholds)
+        first, end = period[0] * SECOND, period[1] * SECOND
+        late = thresholds[within] * SECOND if within else None
+        found = [
+            (start, id_)
+            for start, status, cancelled, id_ in question.reservations
+            if first <= start < end
+            and (status in statuses or (late is not None and cancelled and start - cancelled < late))
+        ]
+        found.sort()
+        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+
+    return tally
+
+
+def _period(fact: ReservationCount, calendar: Calendar) -> Callable[[int, Thresholds], Period]:
+    """A rolling span ends with the second of its anchor; a reservation exactly so many days before is outside."""
+    if fact.period == "calendar_day":
+        return lambda moment, _: calendar.day(moment // SECOND)
+    if fact.period == "calendar_week":
+        return lambda moment, _: calendar.week(moment // SECOND)
+    days = fact.days or ""
+
+    def rolling(moment: int, thresholds: Thresholds) -> Period:
+        end = moment // SECOND + 1
+        return end - thresholds[days] * _DAY // SECOND, end
+
+    return rolling
+
+
+def _violation_count(fact: ViolationCount) -> Count:
+    """Less than `within` apart, to either side: checks that were late may come in any order."""
+    without_waived, without_used = "waived" in fact.leave_out, "used_up" in fact.leave_out
+    extra = int(fact.this_one_too)
+
+    def tally(question: Question, thresholds: Thresholds) -> Tally:
+        now, span = question.now, thresholds[fact.within] * SECOND
+        found = [
+            (moment, id_)
+            for moment, waived, used_up, id_ in question.violations
+            if abs(now - moment) < span and not (waived and without_waived) and not (used_up and without_used)
+        ]
+        found.sort()
+        period = ((now - span) // SECOND + 1, now // SECOND + 1)
+        return Tally(len(found) + extra, [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+
+    return tally

@@ -1,0 +1,106 @@
+"""What can be prepared once per policy and action, so that a decision only looks things up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from yunhui.policy.v1 import decision_pb2 as pb
+
+from services.policy import facts
+from services.policy.conditions import comparisons
+from services.policy.document import (
+    ActionName,
+    Document,
+    EffectName,
+    Measure,
+    Obligation,
+    ReservationCount,
+    Rule,
+)
+from services.policy.engine import Rulebook
+from services.policy.periods import Calendar
+from services.policy.sentences import Sentence
+
+ACTIONS: tuple[ActionName, ...] = ("CREATE", "UPDATE", "CANCEL", "NO_SHOW")
+
+
+@dataclass(frozen=True, slots=True)
+class ObligationPlan:
+    rule_id: str
+    kind: pb.Obligation.Kind.ValueType
+    seconds: str | None
+    address: str | None
+    violations: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlan:
+    id: str
+    effect: EffectName
+    effect_value: pb.Effect.ValueType
+    zh_cn: Sentence
+    en: Sentence
+    facts: tuple[str, ...]
+    thresholds: tuple[str, ...]
+    quotas: tuple[tuple[str, str], ...]
+    """Fact and threshold of each count of reservations that the rule limits."""
+    obligations: tuple[ObligationPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionPlan:
+    rulebook: Rulebook
+    rules: dict[str, RulePlan]
+    """In the order of the policy."""
+    measures: tuple[tuple[str, facts.Derivation], ...]
+    counts: tuple[tuple[str, facts.Count], ...]
+    standing: dict[EffectName, tuple[ObligationPlan, ...]]
+
+
+def plan_action(document: Document, calendar: Calendar, action: ActionName) -> ActionPlan:
+    zone = ZoneInfo(document.zone)
+    rules = [rule for rule in document.rules if action in rule.on]
+    plans = {rule.id: _plan_rule(document, rule, zone) for rule in rules}
+    needed = {name for plan in plans.values() for name in _needed(plan, document)}
+    declared = [(name, fact) for name, fact in document.facts.items() if name in needed]
+    return ActionPlan(
+        Rulebook(action, [(rule.id, rule.when) for rule in rules]),
+        plans,
+        tuple((name, facts.measure(fact, calendar)) for name, fact in declared if isinstance(fact, Measure)),
+        tuple((name, facts.count(fact, calendar)) for name, fact in declared if not isinstance(fact, Measure)),
+        {effect: tuple(_standing(document, action, effect)) for effect in document.precedence},
+    )
+
+
+def _plan_rule(document: Document, rule: Rule, zone: ZoneInfo) -> RulePlan:
+    compares = [compare for _, compare in comparisons(rule.when)]
+    limits = ((compare.fact, compare.threshold) for compare in compares if compare.threshold)
+    return RulePlan(
+        rule.id,
+        rule.effect,
+        pb.Effect.Value(f"EFFECT_{rule.effect}"),
+        Sentence(rule.reason.zh_cn, "zh-CN", zone),
+        Sentence(rule.reason.en, "en", zone),
+        tuple(dict.fromkeys(compare.fact for compare in compares)),
+        tuple(dict.fromkeys(compare.threshold for compare in compares if compare.threshold)),
+        tuple(pair for pair in dict.fromkeys(limits) if isinstance(document.facts[pair[0]], ReservationCount)),
+        tuple(_plan_obligation(rule.id, obligation) for obligation in rule.obligations),
+    )
+
+
+def _plan_obligation(rule_id: str, obligation: Obligation) -> ObligationPlan:
+    kind = pb.Obligation.Kind.Value(f"KIND_{obligation.kind}")
+    return ObligationPlan(rule_id, kind, obligation.seconds, obligation.address, obligation.violations)
+
+
+def _standing(document: Document, action: ActionName, effect: EffectName) -> Iterator[ObligationPlan]:
+    for obligation in document.obligations:
+        if action in obligation.on and effect in obligation.effects:
+            yield _plan_obligation("", obligation)
+
+
+def _needed(plan: RulePlan, document: Document) -> Iterator[str]:
+    """The facts that a rule compares, tells, or hands on with an obligation."""
+    yield from plan.facts
+    yield from (name for sentence in (plan.zh_cn, plan.en) for name, _ in sentence.fields if name in document.facts)
+    yield from (obligation.violations for obligation in plan.obligations if obligation.violations)

@@ -1,0 +1,178 @@
+"""The door: a DecideRequest checked field by field and read into plain integers. Moments are epoch nanoseconds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.policy.v1 import policy_service_pb2 as pb
+
+SECOND = 1_000_000_000
+MAX_ITEMS = 10_000
+MAX_TEXT = 1024
+MAX_PEOPLE = 1_000_000
+_LAST_SECOND = 253_370_764_800  # 9999-01-01, so that the week after a moment still has a date
+
+_ACTIONS = {
+    pb.ACTION_CREATE: "CREATE",
+    pb.ACTION_UPDATE: "UPDATE",
+    pb.ACTION_CANCEL: "CANCEL",
+    pb.ACTION_NO_SHOW: "NO_SHOW",
+}
+_LAST_STATUS = max(pb.ReservationStatus.values())
+
+
+class InvalidRequestError(ValueError):
+    """Names the field, as in the proto, and what would be right."""
+
+    def __init__(self, field: str, description: str) -> None:
+        self.field = field
+        self.description = description
+        super().__init__(f"{field}: {description}")
+
+
+@dataclass(slots=True)
+class Question:
+    action: str
+    now: int
+    start: int
+    end: int
+    participant_count: int
+    free_room_count: int
+    enter: int | None
+    reservations: list[tuple[int, int, int, str]]
+    """Start, status, moment of cancelling (0 when not cancelled), id."""
+    violations: list[tuple[int, bool, bool, str]]
+    """Moment, waived, used up, id."""
+    suspensions: list[tuple[int, int]]
+    """From, until."""
+
+
+def read_question(request: pb.DecideRequest) -> Question:
+    """Raises InvalidRequestError for the first field that cannot be meant."""
+    _check_text(request.decision_id, 64, "decision_id")
+    action = _ACTIONS.get(request.action)
+    if action is None:
+        raise InvalidRequestError("action", "must be CREATE, UPDATE, CANCEL or NO_SHOW")
+    _check_account(request.account)
+    subject, history = request.subject, request.history
+    start, end = _interval(subject, "subject")
+    return Question(
+        action,
+        _moment(request, "now", ""),
+        start,
+        end,
+        _within(subject.participant_count, 1, MAX_PEOPLE, "subject.participant_count"),
+        _within(subject.free_room_count, 0, MAX_PEOPLE, "subject.free_room_count"),
+        _moment(subject, "enter_time", "subject.") if subject.HasField("enter_time") else None,
+        _reservations(history),
+        _violations(history),
+        _suspensions(history),
+    )
+
+
+def _check_account(account: pb.Account) -> None:
+    if not account.account_id:
+        raise InvalidRequestError("account.account_id", "is required")
+    _check_text(account.account_id, MAX_TEXT, "account.account_id")
+    _check_text(account.department, MAX_TEXT, "account.department")
+    if len(account.roles) > MAX_TEXT:
+        raise InvalidRequestError("account.roles", f"at most {MAX_TEXT}")
+    for role in account.roles:
+        _check_text(role, MAX_TEXT, "account.roles")
+
+
+def _reservations(history: pb.History) -> list[tuple[int, int, int, str]]:
+    name = "history.reservations"
+    _check_number(len(history.reservations), name)
+    found: list[tuple[int, int, int, str]] = []
+    for index, item in enumerate(history.reservations):
+        status, start = item.status, item.start_time
+        if not (1 <= status <= _LAST_STATUS and item.reservation_id and start.seconds):
+            _refuse_reservation(item, f"{name}[{index}]")
+        cancelled = 0
+        if status == pb.RESERVATION_STATUS_CANCELLED:
+            cancelled = _moment(item, "cancel_time", f"{name}[{index}].")
+        found.append((_nanoseconds(start, name, index), status, cancelled, item.reservation_id))
+    _check_ids([item[3] for item in found], name)
+    return found
+
+
+def _refuse_reservation(item: pb.PastReservation, name: str) -> None:
+    if not item.reservation_id:
+        raise InvalidRequestError(f"{name}.reservation_id", "is required")
+    if not 1 <= item.status <= _LAST_STATUS:
+        raise InvalidRequestError(f"{name}.status", "must be a known status")
+    if not item.HasField("start_time"):
+        raise InvalidRequestError(f"{name}.start_time", "is required")
+
+
+def _violations(history: pb.History) -> list[tuple[int, bool, bool, str]]:
+    name = "history.violations"
+    _check_number(len(history.violations), name)
+    found = []
+    for index, item in enumerate(history.violations):
+        if not item.violation_id:
+            raise InvalidRequestError(f"{name}[{index}].violation_id", "is required")
+        moment = _moment(item, "violation_time", f"{name}[{index}].")
+        found.append((moment, item.waived, item.used_up, item.violation_id))
+    _check_ids([item[3] for item in found], name)
+    return found
+
+
+def _suspensions(history: pb.History) -> list[tuple[int, int]]:
+    """One that was lifted before it began is empty, not wrong."""
+    name = "history.suspensions"
+    _check_number(len(history.suspensions), name)
+    return [
+        (_moment(item, "start_time", f"{name}[{index}]."), _moment(item, "end_time", f"{name}[{index}]."))
+        for index, item in enumerate(history.suspensions)
+    ]
+
+
+def _interval(subject: pb.Subject, name: str) -> tuple[int, int]:
+    start, end = _moment(subject, "start_time", f"{name}."), _moment(subject, "end_time", f"{name}.")
+    if start >= end:
+        raise InvalidRequestError(f"{name}.end_time", "must be after start_time")
+    return start, end
+
+
+def _moment(
+    message: pb.DecideRequest | pb.Subject | pb.PastReservation | pb.PastViolation | pb.PastSuspension,
+    field: str,
+    prefix: str,
+) -> int:
+    if not message.HasField(field):  # type: ignore[arg-type] # one reader for messages of five types
+        raise InvalidRequestError(f"{prefix}{field}", "is required")
+    return _nanoseconds(getattr(message, field), f"{prefix}{field}")
+
+
+def _nanoseconds(timestamp: Timestamp, name: str, index: int | None = None) -> int:
+    seconds, nanos = timestamp.seconds, timestamp.nanos
+    if not (0 <= seconds < _LAST_SECOND and 0 <= nanos < SECOND):
+        field = name if index is None else f"{name}[{index}].start_time"
+        raise InvalidRequestError(field, "must lie between 1970 and 9998, with nanos from 0 to 999999999")
+    return seconds * SECOND + nanos
+
+
+def _within(value: int, least: int, most: int, name: str) -> int:
+    if not least <= value <= most:
+        raise InvalidRequestError(name, f"must be {least} to {most}, not {value}")
+    return value
+
+
+def _check_text(text: str, most: int, name: str) -> None:
+    if len(text) > most:
+        raise InvalidRequestError(name, f"at most {most} characters")
+
+
+def _check_number(number: int, name: str) -> None:
+    if number > MAX_ITEMS:
+        raise InvalidRequestError(name, f"at most {MAX_ITEMS} entries")
+
+
+def _check_ids(ids: Iterable[str], name: str) -> None:
+    """Listed twice would count twice."""
+    ids = [*ids]
+    if len(set(ids)) != len(ids):
+        twice = next(item for index, item in enumerate(ids) if item in ids[:index])
+        raise InvalidRequestError(name, f"lists {twice[:100]!r} twice")

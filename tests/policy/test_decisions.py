@@ -1,0 +1,212 @@
+"""Decisions as a whole: the same for the same question, with figures, quotas, obligations, and the right thresholds."""
+
+import random
+import threading
+
+import pytest
+from yunhui.policy.v1 import decision_pb2
+from yunhui.policy.v1 import policy_service_pb2 as pb
+
+from services.policy.decisions import InvalidRequestError, Policy
+from tests.policy.samples import SOURCE, moment, question, reservation
+
+OVERRIDES = """
+overrides:
+  - {department: physics, thresholds: {daily_quota: 4, weekly_quota: 20, booking_cutoff_seconds: 600}}
+  - {role: lecturer, thresholds: {daily_quota: 5, booking_cutoff_seconds: 900}}
+  - {role: guest, thresholds: {daily_quota: 1, booking_cutoff_seconds: 3600}}
+  - {department: physics, role: guest, thresholds: {daily_quota: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return Policy.load(SOURCE, "default@1")
+
+
+def busy_question() -> pb.DecideRequest:
+    asked = question()
+    past = [reservation(f"r{n}", f"2025-07-08 {10 + n}:00") for n in range(5)]
+    asked.history.CopyFrom(pb.History(reservations=[*past, reservation("other", "2025-07-10 10:00")]))
+    return asked
+
+
+def test_explains_a_refusal_with_figures(policy: Policy) -> None:
+    found = policy.decide(busy_question())
+    assert found.effect == decision_pb2.EFFECT_DENY
+    assert found.policy_version == "default@1"
+    (rule,) = found.rules
+    assert (rule.rule_id, rule.effect) == ("DAILY_QUOTA", decision_pb2.EFFECT_DENY)
+    assert [(item.name, item.value) for item in rule.figures] == [("reservations_that_day", 5)]
+    assert [(item.name, item.value) for item in rule.thresholds] == [("daily_quota", 3)]
+    assert "您在 7 月 8 日已有 5 次预定" in rule.reason.zh_cn
+    assert found.facts["days_ahead"] == 1
+    assert found.thresholds["weekly_quota"] == 10
+
+
+def test_quotas_name_the_period_and_what_was_counted(policy: Policy) -> None:
+    daily, weekly = policy.decide(busy_question()).quotas
+    assert (daily.rule_id, daily.limit, daily.used) == ("DAILY_QUOTA", 3, 5)
+    assert (daily.period_start, daily.period_end) == (moment("2025-07-08"), moment("2025-07-09"))
+    assert [*daily.reservation_ids] == ["r0", "r1", "r2", "r3", "r4"]
+    assert (weekly.rule_id, weekly.limit, weekly.used) == ("WEEKLY_QUOTA", 10, 6)
+    assert (weekly.period_start, weekly.period_end) == (moment("2025-07-07"), moment("2025-07-14"))
+
+
+def test_the_same_question_gets_the_same_bytes(policy: Policy) -> None:
+    """Also from a policy loaded anew, and after other questions."""
+    asked = busy_question()
+    first = policy.decide(asked).SerializeToString(deterministic=True)
+    policy.decide(question())
+    copy = pb.DecideRequest.FromString(asked.SerializeToString())
+    assert policy.decide(copy).SerializeToString(deterministic=True) == first
+    assert Policy.load(SOURCE, "default@1").decide(asked).SerializeToString(deterministic=True) == first
+
+
+def test_the_order_of_the_history_does_not_matter(policy: Policy) -> None:
+    asked = busy_question()
+    asked.decision_id = "fixed"
+    first = policy.decide(asked)
+    for seed in range(5):
+        items = [*asked.history.reservations]
+        random.Random(seed).shuffle(items)
+        del asked.history.reservations[:]
+        asked.history.reservations.extend(items)
+        assert policy.decide(asked) == first
+
+
+def test_decision_id_is_given_back_or_derived_from_the_content(policy: Policy) -> None:
+    asked = question()
+    derived = policy.decide(asked).decision_id
+    assert len(derived) == 32
+    assert Policy.load(SOURCE, "default@2").decide(asked).decision_id != derived
+    asked.subject.participant_count += 1
+    assert policy.decide(asked).decision_id != derived
+    asked.decision_id = "mine"
+    assert policy.decide(asked).decision_id == "mine"
+
+
+def test_threads_get_the_same_answers(policy: Policy) -> None:
+    asked, expected = busy_question(), policy.decide(busy_question())
+    wrong: list[int] = []
+
+    def ask() -> None:
+        wrong.extend(1 for _ in range(100) if policy.decide(asked) != expected)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_another_version_is_not_answered_for(policy: Policy) -> None:
+    asked = question()
+    asked.policy_version = "default@1"
+    assert policy.decide(asked).effect == decision_pb2.EFFECT_ALLOW
+    asked.policy_version = "default@2"
+    with pytest.raises(InvalidRequestError, match="policy_version"):
+        policy.decide(asked)
+
+
+@pytest.mark.parametrize(
+    ("department", "roles", "daily", "weekly", "cutoff"),
+    [
+        ("", [], 3, 10, 1800),
+        ("chemistry", ["student"], 3, 10, 1800),
+        ("physics", [], 4, 20, 600),
+        ("", ["lecturer"], 5, 10, 900),
+        ("physics", ["lecturer"], 5, 20, 900),  # role beats department
+        ("physics", ["guest"], 2, 20, 3600),  # role within a department beats role
+        ("physics", ["lecturer", "guest"], 2, 20, 900),
+        ("", ["guest", "lecturer"], 5, 10, 900),  # of equal rank, the kinder one
+        ("", ["lecturer", "guest"], 5, 10, 900),
+        ("chemistry", ["guest"], 1, 10, 3600),
+    ],
+)
+def test_the_most_specific_threshold_is_in_force(
+    department: str, roles: list[str], daily: int, weekly: int, cutoff: int
+) -> None:
+    asked = question()
+    asked.account.department = department
+    asked.account.roles.extend(roles)
+    for source in (OVERRIDES, OVERRIDES[: OVERRIDES.index("  -")] + "\n".join(reversed(OVERRIDES.splitlines()[2:]))):
+        found = Policy.load(SOURCE + source).decide(asked).thresholds
+        assert (found["daily_quota"], found["weekly_quota"], found["booking_cutoff_seconds"]) == (daily, weekly, cutoff)
+
+
+def test_scopes_that_callers_invent_are_not_remembered() -> None:
+    policy = Policy.load(SOURCE + OVERRIDES)
+    asked = question()
+    for number in range(50):
+        asked.account.department = f"invented {number}"
+        asked.account.roles[:] = [f"invented {number}"]
+        policy.decide(asked)
+    assert len(policy._thresholds._in_force) == 1
+
+
+def test_an_override_moves_what_is_decided() -> None:
+    policy = Policy.load(SOURCE + OVERRIDES)
+    asked = busy_question()
+    del asked.history.reservations[4:]
+    asked.account.roles.append("lecturer")
+    assert policy.decide(asked).effect == decision_pb2.EFFECT_ALLOW
+    asked.account.roles[:] = ["guest"]
+    assert [rule.rule_id for rule in policy.decide(asked).rules] == ["DAILY_QUOTA"]
+
+
+def test_rolling_days_end_with_the_start_asked_for() -> None:
+    """Exactly so many days before is outside, and so is what comes later."""
+    source = SOURCE.replace("    period: calendar_week\n", "    period: rolling_days\n    days: booking_horizon_days\n")
+    asked = question()
+    for number, when in enumerate(
+        ("2025-07-01 10:00:00", "2025-07-01 10:00:01", "2025-07-08 10:00", "2025-07-08 10:00:01")
+    ):
+        asked.history.reservations.append(reservation(f"r{number}", when))
+    weekly = Policy.load(source).decide(asked).quotas[1]
+    assert [*weekly.reservation_ids] == ["r1", "r2"]
+
+
+def test_exact_horizon_is_a_change_of_the_policy_alone() -> None:
+    source = SOURCE
+    for old, new in (
+        ("days_ahead: {measure: days_ahead}", "days_ahead: {measure: lead, round: up}"),
+        ("value: 7, unit: days", "value: 604800, unit: seconds"),
+        ("plural day days", "duration"),
+        ("{days_ahead}", "{days_ahead:duration}"),
+        ("{booking_horizon_days}", "{booking_horizon_days:duration}"),
+    ):
+        source = source.replace(old, new)
+    policy, asked = Policy.load(source), question()
+    asked.subject.end_time.CopyFrom(moment("2025-07-14 12:00"))
+    for start, effect in (("09:00:00", decision_pb2.EFFECT_ALLOW), ("09:00:00.5", decision_pb2.EFFECT_DENY)):
+        asked.subject.start_time.CopyFrom(moment(f"2025-07-14 {start}"))
+        assert policy.decide(asked).effect == effect
+
+
+def test_other_numbers_share_what_is_compiled(policy: Policy) -> None:
+    threshold = policy.document.thresholds["daily_quota"].model_copy(update={"value": 6})
+    document = policy.document.model_copy(
+        update={"thresholds": {**policy.document.thresholds, "daily_quota": threshold}}
+    )
+    assert policy.with_numbers(document).decide(busy_question()).effect == decision_pb2.EFFECT_ALLOW
+    assert policy.decide(busy_question()).effect == decision_pb2.EFFECT_DENY
+    other = document.model_copy(update={"zone": "UTC"})
+    with pytest.raises(ValueError, match="only thresholds"):
+        policy.with_numbers(other)
+
+
+def test_a_closed_policy_still_answers(policy: Policy) -> None:
+    """A replica may hold a version that was just retired."""
+    fresh = Policy.load(SOURCE, "default@1")
+    before = fresh.decide(busy_question())
+    fresh.close()
+    assert fresh.decide(busy_question()) == before
+
+
+def test_touching_suspensions_read_as_one(policy: Policy) -> None:
+    asked = question()
+    for since, until in (("2025-07-10", "2025-07-17"), ("2025-07-03", "2025-07-10"), ("2025-07-20", "2025-07-27")):
+        asked.history.suspensions.add(start_time=moment(since), end_time=moment(until))
+    assert policy.decide(asked).facts["suspended_until"] == moment("2025-07-17").seconds
