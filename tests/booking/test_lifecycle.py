@@ -107,7 +107,7 @@ async def test_a_released_room_is_free_at_once_but_the_quota_is_kept(booking: Bo
     assert rule_ids(await create(booking, account_id="b", start=TEN + 2 * HOUR, participant_count=20)) == []
 
 
-@pytest.mark.parametrize("entered", [TEN - MINUTE, TEN, TEN + 30 * MINUTE - SECOND, TEN + 30 * MINUTE])
+@pytest.mark.parametrize("entered", [TEN - HOUR, TEN - MINUTE, TEN, TEN + 30 * MINUTE - SECOND, TEN + 30 * MINUTE])
 async def test_whoever_entered_in_time_keeps_the_room(booking: Booking, entered: int) -> None:
     reservation = await made(booking)
     booking.clock.time = entered
@@ -131,6 +131,15 @@ async def test_whoever_entered_too_late_does_not(booking: Booking) -> None:
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     await booking.deadlines.catch_up()
     assert await state(booking, reservation) == "NO_SHOW"
+
+
+async def test_whoever_was_there_on_another_occasion_does_not_count(booking: Booking) -> None:
+    reservation = await made(booking)
+    booking.clock.time = TEN
+    with pytest.raises(rpc.RpcError) as caught:
+        await booking.lifecycle.report_attendance(reservation.reservation_id, TEN - HOUR - SECOND, "gateway")
+    assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert await state(booking, reservation) == "CONFIRMED"
 
 
 async def no_shows(booking: Booking, first: int, second: int) -> None:
@@ -247,8 +256,8 @@ async def test_the_loop_follows_a_clock_that_jumps(booking: Booking) -> None:
     await asyncio.sleep(0.05)
     booking.clock.time = TEN + 30 * MINUTE
     async with asyncio.timeout(10):
-        while await state(booking, reservation) != "NO_SHOW":
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - what is waited for is in the database
+        while await state(booking, reservation) != "NO_SHOW":  # noqa: ASYNC110 - it is in the database
+            await asyncio.sleep(0.01)
     loop.cancel()
 
 
@@ -278,3 +287,11 @@ async def test_what_the_table_does_not_list_does_not_happen(booking: Booking, be
     with contextlib.suppress(rpc.RpcError):
         await acts[event]
     assert await state(booking, reservation) == before
+
+
+async def test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_with(replicas: list[Booking]) -> None:
+    await no_shows(replicas[0], TEN, TEN + 2 * HOUR)
+    [suspension] = await rows(replicas[0].database, store.SUSPENSION)
+    ends = suspension["end_time"]
+    await asyncio.gather(*(each.lifecycle.reinstate(suspension["suspension_id"], ends) for each in replicas * 3))
+    assert (await subjects(replicas[0])).count("account.reinstated") == 1

@@ -91,6 +91,7 @@ class CreateReservationResponse(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     RESERVATION_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     outcome: _reservation_pb2.Outcome.ValueType
     """What became of it."""
     @_builtins.property
@@ -101,16 +102,21 @@ class CreateReservationResponse(_message.Message):
     def reservation(self) -> _reservation_pb2.Reservation:
         """The reservation, if there is one."""
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.Alternative]:
+        """For a refusal: up to three other times, nearest first."""
+
     def __init__(
         self,
         *,
         outcome: _reservation_pb2.Outcome.ValueType = ...,
         decision: _decision_pb2.Decision | None = ...,
         reservation: _reservation_pb2.Reservation | None = ...,
+        alternatives: _abc.Iterable[_reservation_pb2.Alternative] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation", b"_reservation", "decision", b"decision", "reservation", b"reservation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation", b"_reservation", "decision", b"decision", "outcome", b"outcome", "reservation", b"reservation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation", b"_reservation", "alternatives", b"alternatives", "decision", b"decision", "outcome", b"outcome", "reservation", b"reservation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reservation: _TypeAlias = _typing.Literal["reservation"]  # noqa: Y015
     _WhichOneofArgType__reservation: _TypeAlias = _typing.Literal["_reservation", b"_reservation"]  # noqa: Y015
@@ -151,6 +157,7 @@ class CheckReservationResponse(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     ROOM_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     outcome: _reservation_pb2.Outcome.ValueType
     """What would become of it."""
     @_builtins.property
@@ -161,16 +168,21 @@ class CheckReservationResponse(_message.Message):
     def room(self) -> _reservation_pb2.Room:
         """The room that would be given, if confirmed."""
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[_reservation_pb2.Alternative]:
+        """For a refusal: up to three other times, nearest first."""
+
     def __init__(
         self,
         *,
         outcome: _reservation_pb2.Outcome.ValueType = ...,
         decision: _decision_pb2.Decision | None = ...,
         room: _reservation_pb2.Room | None = ...,
+        alternatives: _abc.Iterable[_reservation_pb2.Alternative] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "decision", b"decision", "room", b"room"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "decision", b"decision", "outcome", b"outcome", "room", b"room"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "alternatives", b"alternatives", "decision", b"decision", "outcome", b"outcome", "room", b"room"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__room: _TypeAlias = _typing.Literal["room"]  # noqa: Y015
     _WhichOneofArgType__room: _TypeAlias = _typing.Literal["_room", b"_room"]  # noqa: Y015

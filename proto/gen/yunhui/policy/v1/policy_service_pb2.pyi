@@ -144,6 +144,7 @@ class Subject(_message.Message):
     PARTICIPANT_COUNT_FIELD_NUMBER: _builtins.int
     FREE_ROOM_COUNT_FIELD_NUMBER: _builtins.int
     ENTER_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_FREE_TIME_FIELD_NUMBER: _builtins.int
     participant_count: _builtins.int
     """People expected, as declared by the booker. 1 to 1,000,000."""
     free_room_count: _builtins.int
@@ -160,6 +161,10 @@ class Subject(_message.Message):
     def enter_time(self) -> _timestamp_pb2.Timestamp:
         """The first entry into the meeting itself (not the waiting room); absent when nobody entered."""
 
+    @_builtins.property
+    def next_free_time(self) -> _timestamp_pb2.Timestamp:
+        """The nearest later start at which such a room is free for as long; only sent when free_room_count is 0."""
+
     def __init__(
         self,
         *,
@@ -168,10 +173,11 @@ class Subject(_message.Message):
         participant_count: _builtins.int = ...,
         free_room_count: _builtins.int = ...,
         enter_time: _timestamp_pb2.Timestamp | None = ...,
+        next_free_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "next_free_time", b"next_free_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "free_room_count", b"free_room_count", "participant_count", b"participant_count", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "free_room_count", b"free_room_count", "next_free_time", b"next_free_time", "participant_count", b"participant_count", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -992,6 +998,7 @@ class SimulationRow(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     REQUESTS_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """The rule, department or week that the row is about."""
     before: _decision_pb2.Effect.ValueType
@@ -1002,6 +1009,10 @@ class SimulationRow(_message.Message):
     """So many requests."""
     accounts: _builtins.int
     """Of so many accounts."""
+    @_builtins.property
+    def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to 100 of them, where the answer would have been another."""
+
     def __init__(
         self,
         *,
@@ -1010,10 +1021,11 @@ class SimulationRow(_message.Message):
         after: _decision_pb2.Effect.ValueType = ...,
         requests: _builtins.int = ...,
         accounts: _builtins.int = ...,
+        account_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "after", b"after", "before", b"before", "key", b"key", "requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids", "accounts", b"accounts", "after", b"after", "before", b"before", "key", b"key", "requests", b"requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,62 @@
+"""The `yunhui` command: one screen that lists all it can do."""
+
+from collections.abc import Callable
+
+import typer
+
+from services.cli import account, clock, demo, doctor, events, mail, reservations, reserve, rooms, texts, up
+from services.cli.terminal import Terminal, command, group
+from services.cli.texts import Text
+
+app = typer.Typer(help=texts.HELP.help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def add(name: str, text: Text, function: Callable[..., None], to: typer.Typer = app) -> None:
+    to.command(name, help=text.help)(command(function))
+
+
+def add_group(name: str, text: Text, alone: Callable[[Terminal], None] | None = None) -> typer.Typer:
+    """`alone` is what the group does when no command is named; help is shown when there is none."""
+    made = typer.Typer(no_args_is_help=alone is None, invoke_without_command=alone is not None)
+    made.callback()(group(alone))
+    app.add_typer(made, name=name, help=text.help)
+    return made
+
+
+add("up", texts.HELP_UP, up.up)
+add("demo", texts.HELP_DEMO, demo.demo)
+add("doctor", texts.HELP_DOCTOR, doctor.doctor)
+add("login", texts.HELP_LOGIN, account.login)
+add("logout", texts.HELP_LOGOUT, account.logout)
+add("whoami", texts.HELP_WHOAMI, account.whoami)
+add("reserve", texts.HELP_RESERVE, reserve.reserve)
+add("check", texts.HELP_CHECK, reserve.check)
+add("show", texts.HELP_SHOW, reservations.show)
+add("cancel", texts.HELP_CANCEL, reservations.cancel)
+add("mine", texts.HELP_MINE, reservations.mine)
+add("entered", texts.HELP_ENTERED, reservations.entered)
+add("quota", texts.HELP_QUOTA, account.quota)
+
+rooms_app = add_group("rooms", texts.HELP_ROOMS, rooms.rooms)
+add("add", texts.HELP_ROOMS_ADD, rooms.add, rooms_app)
+
+clock_app = add_group("clock", texts.HELP_CLOCK, clock.show)
+add("advance", texts.HELP_CLOCK_ADVANCE, clock.advance, clock_app)
+add("set", texts.HELP_CLOCK_SET, clock.set_to, clock_app)
+
+mail_app = add_group("mail", texts.HELP_MAIL, mail.mails)
+add("show", texts.HELP_MAIL_SHOW, mail.show, mail_app)
+
+events_app = add_group("events", texts.HELP_EVENTS)
+add("tail", texts.HELP_EVENTS_TAIL, events.tail, events_app)
+
+bus_app = add_group("bus", texts.HELP_BUS)
+add("setup", texts.HELP_BUS_SETUP, doctor.setup, bus_app)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Calls to booking: the address, the token, and errors turned into sentences."""
+
+import base64
+import ipaddress
+import json
+import os
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+
+from services.cli import texts
+from services.cli.failures import CallError, CommandError, ExitCode
+from services.cli.terminal import Terminal
+
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+
+PATIENCE_SECONDS = 10.0
+
+
+class Booking:
+    """A connection to booking as one account."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._address = address
+        self._channel = open_channel(address)
+        self._metadata = (("authorization", f"Bearer {token}"),)
+        self.stub = BookingServiceStub(self._channel)
+
+    def ask(self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q) -> A:
+        """Raises CallError."""
+        try:
+            return method(request, metadata=self._metadata, timeout=PATIENCE_SECONDS)
+        except grpc.RpcError as error:
+            raise CallError(error, self._address) from error
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_booking(terminal: Terminal) -> Booking:
+    """As whoever is signed in. Raises CommandError."""
+    return Booking(booking_address(terminal), token(terminal))
+
+
+def booking_address(terminal: Terminal) -> str:
+    address = os.environ.get("YUNHUI_BOOKING_ADDRESS") or terminal.state.read_run().get("booking")
+    if not address:
+        raise CommandError(texts.NOT_RUNNING, ExitCode.AWAY)
+    return str(address)
+
+
+def token(terminal: Terminal) -> str:
+    found = os.environ.get("YUNHUI_TOKEN") or terminal.session().get("token")
+    if not found:
+        raise CommandError(texts.NOT_SIGNED_IN)
+    return str(found)
+
+
+def claims(jwt: str) -> dict[str, Any]:
+    """What one's own token says, unverified: for showing, never for deciding. Raises CommandError when it is none."""
+    try:
+        payload = jwt.split(".")[1]
+        content = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError) as error:
+        raise CommandError(texts.NO_TOKEN, ExitCode.USAGE) from error
+    return content if isinstance(content, dict) else {}
+
+
+def no_state(terminal: Terminal) -> CommandError:
+    return CommandError(texts.NO_STATE, state=terminal.state.root)
+
+
+def open_channel(address: str) -> grpc.Channel:
+    """Without TLS only on this machine, or where http:// asks for it: a token must not travel in the open."""
+    scheme, separator, rest = address.rpartition("://")
+    if scheme == "http" or (not separator and is_loopback(rest)):
+        return grpc.insecure_channel(rest)
+    return grpc.secure_channel(rest, grpc.ssl_channel_credentials())
+
+
+def is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

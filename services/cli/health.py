@@ -1,0 +1,56 @@
+"""Whether a program answers: gRPC health, the greeting of a mail server, the monitor of the bus."""
+
+import asyncio
+import json
+import urllib.request
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+PATIENCE_SECONDS = 2.0
+
+
+async def serving(address: str) -> bool:
+    """grpc.health.v1 answers SERVING."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs name no methods
+        try:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def greets(address: str) -> bool:
+    """A mail server says 220."""
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            greeting = await reader.readline()
+            writer.write(b"QUIT\r\n")
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return greeting.startswith(b"220")
+
+
+async def bus_ready(monitor: str) -> bool:
+    """The bus has opened its streams."""
+    answer = await bus_report(monitor, "healthz")
+    return answer.get("status") == "ok"
+
+
+async def bus_report(monitor: str, page: str) -> dict[str, Any]:
+    """A page of the bus's monitor; empty when it does not answer."""
+    return await asyncio.to_thread(_fetch, f"http://{monitor}/{page}")
+
+
+def _fetch(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - http only, see above
+            content = json.load(answer)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,113 @@
+"""Times as people type and read them: local time of the platform zone in, and never without a zone out."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+PLATFORM_ZONE = ZoneInfo("Asia/Shanghai")
+ZONE_NAMES = {"zh-CN": "北京时间", "en": "Beijing time"}
+EXAMPLE = "2025-07-07 10:00"
+_WEEKDAYS = {
+    "zh-CN": ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
+    "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+}
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_DAYS = {"today": 0, "今天": 0, "tomorrow": 1, "明天": 1}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_moment(typed: str) -> datetime:
+    """'2025-07-07 10:00' in the platform zone, or RFC 3339 with an offset. Raises ValueError."""
+    text = typed.strip().upper()
+    if not _MOMENT.fullmatch(text):
+        raise ValueError(f"not a time: {typed!r}")  # fromisoformat would also take a bare date or a week
+    moment = datetime.fromisoformat(text)
+    if moment.year < 1971 or moment.year > 9998:
+        raise ValueError(f"not a time in reach: {typed!r}")
+    return moment if moment.tzinfo else moment.replace(tzinfo=PLATFORM_ZONE)
+
+
+def name_day(typed: str, now: datetime) -> str:
+    """'tomorrow 10:00' or '明天 10:00' with the date in place of the word; anything else as it is."""
+    word, space, rest = typed.strip().partition(" ")
+    if word.lower() not in _DAYS:
+        return typed
+    day = now.astimezone(PLATFORM_ZONE) + timedelta(days=_DAYS[word.lower()])
+    return f"{day:%Y-%m-%d}{space}{rest}"
+
+
+def parse_duration(typed: str) -> timedelta:
+    """'45m', '2h', '1d', '1h30m'. Raises ValueError."""
+    seconds, digits = 0, ""
+    for character in typed.strip().lower():
+        if character.isdecimal() and character.isascii():
+            digits += character
+        elif character in _UNITS and digits:
+            seconds += int(digits) * _UNITS[character]
+            digits = ""
+        else:
+            raise ValueError(f"not a duration: {typed!r}")
+    if digits or not 0 < seconds <= 366 * 86400:
+        raise ValueError(f"not a duration: {typed!r}")
+    return timedelta(seconds=seconds)
+
+
+def to_timestamp(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.astimezone(UTC))
+    return stamp
+
+
+def to_moment(stamp: Timestamp) -> datetime:
+    return datetime.fromtimestamp(stamp.seconds, PLATFORM_ZONE)
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, PLATFORM_ZONE)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def show(stamp: Timestamp, language: str) -> str:
+    """2025-07-07 周一 10:00（北京时间）"""
+    return _with_zone(_minute(to_moment(stamp), language), language)
+
+
+def show_moment(moment: datetime, language: str) -> str:
+    """The same, with seconds."""
+    local = moment.astimezone(PLATFORM_ZONE)
+    return _with_zone(f"{_minute(local, language)}:{local:%S}", language)
+
+
+def show_interval(start: Timestamp, end: Timestamp, language: str) -> str:
+    """2025-07-07 周一 10:00–11:00（北京时间）; the second date only when it is another day."""
+    return _with_zone(show_bare_interval(start, end, language), language)
+
+
+def show_bare_interval(start: Timestamp, end: Timestamp, language: str) -> str:
+    """Without the zone: for tables that name it in the heading."""
+    first, last = to_moment(start), to_moment(end)
+    until = f"{last:%H:%M}" if first.date() == last.date() else _minute(last, language)
+    return f"{_minute(first, language)}–{until}"
+
+
+def example_start(now: datetime) -> datetime:
+    """10:00 of the next day: a start that the rules allow at any hour."""
+    tomorrow = now.astimezone(PLATFORM_ZONE) + timedelta(days=1)
+    return tomorrow.replace(hour=10, minute=0, second=0, microsecond=0)
+
+
+def zone_name(language: str) -> str:
+    return ZONE_NAMES[language]
+
+
+def _minute(moment: datetime, language: str) -> str:
+    return f"{moment:%Y-%m-%d} {_WEEKDAYS[language][moment.weekday()]} {moment:%H:%M}"
+
+
+def _with_zone(text: str, language: str) -> str:
+    return f"{text}（{zone_name(language)}）" if language == "zh-CN" else f"{text} ({zone_name(language)})"

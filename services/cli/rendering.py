@@ -1,0 +1,146 @@
+"""How answers look to people: decisions with every rule, reservations, rooms. Only prints; asks nobody."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+from rich.text import Text as Styled
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import decision_pb2 as policy
+
+from services.cli import moments, texts
+from services.cli.terminal import Terminal
+from services.cli.texts import Text
+
+OUTCOMES: Mapping[int, tuple[Text, str]] = {
+    pb.OUTCOME_CONFIRMED: (texts.CONFIRMED, "bold green"),
+    pb.OUTCOME_PENDING_APPROVAL: (texts.PENDING, "bold yellow"),
+    pb.OUTCOME_REDIRECTED: (texts.REDIRECTED, "bold yellow"),
+    pb.OUTCOME_DENIED: (texts.DENIED, "bold red"),
+}
+EFFECTS: Mapping[int, tuple[Text, str]] = {
+    policy.EFFECT_ALLOW: (texts.ALLOWED_EFFECT, "green"),
+    policy.EFFECT_ESCALATE: (texts.ESCALATE_EFFECT, "yellow"),
+    policy.EFFECT_REDIRECT: (texts.REDIRECT_EFFECT, "yellow"),
+    policy.EFFECT_DENY: (texts.DENY_EFFECT, "red"),
+}
+STATES: Mapping[int, Text] = {
+    pb.RESERVATION_STATE_PENDING_APPROVAL: texts.STATE_PENDING,
+    pb.RESERVATION_STATE_CONFIRMED: texts.STATE_CONFIRMED,
+    pb.RESERVATION_STATE_IN_USE: texts.STATE_IN_USE,
+    pb.RESERVATION_STATE_COMPLETED: texts.STATE_COMPLETED,
+    pb.RESERVATION_STATE_NO_SHOW: texts.STATE_NO_SHOW,
+    pb.RESERVATION_STATE_CANCELLED: texts.STATE_CANCELLED,
+    pb.RESERVATION_STATE_DECLINED: texts.STATE_DECLINED,
+    pb.RESERVATION_STATE_EXPIRED: texts.STATE_EXPIRED,
+}
+
+
+def localized(text: policy.LocalizedText, language: str) -> str:
+    """The sentence in that language, or in the other one rather than none."""
+    chosen, other = (text.zh_cn, text.en) if language == texts.CHINESE else (text.en, text.zh_cn)
+    return chosen or other
+
+
+def outcome(terminal: Terminal, value: int) -> Styled:
+    text, style = OUTCOMES[value]
+    return Styled(f"{terminal.text(text)} ({pb.Outcome.Name(value).removeprefix('OUTCOME_')})", style)  # type: ignore[arg-type]
+
+
+def show_create(terminal: Terminal, answer: api.CreateReservationResponse) -> None:
+    terminal.out.print(outcome(terminal, answer.outcome))
+    show_rules(terminal, answer.decision)
+    if answer.HasField("reservation"):
+        show_reservation(terminal, answer.reservation)
+
+
+def show_check(terminal: Terminal, answer: api.CheckReservationResponse) -> None:
+    words = outcome(terminal, answer.outcome)
+    terminal.out.print(Styled(terminal.text(texts.WOULD_BE, outcome=words.plain), words.style))
+    show_rules(terminal, answer.decision)
+    if not answer.decision.rules:
+        terminal.say(texts.NO_RULE)
+    if answer.HasField("room"):
+        terminal.out.print(f"{terminal.text(texts.ROOM)}: {room_label(answer.room)}", markup=False)
+
+
+def show_rules(terminal: Terminal, decision: policy.Decision) -> None:
+    """Every rule that fired: id, effect, reason, figures, remedy."""
+    if not decision.rules:
+        return
+    table = Table(padding=(0, 1), show_lines=len(decision.rules) > 1)
+    table.add_column(terminal.text(texts.RULE), no_wrap=True)
+    table.add_column(terminal.text(texts.EFFECT), no_wrap=True)
+    table.add_column(terminal.text(texts.REASON), overflow="fold")
+    for rule in decision.rules:
+        text, style = EFFECTS[rule.effect]
+        table.add_row(rule.rule_id, Styled(terminal.text(text), style), _explanation(terminal, rule))
+    terminal.out.print(table)
+
+
+def _explanation(terminal: Terminal, rule: policy.FiredRule) -> Styled:
+    cell = Styled(localized(rule.reason, terminal.language))
+    if rule.HasField("remedy"):
+        cell.append("\n" + terminal.text(texts.REMEDY, remedy=localized(rule.remedy.text, terminal.language)), "green")
+    figures = ", ".join(f"{figure.name}={figure.value}" for figure in [*rule.figures, *rule.thresholds])
+    if figures:
+        cell.append(f"\n{figures}", "dim")
+    return cell
+
+
+def show_reservation(terminal: Terminal, record: pb.Reservation) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for text, value in reservation_facts(terminal, record):
+        table.add_row(terminal.text(text), Styled(value))
+    terminal.out.print(table)
+
+
+def reservation_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tuple[Text, str]]:
+    language = terminal.language
+    yield texts.RESERVATION, record.reservation_id
+    yield texts.STATE, terminal.text(STATES[record.state])
+    yield texts.SUBJECT, record.subject
+    yield texts.MEETING, record.meeting_code
+    yield texts.TIME, moments.show_interval(record.start_time, record.end_time, language)
+    yield texts.PEOPLE, str(record.participant_count)
+    yield texts.ROOM, room_label(record.room) if record.HasField("room") else terminal.text(texts.NO_ROOM_YET)
+    yield texts.ACCOUNT, record.organizer.account_id
+    if record.HasField("release_time"):
+        yield texts.RELEASE_AT, moments.show(record.release_time, language)
+    if record.HasField("enter_time"):
+        yield texts.ENTERED_AT, moments.show(record.enter_time, language)
+    if record.note:
+        yield texts.NOTE, record.note
+
+
+def show_reservations(terminal: Terminal, records: Iterable[pb.Reservation], *, with_account: bool) -> None:
+    heading = terminal.text(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
+    table = Table(padding=(0, 1))
+    # nothing is cut off: an id that cannot be copied is of no use; a narrow terminal folds instead
+    table.add_column(terminal.text(texts.RESERVATION), overflow="fold", min_width=16)
+    table.add_column(heading, overflow="fold")
+    table.add_column(terminal.text(texts.STATE), overflow="fold")
+    table.add_column(terminal.text(texts.ROOM), overflow="fold")
+    table.add_column(terminal.text(texts.SUBJECT), overflow="fold")
+    if with_account:
+        table.add_column(terminal.text(texts.ACCOUNT), overflow="fold")
+    for record in records:
+        table.add_row(*_row(terminal, record, with_account=with_account))
+    terminal.out.print(table)
+
+
+def _row(terminal: Terminal, record: pb.Reservation, *, with_account: bool) -> list[Styled]:
+    cells = [
+        record.reservation_id,
+        moments.show_bare_interval(record.start_time, record.end_time, terminal.language),
+        terminal.text(STATES[record.state]),
+        record.room.room_id if record.HasField("room") else "–",
+        record.subject,
+    ]
+    return [Styled(cell) for cell in [*cells, *([record.organizer.account_id] if with_account else [])]]
+
+
+def room_label(room: pb.Room) -> str:
+    return f"{room.room_id} ({room.display_name}, {room.capacity})"

@@ -1,0 +1,86 @@
+"""`yunhui show`, `cancel`, `mine` and `entered`: what happens to reservations after they are made."""
+
+from typing import Annotated
+
+import typer
+from yunhui.booking.v1 import booking_service_pb2 as api
+
+from services.cli import development_clock, moments, rendering, texts
+from services.cli.arguments import read_moment, read_state
+from services.cli.client import Booking, claims, open_booking, token
+from services.cli.terminal import Terminal
+
+PAGE = 100
+
+
+def show(terminal: Terminal, reservation_id: str) -> None:
+    with open_booking(terminal) as booking:
+        request = api.GetReservationRequest(reservation_id=reservation_id)
+        answer = booking.ask(booking.stub.GetReservation, request)
+    terminal.answer(answer, lambda to: rendering.show_reservation(to, answer.reservation))
+
+
+def cancel(
+    terminal: Terminal,
+    reservation_id: str,
+    note: Annotated[str, typer.Option(help=texts.OPTION_NOTE.help)] = "",
+) -> None:
+    with open_booking(terminal) as booking:
+        request = api.CancelReservationRequest(reservation_id=reservation_id, note=note)
+        answer = booking.ask(booking.stub.CancelReservation, request)
+    terminal.answer(answer, lambda to: show_cancelled(to, answer))
+
+
+def show_cancelled(terminal: Terminal, answer: api.CancelReservationResponse) -> None:
+    text = texts.CANCELLED_RETURNED if answer.quota_returned else texts.CANCELLED_KEPT
+    terminal.say(text, id=answer.reservation.reservation_id)
+    rendering.show_rules(terminal, answer.decision)
+
+
+def mine(
+    terminal: Terminal,
+    all_accounts: Annotated[bool, typer.Option("--all-accounts", help=texts.OPTION_ALL.help)] = False,
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="STATE", help=texts.OPTION_STATES.help)] = None,
+) -> None:
+    states = [read_state(typed) for typed in only or ()]
+    with open_booking(terminal) as booking:
+        account = "" if all_accounts else own_account(terminal)
+        answer = every_page(booking, api.ListReservationsRequest(account_id=account, states=states, page_size=PAGE))
+    terminal.answer(answer, lambda to: show_mine(to, answer, with_account=all_accounts))
+
+
+def own_account(terminal: Terminal) -> str:
+    """Support and admin would see everybody's: their own are asked for by name."""
+    return str(claims(token(terminal)).get("sub", ""))
+
+
+def every_page(booking: Booking, request: api.ListReservationsRequest) -> api.ListReservationsResponse:
+    answer = booking.ask(booking.stub.ListReservations, request)
+    whole = api.ListReservationsResponse(reservations=answer.reservations)
+    while answer.next_page_token:
+        request.page_token = answer.next_page_token
+        answer = booking.ask(booking.stub.ListReservations, request)
+        whole.reservations.extend(answer.reservations)
+    return whole
+
+
+def show_mine(terminal: Terminal, answer: api.ListReservationsResponse, *, with_account: bool) -> None:
+    if answer.reservations:
+        rendering.show_reservations(terminal, answer.reservations, with_account=with_account)
+    else:
+        terminal.say(texts.NO_RESERVATIONS)
+
+
+def entered(
+    terminal: Terminal,
+    reservation_id: str,
+    at: Annotated[str | None, typer.Option(help=texts.OPTION_AT.help)] = None,
+) -> None:
+    now = development_clock.now(terminal.state)
+    moment = read_moment(at, now) if at else now
+    with open_booking(terminal) as booking:
+        request = api.ReportAttendanceRequest(
+            reservation_id=reservation_id, enter_time=moments.to_timestamp(moment.replace(microsecond=0))
+        )
+        answer = booking.ask(booking.stub.ReportAttendance, request)
+    terminal.answer(answer, lambda to: to.say(texts.ENTERED, id=answer.reservation.reservation_id))

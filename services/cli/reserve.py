@@ -1,0 +1,90 @@
+"""`yunhui reserve` and `yunhui check`: the same question, with and without effect."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+
+from services.cli import development_clock, moments, rendering, texts
+from services.cli.arguments import read_moment
+from services.cli.client import open_booking
+from services.cli.failures import ExitCode
+from services.cli.terminal import Terminal
+
+Start = Annotated[str, typer.Option(help=texts.OPTION_START.help)]
+Minutes = Annotated[int, typer.Option(min=1, max=1440, help=texts.OPTION_MINUTES.help)]
+People = Annotated[int, typer.Option(min=1, help=texts.OPTION_PEOPLE.help)]
+Code = Annotated[str, typer.Option(help=texts.OPTION_CODE.help)]
+Subject = Annotated[str, typer.Option(help=texts.OPTION_SUBJECT.help)]
+Room = Annotated[str | None, typer.Option(help=texts.OPTION_ROOM.help)]
+For = Annotated[str | None, typer.Option("--account", help=texts.OPTION_FOR.help)]
+
+REFUSALS = (pb.OUTCOME_DENIED, pb.OUTCOME_REDIRECTED)
+
+
+def reserve(
+    terminal: Terminal,
+    code: Code,
+    subject: Subject,
+    start: Start,
+    minutes: Minutes,
+    people: People,
+    room: Room = None,
+    account: For = None,
+    request_id: Annotated[str, typer.Option(help=texts.OPTION_REQUEST_ID.help)] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=texts.OPTION_DRY_RUN.help)] = False,
+) -> None:
+    request = to_request(terminal, start, minutes, people, room, account)
+    request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject, request_id=request_id))
+    if dry_run:
+        ask_only(terminal, request)
+    else:
+        ask(terminal, request)
+
+
+def check(
+    terminal: Terminal,
+    start: Start,
+    minutes: Minutes,
+    people: People,
+    code: Code = "",
+    subject: Subject = "",
+    room: Room = None,
+    account: For = None,
+) -> None:
+    request = to_request(terminal, start, minutes, people, room, account)
+    request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject))
+    ask_only(terminal, request)
+
+
+def ask(terminal: Terminal, request: api.CreateReservationRequest) -> None:
+    with open_booking(terminal) as booking:
+        answer = booking.ask(booking.stub.CreateReservation, request)
+    terminal.answer(answer, lambda to: rendering.show_create(to, answer))
+    raise typer.Exit(exit_code(answer.outcome))
+
+
+def ask_only(terminal: Terminal, request: api.CreateReservationRequest) -> None:
+    with open_booking(terminal) as booking:
+        answer = booking.ask(booking.stub.CheckReservation, api.CheckReservationRequest(request=request))
+    terminal.answer(answer, lambda to: rendering.show_check(to, answer))
+    raise typer.Exit(exit_code(answer.outcome))
+
+
+def exit_code(outcome: int) -> ExitCode:
+    return ExitCode.REFUSED if outcome in REFUSALS else ExitCode.OK
+
+
+def to_request(
+    terminal: Terminal, start: str, minutes: int, people: int, room: str | None, account: str | None
+) -> api.CreateReservationRequest:
+    first = read_moment(start, development_clock.now(terminal.state))
+    return api.CreateReservationRequest(
+        start_time=moments.to_timestamp(first),
+        end_time=moments.to_timestamp(first + timedelta(minutes=minutes)),
+        participant_count=people,
+        room_id=room,
+        account_id=account,
+    )

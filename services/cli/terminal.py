@@ -1,0 +1,146 @@
+"""Who sits at the command: language, JSON or tables, the state directory; the same three options on every command."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from rich.console import Console
+
+from services.cli import texts
+from services.cli.failures import CommandError, ExitCode
+from services.cli.state import State, read_json
+from services.cli.texts import Text
+
+DEFAULT_STATE = ".yunhui"
+LANGUAGES = (texts.CHINESE, texts.ENGLISH)
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What every command gets."""
+
+    state: State
+    language: str
+    json: bool
+    out: Console
+    err: Console
+
+    def text(self, text: Text, **values: object) -> str:
+        return text.to(self.language, **values)
+
+    def say(self, text: Text, **values: object) -> None:
+        """A sentence for people; a program that asked for JSON does not get it."""
+        if not self.json:
+            self.out.print(self.text(text, **values), markup=False, highlight=False)
+
+    def answer(self, message: Message, show: Callable[["Terminal"], None]) -> None:
+        """Proto3 JSON on one line for programs, or what `show` prints for people."""
+        if self.json:
+            print(MessageToJson(message, indent=None, ensure_ascii=False))
+        else:
+            show(self)
+
+    def print_json(self, content: dict[str, Any]) -> None:
+        """What is no protobuf message, for programs; people get a sentence elsewhere."""
+        if self.json:
+            print(json.dumps(content, ensure_ascii=False))
+
+    def session(self) -> dict[str, Any]:
+        return read_json(self.state.session)
+
+
+def open_terminal(state: str, lang: str | None, *, json: bool) -> Terminal:
+    """Language: the option, else the session's locale, else the environment's. Raises CommandError."""
+    place = State(Path(state).absolute())
+    out, err = _console(stderr=False), _console(stderr=True)
+    if lang is not None and lang not in LANGUAGES:
+        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=lang, choices=", ".join(LANGUAGES))
+    locale = str(read_json(place.session).get("locale", ""))
+    chosen = lang or (texts.language_of(locale) if locale else texts.environment_language())
+    return Terminal(place, chosen, json, out, err)
+
+
+def _console(*, stderr: bool) -> Console:
+    """Rich would fold what goes into a pipe at 80 columns: a pipe has no edge."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 200
+    return console
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Gives `function(terminal, ...)` the three options, and its CommandError a sentence and an exit code."""
+
+    def run(context: typer.Context, state: str | None, lang: str | None, json: bool, **own: Any) -> None:
+        _guarded(context, state, lang, as_json=json, work=lambda terminal: function(terminal, **own))
+
+    return _with_options(run, function)
+
+
+def group(function: Callable[[Terminal], None] | None = None) -> Callable[..., None]:
+    """The same for a group of commands; `function` is what the group does when no command is named."""
+
+    def run(context: typer.Context, state: str | None, lang: str | None, json: bool) -> None:
+        alone = function if context.invoked_subcommand is None else None
+        _guarded(context, state, lang, as_json=json, work=alone or (lambda _: None))
+
+    return _with_options(run, function or (lambda _: None))
+
+
+def _guarded(
+    context: typer.Context, state: str | None, lang: str | None, *, as_json: bool, work: Callable[[Terminal], None]
+) -> None:
+    """What stands before a subcommand's name holds for it too, unless it says otherwise itself."""
+    above = context.parent.obj if context.parent and isinstance(context.parent.obj, Terminal) else None
+    try:
+        context.obj = open_terminal(
+            state or (str(above.state.root) if above else DEFAULT_STATE),
+            lang or (above.language if above else None),
+            json=as_json or bool(above and above.json),
+        )
+        work(context.obj)
+    except CommandError as error:
+        report(error, context.obj)
+        raise typer.Exit(error.code) from None
+
+
+def _with_options(run: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
+    """Typer reads signatures: `run` gets that of `function`, with the common options in place of the terminal."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *_common_options()]]
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    run.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined] # as inspect documents
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [context, *parameters]}
+    return run
+
+
+def report(failure: CommandError, terminal: Terminal | None) -> None:
+    language = terminal.language if terminal else texts.environment_language()
+    if terminal and terminal.json:
+        terminal.err.print(failure.to_json(language), markup=False, soft_wrap=True)
+    else:
+        _console(stderr=True).print(failure.sentence(language), markup=False, style="red")
+
+
+def _common_options() -> list[inspect.Parameter]:
+    place = typer.Option(
+        "--state", envvar="YUNHUI_STATE", metavar="DIR", help=f"{texts.OPTION_STATE.help} [{DEFAULT_STATE}]"
+    )
+    lang = typer.Option("--lang", metavar="LANG", help=texts.OPTION_LANG.help)
+    as_json = typer.Option("--json", help=texts.OPTION_JSON.help)
+    return [
+        _option("state", Annotated[str | None, place], None),
+        _option("lang", Annotated[str | None, lang], None),
+        _option("json", Annotated[bool, as_json], default=False),
+    ]
+
+
+def _option(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

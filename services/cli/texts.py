@@ -1,0 +1,261 @@
+"""Every sentence that the command says, in both languages. Log lines and JSON are not sentences."""
+
+import os
+from dataclasses import dataclass
+
+CHINESE, ENGLISH = "zh-CN", "en"
+
+
+def language_of(locale: str) -> str:
+    """Chinese first: English is for those whose locale asks for it, and for terminals that promise ASCII only."""
+    return ENGLISH if locale.lower().startswith("en") or locale in ("C", "POSIX") else CHINESE
+
+
+def environment_language() -> str:
+    """As LC_ALL, LC_MESSAGES or LANG say, in the order that POSIX gives them."""
+    settings = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return language_of(next(filter(None, settings), ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One sentence; `{name}` marks a value."""
+
+    zh: str
+    en: str
+
+    def to(self, language: str, **values: object) -> str:
+        return (self.zh if language == CHINESE else self.en).format(**values)
+
+    @property
+    def help(self) -> str:
+        """For --help, which is built before any option is read."""
+        return self.to(environment_language())
+
+
+# Help
+HELP = Text("云会：公平地分配云会议室。", "Yunhui hands out cloud meeting rooms fairly.")
+HELP_UP = Text("在本机启动全部服务（开发环境）", "start everything on this machine (development)")
+HELP_DEMO = Text("用真实进程演示教程中的规则", "play the tutorial's rules on real processes")
+HELP_LOGIN = Text("以示例账号登录（开发环境）", "sign in as a sample account (development)")
+HELP_LOGOUT = Text("退出登录", "sign out")
+HELP_WHOAMI = Text("当前登录的账号", "who is signed in")
+HELP_RESERVE = Text("预定会议室", "reserve a room")
+HELP_CHECK = Text("只询问能否预定，不保存", "ask what a reservation would come to; nothing is stored")
+HELP_SHOW = Text("查看一条预约", "show one reservation")
+HELP_CANCEL = Text("取消预定", "cancel a reservation")
+HELP_MINE = Text("我的预约", "list my reservations")
+HELP_ENTERED = Text("上报有人入会（service 角色）", "report that somebody entered (role service)")
+HELP_QUOTA = Text("额度、违约与限制", "quota, violations and suspension")
+HELP_ROOMS = Text("会议室资源池", "the pool of rooms")
+HELP_ROOMS_ADD = Text("添加会议室（admin 角色）", "add a room (role admin)")
+HELP_CLOCK = Text("开发时钟：查看或向前拨", "the development clock: look, or move it forward")
+HELP_CLOCK_ADVANCE = Text("向前拨一段时间，如 45m", "move forward by, for example, 45m")
+HELP_CLOCK_SET = Text("向前拨到某一时刻", "move forward to a moment")
+HELP_EVENTS = Text("事件", "what happened")
+HELP_EVENTS_TAIL = Text("实时显示事件", "follow events as they happen")
+HELP_MAIL = Text("开发环境收到的邮件", "mail that the development sink received")
+HELP_MAIL_SHOW = Text("显示一封邮件", "show one mail")
+HELP_BUS = Text("消息总线", "the bus")
+HELP_BUS_SETUP = Text("声明流与消费者（管理步骤，可重复）", "declare streams and consumers (admin step, repeatable)")
+HELP_DOCTOR = Text("检查各项是否正常", "check that all is well")
+
+OPTION_STATE = Text("状态目录", "state directory")
+OPTION_LANG = Text("语言：zh-CN 或 en", "language: zh-CN or en")
+OPTION_JSON = Text("输出 JSON，供程序使用", "print JSON, for programs")
+OPTION_PORTS = Text("auto：使用空闲端口", "auto: use free ports")
+OPTION_CLOCK = Text("让时钟从此刻开始", "let the clock start at this moment")
+OPTION_KEEP = Text("把状态保留在此目录", "keep the state in this directory")
+OPTION_ACCOUNT = Text("示例账号名", "name of the sample account")
+OPTION_CODE = Text("会议号，9 或 10 位数字", "the meeting's number, 9 or 10 digits")
+OPTION_SUBJECT = Text("会议主题", "what the meeting is about")
+OPTION_START = Text(
+    "开始时间（北京时间），如 '2025-07-07 10:00' 或 '明天 10:00'",
+    "start (Beijing time), e.g. '2025-07-07 10:00' or 'tomorrow 10:00'",
+)
+OPTION_MINUTES = Text("预留时长，分钟", "reserved duration in minutes")
+OPTION_PEOPLE = Text("参会人数", "people expected")
+OPTION_ROOM = Text("指定会议室", "this room and no other")
+OPTION_FOR = Text("代此账号预定（support、admin）", "reserve for this account (support, admin)")
+OPTION_DRY_RUN = Text("只询问，不保存", "only ask; nothing is stored")
+OPTION_REQUEST_ID = Text("幂等键：重复发送得到同一答复", "idempotency key: sent again, it gets the same answer")
+OPTION_NOTE = Text("原因", "why")
+OPTION_ALL = Text("全部账号（support、admin）", "all accounts (support, admin)")
+OPTION_STATES = Text("只看此状态，可重复", "only in this state; repeatable")
+OPTION_AT = Text("入会时间；默认现在", "when; now by default")
+OPTION_CAPACITY = Text("最多容纳人数", "most people that fit")
+OPTION_NAME = Text("显示名称", "name for people")
+OPTION_WHOSE = Text("此账号的（support、admin）", "of this account (support, admin)")
+OPTION_FILTER = Text("只看此主题，如 yunhui.booking.>", "only this subject, e.g. yunhui.booking.>")
+
+# What goes wrong
+BAD_TIME = Text(
+    "看不懂时间 “{typed}”，请写成 “{example}”。", "cannot read the time '{typed}'; write it like '{example}'."
+)
+BAD_DURATION = Text("看不懂时长 “{typed}”，请写成 45m、2h 或 1d。", "cannot read '{typed}'; write 45m, 2h or 1d.")
+BAD_CHOICE = Text("“{typed}” 不可用，可选：{choices}。", "'{typed}' is not known; choose one of: {choices}.")
+BAD_ACCOUNT = Text(
+    "账号名只能由 1 至 64 个字母、数字、“-”、“_”、“.” 组成。",
+    "an account's name has 1 to 64 letters, digits, '-', '_' or '.'.",
+)
+NOT_SIGNED_IN = Text("尚未登录。请先运行：yunhui login booker", "Nobody is signed in. First run: yunhui login booker")
+NO_STATE = Text(
+    "目录 {state} 中没有开发环境。请先运行：yunhui up",
+    "There is no development installation in {state}. First run: yunhui up",
+)
+NOT_RUNNING = Text("云会没有在运行。请先运行：yunhui up", "Yunhui is not running. First run: yunhui up")
+BUS_AWAY = Text("无法连接消息总线 {address}。", "The bus at {address} cannot be reached.")
+AWAY = Text(
+    "服务 {address} 暂时不可用，没有任何改变，请稍后再试。{detail}",
+    "{address} is away; nothing was changed, try again soon. {detail}",
+)
+NOT_FOUND = Text("没有找到：{detail}。", "Not found: {detail}.")
+INVALID_FIELD = Text("{field}：{detail}", "{field}: {detail}")
+UNAUTHENTICATED = Text(
+    "登录无效或已过期（{detail}）。请重新登录。", "Not signed in, or no longer ({detail}). Sign in again."
+)
+FORBIDDEN = Text("没有权限：{detail}。", "Not allowed: {detail}.")
+OTHER_ERROR = Text("出错了（{status}）：{detail}", "That failed ({status}): {detail}")
+NO_SUCH_MAIL = Text("没有第 {number} 封邮件。", "There is no mail number {number}.")
+CLOCK_BACKWARDS = Text(
+    "时钟不能倒拨：现在是 {now}，而要求 {wanted}；已有数据会出现在未来。请换一个状态目录，或指定更晚的时刻。",
+    "Time cannot go back: it is {now}, asked for was {wanted}, and stored data would lie in the future. "
+    "Use another state directory, or a later moment.",
+)
+
+# up
+ALREADY_RUNNING = Text("{state} 已有一个 yunhui up 在运行。", "Another yunhui up is running on {state}.")
+PORT_TAKEN = Text(
+    "端口 {port}（{program}）已被占用。请关闭占用它的程序，或加上 --ports auto。",
+    "Port {port} ({program}) is taken. Stop the program that holds it, or add --ports auto.",
+)
+STARTING = Text("正在启动…", "starting ...")
+STARTED = Text("已启动", "started")
+START_FAILED = Text(
+    "{program} 没有启动成功（{reason}）。日志末尾：", "{program} did not start ({reason}). Its log ends with:"
+)
+DIED = Text(
+    "{program} 意外退出（{code}），{pause} 秒后重启", "{program} ended ({code}); starting it again in {pause} s"
+)
+RECOVERED = Text("{program} 已恢复", "{program} is back")
+GAVE_UP = Text(
+    "{program} 反复退出，全部停止。日志末尾：", "{program} ends again and again; stopping all. Its log ends with:"
+)
+STOPPING = Text("正在停止…（再按一次 Ctrl-C 立即结束）", "stopping ... (Ctrl-C again ends at once)")
+STOPPED = Text("已全部停止。数据保留在 {state}。", "All stopped. The data stays in {state}.")
+STOPPED_AFTER_FAULT = Text("因 {program} 出错，已全部停止。", "Everything was stopped because of {program}.")
+MAILBOX = Text("邮件", "mail")
+LOGS = Text("日志", "logs")
+SAMPLE_SUBJECT = Text("组会", "seminar")
+CLOCK_SHOWS = Text("时钟", "clock")
+TRY_NEXT = Text("接下来可以在另一个终端里试试", "try next, in another terminal")
+
+# Answers
+CONFIRMED = Text("预定成功", "confirmed")
+PENDING = Text("已转技术支持，等待人工审批", "sent to support: a person will decide")
+REDIRECTED = Text("请使用个人免费版账号创建会议", "please use your personal free account")
+DENIED = Text("未能预定", "refused")
+WOULD_BE = Text("如果现在预定：{outcome}", "if reserved now: {outcome}")
+ALLOWED_EFFECT = Text("允许", "allow")
+ESCALATE_EFFECT = Text("转人工", "escalate")
+REDIRECT_EFFECT = Text("改用个人账号", "redirect")
+DENY_EFFECT = Text("拒绝", "deny")
+REMEDY = Text("怎么办：{remedy}", "what helps: {remedy}")
+NO_RULE = Text("没有规则反对。", "No rule objects.")
+RULE = Text("规则", "rule")
+EFFECT = Text("结果", "effect")
+REASON = Text("原因", "reason")
+RESERVATION = Text("预约", "reservation")
+TIME = Text("时间", "time")
+TIME_IN_ZONE = Text("时间（{zone}）", "time ({zone})")
+ROOM = Text("会议室", "room")
+PEOPLE = Text("人数", "people")
+SUBJECT = Text("主题", "subject")
+MEETING = Text("会议号", "meeting")
+STATE = Text("状态", "state")
+ACCOUNT = Text("账号", "account")
+NOTE = Text("备注", "note")
+RELEASE_AT = Text("无人入会则释放", "released unless entered by")
+ENTERED_AT = Text("首次入会", "first entered")
+NO_ROOM_YET = Text("未分配", "none yet")
+NO_RESERVATIONS = Text("没有预约。", "No reservations.")
+CANCELLED_RETURNED = Text("已取消 {id}，额度已退回。", "{id} is cancelled; the quota came back.")
+CANCELLED_KEPT = Text("已取消 {id}，额度不退回。", "{id} is cancelled; the quota does not come back.")
+ENTERED = Text("已记录入会：{id}", "entry recorded: {id}")
+CAPACITY = Text("容量", "seats")
+NAME = Text("名称", "name")
+ENABLED = Text("可用", "in use")
+YES = Text("是", "yes")
+NO = Text("否", "no")
+NO_ROOMS = Text("还没有会议室。", "There are no rooms yet.")
+ROOM_ADDED = Text("已添加会议室 {id}（{capacity} 方）。", "Room {id} added, {capacity} seats.")
+
+STATE_PENDING = Text("待审批", "pending approval")
+STATE_CONFIRMED = Text("已预定", "confirmed")
+STATE_IN_USE = Text("使用中", "in use")
+STATE_COMPLETED = Text("已结束", "completed")
+STATE_NO_SHOW = Text("未参会，已释放", "no-show, released")
+STATE_CANCELLED = Text("已取消", "cancelled")
+STATE_DECLINED = Text("已驳回", "declined")
+STATE_EXPIRED = Text("审批超时", "expired")
+
+# Account
+SIGNED_IN = Text("已登录：{account}（{role}），12 小时内有效。", "Signed in as {account} ({role}), for 12 hours.")
+SIGNED_OUT = Text("已退出登录。", "Signed out.")
+TOKEN_FROM_ENVIRONMENT = Text("（来自 YUNHUI_TOKEN）", "(from YUNHUI_TOKEN)")
+WHO = Text("{account}（{roles}）{origin}", "{account} ({roles}) {origin}")
+NO_TOKEN = Text("YUNHUI_TOKEN 不是有效的令牌。", "YUNHUI_TOKEN is no token.")
+TODAY = Text("今日", "today")
+THIS_WEEK = Text("本周", "this week")
+OPEN_AGAIN = Text("新的周期自 {time} 起。", "A fresh period begins {time}.")
+NO_VIOLATIONS = Text("近 35 天没有违约。", "No violations in the last 35 days.")
+VIOLATION = Text("违约", "violation")
+WAIVED = Text("已撤销", "waived")
+VALID = Text("有效", "in force")
+USED_UP = Text("已计入限制", "led to a suspension")
+SUSPENDED = Text("预定受限，至 {time}。", "Booking is closed until {time}.")
+NOT_SUSPENDED = Text("可以预定。", "Booking is open.")
+
+# Clock, mail, bus, doctor
+CLOCK_IS = Text("开发时钟：{time}", "development clock: {time}")
+NO_MAIL = Text("没有邮件。", "No mail.")
+MAIL_NUMBER = Text("编号", "no.")
+MAIL_TO = Text("收件人", "to")
+MAIL_FROM = Text("发件人", "from")
+MAIL_DATE = Text("日期", "date")
+MAIL_SUBJECT = Text("主题", "subject")
+ATTACHMENT = Text("附件", "attached")
+WAITING_FOR_EVENTS = Text("等待事件…（Ctrl-C 结束）", "waiting for events ... (Ctrl-C ends)")
+BUS_READY = Text("流与消费者已就绪：{names}", "streams and consumers are in place: {names}")
+CHECKED = Text("检查项", "checked")
+FOUND = Text("结果", "found")
+GOOD = Text("正常", "ok")
+BAD = Text("有问题", "wrong")
+
+# Demo
+STORY_TITLE = Text("教程演示", "the tutorial as a story")
+STEP = Text("步骤", "step")
+ASKED = Text("请求", "asked")
+ANSWER = Text("答复", "answer")
+EXPECTED = Text("应为：{expected}", "expected: {expected}")
+DEMO_TUTORIAL = Text("教程截图里的 30 分钟会议", "the tutorial's own 30-minute meeting")
+DEMO_ORDINARY = Text("60 分钟的普通会议", "an ordinary meeting of an hour")
+DEMO_DAILY = Text("同一天的第 4 次", "the 4th of one day")
+DEMO_WEEKLY = Text("同一周的第 11 次", "the 11th of one week")
+DEMO_HORIZON = Text("提前 8 天", "8 days ahead")
+DEMO_CUTOFF = Text("开始前 29 分钟", "29 minutes before the start")
+DEMO_LARGE = Text("120 人的大型会议", "a large meeting of 120")
+DEMO_NO_SHOW = Text("30 分钟内无人进入", "nobody enters within 30 minutes")
+DEMO_SECOND = Text("一周内第二次未参会", "the second no-show of a week")
+DEMO_SUSPENDED = Text("受限期间再预定", "reserving while suspended")
+DEMO_ASKED = Text(
+    "{account}，{start}，{minutes} 分钟，{people} 人", "{account}, {start}, {minutes} min, {people} people"
+)
+DEMO_NOT_STARTED = Text("演示环境没有启动：\n{log}", "The demo's programs did not start:\n{log}")
+NOT_EMPTY = Text(
+    "{folder} 不是空目录，演示需要从头开始。", "{folder} is not empty: the demo must begin at the beginning."
+)
+KEPT = Text(
+    "状态保留在 {folder}；可用 yunhui up --state {folder} 继续。",
+    "The state stays in {folder}; go on with yunhui up --state {folder}.",
+)

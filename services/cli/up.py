@@ -1,0 +1,157 @@
+"""`yunhui up`: everything on this machine, from the first key to the first room, until Ctrl-C."""
+
+import asyncio
+import json
+import shlex
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.cli import clock as clocks
+from services.cli import development_clock, issuer, moments, pool, ports, texts
+from services.cli.arguments import read_moment
+from services.cli.child import StartError
+from services.cli.development_clock import BackwardsError
+from services.cli.failures import CommandError, ExitCode
+from services.cli.programs import Plan, Program
+from services.cli.state import AlreadyRunningError, State
+from services.cli.supervisor import Observer, Supervisor, TooManyDeathsError
+from services.cli.terminal import DEFAULT_STATE, Terminal
+from services.cli.texts import Text
+
+
+def up(
+    terminal: Terminal,
+    with_ports: Annotated[str, typer.Option("--ports", metavar="fixed|auto", help=texts.OPTION_PORTS.help)] = "fixed",
+    clock: Annotated[str | None, typer.Option(help=texts.OPTION_CLOCK.help)] = None,
+) -> None:
+    if with_ports not in ("fixed", "auto"):
+        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=with_ports, choices="fixed, auto")
+    wanted = read_moment(clock, datetime.now(UTC)) if clock else None
+    terminal.state.prepare()
+    try:
+        with terminal.state.lock():
+            run(terminal, wanted, auto_ports=with_ports == "auto")
+    except AlreadyRunningError as error:
+        raise CommandError(texts.ALREADY_RUNNING, state=terminal.state.root) from error
+
+
+def run(terminal: Terminal, wanted: datetime | None, *, auto_ports: bool) -> None:
+    """Holds the lock of the state directory while it runs."""
+    issuer.prepare_keys(terminal.state)
+    if wanted:
+        set_clock(terminal.state, wanted, terminal.language)
+    try:
+        plan = Plan(terminal.state, ports.choose(auto=auto_ports))
+    except ports.PortTakenError as error:
+        raise CommandError(texts.PORT_TAKEN, port=error.port, program=error.program) from error
+    asyncio.run(serve(terminal, Supervisor(plan, Narrator(terminal))))
+
+
+def set_clock(state: State, wanted: datetime, language: str) -> None:
+    try:
+        development_clock.start_at(state, wanted)
+    except BackwardsError as error:
+        raise clocks.backwards(error, language) from error
+
+
+async def serve(terminal: Terminal, supervisor: Supervisor) -> None:
+    narrator = Narrator(terminal)
+    work = asyncio.create_task(_start_and_watch(terminal, supervisor))
+    _stop_on_signals(work, supervisor)
+    try:
+        await work
+    except asyncio.CancelledError:
+        narrator.say(texts.STOPPING)
+    except StartError as error:
+        raise _with_log(narrator, texts.START_FAILED, error.program, error.reason, error.tail) from error
+    except TooManyDeathsError as error:
+        raise _with_log(narrator, texts.GAVE_UP, error.program, "", error.tail) from error
+    finally:
+        await supervisor.stop()
+    narrator.say(texts.STOPPED, state=terminal.state.root)
+
+
+async def _start_and_watch(terminal: Terminal, supervisor: Supervisor) -> None:
+    await supervisor.start()
+    report = supervisor.report()
+    await asyncio.to_thread(pool.fill, terminal.state, str(report["booking"]))
+    if terminal.json:
+        print(json.dumps(report, ensure_ascii=False), flush=True)
+    else:
+        show_welcome(terminal, report)
+    await supervisor.watch()
+
+
+def _stop_on_signals(work: "asyncio.Task[None]", supervisor: Supervisor) -> None:
+    """The first asks for an orderly end, the second ends everything at once."""
+
+    def stop() -> None:
+        if not work.cancelling():
+            work.cancel()
+        else:
+            supervisor.kill()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def _with_log(narrator: "Narrator", text: Text, program: str, reason: str, tail: str) -> CommandError:
+    narrator.say(text, program=program, reason=reason)
+    narrator.quote(tail)
+    return CommandError(texts.STOPPED_AFTER_FAULT, program=program)
+
+
+class Narrator(Observer):
+    """Tells people what happens to the programs; on stderr when stdout belongs to a program."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._console: Console = terminal.err if terminal.json else terminal.out
+
+    def say(self, text: Text, style: str = "", **values: object) -> None:
+        self._console.print(self._terminal.text(text, **values), markup=False, style=style)
+
+    def quote(self, lines: str) -> None:
+        self._console.print(lines, markup=False, style="dim", soft_wrap=True)
+
+    def started(self, program: Program) -> None:
+        word = self._terminal.text(texts.STARTED)
+        self._console.print(f"[green]✓[/] {program.name:<9}{program.address:<17}{word}")
+
+    def died(self, program: Program, code: int | None, pause: float) -> None:
+        self.say(texts.DIED, "yellow", program=program.name, code=code, pause=f"{pause:g}")
+
+    def recovered(self, program: Program) -> None:
+        self.say(texts.RECOVERED, "green", program=program.name)
+
+
+def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
+    language = terminal.language
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    facts.add_row(
+        terminal.text(texts.CLOCK_SHOWS), moments.show_moment(development_clock.now(terminal.state), language)
+    )
+    facts.add_row(terminal.text(texts.MAILBOX), str(report["mail"]))
+    facts.add_row(terminal.text(texts.LOGS), str(terminal.state.root / "logs"))
+    terminal.out.print()
+    terminal.out.print(facts)
+    terminal.out.print()
+    terminal.say(texts.TRY_NEXT)
+    usual = terminal.state.root == Path(DEFAULT_STATE).absolute()
+    place = "" if usual else f" --state {shlex.quote(str(terminal.state.root))}"
+    start = moments.example_start(development_clock.now(terminal.state))
+    for command in (
+        "login booker",
+        "rooms",
+        f"reserve --code 123-456-789 --subject {terminal.text(texts.SAMPLE_SUBJECT)} "
+        f"--start '{start:%Y-%m-%d %H:%M}' --minutes 60 --people 12",
+        "mine",
+        "mail",
+    ):
+        terminal.out.print(f"  yunhui {command}{place}", markup=False, style="bold", soft_wrap=True)

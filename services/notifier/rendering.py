@@ -1,0 +1,104 @@
+"""Wording templates to text and HTML: each says its sentences once, two layouts show them."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from services.notifier.wording import Meter
+
+Tone = Literal["good", "waiting", "bad", "quiet"]
+SEPARATOR = " :: "
+LABEL_COLUMNS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Everything one mail says in one language, still as plain text."""
+
+    language: str
+    subject: str
+    heading: str
+    lead: str
+    rows: list[tuple[str, str]]
+    meters: Sequence[Meter]
+    meter_label: str
+    paragraphs: list[str]
+    actions: list[tuple[str, str]]
+    calendar: str
+    footer: str
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Escapes in *.html; wording and *.txt stay text until a layout shows them."""
+    made = Environment(
+        loader=PackageLoader("services.notifier"),
+        autoescape=select_autoescape(enabled_extensions=("html",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["pad"] = pad
+    made.tests["overlong"] = lambda label: columns(label) >= LABEL_COLUMNS
+    return made
+
+
+def section(language: str, kind: str, values: Mapping[str, Any], meters: Sequence[Meter] = ()) -> Section:
+    """Fills the wording <language>/<kind>.txt. A block that the wording leaves out is empty."""
+    wording, footer = _Wording(language, kind, values), _Wording(language, "footer", values)
+    return Section(
+        language=language,
+        subject=wording.line("subject"),
+        heading=wording.line("heading"),
+        lead=wording.line("lead"),
+        rows=wording.pairs("rows"),
+        meters=meters,
+        meter_label=footer.line("meter_label"),
+        paragraphs=wording.paragraphs("body"),
+        actions=wording.pairs("actions"),
+        calendar="\n".join(wording.paragraphs("calendar")),
+        footer=footer.line("footer"),
+    )
+
+
+class _Wording:
+    """One wording template, block by block. Values hold no line break and no tab, so they cannot make up rows."""
+
+    def __init__(self, language: str, kind: str, values: Mapping[str, Any]) -> None:
+        self._template = environment().get_template(f"{language}/{kind}.txt")
+        self._context = self._template.new_context(dict(values))
+
+    def paragraphs(self, block: str) -> list[str]:
+        if block not in self._template.blocks:
+            return []
+        filled = "".join(self._template.blocks[block](self._context))
+        return [line.strip() for line in filled.splitlines() if line.strip()]
+
+    def line(self, block: str) -> str:
+        return " ".join(self.paragraphs(block))
+
+    def pairs(self, block: str) -> list[tuple[str, str]]:
+        split = (line.partition(SEPARATOR) for line in self.paragraphs(block))
+        return [(label, value) for label, _, value in split]
+
+
+def as_text(sections: Sequence[Section]) -> str:
+    return environment().get_template("layout.txt").render(sections=sections)
+
+
+def as_html(sections: Sequence[Section], tone: Tone) -> str:
+    return environment().get_template("layout.html").render(sections=sections, tone=tone)
+
+
+def columns(text: str) -> int:
+    """Columns that a terminal needs: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def pad(text: str) -> str:
+    return text + " " * (LABEL_COLUMNS - columns(text))

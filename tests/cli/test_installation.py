@@ -1,0 +1,124 @@
+"""The pieces of `up` that need no process: secrets, keys, clock, ports, the count of deaths."""
+
+import socket
+import stat
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from services.cli import client, development_clock, issuer, moments, ports
+from services.cli.development_clock import BackwardsError
+from services.cli.issuer import SampleAccount
+from services.cli.programs import DEFAULT_PORTS, Plan, base_environment
+from services.cli.state import AlreadyRunningError, State
+from services.cli.supervisor import recent, too_often
+from services.identity import KeySource, Verifier
+from services.settings import DEVELOPMENT_ISSUER
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    made = State(tmp_path / "state")
+    made.prepare()
+    issuer.prepare_keys(made)
+    return made
+
+
+def test_the_second_start_keeps_secrets_and_keys(state: State) -> None:
+    """Else a token of the first run would be worthless in the second."""
+    before = (state.secrets.read_text(), state.private_key.read_text(), state.public_keys.read_text())
+    state.prepare()
+    issuer.prepare_keys(state)
+    assert before == (state.secrets.read_text(), state.private_key.read_text(), state.public_keys.read_text())
+
+
+def test_only_the_owner_reads_secrets(state: State) -> None:
+    """Files 0600 in a directory 0700; the public keys hold no private part."""
+    assert stat.S_IMODE(state.root.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (state.secrets, state.private_key)} == {0o600}
+    assert '"d"' not in state.public_keys.read_text()
+
+
+def test_passwords_begin_with_a_letter(state: State) -> None:
+    """The bus would read some others as numbers."""
+    assert state.password("booking")[0].isalpha()
+
+
+def test_a_minted_token_is_believed_by_the_services(state: State) -> None:
+    """With the account, role and language it was minted for."""
+    verifier = Verifier(DEVELOPMENT_ISSUER, "yunhui", KeySource(str(state.public_keys)))
+    principal = verifier.verify(issuer.mint(state, SampleAccount("booker-2", "booker", "en")))
+    assert (principal.account_id, principal.roles, principal.locale) == ("booker-2", frozenset({"booker"}), "en")
+    assert principal.email == "booker-2@example.org"
+
+
+def test_a_state_directory_serves_one_at_a_time(state: State) -> None:
+    """And is free again afterwards."""
+    with state.lock(), pytest.raises(AlreadyRunningError):
+        state.lock()
+    state.lock().close()
+
+
+def test_the_clock_starts_anywhere_but_never_goes_back(state: State) -> None:
+    """Before there is data every moment is fine; after that only later ones."""
+    monday, tuesday = (moments.parse_moment(text) for text in ("2025-07-07 08:00", "2025-07-08 08:00"))
+    development_clock.start_at(state, tuesday)
+    development_clock.start_at(state, monday)
+    state.database("booking").touch()
+    with pytest.raises(BackwardsError):
+        development_clock.start_at(state, moments.parse_moment("2025-07-06 08:00"))
+    development_clock.start_at(state, tuesday)
+    assert development_clock.now(state) >= tuesday
+
+
+def test_free_ports_are_all_different() -> None:
+    """One for each program."""
+    chosen = ports.choose(auto=True)
+    assert set(chosen) == set(DEFAULT_PORTS)
+    assert len(set(chosen.values())) == len(chosen)
+
+
+def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the program that wanted it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken = listener.getsockname()[1]
+        monkeypatch.setattr(ports, "DEFAULT_PORTS", {"booking": taken})
+        with pytest.raises(ports.PortTakenError) as caught:
+            ports.choose(auto=False)
+    assert (caught.value.program, caught.value.port) == ("booking", taken)
+
+
+def test_no_program_gets_anothers_password(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor anything of ours that the caller's environment holds."""
+    monkeypatch.setenv("YUNHUI_TOKEN", "secret")
+    assert "YUNHUI_TOKEN" not in base_environment()
+    for program in Plan(state, DEFAULT_PORTS).services():
+        others = {state.password(user) for user in ("admin", "booking", "policy", "notifier", "subscriber")}
+        others.remove(state.password(program.name))
+        assert others.isdisjoint(program.environment.values())
+
+
+def test_five_deaths_within_a_minute_are_too_many() -> None:
+    """Four are not, nor five that are further apart."""
+    assert too_often(deque([0.0, 1, 2, 3, 60], maxlen=5))
+    assert not too_often(deque([0.0, 1, 2, 3], maxlen=5))
+    assert not too_often(deque([0.0, 1, 2, 3, 61], maxlen=5))
+    assert recent(deque([0.0, 50, 100])) == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1:7101", True),
+        ("[::1]:7101", True),
+        ("localhost:1", True),
+        ("10.0.0.1:1", False),
+        ("booking:1", False),
+    ],
+)
+def test_only_this_machine_is_spoken_to_without_tls(address: str, loopback: bool) -> None:
+    """A token must not travel in the open by accident."""
+    assert client.is_loopback(address) is loopback

@@ -1,0 +1,145 @@
+"""What was committed is published: at least once, in order for each entity, whatever happens to the bus."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from nats.aio.msg import Msg
+
+from services import bus, outbox
+from services.bus import Event
+from services.database import Database
+from services.outbox import OutboxRow, Relay
+from services.settings import Settings
+from tests.servers import Bus, password, until
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[Bus]:
+    made = Bus(tmp_path / "nats")
+    await made.start()
+    await made.set_up()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/outbox.db")
+    database.create_tables(OutboxRow)
+    yield database
+    database.close()
+
+
+def event(entity: int, seq: int) -> Event:
+    subject = "yunhui.booking.reservation.confirmed"
+    return Event(f"evt_{entity}_{seq}", subject, f"rsv_{entity}", seq, 1_751_846_400_000, f'{{"seq": {seq}}}')
+
+
+async def store(database: Database, *events: Event) -> None:
+    await database.write(lambda connection: outbox.append(connection, events))
+
+
+async def unpublished(database: Database) -> int:
+    query = sa.select(sa.func.count()).select_from(outbox.TABLE).where(outbox.TABLE.c.publish_time.is_(None))
+    return await database.read(lambda connection: connection.scalar(query) or 0)
+
+
+async def stream_messages(nats: Bus) -> list[Msg]:
+    client = await nats.connect()
+    subscription = await client.jetstream().subscribe("yunhui.booking.>", ordered_consumer=True)
+    count = (await client.jetstream().stream_info("BOOKING")).state.messages
+    messages = [await subscription.next_msg(timeout=5) for _ in range(count)]
+    await client.close()
+    return messages
+
+
+@pytest.fixture
+async def relay(nats: Bus, database: Database) -> AsyncIterator[Relay]:
+    settings = Settings(
+        environment="development",
+        nats_url=nats.url,
+        nats_user="booking",
+        nats_password=password("booking"),
+    )
+    client = await bus.connect(settings, "booking")
+    relay = Relay(database, client.jetstream())
+    task = asyncio.create_task(relay.run())
+    yield relay
+    task.cancel()
+    await client.close()
+
+
+async def test_what_was_stored_before_the_start_is_published_in_order(
+    nats: Bus, database: Database, relay: Relay
+) -> None:
+    await store(database, *(event(entity, seq) for seq in range(1, 6) for entity in range(30)))
+    relay.wake()
+    await until(lambda: all_published(database))
+    seen = defaultdict(list)
+    for message in await stream_messages(nats):
+        assert message.headers
+        seen[message.headers["ce-subject"]].append(int(message.headers["ce-sequence"]))
+    assert len(seen) == 30
+    assert all(sequence == [1, 2, 3, 4, 5] for sequence in seen.values())
+
+
+async def all_published(database: Database) -> bool:
+    return await unpublished(database) == 0
+
+
+async def test_the_headers_are_cloud_events(nats: Bus, database: Database, relay: Relay) -> None:
+    await store(database, event(1, 1))
+    relay.wake()
+    await until(lambda: all_published(database))
+    [message] = await stream_messages(nats)
+    assert message.headers == {
+        "Nats-Msg-Id": "evt_1_1",
+        "ce-specversion": "1.0",
+        "ce-id": "evt_1_1",
+        "ce-type": "yunhui.booking.reservation.confirmed",
+        "ce-source": "/yunhui/booking",
+        "ce-subject": "rsv_1",
+        "ce-time": "2025-07-07T00:00:00Z",
+        "ce-sequence": "1",
+        "content-type": "application/json",
+    }
+
+
+async def test_a_bus_that_is_away_loses_nothing_and_repeats_nothing(
+    nats: Bus, database: Database, relay: Relay
+) -> None:
+    await store(database, event(1, 1))
+    relay.wake()
+    await until(lambda: all_published(database))
+    await nats.stop()
+    await store(database, event(1, 2), event(2, 1))
+    relay.wake()
+    await asyncio.sleep(0.3)
+    assert await unpublished(database) == 2
+    await nats.start()
+    await until(lambda: all_published(database))
+    ids = [message.headers["ce-id"] for message in await stream_messages(nats) if message.headers]
+    assert ids[0] == "evt_1_1"
+    assert sorted(ids[1:]) == ["evt_1_2", "evt_2_1"]
+
+
+async def test_published_but_not_marked_is_published_once_all_the_same(
+    nats: Bus, database: Database, relay: Relay
+) -> None:
+    """As after a crash between the two."""
+    await store(database, event(1, 1))
+    relay.wake()
+    await until(lambda: all_published(database))
+    await database.write(lambda connection: connection.execute(sa.update(outbox.TABLE).values(publish_time=None)))
+    relay.wake()
+    await until(lambda: all_published(database))
+    assert len(await stream_messages(nats)) == 1
+
+
+def test_events_of_one_entity_are_never_in_flight_together() -> None:
+    rows = [(number, event(number % 3, number)) for number in range(9)]
+    assert [seq for seq, _ in outbox.one_per_entity(rows)] == [0, 1, 2]

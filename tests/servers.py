@@ -1,0 +1,156 @@
+"""Real servers for tests: a mail sink that can misbehave, and a nats-server with the real rules."""
+
+import asyncio
+import email
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from email import policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import nats
+from aiosmtpd.smtp import SMTP
+from nats.aio.client import Client
+from nats.js.api import ConsumerInfo
+
+from services.cli import topology
+from services.notifier.subscriptions import CONSUMER, STREAM
+
+HOST = "127.0.0.1"
+USERS = ("admin", "booking", "policy", "notifier", "subscriber")
+CONFIGURATION = Path(topology.__file__).with_name("nats.conf")
+PATIENCE_SECONDS = 30.0
+
+
+def password(user: str) -> str:
+    return f"p-{user}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(condition: Any) -> None:
+    """Waits for a condition, plain or awaitable, to hold. Raises TimeoutError."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            held = condition()
+            if await held if asyncio.iscoroutine(held) else held:
+                return
+            await asyncio.sleep(0.02)
+
+
+class MailSink:
+    """An SMTP server that keeps what it takes. `answers` are given to the next DATA commands, in order."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.taken: list[EmailMessage] = []
+        self.raw: list[bytes] = []
+        self.refused_recipients: Mapping[str, str] = {}
+        self.answers: list[str] = []
+        self.asked = 0
+        self.gate: asyncio.Event | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: SMTP(self, hostname="sink.test", loop=loop), HOST, self.port)
+
+    async def stop(self) -> None:
+        if self._server:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        if address in self.refused_recipients:
+            return self.refused_recipients[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802
+        self.asked += 1
+        answer = self.answers.pop(0) if self.answers else "250 taken"
+        if answer == "close" and isinstance(server.transport, asyncio.Transport):
+            server.transport.abort()
+        if self.gate:
+            await self.gate.wait()
+        if answer.startswith("250"):
+            self.raw.append(envelope.content)
+            message = email.message_from_bytes(envelope.content, policy=policy.default)
+            assert isinstance(message, EmailMessage)
+            self.taken.append(message)
+        return answer
+
+    def message_ids(self) -> list[str]:
+        return [str(message["Message-ID"]) for message in self.taken]
+
+
+class Bus:
+    """nats-server under the configuration that installations use: the notifier may do what it may do there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://{HOST}:{self.port}"
+
+    async def start(self, **passwords: str) -> None:
+        given = {user: password(user) for user in USERS} | passwords
+        self._process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).with_name("nats-server")),
+            *("-c", str(CONFIGURATION), "-a", HOST, "-p", str(self.port), "-sd", str(self._folder)),
+            env={**os.environ, **{f"NATS_{user.upper()}_PASSWORD": word for user, word in given.items()}},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await until(self._greets)
+
+    async def _greets(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection(HOST, self.port)
+        except OSError:
+            return False
+        greeting = await reader.readline()
+        writer.close()
+        return greeting.startswith(b"INFO")
+
+    async def stop(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+    async def connect(self, user: str = "admin") -> Client:
+        return await nats.connect(self.url, user=user, password=password(user), inbox_prefix=f"_INBOX_{user}")
+
+    async def set_up(self) -> None:
+        client = await self.connect()
+        await topology.apply(client)
+        await client.close()
+
+    async def publish(self, headers: Mapping[str, str], payload: bytes, subject: str = "") -> None:
+        client = await self.connect("booking")
+        target = subject or headers["ce-type"]
+        await client.jetstream().publish(target, payload, headers=dict(headers))
+        await client.close()
+
+    async def drained(self) -> bool:
+        """Whether the notifier has settled all there is."""
+        info = await self.consumer()
+        return not info.num_pending and not info.num_ack_pending
+
+    async def consumer(self) -> ConsumerInfo:
+        client = await self.connect()
+        info: ConsumerInfo = await client.jetstream().consumer_info(STREAM, CONSUMER)
+        await client.close()
+        return info

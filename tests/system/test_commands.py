@@ -1,0 +1,155 @@
+"""The command against real programs: answers, exit codes, mail."""
+
+import json
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.system.stack import COMMAND, Stack, wait_for, yunhui
+
+pytestmark = pytest.mark.system
+
+
+def test_a_reservation_is_confirmed_and_mailed_with_an_invitation(stack: Stack) -> None:
+    """From the first question to the mail in the sink, without a hand in between."""
+    booker = stack.login("booker", "happy")
+    made = booker.reserve("2025-07-08 10:00")
+    assert (made.code, made.answer["outcome"]) == (0, "OUTCOME_CONFIRMED")
+    assert made.answer["reservation"]["startTime"] == "2025-07-08T02:00:00Z"
+    letter = wait_for(lambda: letter_to(stack, "happy@example.org"))
+    assert "invite.ics" in letter["attachments"]
+    shown = stack.yunhui("mail", "show", str(letter["number"]), "--json")
+    assert "组会" in shown.answer["text"]
+
+
+def letter_to(stack: Stack, address: str) -> dict[str, Any] | None:
+    letters = stack.yunhui("mail", "--json").answer["mails"]
+    return next((letter for letter in letters if address in letter["to"]), None)
+
+
+def test_a_refusal_names_its_rule_and_exits_with_3(stack: Stack) -> None:
+    """What people see in their language is what the policy said."""
+    booker = stack.login("booker", "refused")
+    asked = ("--start", "2025-07-15 10:00", "--minutes", "60", "--people", "12")
+    said = yunhui("check", *asked, "--lang", "zh-CN", "--state", str(stack.state), YUNHUI_TOKEN=booker.token)
+    assert said.code == 3
+    assert "未能预定" in said.out
+    assert "BOOKING_HORIZON" in said.out
+
+
+def test_a_small_meeting_is_redirected_with_3_and_a_large_one_waits_with_0(stack: Stack) -> None:
+    """Redirected is no room; waiting for support is no failure."""
+    booker = stack.login("booker", "sizes")
+    assert booker.reserve("2025-07-08 10:00", minutes=30).code == 3
+    large = booker.reserve("2025-07-08 10:00", people=120)
+    assert (large.code, large.answer["outcome"]) == (0, "OUTCOME_PENDING_APPROVAL")
+
+
+def test_a_check_stores_nothing(stack: Stack) -> None:
+    """Asking is free."""
+    booker = stack.login("booker", "curious")
+    asked = ("--start", "2025-07-08 10:00", "--minutes", "60", "--people", "12")
+    assert booker.yunhui("check", *asked).code == 0
+    assert booker.yunhui("reserve", "--code", "123456789", "--subject", "x", *asked, "--dry-run").code == 0
+    assert booker.mine() == []
+
+
+def test_what_was_cancelled_gives_its_quota_back(stack: Stack) -> None:
+    """Show, cancel, quota: the life of a reservation that was not needed."""
+    booker = stack.login("booker", "canceller")
+    reservation_id = booker.reserve("2025-07-08 14:00").answer["reservation"]["reservationId"]
+    assert booker.yunhui("show", reservation_id).answer["reservation"]["state"] == "RESERVATION_STATE_CONFIRMED"
+    assert booker.yunhui("cancel", reservation_id, "--note", "改期").answer["quotaReturned"] is True
+    assert [row["usage"].get("used", "0") for row in booker.yunhui("quota").answer["standing"]["quotas"]] == ["0", "0"]
+
+
+def test_a_request_sent_twice_gets_one_answer(stack: Stack) -> None:
+    """The idempotency key reaches booking."""
+    booker = stack.login("booker", "repeater")
+    asked = ("reserve", "--code", "123456789", "--subject", "x", "--start", "2025-07-08 16:00")
+    more = ("--minutes", "60", "--people", "12", "--request-id", "twice")
+    assert booker.yunhui(*asked, *more).answer == booker.yunhui(*asked, *more).answer
+    assert len(booker.mine()) == 1
+
+
+def test_errors_are_sentences_with_stable_exit_codes(stack: Stack) -> None:
+    """2 for bad input with the field, 4 for not found, 1 without the role; never a traceback, never a token."""
+    booker = stack.login("booker", "clumsy")
+    code = booker.yunhui(
+        *("reserve", "--code", "12", "--subject", "x", "--start", "2025-07-08 10:00"),
+        *("--minutes", "60", "--people", "5"),
+    )
+    missing = booker.yunhui("show", "rsv_nope")
+    forbidden = booker.yunhui("rooms", "add", "mine", "--capacity", "10")
+    assert [said.code for said in (code, missing, forbidden)] == [2, 4, 1]
+    details = json.loads(code.err)["error"]["details"]
+    assert details[0]["fieldViolations"][0]["field"] == "meeting_code"
+    assert not any("Traceback" in said.err or booker.token in said.err for said in (code, missing, forbidden))
+
+
+def test_an_invalid_token_is_told_to_sign_in(stack: Stack) -> None:
+    """With the way out in the sentence."""
+    said = yunhui("rooms", "--lang", "en", "--state", str(stack.state), YUNHUI_TOKEN="a.b.c")
+    assert said.code == 1
+    assert "Sign in again" in said.err
+
+
+def test_attendance_reported_by_the_service_keeps_the_room(stack: Stack) -> None:
+    """The service role reports; bookers may not."""
+    booker, service = stack.login("booker", "attender"), stack.login("service")
+    reservation_id = booker.reserve("2025-07-07 09:00").answer["reservation"]["reservationId"]
+    assert booker.yunhui("entered", reservation_id).code == 1
+    said = service.yunhui("entered", reservation_id)
+    assert (said.code, said.answer["reservation"]["state"]) == (0, "RESERVATION_STATE_IN_USE")
+
+
+def test_the_pool_can_grow(stack: Stack) -> None:
+    """An admin adds a room; everybody sees it."""
+    stack.login("admin").yunhui("rooms", "add", "room-40", "--capacity", "40")
+    rooms = stack.login("booker").yunhui("rooms").answer["rooms"]
+    assert "room-40" in [room["roomId"] for room in rooms]
+
+
+def test_support_sees_all_accounts(stack: Stack) -> None:
+    """A booker sees only what is theirs, with or without asking."""
+    stack.login("booker", "seen").reserve("2025-07-09 18:00")
+    everything = stack.login("support").yunhui("mine", "--all-accounts").answer["reservations"]
+    assert "seen" in {record["organizer"]["accountId"] for record in everything}
+    other = stack.login("booker", "unseeing").yunhui("mine", "--all-accounts")
+    assert other.answer.get("reservations", []) == []
+
+
+def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
+    """Every check holds on a fresh installation."""
+    said = stack.yunhui("doctor", "--json")
+    assert said.code == 0, said.out
+
+
+def test_bus_setup_can_be_repeated(stack: Stack) -> None:
+    """The admin step changes nothing where nothing differs."""
+    assert stack.yunhui("bus", "setup", "--json").answer == stack.yunhui("bus", "setup", "--json").answer
+
+
+def test_events_can_be_followed(stack: Stack) -> None:
+    """As JSON lines, from the moment the command says that it waits."""
+    command = [*COMMAND, "events", "tail", "--json", "--lang", "en", "--state", str(stack.state)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout
+        assert tail.stderr
+        assert "waiting" in tail.stderr.readline()
+        stack.login("booker", "followed").reserve("2025-07-09 20:00")
+        event = json.loads(tail.stdout.readline())
+        tail.send_signal(signal.SIGINT)
+    assert event["subject"] == "yunhui.booking.reservation.confirmed"
+    assert event["data"]["reservation"]["organizer"]["accountId"] == "followed"
+    assert tail.returncode == 0
+
+
+def test_time_moves_forward_only(stack: Stack) -> None:
+    """A minute does no harm to the other tests."""
+    before = stack.yunhui("clock", "--json").answer["time"]
+    after = stack.yunhui("clock", "advance", "1m", "--json").answer["time"]
+    assert before < after
+    assert stack.yunhui("clock", "set", "2025-07-01 08:00").code == 2

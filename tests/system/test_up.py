@@ -1,0 +1,78 @@
+"""The life of `yunhui up`: one at a time, the same data again, nothing left behind."""
+
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.system.stack import MONDAY, Stack, alive, process, wait_for
+
+pytestmark = pytest.mark.system
+
+
+def test_stop_resume_and_sudden_death(tmp_path: Path) -> None:
+    """Ctrl-C leaves no process; the next start has the data; neither does kill -9 leave one, nor stand in the way."""
+    stack = Stack(tmp_path / "state")
+    stack.start("--clock", MONDAY)
+    booker = stack.login("booker")
+    made = booker.reserve("2025-07-08 10:00").answer["reservation"]["reservationId"]
+    first = stack.pids
+    assert stack.signal(signal.SIGINT) == 0
+    assert not any(alive(pid) for pid in first.values())
+    assert booker.yunhui("mine").code == 5
+
+    back = process("up", "--state", str(stack.state), "--clock", "2025-07-01 08:00", "--lang", "en")
+    assert (back.code, "Time cannot go back" in back.err) == (2, True)
+    stack.start()
+    assert [record["reservationId"] for record in booker.mine()] == [made]
+    assert process("up", "--state", str(stack.state), "--ports", "auto").code == 1
+    second = stack.pids
+    stack.signal(signal.SIGKILL)
+    wait_for(lambda: not any(alive(pid) for pid in second.values()))
+
+    stack.start()
+    assert [record["reservationId"] for record in booker.mine()] == [made]
+    stack.stop()
+
+
+def test_secrets_are_for_their_owner_only(stack: Stack) -> None:
+    """0700 and 0600 from the first byte on."""
+    assert mode(stack.state) == 0o700
+    for name in ("secrets.json", "issuer.json", "run.json"):
+        assert mode(stack.state / name) == 0o600
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_secrets_are_in_no_log(stack: Stack) -> None:
+    """Neither passwords nor tokens."""
+    token = stack.login("booker", "logged").token
+    secrets = [token, *(stack.password(user) for user in ("admin", "booking", "policy", "notifier", "subscriber"))]
+    logs = [log.read_text() for log in (stack.state / "logs").iterdir()]
+    assert not [secret for secret in secrets for log in logs if secret in log]
+
+
+def test_a_program_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:
+    """And everything that had started is stopped again."""
+    (tmp_path / "booking.db").mkdir()
+    said = process("up", "--state", str(tmp_path), "--ports", "auto", "--lang", "en")
+    assert said.code == 1
+    assert "booking did not start" in said.out
+    assert "unable to open database file" in said.out
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """With the way out."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 7101))
+        listener.listen()
+        said = process("up", "--state", str(tmp_path), "--lang", "en")
+    assert said.code == 1
+    assert "7101" in said.err
+    assert "--ports auto" in said.err
