@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 from typing import Annotated, Any
 
 import nats
@@ -22,10 +23,7 @@ def tail(
     terminal: Terminal,
     only: Annotated[str, typer.Option("--filter", help=texts.OPTION_FILTER.help)] = EVERYTHING,
 ) -> None:
-    try:
-        asyncio.run(follow(terminal, only))
-    except KeyboardInterrupt:
-        raise typer.Exit(ExitCode.OK) from None
+    asyncio.run(follow(terminal, only))
 
 
 async def follow(terminal: Terminal, only: str) -> None:
@@ -39,7 +37,11 @@ async def follow(terminal: Terminal, only: str) -> None:
     await connection.subscribe(only, cb=tell)
     await connection.flush()
     terminal.err.print(terminal.text(texts.WAITING_FOR_EVENTS), style="dim")
-    await asyncio.Event().wait()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    await connection.close()
 
 
 def show_event(terminal: Terminal, message: Msg) -> None:
