@@ -1,5 +1,6 @@
 """The way onto NATS: one connection a program, as its own user, that says loudly what the server refuses."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import nats
+from faststream.nats import NatsBroker
+from faststream.security import SASLPlaintext
 from nats.aio.client import Client
 
 from services.settings import Settings
@@ -14,6 +17,7 @@ from services.settings import Settings
 log = logging.getLogger(__name__)
 
 SOURCE_PREFIX = "/yunhui/"
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,43 @@ def connect_options(settings: Settings, name: str) -> Mapping[str, Any]:
         "disconnected_cb": on_disconnect,
         "reconnected_cb": on_reconnect,
     }
+
+
+def create_broker(settings: Settings, name: str) -> NatsBroker:
+    """FastStream's broker on a connection of its own, with the same options."""
+    options = dict(connect_options(settings, name))
+    user, password = options.pop("user"), options.pop("password")
+    security = SASLPlaintext(user, password) if user else None
+    # FastStream would log exceptions whole, and they can quote what people wrote
+    return NatsBroker(settings.nats_url, security=security, logger=None, **options)
+
+
+async def undecoded(message: Any) -> bytes:
+    """For `decoder=`: our messages are protobuf, and FastStream would guess."""
+    body: bytes = message.body
+    return body
+
+
+async def serve(broker: NatsBroker) -> None:
+    """Connects, however long that takes, and answers until cancelled."""
+    try:
+        while True:
+            try:
+                await broker.start()
+                await asyncio.Event().wait()
+            except Exception as error:
+                log.warning("NATS: %s: trying again", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+    finally:
+        await broker.stop()
+
+
+async def close(connection: Client) -> None:
+    """Sends what is under way, if the server is there."""
+    if connection.is_connected:
+        await connection.drain()
+    else:
+        await connection.close()
 
 
 async def connect(settings: Settings, name: str) -> Client:

@@ -9,10 +9,15 @@ from typing import Any
 
 from services.rpc import Server
 
+SWITCH_SECONDS = 0.0005
+"""A busy event loop lets go of the GIL and takes it back within Python's usual 5 ms, and then a worker thread (the
+database, the compiling of a policy) never gets it: seen for 20 s. This makes the loop share."""
+
 
 async def run_until_stopped(server: Server, *loops: Coroutine[Any, Any, None]) -> None:
     """Serves beside the endless `loops`; raises what ends one of them, for then the program is of no use."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

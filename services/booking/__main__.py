@@ -2,7 +2,6 @@
 
 import asyncio
 
-from nats.aio.client import Client
 from pydantic import Field
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server
 
@@ -13,6 +12,7 @@ from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
 from services.booking.models import TABLES
 from services.booking.policy_client import PolicyClient
+from services.booking.subscriptions import create_broker
 from services.database import Database
 from services.identity import KeySource, Verifier
 from services.outbox import OutboxRow, Relay
@@ -48,16 +48,10 @@ async def main(settings: BookingSettings) -> None:
         lambda server: add_BookingServiceServicer_to_server(service, server),
         with_reflection=settings.environment == "development",
     )
-    await run_until_stopped(server, relay.run(), deadlines.run(), intake.run())
-    await close(connection)
+    broker = create_broker(settings, database)
+    await run_until_stopped(server, relay.run(), deadlines.run(), intake.run(), bus.serve(broker))
+    await bus.close(connection)
     database.close()
-
-
-async def close(connection: Client) -> None:
-    if connection.is_connected:
-        await connection.drain()
-    else:
-        await connection.close()
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ ROLES = {
         "ReportAttendance": frozenset({"service"}),
         "GetStanding": _PEOPLE,
         "WaiveViolation": _SUPPORT,
+        "GetDecision": _EVERYBODY,
         "ListRooms": _EVERYBODY,
         "CreateRoom": frozenset({"admin"}),
         "UpdateRoom": frozenset({"admin"}),
@@ -136,6 +137,14 @@ class BookingService(api_grpc.BookingServiceServicer):
         moment = optional_moment(request, "time")
         decision = await self._policy.decide_one(standing.to_question(record, now if moment is None else moment, now))
         return api.GetStandingResponse(standing=standing.to_standing(record, decision))
+
+    async def GetDecision(self, request: api.GetDecisionRequest, context: rpc.Context) -> api.GetDecisionResponse:
+        wanted = requests.identifier("decision_id", request.decision_id)
+        owner = owner_of(rpc.principal(), _SEES_ALL)
+        found = await self._database.read(lambda c: store.read_decision_record(c, wanted, owner))
+        if found is None:
+            raise rpc.not_found("decision")
+        return found
 
     async def ListRooms(self, request: api.ListRoomsRequest, context: rpc.Context) -> api.ListRoomsResponse:
         return api.ListRoomsResponse(rooms=await self._database.read(store.read_rooms))

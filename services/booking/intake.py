@@ -13,24 +13,26 @@ from dataclasses import dataclass, field
 import grpc
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import rpc
-from services.booking import reservations, store
+from services.booking import alternatives, reservations, store
 from services.booking.events import new_id, to_outcome
-from services.booking.policy_client import PolicyClient
+from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.reservations import Decided
 from services.booking.store import AccountState, Profile
-from services.clock import Clock, to_timestamp
+from services.clock import DAY, Clock, to_timestamp
 from services.database import ConflictError, Database
 
 log = logging.getLogger(__name__)
 
 BATCH = 64
 ATTEMPTS = 8
+LOOK_AHEAD = 8 * DAY
 
 Reply = api.CreateReservationResponse | api.CheckReservationResponse
 
@@ -126,15 +128,27 @@ class Intake:
         asks = [ask for ask in asks if not self._settle_early(ask, situation)]
         questions = [to_question(ask, situation, now) for ask in asks]
         verdicts = await self._policy.decide(questions) if questions else []
+        others = await self._alternatives(asks, questions, verdicts, now)
         decided: list[tuple[Ask, Decided]] = []
-        for ask, question, verdict in zip(asks, questions, verdicts, strict=True):
+        for ask, question, verdict, offered in zip(asks, questions, verdicts, others, strict=True):
             if isinstance(verdict, rpc.RpcError):
                 ask.resolve(verdict)
             elif ask.store:
-                decided.append((ask, to_decided(ask, situation, question, verdict)))
+                decided.append((ask, to_decided(ask, situation, question, verdict, offered)))
             else:
-                ask.resolve(to_check(ask, situation, verdict))
+                ask.resolve(to_check(ask, situation, verdict, offered))
         await self._store(decided, now)
+
+    async def _alternatives(
+        self, asks: list[Ask], questions: list[pdp.DecideRequest], verdicts: list[Verdict], now: int
+    ) -> list[list[pb.Alternative]]:
+        """For each ask, in order; only a refusal has any."""
+        refused = [
+            is_refused and (ask.wish, question)
+            for ask, question, is_refused in zip(asks, questions, map(is_denied, verdicts), strict=True)
+        ]
+        found = iter(await alternatives.find(self._database, self._policy, [each for each in refused if each], now))
+        return [next(found) if each else [] for each in refused]
 
     async def _survey(self, asks: list[Ask], now: int) -> Situation:
         situation = await self._database.read(lambda connection: survey(connection, asks, now))
@@ -189,10 +203,13 @@ class Intake:
 
 def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
     start, end = min(ask.wish.start_time for ask in asks), max(ask.wish.end_time for ask in asks)
+    pool = store.read_pool(connection, start, end)
+    if not all(free_rooms(ask, pool) for ask in asks):  # then it matters when one becomes free
+        pool = store.read_pool(connection, start, end + LOOK_AHEAD)
     keys = [(ask.actor, ask.wish.request_id) for ask in asks if ask.store and ask.wish.request_id]
     return Situation(
         store.read_accounts(connection, [ask.account_id for ask in asks], now),
-        store.read_pool(connection, start, end),
+        pool,
         store.read_answers(connection, keys),
     )
 
@@ -218,8 +235,8 @@ def early_reply(ask: Ask, situation: Situation) -> Reply | None:
 def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:
     wish, account = ask.wish, situation.accounts[ask.account_id]
     profile = ask.profile or account.profile
-    free = situation.pool.free(wish.start_time, wish.end_time, wish.participant_count, wish.room_id)
-    return pdp.DecideRequest(
+    free = free_rooms(ask, situation.pool)
+    question = pdp.DecideRequest(
         decision_id=new_id("dec"),
         action=pdp.ACTION_CREATE,
         now=to_timestamp(now),
@@ -232,6 +249,19 @@ def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:
         ),
         history=account.history,
     )
+    length = wish.end_time - wish.start_time
+    if not free and (
+        start := situation.pool.next_free(
+            wish.start_time, length, wish.participant_count, wish.room_id, wish.start_time + LOOK_AHEAD
+        )
+    ):
+        question.subject.next_free_time.CopyFrom(to_timestamp(start))
+    return question
+
+
+def free_rooms(ask: Ask, pool: Pool) -> list[pb.Room]:
+    wish = ask.wish
+    return pool.free(wish.start_time, wish.end_time, wish.participant_count, wish.room_id)
 
 
 def to_account(profile: Profile | None, roles: str) -> pdp.Account:
@@ -239,17 +269,28 @@ def to_account(profile: Profile | None, roles: str) -> pdp.Account:
     return pdp.Account(account_id=profile.account_id, department=profile.department, roles=sorted(roles.split()))
 
 
-def to_decided(ask: Ask, situation: Situation, question: pdp.DecideRequest, decision: policy.Decision) -> Decided:
+def is_denied(verdict: Verdict) -> bool:
+    return isinstance(verdict, policy.Decision) and verdict.effect == policy.EFFECT_DENY
+
+
+def to_decided(
+    ask: Ask,
+    situation: Situation,
+    question: pdp.DecideRequest,
+    decision: policy.Decision,
+    alternatives: list[pb.Alternative],
+) -> Decided:
     account = situation.accounts[ask.account_id]
     profile, roles = ask.profile or account.profile, ask.roles if ask.profile else " ".join(account.roles)
     assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
-    return Decided(ask.wish, ask.actor, profile, roles, account, question, decision)
+    return Decided(ask.wish, ask.actor, profile, roles, account, question, decision, alternatives)
 
 
-def to_check(ask: Ask, situation: Situation, decision: policy.Decision) -> api.CheckReservationResponse:
-    wish = ask.wish
-    reply = api.CheckReservationResponse(outcome=to_outcome(policy.Effect.Name(decision.effect)), decision=decision)
+def to_check(
+    ask: Ask, situation: Situation, decision: policy.Decision, alternatives: list[pb.Alternative]
+) -> api.CheckReservationResponse:
+    outcome = to_outcome(policy.Effect.Name(decision.effect))
+    reply = api.CheckReservationResponse(outcome=outcome, decision=decision, alternatives=alternatives)
     if decision.effect == policy.EFFECT_ALLOW:
-        [room, *_] = situation.pool.free(wish.start_time, wish.end_time, wish.participant_count, wish.room_id)
-        reply.room.CopyFrom(room)
+        reply.room.CopyFrom(free_rooms(ask, situation.pool)[0])
     return reply

@@ -11,6 +11,8 @@ from services import rpc
 
 SUBJECT = "policy.decide"
 DEADLINE_SECONDS = 2.0
+LARGEST_BYTES = 900_000  # nats.conf allows 1 MB
+LARGEST_BATCH = 256  # contract of DecideBatchRequest
 
 Verdict = Decision | rpc.RpcError
 
@@ -24,6 +26,8 @@ class PolicyClient:
     async def decide(self, questions: list[policy.DecideRequest]) -> list[Verdict]:
         """One verdict a question, in order. Raises rpc.unavailable when the policy does not answer in time."""
         request = policy.DecideBatchRequest(requests=questions).SerializeToString()
+        if len(request) > LARGEST_BYTES or len(questions) > LARGEST_BATCH:
+            return await self._decide_in_parts(questions)
         try:
             # a request into a broken connection would be buffered and answered too late to be of use
             if not self._nats.is_connected:
@@ -35,6 +39,14 @@ class PolicyClient:
         if len(results) != len(questions):
             raise rpc.unavailable("policy")
         return [_to_verdict(result) for result in results]
+
+    async def _decide_in_parts(self, questions: list[policy.DecideRequest]) -> list[Verdict]:
+        """One account with a very long history must not stand in the way of the others."""
+        if len(questions) == 1:
+            message = "this account's history is too long to be decided on: ask support"
+            return [rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", message)]
+        half = len(questions) // 2
+        return [*await self.decide(questions[:half]), *await self.decide(questions[half:])]
 
     async def decide_one(self, question: policy.DecideRequest) -> Decision:
         """As decide, for one question; raises its error."""

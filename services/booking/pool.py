@@ -27,5 +27,13 @@ class Pool:
             and all(end <= held_from or held_until <= start for held_from, held_until in self._holds[room.room_id])
         ]
 
+    def next_free(self, start: int, length: int, participant_count: int, room_id: str, before: int) -> int | None:
+        """The earliest start from `start` on at which such a room is free for `length`; None unless before `before`."""
+        ends = {held_until for holds in self._holds.values() for _, held_until in holds if start < held_until < before}
+        return next(
+            (each for each in sorted(ends) if self.free(each, each + length, participant_count, room_id)),
+            None,
+        )
+
     def hold(self, room_id: str, start: int, end: int) -> None:
         self._holds[room_id].append((start, end))

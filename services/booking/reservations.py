@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2, reservation_pb2
-from yunhui.booking.v1.reservation_pb2 import Room
+from yunhui.booking.v1.reservation_pb2 import Alternative, Room
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
 
@@ -46,6 +46,7 @@ class Decided:
     account: AccountState
     question: DecideRequest
     decision: policy.Decision
+    alternatives: list[Alternative]
 
 
 @dataclass(slots=True)
@@ -107,7 +108,9 @@ def _advance_account(connection: Connection, decided: Decided) -> None:
 
 def _add(rows: _Rows, decided: Decided, room: Room | None, now: int) -> api.CreateReservationResponse:
     outcome = to_outcome(policy.Effect.Name(decided.decision.effect))
-    answer = api.CreateReservationResponse(outcome=outcome, decision=decided.decision)
+    answer = api.CreateReservationResponse(
+        outcome=outcome, decision=decided.decision, alternatives=decided.alternatives
+    )
     state = _STATES.get(decided.decision.effect)
     if state:
         record = _to_record(decided, state, room, now)

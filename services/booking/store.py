@@ -8,8 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 from sqlmodel import SQLModel
+from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as policy
+from yunhui.policy.v1.decision_pb2 import Decision
 
 from services.booking import life
 from services.booking.models import TABLES
@@ -188,6 +190,25 @@ def read_decision(connection: Connection, reservation_id: str, action: str) -> b
     c = DECISION.c
     query = sa.select(c.decision).where(c.reservation_id == reservation_id, c.action == action)
     return connection.scalar(query.order_by(c.time.desc()).limit(1))
+
+
+def read_decision_record(
+    connection: Connection, decision_id: str, owner: str | None = None
+) -> api.GetDecisionResponse | None:
+    """A stored decision with its question; with `owner`, only if it is about their account or they asked."""
+    c = DECISION.c
+    query = sa.select(DECISION).where(c.decision_id == decision_id)
+    if owner is not None:
+        query = query.where(sa.or_(c.account_id == owner, c.actor == owner))
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    return api.GetDecisionResponse(
+        question=policy.DecideRequest.FromString(bytes(row["request"])),
+        decision=Decision.FromString(bytes(row["decision"])),
+        actor=row["actor"],
+        reservation_id=row["reservation_id"] or "",
+    )
 
 
 def to_organizer(row: RowMapping) -> Profile:

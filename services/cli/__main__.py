@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from services.cli import account, clock, demo, doctor, events, mail, reservations, reserve, rooms, texts, up
+from services.cli import account, clock, demo, doctor, events, mail, policy, reservations, reserve, rooms, texts, up
 from services.cli.terminal import Terminal, command, group
 from services.cli.texts import Text
 
@@ -39,6 +39,15 @@ add("quota", texts.HELP_QUOTA, account.quota)
 
 rooms_app = add_group("rooms", texts.HELP_ROOMS, rooms.rooms)
 add("add", texts.HELP_ROOMS_ADD, rooms.add, rooms_app)
+
+policy_app = add_group("policy", texts.HELP_POLICY, policy.versions)
+add("list", texts.HELP_POLICY_LIST, policy.versions, policy_app)
+add("show", texts.HELP_POLICY_SHOW, policy.show, policy_app)
+add("test", texts.HELP_POLICY_TEST, policy.run_tests, policy_app)
+add("publish", texts.HELP_POLICY_PUBLISH, policy.publish, policy_app)
+add("rollback", texts.HELP_POLICY_ROLLBACK, policy.rollback, policy_app)
+add("explain", texts.HELP_POLICY_EXPLAIN, policy.explain, policy_app)
+add("simulate", texts.HELP_POLICY_SIMULATE, policy.simulate, policy_app)
 
 clock_app = add_group("clock", texts.HELP_CLOCK, clock.show)
 add("advance", texts.HELP_CLOCK_ADVANCE, clock.advance, clock_app)

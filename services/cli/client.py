@@ -1,15 +1,17 @@
-"""Calls to booking: the address, the token, and errors turned into sentences."""
+"""Calls to the services: the address, the token, and errors turned into sentences."""
 
 import base64
 import ipaddress
 import json
 import os
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from services.cli import texts
 from services.cli.failures import CallError, CommandError, ExitCode
@@ -17,23 +19,31 @@ from services.cli.terminal import Terminal
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
+S = TypeVar("S")
 
 PATIENCE_SECONDS = 10.0
 
 
-class Booking:
-    """A connection to booking as one account."""
+class Connection(Generic[S]):
+    """A connection to one service as one account."""
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, stub: Callable[[grpc.Channel], S], address: str, token: str) -> None:
         self._address = address
         self._channel = open_channel(address)
         self._metadata = (("authorization", f"Bearer {token}"),)
-        self.stub = BookingServiceStub(self._channel)
+        self.stub = stub(self._channel)
 
     def ask(self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q) -> A:
         """Raises CallError."""
         try:
             return method(request, metadata=self._metadata, timeout=PATIENCE_SECONDS)
+        except grpc.RpcError as error:
+            raise CallError(error, self._address) from error
+
+    def follow(self, method: "grpc.UnaryStreamMultiCallable[Q, A]", request: Q) -> Iterator[A]:
+        """As long as it takes. Raises CallError."""
+        try:
+            yield from method(request, metadata=self._metadata)
         except grpc.RpcError as error:
             raise CallError(error, self._address) from error
 
@@ -49,13 +59,25 @@ class Booking:
         self.close()
 
 
+Booking = Connection[BookingServiceStub]
+
+
+def booking_at(address: str, token: str) -> Booking:
+    return Connection(BookingServiceStub, address, token)
+
+
 def open_booking(terminal: Terminal) -> Booking:
     """As whoever is signed in. Raises CommandError."""
-    return Booking(booking_address(terminal), token(terminal))
+    return booking_at(address_of(terminal, "booking"), token(terminal))
 
 
-def booking_address(terminal: Terminal) -> str:
-    address = os.environ.get("YUNHUI_BOOKING_ADDRESS") or terminal.state.read_run().get("booking")
+def open_policy(terminal: Terminal) -> Connection[PolicyServiceStub]:
+    """As whoever is signed in. Raises CommandError."""
+    return Connection(PolicyServiceStub, address_of(terminal, "policy"), token(terminal))
+
+
+def address_of(terminal: Terminal, service: str) -> str:
+    address = os.environ.get(f"YUNHUI_{service.upper()}_ADDRESS") or terminal.state.read_run().get(service)
     if not address:
         raise CommandError(texts.NOT_RUNNING, ExitCode.AWAY)
     return str(address)

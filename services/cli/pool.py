@@ -3,7 +3,7 @@
 from yunhui.booking.v1 import booking_service_pb2 as api
 
 from services.cli import issuer
-from services.cli.client import Booking
+from services.cli.client import booking_at
 from services.cli.issuer import SampleAccount
 from services.cli.state import State
 
@@ -18,7 +18,7 @@ SAMPLE_ROOMS = (
 
 def fill(state: State, address: str) -> None:
     """Does nothing once there is a room: rooms can be taken out of use, but never deleted."""
-    with Booking(address, issuer.mint(state, SampleAccount("admin", "admin"))) as booking:
+    with booking_at(address, issuer.mint(state, SampleAccount("admin", "admin"))) as booking:
         if booking.ask(booking.stub.ListRooms, api.ListRoomsRequest()).rooms:
             return
         for room_id, name, capacity in SAMPLE_ROOMS:

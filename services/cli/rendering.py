@@ -52,6 +52,7 @@ def show_create(terminal: Terminal, answer: api.CreateReservationResponse) -> No
     show_rules(terminal, answer.decision)
     if answer.HasField("reservation"):
         show_reservation(terminal, answer.reservation)
+    show_alternatives(terminal, answer.alternatives)
 
 
 def show_check(terminal: Terminal, answer: api.CheckReservationResponse) -> None:
@@ -62,6 +63,17 @@ def show_check(terminal: Terminal, answer: api.CheckReservationResponse) -> None
         terminal.say(texts.NO_RULE)
     if answer.HasField("room"):
         terminal.out.print(f"{terminal.text(texts.ROOM)}: {room_label(answer.room)}", markup=False)
+    show_alternatives(terminal, answer.alternatives)
+
+
+def show_alternatives(terminal: Terminal, alternatives: Iterable[pb.Alternative]) -> None:
+    """Other times that would be confirmed."""
+    lines = [
+        f"  {moments.show_interval(each.start_time, each.end_time, terminal.language)}  {room_label(each.room)}"
+        for each in alternatives
+    ]
+    if lines:
+        terminal.out.print("\n".join([terminal.text(texts.ALTERNATIVES), *lines]), markup=False, style="green")
 
 
 def show_rules(terminal: Terminal, decision: policy.Decision) -> None:

@@ -16,7 +16,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.cli import development_clock, issuer, leash, mail, moments, texts
-from services.cli.client import Booking
+from services.cli.client import Booking, booking_at
 from services.cli.failures import CommandError
 from services.cli.issuer import SampleAccount
 from services.cli.mail import Mail
@@ -43,7 +43,7 @@ class Stage:
         """The connection of one account; its token is minted at the first call."""
         if account not in self._bookings:
             sample = SampleAccount(account, role, self.language)
-            self._bookings[account] = Booking(self._address, issuer.mint(self.state, sample))
+            self._bookings[account] = booking_at(self._address, issuer.mint(self.state, sample))
         return self._bookings[account]
 
     def reserve(self, account: str, start: datetime, minutes: int, people: int) -> api.CreateReservationResponse:

@@ -1,49 +1,54 @@
-"""Composition root of the policy: rules loaded and compiled, served over gRPC and NATS until SIGTERM."""
+"""Composition root of the policy: published versions read and compiled, served over gRPC and NATS until SIGTERM."""
 
 import asyncio
-import importlib.resources
-import logging
 
-from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from pydantic import Field
+from yunhui.booking.v1 import export_pb2 as export
 from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
-from services import rpc
+from services import bus, clock, rpc
+from services.database import Database
 from services.identity import KeySource, Verifier
+from services.outbox import OutboxRow, Relay
 from services.policy import api
-from services.policy.decisions import Policy
+from services.policy.models import PublishedVersion
+from services.policy.simulation import Fetch, Simulator
 from services.policy.subscriptions import create_broker
+from services.policy.versions import Versions
 from services.process import run_until_stopped
 from services.settings import ServerSettings, load
 
-log = logging.getLogger(__name__)
-
-DEFAULT_VERSION = "default@1"
-RETRY_SECONDS = 1.0
+EXPORT_SUBJECT = "booking.requests"
+EXPORT_SECONDS = 10.0
 
 
-def default_policy() -> Policy:
-    """The tutorial's rules, as delivered."""
-    source = importlib.resources.files("services.policy") / "rules" / "default.yaml"
-    return Policy.load(source.read_text(encoding="utf-8"), DEFAULT_VERSION)
+class PolicySettings(ServerSettings):
+    database_url: str = Field(description="sqlite:///FILE or postgresql+psycopg://...")
 
 
-async def answer_forever(broker: NatsBroker) -> None:
-    """Connects, however long that takes, and answers until cancelled."""
-    try:
-        while True:
-            try:
-                await broker.start()
-                await asyncio.Event().wait()
-            except Exception as error:
-                log.warning("NATS: %s: trying again", type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
-    finally:
-        await broker.stop()
+def fetch_over(nats: Client) -> Fetch:
+    """Stored requests, page by page, from booking. Raises rpc.unavailable."""
+
+    async def fetch(asked: export.ExportRequestsRequest) -> export.ExportRequestsResponse:
+        try:
+            reply = await nats.request(EXPORT_SUBJECT, asked.SerializeToString(), timeout=EXPORT_SECONDS)
+        except Exception as error:
+            raise rpc.unavailable("booking") from error
+        return export.ExportRequestsResponse.FromString(reply.data)
+
+    return fetch
 
 
-async def main(settings: ServerSettings) -> None:
-    policy = default_policy()
-    service = api.PolicyService(policy)  # type: ignore[abstract] # see CHANGELOG
+async def main(settings: PolicySettings) -> None:
+    time = clock.create(settings.clock_file)
+    database = Database(settings.database_url)
+    database.create_tables(PublishedVersion, OutboxRow)
+    connection = await bus.connect(settings, "policy")
+    relay = Relay(database, connection.jetstream())
+    versions = Versions(database, time, relay.wake)
+    await versions.start()
+    service = api.PolicyService(versions, time, Simulator(fetch_over(connection)))
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
     server = rpc.Server(
         settings.listen,
@@ -52,8 +57,11 @@ async def main(settings: ServerSettings) -> None:
         lambda server: add_PolicyServiceServicer_to_server(service, server),
         with_reflection=settings.environment == "development",
     )
-    await run_until_stopped(server, answer_forever(create_broker(settings, policy)))
+    broker = create_broker(settings, versions)
+    await run_until_stopped(server, bus.serve(broker), relay.run(), versions.follow())
+    await bus.close(connection)
+    database.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(load(ServerSettings)))
+    asyncio.run(main(load(PolicySettings)))

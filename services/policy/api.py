@@ -1,12 +1,18 @@
 """All that the policy does for gRPC callers, one method an RPC."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import grpc
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2_grpc as pb_grpc
 
 from services import rpc
-from services.policy.decisions import Policy
+from services.clock import Clock, from_timestamp
+from services.policy import drafts
 from services.policy.questions import InvalidRequestError
+from services.policy.simulation import Simulator
+from services.policy.versions import Draft, Version, Versions
 
 SERVICE = "yunhui.policy.v1.PolicyService"
 
@@ -27,15 +33,108 @@ ROLES = {
     }.items()
 }
 
+MAX_NOTE = 500
+MAX_PAGE = 100
+
 
 class PolicyService(pb_grpc.PolicyServiceServicer):
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, versions: Versions, clock: Clock, simulator: Simulator) -> None:
+        self._versions = versions
+        self._clock = clock
+        self._simulator = simulator
 
     async def Decide(self, request: pb.DecideRequest, context: rpc.Context) -> pb.DecideResponse:
-        if request.policy_version not in ("", self._policy.version):
-            raise rpc.failure(grpc.StatusCode.NOT_FOUND, "POLICY_VERSION_NOT_FOUND", "there is no such policy version")
         try:
-            return pb.DecideResponse(decision=self._policy.decide(request))
+            return pb.DecideResponse(decision=self._versions.decide(request))
         except InvalidRequestError as error:
             raise rpc.invalid(error.field, error.description) from error
+
+    async def ReplayDecision(
+        self, request: pb.ReplayDecisionRequest, context: rpc.Context
+    ) -> pb.ReplayDecisionResponse:
+        if not request.decision.facts:
+            raise rpc.invalid("decision.facts", "a decision without facts cannot be replayed")
+        policy = self._versions.named(request.decision.policy_version).policy
+        try:
+            replayed = policy.replay(request.question, request.decision)
+        except InvalidRequestError as error:
+            raise rpc.invalid(f"question.{error.field}", error.description) from error
+        return pb.ReplayDecisionResponse(decision=replayed, equal=replayed == request.decision)
+
+    async def ListPolicies(self, request: pb.ListPoliciesRequest, context: rpc.Context) -> pb.ListPoliciesResponse:
+        if not 0 <= request.page_size <= MAX_PAGE:
+            raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
+        if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
+            raise rpc.invalid("page_token", "is not one of ours: start again with the first page")
+        before = int(request.page_token[:9] or 0)
+        listed = [each for each in self._versions.newest_first() if not before or each.number < before]
+        page = listed[: request.page_size or 20]
+        token = str(page[-1].number) if len(listed) > len(page) else ""
+        return pb.ListPoliciesResponse(policies=[each.info for each in page], next_page_token=token)
+
+    async def GetPolicy(self, request: pb.GetPolicyRequest, context: rpc.Context) -> pb.GetPolicyResponse:
+        found = self._versions.named(request.version) if request.version else self._versions.at(self._clock.now())
+        return pb.GetPolicyResponse(policy=found.info, source=found.source, tests=found.tests)
+
+    async def ValidatePolicy(
+        self, request: pb.ValidatePolicyRequest, context: rpc.Context
+    ) -> pb.ValidatePolicyResponse:
+        return await asyncio.to_thread(drafts.validate, request.source, request.tests)
+
+    async def PublishPolicy(self, request: pb.PublishPolicyRequest, context: rpc.Context) -> pb.PublishPolicyResponse:
+        published = await self._publish(
+            Draft(
+                source=request.source,
+                tests=request.tests,
+                author=rpc.principal().account_id,
+                note=note(request.note),
+                effective_time=self._effective_time(request),
+                base=request.base_version or None,
+            )
+        )
+        return pb.PublishPolicyResponse(policy=published.info)
+
+    async def RollbackPolicy(
+        self, request: pb.RollbackPolicyRequest, context: rpc.Context
+    ) -> pb.RollbackPolicyResponse:
+        if not request.version:
+            raise rpc.invalid("version", "is required")
+        earlier = self._versions.named(request.version)
+        published = await self._publish(
+            Draft(
+                source=earlier.source,
+                tests=earlier.tests,
+                author=rpc.principal().account_id,
+                note=note(request.note),
+                rolled_back_to=request.version,
+            )
+        )
+        return pb.RollbackPolicyResponse(policy=published.info)
+
+    async def SimulatePolicy(
+        self, request: pb.SimulatePolicyRequest, context: rpc.Context
+    ) -> AsyncIterator[pb.SimulatePolicyResponse]:
+        candidate = await asyncio.to_thread(drafts.load, request.source)
+        since = from_timestamp(request.since) if request.HasField("since") else 0
+        async for progress in self._simulator.run(candidate, since):
+            yield progress
+
+    async def _publish(self, draft: Draft) -> Version:
+        checked = await asyncio.to_thread(drafts.validate, draft.source, draft.tests)
+        if not checked.valid:
+            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", drafts.complaint(checked))
+        return await self._versions.publish(draft)
+
+    def _effective_time(self, request: pb.PublishPolicyRequest) -> int | None:
+        if not request.HasField("effective_time"):
+            return None
+        moment = from_timestamp(request.effective_time)
+        if moment < self._clock.now():
+            raise rpc.invalid("effective_time", "lies in the past: what was decided stays decided")
+        return moment
+
+
+def note(given: str) -> str:
+    if not given.strip() or len(given) > MAX_NOTE:
+        raise rpc.invalid("note", f"say why, in at most {MAX_NOTE} characters")
+    return given.strip()

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
+from services.policy import remedies
 from services.policy.conditions import branches, comparisons
 from services.policy.document import (
     LONGEST,
@@ -17,7 +18,9 @@ from services.policy.document import (
     EffectName,
     Fact,
     Measure,
+    MoveName,
     Obligation,
+    Remedy,
     ReservationCount,
     Rule,
     ViolationCount,
@@ -162,7 +165,9 @@ def _check_size(rules: Sequence[Rule]) -> Iterator[Complaint]:
 def _check_rule(document: Document, rule: Rule) -> Iterator[Complaint]:
     if len(set(rule.on)) != len(rule.on):
         yield ("on",), "each action once"
+    unknown = False
     for place, compare in comparisons(rule.when):
+        unknown = unknown or compare.fact not in document.facts
         yield from _check_compare(document, ("when", *place), compare)
     for index, obligation in enumerate(rule.obligations):
         for path, message in _check_obligation(document, obligation):
@@ -170,6 +175,45 @@ def _check_rule(document: Document, rule: Rule) -> Iterator[Complaint]:
     for language, text in (("zh-CN", rule.reason.zh_cn), ("en", rule.reason.en)):
         for message in _check_sentence(document, text, language):
             yield ("reason", language), message
+    if not unknown:
+        yield from _check_remedy(document, rule)
+
+
+def _check_remedy(document: Document, rule: Rule) -> Iterator[Complaint]:
+    if rule.remedy is None and {"CREATE", "UPDATE"}.intersection(rule.on):
+        yield (), "say what helps with `remedy:`, or `remedy: none` where nothing does"
+    if not isinstance(rule.remedy, Remedy):
+        return
+    if len(set(rule.remedy.moves)) != len(rule.remedy.moves):
+        yield ("remedy", "moves"), "each move once"
+    for move in rule.remedy.moves:
+        fitting = _MOVED_BY[move]
+        if not any(_is_moved(document.facts[each.fact], fitting) for _, each in comparisons(rule.when)):
+            yield (
+                ("remedy", "moves"),
+                f"{move} cannot help: the rule compares nothing that depends on {_listed(fitting)}",
+            )
+    for language, text in (("zh-CN", rule.remedy.zh_cn), ("en", rule.remedy.en)):
+        for message in _check_sentence(document, text, language, remedies.UNITS):
+            yield ("remedy", language), message
+
+
+def _is_moved(fact: Fact, fitting: set[str]) -> bool:
+    if isinstance(fact, ReservationCount):
+        return fact.of in fitting
+    return isinstance(fact, Measure) and fact.measure in fitting
+
+
+_STARTS = {"start", "lead", "days_ahead"}
+_MOVED_BY: dict[MoveName, set[str]] = {
+    "another_day": _STARTS,
+    "later_start": _STARTS,
+    "longer": {"end", "duration"},
+    "more_people": {"participant_count"},
+    "fewer_people": {"participant_count"},
+    "wait": {"now", "lead", "days_ahead", "suspension_remaining"},
+    "when_free": {"free_room_count"},
+}
 
 
 def _check_compare(document: Document, path: tuple[str | int, ...], compare: Compare) -> Iterator[Complaint]:
@@ -190,7 +234,9 @@ def _check_obligation(document: Document, obligation: Obligation) -> Iterator[Co
         yield ("violations",), f"{obligation.violations!r} is not a fact that counts violations"
 
 
-def _check_sentence(document: Document, text: str, language: str) -> Iterator[str]:
+def _check_sentence(
+    document: Document, text: str, language: str, more: Mapping[str, str] | None = None
+) -> Iterator[str]:
     try:
         fields = Sentence(text, language, ZoneInfo("UTC")).fields
     except ValueError as error:
@@ -198,6 +244,7 @@ def _check_sentence(document: Document, text: str, language: str) -> Iterator[st
         return
     units: dict[str, str] = {name: threshold.unit for name, threshold in document.thresholds.items()}
     units.update({name: unit_of(fact) for name, fact in document.facts.items()})
+    units.update(more or {})
     for name, spec in fields:
         if name not in units:
             yield f"{{{name}}} is neither a fact nor a threshold; {_one_of(units)}"

@@ -1,7 +1,9 @@
 """Walks over the conditions of a rule: what they compare, and how many ways there are for them to hold."""
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from typing import Any
 
 from services.policy.document import AllOf, AnyOf, Compare, Condition
 
@@ -16,6 +18,26 @@ def comparisons(condition: Condition, path: tuple[Step, ...] = ()) -> Iterator[t
     name, inner = ("all", condition.all) if isinstance(condition, AllOf) else ("any", condition.any)
     for index, item in enumerate(inner):
         yield from comparisons(item, (*path, name, index))
+
+
+def holds(condition: Condition, facts: Mapping[str, int], thresholds: Mapping[str, int]) -> bool:
+    """What the engine would say about this one condition: for what-if questions, never for the decision itself."""
+    if isinstance(condition, AllOf):
+        return all(holds(item, facts, thresholds) for item in condition.all)
+    if isinstance(condition, AnyOf):
+        return any(holds(item, facts, thresholds) for item in condition.any)
+    right = thresholds[condition.threshold] if condition.threshold else condition.value
+    return bool(_OPERATORS[condition.op](facts[condition.fact], right))
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "at_least": operator.ge,
+    "more_than": operator.gt,
+    "at_most": operator.le,
+    "less_than": operator.lt,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+}
 
 
 def branches(condition: Condition) -> int:

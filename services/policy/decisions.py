@@ -1,7 +1,10 @@
 """A policy that decides: the policy decision point (PDP) of the platform, pure and without any state about accounts."""
 
 import hashlib
+import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Self
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,10 +12,12 @@ from yunhui.policy.v1 import decision_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services.policy.checks import read_document
+from services.policy.conditions import holds
 from services.policy.document import Document, EffectName
 from services.policy.facts import Tally, calendar_of
 from services.policy.plans import ACTIONS, ActionPlan, ObligationPlan, RulePlan, plan_action
 from services.policy.questions import SECOND, InvalidRequestError, Question, read_question
+from services.policy.remedies import UNITS, Aims, RemedyPlan, find
 from services.policy.thresholds import Thresholds
 
 __all__ = ["InvalidRequestError", "Policy"]
@@ -62,18 +67,90 @@ class Policy:
         facts = {name: derive(question, thresholds) for name, derive in plan.measures}
         facts.update((name, tally.value) for name, tally in tallies.items())
         fired = [plan.rules[rule_id] for rule_id in plan.rulebook.fired(facts, thresholds)]
-        effect = self._strongest(fired)
+        decision = self._answer(request, plan, question, fired, facts, thresholds)
+        for rule, told in zip(fired, decision.rules, strict=True):
+            if rule.remedy and (aims := self._find_remedy(plan, rule, question, thresholds)):
+                self._tell_remedy(told, rule.remedy, aims, question, {**facts, **thresholds})
+                decision.facts.update({_aim_key(rule.id, name): value for name, value in aims.items()})
+        decision.decision_id = request.decision_id or self._derive_id(request)
+        decision.obligations.extend(_obligations(plan, fired, decision.effect, question, thresholds, tallies))
+        decision.quotas.extend(_quotas(plan, thresholds, tallies))
+        return decision
+
+    def replay(self, request: DecideRequest, stored: pb.Decision) -> pb.Decision:
+        """Decides again from the facts in `stored`; `request` needs no history. Equal to `stored`, bit for bit.
+
+        What only the history knows is taken over as it is: quotas, and which violations a suspension used up.
+        Raises InvalidRequestError when the facts are not those that this version compares.
+        """
+        question = read_question(request)
+        plan = self._plans[question.action]
+        thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
+        wanted = {name for name, _ in (*plan.measures, *plan.counts)}
+        facts = {name: value for name, value in stored.facts.items() if name in wanted}
+        if facts.keys() != wanted:
+            raise InvalidRequestError("decision.facts", f"{', '.join(sorted(wanted - facts.keys()))} missing")
+        fired = [plan.rules[rule_id] for rule_id in plan.rulebook.fired(facts, thresholds)]
+        decision = self._answer(request, plan, question, fired, facts, thresholds)
+        for rule, told in zip(fired, decision.rules, strict=True):
+            aims = {name: stored.facts[key] for name in UNITS if (key := _aim_key(rule.id, name)) in stored.facts}
+            if rule.remedy and aims:
+                self._tell_remedy(told, rule.remedy, aims, question, {**facts, **thresholds})
+                decision.facts.update({_aim_key(rule.id, name): value for name, value in aims.items()})
+        decision.decision_id = stored.decision_id
+        decision.obligations.extend(_obligations(plan, fired, decision.effect, question, thresholds, _used_up(stored)))
+        decision.quotas.extend(stored.quotas)
+        return decision
+
+    def _answer(
+        self,
+        request: DecideRequest,
+        plan: ActionPlan,
+        question: Question,
+        fired: Sequence[RulePlan],
+        facts: Mapping[str, int],
+        thresholds: Mapping[str, int],
+    ) -> pb.Decision:
         year = self._calendar.year(question.now // SECOND) if fired else 0
         return pb.Decision(
-            decision_id=request.decision_id or self._derive_id(request),
-            effect=pb.Effect.Value(f"EFFECT_{effect}"),
+            effect=pb.Effect.Value(f"EFFECT_{self._strongest(fired)}"),
             policy_version=self.version,
             rules=[_explain(rule, facts, thresholds, year) for rule in fired],
-            obligations=_obligations(plan, fired, effect, question, thresholds, tallies),
             facts=facts,
             thresholds=thresholds,
-            quotas=_quotas(plan, thresholds, tallies),
         )
+
+    def _find_remedy(
+        self, plan: ActionPlan, rule: RulePlan, question: Question, thresholds: Mapping[str, int]
+    ) -> Aims | None:
+        measures = [(name, derive) for name, derive in plan.measures if name in rule.facts]
+        counts = [(name, tally) for name, tally in plan.counts if name in rule.facts]
+
+        def silent(changed: Question) -> bool:
+            facts = {name: derive(changed, thresholds) for name, derive in measures}
+            facts.update((name, tally(changed, thresholds).value) for name, tally in counts)
+            return not holds(rule.when, facts, thresholds)
+
+        moves = rule.remedy.moves if rule.remedy else ()
+        return find(moves, question, silent, self._calendar)
+
+    def _tell_remedy(
+        self, told: pb.FiredRule, plan: RemedyPlan, aims: Aims, question: Question, figures: Mapping[str, int]
+    ) -> None:
+        """What stays as it is keeps its value, so that a sentence may name it all the same."""
+        as_asked = {
+            "new_start_time": question.start // SECOND,
+            "new_end_time": question.end // SECOND,
+            "new_participant_count": question.participant_count,
+            "available_from": question.now // SECOND,
+        }
+        known, year = {**figures, **as_asked, **aims}, self._calendar.year(question.now // SECOND)
+        told.remedy.text.zh_cn, told.remedy.text.en = plan.zh_cn.fill(known, year), plan.en.fill(known, year)
+        for field, name in _CHANGED_FIELDS:
+            if name in aims:
+                told.remedy.changes.add(field=field, value=_to_json(name, aims[name]))
+        if "available_from" in aims:
+            told.remedy.available_from.seconds = aims["available_from"]
 
     def _strongest(self, fired: Sequence[RulePlan]) -> EffectName:
         effects = {rule.effect for rule in fired}
@@ -103,13 +180,13 @@ def _explain(rule: RulePlan, facts: Mapping[str, int], thresholds: Mapping[str, 
 def _obligations(
     plan: ActionPlan,
     fired: Sequence[RulePlan],
-    effect: EffectName,
+    effect: pb.Effect.ValueType,
     question: Question,
     thresholds: Mapping[str, int],
     tallies: Mapping[str, Tally],
 ) -> list[pb.Obligation]:
     """Of the rules that won; a refused request must not also write to support."""
-    owed = [item for rule in fired if rule.effect == effect for item in rule.obligations]
+    owed = [item for rule in fired if rule.effect_value == effect for item in rule.obligations]
     return [_oblige(item, question, thresholds, tallies) for item in (*owed, *plan.standing[effect])]
 
 
@@ -125,6 +202,30 @@ def _oblige(
         # From the second violation, which is not this one when checks came out of order.
         found.from_time.CopyFrom(_timestamp(max(question.now, used.latest)))
     return found
+
+
+def _used_up(stored: pb.Decision) -> Mapping[str, Tally]:
+    """For a replay: the violations that the stored suspension names, whatever the fact is called that counted them."""
+    suspend = next((each for each in stored.obligations if each.kind == pb.Obligation.KIND_SUSPEND), pb.Obligation())
+    latest = suspend.from_time.seconds * SECOND + suspend.from_time.nanos
+    return defaultdict(lambda: Tally(0, list(suspend.violation_ids), latest, (0, 0)))
+
+
+def _aim_key(rule_id: str, name: str) -> str:
+    return f"remedy.{rule_id}.{name}"
+
+
+_CHANGED_FIELDS = (
+    ("start_time", "new_start_time"),
+    ("end_time", "new_end_time"),
+    ("participant_count", "new_participant_count"),
+)
+
+
+def _to_json(name: str, value: int) -> str:
+    if UNITS[name] != "moment":
+        return str(value)
+    return json.dumps(datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z"))
 
 
 def _quotas(plan: ActionPlan, thresholds: Mapping[str, int], tallies: Mapping[str, Tally]) -> list[pb.QuotaUsage]:

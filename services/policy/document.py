@@ -25,6 +25,7 @@ MeasureName = Literal[
     "start", "end", "now", "lead", "elapsed", "duration", "days_ahead", "participant_count", "free_room_count",
     "suspension_remaining", "suspension_end", "entered",
 ]  # fmt: skip
+MoveName = Literal["another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free"]
 Operator = Literal["at_least", "more_than", "at_most", "less_than", "equal", "not_equal"]
 WeekDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -166,6 +167,16 @@ class StandingObligation(Obligation):
     effects: AtLeastOne[EffectName]
 
 
+class Remedy(Reason):
+    """What helps: one move, or two that may be needed together; remedies.py says what each does.
+
+    The sentences may also name what the remedy aims at: new_start_time, new_end_time, new_participant_count,
+    available_from.
+    """
+
+    moves: Annotated[list[MoveName], Field(min_length=1, max_length=2)]
+
+
 class Rule(Strict):
     id: RuleId
     on: AtLeastOne[ActionName]
@@ -173,6 +184,7 @@ class Rule(Strict):
     effect: EffectName
     obligations: list[Obligation] = []
     reason: Reason
+    remedy: Remedy | Literal["none"] | None = None
 
 
 class Override(Strict):

@@ -1,6 +1,7 @@
 """Calendar days and weeks in the platform zone, as epoch seconds. Knows of days that are not 24 hours long."""
 
-from datetime import date, datetime
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 Period = tuple[int, int]
@@ -30,6 +31,18 @@ class Calendar:
         number = self.day_number(seconds)
         first = number - (number + 6 - self._week_start) % 7  # day number 1 was a Monday
         return self._midnight(first), self._midnight(first + 7)
+
+    def days_later(self, seconds: int, days: int) -> int:
+        """The same time of day so many days later; a time that a clock change skips moves by the change."""
+        when = datetime.fromtimestamp(seconds, self._zone)
+        return int(datetime.combine(when.date() + timedelta(days=days), when.time(), self._zone).timestamp())
+
+    def midnights(self, after: int, until: int) -> Iterator[int]:
+        """When each day begins, after `after` up to `until`; at most some 30 years of them."""
+        for number in range(
+            self.day_number(after) + 1, min(self.day_number(until), self.day_number(after) + 11_000) + 1
+        ):
+            yield self._midnight(number)
 
     def _midnight(self, number: int) -> int:
         """The first moment of a day, also where clocks skip or repeat midnight (fold=0 gives the earlier one)."""

@@ -10,15 +10,18 @@ from services.policy import facts
 from services.policy.conditions import comparisons
 from services.policy.document import (
     ActionName,
+    Condition,
     Document,
     EffectName,
     Measure,
     Obligation,
+    Remedy,
     ReservationCount,
     Rule,
 )
 from services.policy.engine import Rulebook
 from services.policy.periods import Calendar
+from services.policy.remedies import RemedyPlan
 from services.policy.sentences import Sentence
 
 ACTIONS: tuple[ActionName, ...] = ("CREATE", "UPDATE", "CANCEL", "NO_SHOW")
@@ -45,6 +48,8 @@ class RulePlan:
     quotas: tuple[tuple[str, str], ...]
     """Fact and threshold of each count of reservations that the rule limits."""
     obligations: tuple[ObligationPlan, ...]
+    when: Condition
+    remedy: RemedyPlan | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class ActionPlan:
     """In the order of the policy."""
     measures: tuple[tuple[str, facts.Derivation], ...]
     counts: tuple[tuple[str, facts.Count], ...]
-    standing: dict[EffectName, tuple[ObligationPlan, ...]]
+    standing: dict[pb.Effect.ValueType, tuple[ObligationPlan, ...]]
 
 
 def plan_action(document: Document, calendar: Calendar, action: ActionName) -> ActionPlan:
@@ -68,7 +73,10 @@ def plan_action(document: Document, calendar: Calendar, action: ActionName) -> A
         plans,
         tuple((name, facts.measure(fact, calendar)) for name, fact in declared if isinstance(fact, Measure)),
         tuple((name, facts.count(fact, calendar)) for name, fact in declared if not isinstance(fact, Measure)),
-        {effect: tuple(_standing(document, action, effect)) for effect in document.precedence},
+        {
+            pb.Effect.Value(f"EFFECT_{effect}"): tuple(_standing(document, action, effect))
+            for effect in document.precedence
+        },
     )
 
 
@@ -85,7 +93,13 @@ def _plan_rule(document: Document, rule: Rule, zone: ZoneInfo) -> RulePlan:
         tuple(dict.fromkeys(compare.threshold for compare in compares if compare.threshold)),
         tuple(pair for pair in dict.fromkeys(limits) if isinstance(document.facts[pair[0]], ReservationCount)),
         tuple(_plan_obligation(rule.id, obligation) for obligation in rule.obligations),
+        rule.when,
+        _plan_remedy(rule.remedy, zone) if isinstance(rule.remedy, Remedy) else None,
     )
+
+
+def _plan_remedy(remedy: Remedy, zone: ZoneInfo) -> RemedyPlan:
+    return RemedyPlan(tuple(remedy.moves), Sentence(remedy.zh_cn, "zh-CN", zone), Sentence(remedy.en, "en", zone))
 
 
 def _plan_obligation(rule_id: str, obligation: Obligation) -> ObligationPlan:
@@ -102,5 +116,6 @@ def _standing(document: Document, action: ActionName, effect: EffectName) -> Ite
 def _needed(plan: RulePlan, document: Document) -> Iterator[str]:
     """The facts that a rule compares, tells, or hands on with an obligation."""
     yield from plan.facts
-    yield from (name for sentence in (plan.zh_cn, plan.en) for name, _ in sentence.fields if name in document.facts)
+    sentences = [plan.zh_cn, plan.en, *((plan.remedy.zh_cn, plan.remedy.en) if plan.remedy else ())]
+    yield from (name for sentence in sentences for name, _ in sentence.fields if name in document.facts)
     yield from (obligation.violations for obligation in plan.obligations if obligation.violations)

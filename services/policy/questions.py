@@ -39,6 +39,8 @@ class Question:
     participant_count: int
     free_room_count: int
     enter: int | None
+    next_free: int | None
+    """The next start at which a room is free; only where none is free now."""
     reservations: list[tuple[int, int, int, str]]
     """Start, status, moment of cancelling (0 when not cancelled), id."""
     violations: list[tuple[int, bool, bool, str]]
@@ -64,6 +66,7 @@ def read_question(request: pb.DecideRequest) -> Question:
         _within(subject.participant_count, 1, MAX_PEOPLE, "subject.participant_count"),
         _within(subject.free_room_count, 0, MAX_PEOPLE, "subject.free_room_count"),
         _moment(subject, "enter_time", "subject.") if subject.HasField("enter_time") else None,
+        _moment(subject, "next_free_time", "subject.") if subject.HasField("next_free_time") else None,
         _reservations(history),
         _violations(history),
         _suspensions(history),

@@ -47,3 +47,12 @@ def test_a_hold_counts_at_once() -> None:
     pool = Pool([room("a", 30)], [])
     pool.hold("a", 0, 10)
     assert free_ids(pool, 9, 12, 1) == []
+
+
+def test_the_next_free_start_is_the_earliest_at_which_the_whole_length_fits() -> None:
+    pool = Pool([room("a", 30), room("b", 30)], [("a", 10, 20), ("a", 25, 40), ("b", 0, 30)])
+    assert pool.next_free(10, 5, 1, "", before=100) == 20
+    assert pool.next_free(10, 6, 1, "", before=100) == 30
+    assert pool.next_free(10, 6, 1, "a", before=100) == 40
+    assert pool.next_free(10, 5, 1, "", before=20) is None
+    assert pool.next_free(10, 5, 31, "", before=100) is None

@@ -161,7 +161,7 @@ def test_hostile_text_is_a_fault_and_not_a_crash(text: str, message: str) -> Non
 def test_too_many_rules_or_alternatives() -> None:
     """Near 512 alternatives the engine would never return."""
     head, tail = SOURCE[: SOURCE.index("rules:\n")], SOURCE[SOURCE.index("\nobligations:") :]
-    rule = "  - {{id: R{n}, on: [CREATE], when: {when}, effect: DENY, reason: {{zh-CN: 不, en: no}}}}\n"
+    rule = "  - {{id: R{n}, on: [CREATE], when: {when}, effect: DENY, remedy: none, reason: {{zh-CN: 不, en: no}}}}\n"
     single = "{fact: participant_count, op: equal, value: 7}"
     double = f"{{any: [{single}, {single}]}}"
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.system
 
 PUBLISH = {
     "booking": ("yunhui.booking.test", "policy.decide"),
-    "policy": ("yunhui.policy.test",),
+    "policy": ("yunhui.policy.test", "booking.requests"),
     "notifier": (
         "yunhui.notifier.test",
         "$JS.API.CONSUMER.INFO.BOOKING.notifier",
@@ -24,7 +24,7 @@ PUBLISH = {
     "subscriber": (),
 }
 SUBSCRIBE = {
-    "booking": ("_INBOX_booking.test", "_INBOX_booking.>"),
+    "booking": ("booking.requests", "_INBOX_booking.test", "_INBOX_booking.>"),
     "policy": ("policy.decide", "_INBOX_policy.test"),
     "notifier": ("_INBOX_notifier.test",),
     "subscriber": ("yunhui.>",),

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from yunhui.booking.v1 import reservation_pb2 as _reservation_pb2
 from yunhui.policy.v1 import decision_pb2 as _decision_pb2
+from yunhui.policy.v1 import policy_service_pb2 as _policy_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -721,6 +722,66 @@ class WaiveViolationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lifted) -> _WhichOneofReturnType__lifted | None: ...
 
 Global___WaiveViolationResponse: _TypeAlias = WaiveViolationResponse  # noqa: Y015
+
+@_typing.final
+class GetDecisionRequest(_message.Message):
+    """Asks for a stored decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDecisionRequest: _TypeAlias = GetDecisionRequest  # noqa: Y015
+
+@_typing.final
+class GetDecisionResponse(_message.Message):
+    """A stored decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """Account id of who asked; "system" for a deadline."""
+    reservation_id: _builtins.str
+    """The reservation that it is about; empty for a refused request."""
+    @_builtins.property
+    def question(self) -> _policy_service_pb2.DecideRequest:
+        """What was asked, without the account's history."""
+
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """What was answered."""
+
+    def __init__(
+        self,
+        *,
+        question: _policy_service_pb2.DecideRequest | None = ...,
+        decision: _decision_pb2.Decision | None = ...,
+        actor: _builtins.str = ...,
+        reservation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "decision", b"decision", "question", b"question", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDecisionResponse: _TypeAlias = GetDecisionResponse  # noqa: Y015
 
 @_typing.final
 class ListRoomsRequest(_message.Message):

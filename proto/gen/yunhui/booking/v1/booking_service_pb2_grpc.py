@@ -93,6 +93,11 @@ class BookingServiceStub:
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationRequest.SerializeToString,
                 response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationResponse.FromString,
                 _registered_method=True)
+        self.GetDecision = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/GetDecision',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetDecisionRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetDecisionResponse.FromString,
+                _registered_method=True)
         self.ListRooms = channel.unary_unary(
                 '/yunhui.booking.v1.BookingService/ListRooms',
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListRoomsRequest.SerializeToString,
@@ -208,6 +213,13 @@ class BookingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDecision(self, request, context):
+        """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRooms(self, request, context):
         """The pool, smallest room first.
         """
@@ -300,6 +312,11 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     servicer.WaiveViolation,
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationRequest.FromString,
                     response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationResponse.SerializeToString,
+            ),
+            'GetDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDecision,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetDecisionRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetDecisionResponse.SerializeToString,
             ),
             'ListRooms': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRooms,
@@ -628,6 +645,33 @@ class BookingService:
             '/yunhui.booking.v1.BookingService/WaiveViolation',
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationRequest.SerializeToString,
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/GetDecision',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetDecisionRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

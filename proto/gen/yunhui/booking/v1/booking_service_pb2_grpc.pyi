@@ -67,6 +67,8 @@ class BookingServiceStub:
     """Quota, violations and suspension of an account."""
     WaiveViolation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]
     """Support waives a violation, on the record; lifts the suspension that it caused."""
+    GetDecision: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]
+    """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]
     """The pool, smallest room first."""
     CreateRoom: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateRoomRequest, _booking_service_pb2.CreateRoomResponse]
@@ -117,6 +119,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     """Quota, violations and suspension of an account."""
     WaiveViolation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]  # type: ignore[assignment]
     """Support waives a violation, on the record; lifts the suspension that it caused."""
+    GetDecision: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
+    """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]  # type: ignore[assignment]
     """The pool, smallest room first."""
     CreateRoom: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateRoomRequest, _booking_service_pb2.CreateRoomResponse]  # type: ignore[assignment]
@@ -230,6 +234,14 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.WaiveViolationResponse, _abc.Awaitable[_booking_service_pb2.WaiveViolationResponse]]:
         """Support waives a violation, on the record; lifts the suspension that it caused."""
+
+    @_abc_1.abstractmethod
+    def GetDecision(
+        self,
+        request: _booking_service_pb2.GetDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.GetDecisionResponse, _abc.Awaitable[_booking_service_pb2.GetDecisionResponse]]:
+        """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
 
     @_abc_1.abstractmethod
     def ListRooms(

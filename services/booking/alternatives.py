@@ -1,0 +1,85 @@
+"""Other times for a refused request: near, with a room free, and each proved by asking the policy."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import policy_service_pb2 as pdp
+from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, Decision
+
+from services import rpc
+from services.booking import store
+from services.booking.policy_client import PolicyClient
+from services.booking.pool import Pool
+from services.booking.requests import Wish
+from services.clock import DAY, MINUTE, to_timestamp
+from services.database import Database
+
+log = logging.getLogger(__name__)
+
+OFFERED = 3
+STEP = 30 * MINUTE
+STEPS = 6
+DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    alternative: pb.Alternative
+    question: pdp.DecideRequest
+
+
+async def find(
+    database: Database, policy_client: PolicyClient, refused: list[tuple[Wish, pdp.DecideRequest]], now: int
+) -> list[list[pb.Alternative]]:
+    """Up to three for each refused request, nearest first. None at all when the policy cannot be asked just now."""
+    if not refused:
+        return []
+    starts = [start for wish, _ in refused for start in near_starts(wish, now)]
+    longest = max(wish.end_time - wish.start_time for wish, _ in refused)
+    pool = await database.read(lambda c: store.read_pool(c, min(starts), max(starts) + longest))
+    offered = [list(candidates(wish, question, pool, now)) for wish, question in refused]
+    try:
+        verdicts = iter(await policy_client.decide([each.question for group in offered for each in group]))
+    except rpc.RpcError:
+        log.warning("the policy is away: a refusal goes out without alternatives")
+        return [[] for _ in refused]
+    proved = [[each.alternative for each in group if is_allowed(next(verdicts))] for group in offered]
+    return [group[:OFFERED] for group in proved]
+
+
+def is_allowed(verdict: Decision | rpc.RpcError) -> bool:
+    return isinstance(verdict, Decision) and verdict.effect == EFFECT_ALLOW
+
+
+def near_starts(wish: Wish, now: int) -> list[int]:
+    """Epoch ms, nearest first, later before earlier: the same time, half hours around it, the same on other days."""
+    shifts = [0, *(step * STEP for step in range(1, STEPS + 1)), *(days * DAY for days in range(1, DAYS + 1))]
+    starts = {wish.start_time + sign * shift for shift in shifts for sign in (1, -1)}
+    return sorted(
+        (start for start in starts if start > now or start == wish.start_time),
+        key=lambda start: (abs(start - wish.start_time), -start),
+    )
+
+
+def candidates(wish: Wish, question: pdp.DecideRequest, pool: Pool, now: int) -> Iterator[Candidate]:
+    """Those with a room free: the one asked for, else the smallest that fits."""
+    length = wish.end_time - wish.start_time
+    for start in near_starts(wish, now):
+        free = pool.free(start, start + length, wish.participant_count)
+        asked = [room for room in free if room.room_id == wish.room_id]
+        if free:
+            yield to_candidate(question, start, start + length, (asked or free)[0])
+
+
+def to_candidate(question: pdp.DecideRequest, start: int, end: int, room: pb.Room) -> Candidate:
+    moved = pdp.DecideRequest()
+    moved.CopyFrom(question)
+    moved.ClearField("decision_id")
+    moved.subject.start_time.CopyFrom(to_timestamp(start))
+    moved.subject.end_time.CopyFrom(to_timestamp(end))
+    moved.subject.free_room_count = 1
+    moved.subject.ClearField("next_free_time")
+    times = {"start_time": to_timestamp(start), "end_time": to_timestamp(end)}
+    return Candidate(pb.Alternative(room=room, **times), moved)

@@ -1,0 +1,200 @@
+"""The published versions: kept in the database, followed by every replica, each in force from its time on."""
+
+import asyncio
+import hashlib
+import importlib.resources
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+import sqlalchemy as sa
+from google.protobuf.json_format import MessageToJson
+from sqlalchemy.engine import Connection
+from sqlmodel import SQLModel
+from ulid import ULID
+from yunhui.policy.v1 import events_pb2
+from yunhui.policy.v1 import policy_service_pb2 as pb
+from yunhui.policy.v1.decision_pb2 import Decision
+
+from services import outbox, rpc
+from services.bus import Event
+from services.clock import Clock, from_timestamp, to_timestamp
+from services.database import ConflictError, Database
+from services.policy import models
+from services.policy.decisions import Policy
+
+log = logging.getLogger(__name__)
+
+TABLE = SQLModel.metadata.tables[str(models.PublishedVersion.__tablename__)]
+FOLLOW_SECONDS = 0.3
+FIRST_AUTHOR = "yunhui"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version and its rules, compiled."""
+
+    number: int
+    info: pb.PolicyVersion
+    source: str
+    tests: str
+    policy: Policy
+
+    @property
+    def effective_time(self) -> int:
+        return from_timestamp(self.info.effective_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be published. `effective_time` None: at once.
+
+    `base` is the version that must be the newest; "" if there must be none yet, None if it does not matter.
+    """
+
+    source: str
+    tests: str
+    author: str
+    note: str
+    effective_time: int | None = None
+    base: str | None = None
+    rolled_back_to: str = ""
+
+
+class Versions:
+    """All versions, oldest first. What decides at a moment depends on that moment alone, so answers stay the same."""
+
+    def __init__(self, database: Database, clock: Clock, committed: Callable[[], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._committed = committed
+        self._known: list[Version] = []
+
+    def decide(self, request: pb.DecideRequest) -> Decision:
+        """Under the version that the request names, else the one in force at its `now`.
+
+        Raises rpc.RpcError NOT_FOUND for an unknown version, InvalidRequestError naming the field.
+        """
+        name = request.policy_version
+        version = self.named(name) if name else self.at(from_timestamp(request.now))
+        return version.policy.decide(request)
+
+    def at(self, moment: int) -> Version:
+        """The version in force at `moment` (epoch ms): the one that came into force last."""
+        in_force = [version for version in self._known if version.effective_time <= moment]
+        return max(in_force or self._known[:1], key=lambda version: (version.effective_time, version.number))
+
+    def named(self, name: str) -> Version:
+        """Raises rpc.RpcError NOT_FOUND."""
+        for version in self._known:
+            if version.info.version == name:
+                return version
+        raise rpc.not_found("policy_version")
+
+    def newest_first(self) -> Sequence[Version]:
+        return self._known[::-1]
+
+    async def start(self) -> None:
+        """Publishes the rules as delivered when there is no version yet, and reads what there is."""
+        await self.refresh()
+        if not self._known:
+            rules = importlib.resources.files("services.policy") / "rules"
+            source, tests = ((rules / name).read_text("utf-8") for name in ("default.yaml", "default.test.yaml"))
+            draft = Draft(
+                source, tests, FIRST_AUTHOR, "the rules of the tutorial, as delivered", effective_time=0, base=""
+            )
+            try:
+                await self.publish(draft)
+            except rpc.RpcError:  # another replica was faster
+                await self.refresh()
+
+    async def follow(self) -> None:
+        """Reads what other replicas publish, until cancelled."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            try:
+                await self.refresh()
+            except Exception as error:
+                # the versions that are known go on deciding
+                log.warning("policy versions: not read, trying again: %s", error)
+
+    async def refresh(self) -> None:
+        newest = self._known[-1].number if self._known else 0
+        for row in await self._database.read(lambda connection: read_after(connection, newest)):
+            version = await asyncio.to_thread(compile_row, row)
+            if version.number > (self._known[-1].number if self._known else 0):
+                self._known.append(version)
+                log.info("policy %s is known, in force from %s", version.info.version, version.effective_time)
+
+    async def publish(self, draft: Draft) -> Version:
+        """Stores the next version with its event. The draft must have been checked. Raises rpc.RpcError ABORTED."""
+        now = self._clock.now()
+        name = (await asyncio.to_thread(Policy.load, draft.source)).document.name
+
+        def work(connection: Connection) -> None:
+            newest = read_after(connection, 0)[-1:]
+            if draft.base is not None and draft.base != (newest[0].version if newest else ""):
+                raise aborted(f"{draft.base} is not the newest version any more: look at what changed, and try again")
+            row = to_row(draft, name, newest[0].number + 1 if newest else 1, now)
+            connection.execute(sa.insert(TABLE), [row.model_dump()])
+            outbox.append(connection, [to_event(row, draft.rolled_back_to)])
+
+        try:
+            await self._database.write(work)
+        except ConflictError as error:
+            raise aborted("another version was published at the same time: look at it, and try again") from error
+        self._committed()
+        await self.refresh()
+        return self._known[-1]
+
+
+def read_after(connection: Connection, number: int) -> list[models.PublishedVersion]:
+    query = sa.select(TABLE).where(TABLE.c.number > number).order_by(TABLE.c.number)
+    return [models.PublishedVersion(**row) for row in connection.execute(query).mappings()]
+
+
+def to_row(draft: Draft, name: str, number: int, now: int) -> models.PublishedVersion:
+    return models.PublishedVersion(
+        number=number,
+        version=f"{name}@{number}",
+        source=draft.source,
+        tests=draft.tests,
+        author=draft.author,
+        note=draft.note,
+        publish_time=now,
+        effective_time=now if draft.effective_time is None else draft.effective_time,
+        sha256=hashlib.sha256(draft.source.encode()).hexdigest(),
+    )
+
+
+def compile_row(row: models.PublishedVersion) -> Version:
+    return Version(row.number, to_info(row), row.source, row.tests, Policy.load(row.source, row.version))
+
+
+def to_info(row: models.PublishedVersion) -> pb.PolicyVersion:
+    return pb.PolicyVersion(
+        version=row.version,
+        author=row.author,
+        note=row.note,
+        publish_time=to_timestamp(row.publish_time),
+        effective_time=to_timestamp(row.effective_time),
+        sha256=row.sha256,
+    )
+
+
+def to_event(row: models.PublishedVersion, rolled_back_to: str) -> Event:
+    payload = events_pb2.PolicyVersionEvent(policy=to_info(row), rolled_back_to=rolled_back_to)
+    kind = "rolled_back" if rolled_back_to else "published"
+    return Event(
+        event_id=f"evt_{ULID()}".lower(),
+        subject=f"yunhui.policy.version.{kind}",
+        entity_id="policy",
+        entity_seq=row.number,
+        time=row.publish_time,
+        payload=MessageToJson(payload, indent=None, ensure_ascii=False),
+    )
+
+
+def aborted(message: str) -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.ABORTED, "NOT_THE_NEWEST", message)
