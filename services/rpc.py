@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -90,34 +90,31 @@ class Guard(grpc.aio.ServerInterceptor):
         handler = await continuation(call)
         if handler is None or call.method.startswith(PUBLIC):
             return handler
+        # the bytes are read after the caller is admitted: grpc itself would answer what it cannot read with UNKNOWN
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._guard_stream(call.method, handler.unary_stream),
-                handler.request_deserializer,
-                handler.response_serializer,
+                self._guard_stream(call.method, handler), None, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            self._guard_unary(call.method, handler.unary_unary),
-            handler.request_deserializer,
-            handler.response_serializer,
+            self._guard_unary(call.method, handler), None, handler.response_serializer
         )
 
-    def _guard_unary(self, method: str, behavior: Any) -> Any:
-        async def guarded(request: Message, context: Context) -> Message:
+    def _guard_unary(self, method: str, handler: Any) -> Any:
+        async def guarded(body: bytes, context: Context) -> Message:
             try:
                 self._admit(method, context)
-                answer: Message = await behavior(request, context)
+                answer: Message = await handler.unary_unary(read(handler.request_deserializer, body), context)
                 return answer
             except Exception as error:
                 await abort(context, method, error)
 
         return guarded
 
-    def _guard_stream(self, method: str, behavior: Any) -> Any:
-        async def guarded(request: Message, context: Context) -> AsyncIterator[Message]:
+    def _guard_stream(self, method: str, handler: Any) -> Any:
+        async def guarded(body: bytes, context: Context) -> AsyncIterator[Message]:
             try:
                 self._admit(method, context)
-                async for answer in behavior(request, context):
+                async for answer in handler.unary_stream(read(handler.request_deserializer, body), context):
                     yield answer
             except Exception as error:
                 await abort(context, method, error)
@@ -136,6 +133,13 @@ class Guard(grpc.aio.ServerInterceptor):
                 f"this needs one of the roles: {', '.join(sorted(self._roles.get(method, ())))}",
             )
         _principal.set(caller)
+
+
+def read(deserialize: Callable[[bytes], Message], body: bytes) -> Message:
+    try:
+        return deserialize(body)
+    except DecodeError as error:
+        raise invalid("request", "the bytes are not a message of this method") from error
 
 
 def _bearer(context: Context) -> str:
