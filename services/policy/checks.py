@@ -20,6 +20,7 @@ from services.policy.document import (
     Measure,
     MoveName,
     Obligation,
+    Reason,
     Remedy,
     ReservationCount,
     Rule,
@@ -175,6 +176,7 @@ def _check_rule(document: Document, rule: Rule) -> Iterator[Complaint]:
     for language, text in (("zh-CN", rule.reason.zh_cn), ("en", rule.reason.en)):
         for message in _check_sentence(document, text, language):
             yield ("reason", language), message
+    yield from _check_summary(document, rule.summary)
     if not unknown:
         yield from _check_remedy(document, rule)
 
@@ -250,6 +252,22 @@ def _check_sentence(
             yield f"{{{name}}} is neither a fact nor a threshold; {_one_of(units)}"
         elif spec not in (fitting := FITTING_SPECS.get(units[name], ("", "plural"))):
             yield f"{name!r} is in {units[name]} and is written with {' or '.join(fitting) or 'nothing'}, not {spec!r}"
+
+
+def _check_summary(document: Document, summary: Reason) -> Iterator[Complaint]:
+    for language, text in (("zh-CN", summary.zh_cn), ("en", summary.en)):
+        for message in _check_sentence(document, text, language):
+            yield ("summary", language), message
+        for name in _facts_named(document, text, language):
+            yield ("summary", language), f"{{{name}}} is a fact of one request; a summary names thresholds only"
+
+
+def _facts_named(document: Document, text: str, language: str) -> list[str]:
+    try:
+        fields = Sentence(text, language, ZoneInfo("UTC")).fields
+    except ValueError:  # told already
+        return []
+    return [name for name, _ in fields if name in document.facts]
 
 
 def _check_overrides(document: Document) -> Iterator[Complaint]:

@@ -179,6 +179,8 @@ class Remedy(Reason):
 
 class Rule(Strict):
     id: RuleId
+    summary: Reason
+    """The rule for everybody, with thresholds but no facts in it: what the rules page says."""
     on: AtLeastOne[ActionName]
     when: Condition
     effect: EffectName

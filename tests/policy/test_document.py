@@ -72,12 +72,12 @@ def test_faults_of_the_frame(old: str, new: str, message: str) -> None:
         (
             "每天最多 {daily_quota} 次。",
             "每天最多 {quota} 次。",
-            "每天最多",
+            "次预定，每天最多",
             "{quota} is neither a fact nor a threshold",
         ),
-        ("每天最多 {daily_quota} 次。", "每天最多 {daily_quota 次。", "每天最多", "a lone brace"),
-        ("{start_time:day}已有", "{start_time}已有", "每天最多", "is written with day or moment, not ''"),
-        ("{start_time:day}已有", "{start_time:week}已有", "每天最多", "no way to write 'week'"),
+        ("每天最多 {daily_quota} 次。", "每天最多 {daily_quota 次。", "次预定，每天最多", "a lone brace"),
+        ("{start_time:day}已有", "{start_time}已有", "次预定，每天最多", "is written with day or moment, not ''"),
+        ("{start_time:day}已有", "{start_time:week}已有", "次预定，每天最多", "no way to write 'week'"),
     ],
 )
 def test_faults_of_a_rule_name_rule_and_line(old: str, new: str, where: str, message: str) -> None:
@@ -161,12 +161,16 @@ def test_hostile_text_is_a_fault_and_not_a_crash(text: str, message: str) -> Non
 def test_too_many_rules_or_alternatives() -> None:
     """Near 512 alternatives the engine would never return."""
     head, tail = SOURCE[: SOURCE.index("rules:\n")], SOURCE[SOURCE.index("\nobligations:") :]
-    rule = "  - {{id: R{n}, on: [CREATE], when: {when}, effect: DENY, remedy: none, reason: {{zh-CN: 不, en: no}}}}\n"
+    words = "{zh-CN: 不, en: no}"
+    ending = f"effect: DENY, remedy: none, summary: {words}, reason: {words}}}"
     single = "{fact: participant_count, op: equal, value: 7}"
     double = f"{{any: [{single}, {single}]}}"
 
+    def rule(n: int, when: str) -> str:
+        return f"  - {{id: R{n}, on: [CREATE], when: {when}, {ending}\n"
+
     def source(number: int, when: str) -> str:
-        return head + "rules:\n" + "".join(rule.format(n=n, when=when) for n in range(number)) + tail
+        return head + "rules:\n" + "".join(rule(n, when) for n in range(number)) + tail
 
     Policy.load(source(200, single)).close()
     assert "at most 200" in faults(source(201, single))[0]
