@@ -15,10 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from durable import engine as durable
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.clock import DAY, HOUR, MINUTE, to_timestamp
-from services.policy import decisions, engine
+from services.policy import decisions
 from services.policy.decisions import Policy
 
 MONDAY = 1_751_846_400_000
@@ -58,13 +59,13 @@ def question(dice: random.Random, *, bad: bool) -> pb.DecideRequest:
 
 
 def bare_messages(policy: Policy, asked: list[pb.DecideRequest]) -> tuple[Any, list[dict[str, Any]]]:
-    """The compiled rules, and for each question the message that our own wrapper would give them."""
+    """Our rulebook, and for each question the message that it gives the engine."""
     batch: Any = policy._plans["CREATE"].rulebook._batches[0]
     messages: list[dict[str, Any]] = []
     run = batch._run
 
-    def note(message: dict[str, Any]) -> set[int]:
-        messages.append(message)
+    def note(message: str) -> set[int]:
+        messages.append(json.loads(message))
         fired: set[int] = run(message)
         return fired
 
@@ -75,14 +76,25 @@ def bare_messages(policy: Policy, asked: list[pb.DecideRequest]) -> tuple[Any, l
     return batch, messages
 
 
-def run_bare(batch: Any, messages: list[dict[str, Any]]) -> None:
-    ruleset, fired = batch._ruleset, batch._fired
-    address = dict(engine._ADDRESS)
-    for message in messages:
-        fired.clear()
-        state = ruleset.assert_fact(message)
-        ruleset.do_actions(state, lambda error, _: None)
-        ruleset.retract_fact(dict(address))
+class Bare:
+    """The same rules in durable-rules as its own interface offers them: each action notes that it ran."""
+
+    def __init__(self, batch: Any) -> None:
+        self._fired: list[int] = []
+        self._ruleset = durable.Ruleset(f"bare{id(batch)}", None, batch.definition(self._note))
+
+    def _note(self, index: int) -> Callable[[object], None]:
+        def run(_: object) -> None:
+            self._fired.append(index)
+
+        return run
+
+    def run(self, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            self._fired.clear()
+            self._ruleset.do_actions(self._ruleset.assert_fact(message), lambda error, _: None)
+            self._ruleset.retract_fact({"sid": "0", "id": "0"})
+            assert self._fired  # noqa: S101 - the sentinel always fires
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -95,10 +107,11 @@ def measure(name: str, refused: float, number: int, pairs: int) -> dict[str, Any
     policy = Policy.load(RULES.read_text(encoding="utf-8"), "default@1")
     asked = questions(number, refused=refused)
     batch, messages = bare_messages(policy, asked)
-    run_bare(batch, messages)  # warm
+    bare_engine = Bare(batch)
+    bare_engine.run(messages)  # warm
     ratios, ours, bares = [], [], []
     for done in range(pairs):
-        bare = timed(lambda: run_bare(batch, messages))
+        bare = timed(lambda: bare_engine.run(messages))
         own = timed(lambda: [policy.decide(each) for each in asked])
         ratios.append(bare / own)
         ours.append(number / own)

@@ -6,9 +6,11 @@ ever sees integers under names chosen here, one fact at a time, and must prove o
 
 import contextlib
 import itertools
+import json
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from durable import engine as durable
@@ -18,7 +20,12 @@ from services.policy.document import MAX_FIRED, MAX_INTEGER, MAX_NAMES, MAX_RULE
 
 _OPERATORS = {"at_least": "$gte", "more_than": "$gt", "at_most": "$lte", "less_than": "$lt", "not_equal": "$neq"}
 _ADDRESS = {"sid": "0", "id": "0"}  # constant: the engine keeps state for every sid it has seen
+_ADDRESS_TEXT = json.dumps(_ADDRESS)
 _SENTINEL = -1
+_FIRED = 0  # the outcome of an assertion after which actions wait
+MAX_WRITTEN = 1024
+LEASE_SECONDS = 10.0  # the engine hands actions that took longer to somebody else, and says nothing
+_native = durable.durable_rules_engine
 _numbers = itertools.count()  # a name can never be compiled twice in one process
 
 
@@ -83,17 +90,15 @@ class _Batch:
         if max(len(self._facts), len(self._thresholds)) > MAX_NAMES:
             raise UnsafeInputError(f"more than {MAX_NAMES} facts or thresholds in one question")
         self._lock = threading.Lock()
-        self._fired: list[int] = []
+        self._facts_text = ",".join(f'"{short}":%d' for short in self._facts.values()) + "}}"
+        self._written: dict[tuple[int, ...], str] = {}
         self._ruleset: Any = None
         self._retire: Callable[[], object] = lambda: None
 
     def fired(self, facts: Mapping[str, int], thresholds: Mapping[str, int]) -> list[str]:
-        message = {
-            "kind": self._kind,
-            **_ADDRESS,
-            "f": _checked(self._facts, facts),
-            "t": _checked(self._thresholds, thresholds),
-        }
+        limits = _checked(self._thresholds, thresholds)
+        head = self._written.get(limits) or self._write_head(limits)
+        message = head + self._facts_text % _checked(self._facts, facts)
         with self._lock:
             indexes = self._run(message)
         return [self._rules[index][0] for index in sorted(indexes)]
@@ -102,7 +107,16 @@ class _Batch:
         with self._lock:
             self._drop()
 
-    def _run(self, message: dict[str, Any]) -> set[int]:
+    def _write_head(self, limits: tuple[int, ...]) -> str:
+        """All of the message but the facts, as JSON: few sets of thresholds are in use, so each is written once."""
+        if len(self._written) >= MAX_WRITTEN:
+            self._written.clear()
+        named = dict(zip(self._thresholds.values(), limits, strict=True))
+        head = json.dumps({"kind": self._kind, **_ADDRESS, "t": named})[:-1] + ',"f":{'
+        self._written[limits] = head
+        return head
+
+    def _run(self, message: str) -> set[int]:
         """Once anything went wrong the compiled rules are thrown away: what they hold is no longer known."""
         try:
             indexes = self._assert_and_retract(message)
@@ -114,43 +128,48 @@ class _Batch:
             raise EngineError("durable-rules did not fire the rule that always holds")
         return indexes - {_SENTINEL}
 
-    def _assert_and_retract(self, message: dict[str, Any]) -> set[int]:
-        ruleset = self._ruleset or self._compile()
-        self._fired.clear()
-        ended: list[object] = []
-        state = ruleset.assert_fact(message)
+    def _assert_and_retract(self, message: str) -> set[int]:
+        """The names of the actions that the engine hands out are all that is wanted: none is run.
+
+        These are the calls that durable.engine.Ruleset makes, without its closures and its copies of the state.
+        """
+        handle = (self._ruleset or self._compile())._handle
+        begun = monotonic()
+        outcome, state = _native.assert_fact(handle, message)
         try:
-            ruleset.do_actions(state, lambda error, _: ended.append(error))
+            if outcome != _FIRED:
+                raise EngineError(f"a fact that every question makes was answered with {outcome}")
+            fired = set()
+            started = _native.start_action_for_state(handle, state)
+            action = started[1] if started else None
+            while action:  # {"r3":{"m":{...}}}; one `any` with two true parts comes twice
+                fired.add(_index(action))
+                action = _native.complete_and_start_action(handle, state)
+            if monotonic() - begun > LEASE_SECONDS:
+                raise EngineError("the actions did not run to their end in time")
+            return fired
         finally:
-            ruleset.retract_fact(dict(_ADDRESS))
-        if ended != [None]:
-            raise EngineError(f"the actions did not run to their end: {ended}")
-        return set(self._fired)  # one `any` with two true parts fires twice
+            _native.retract_fact(handle, _ADDRESS_TEXT)
 
     def _compile(self) -> Any:
-        guard = {"kind": self._kind}
-        rules = {"s": {"all": [{"m": {"$and": [guard]}}], "run": self._note(_SENTINEL)}}
-        for index, (_, condition) in enumerate(self._rules):
-            body = {"$and": [guard, self._expression(condition)]}
-            rules[f"r{index}"] = {"all": [{"m": body}], "run": self._note(index)}
-        self._ruleset = durable.Ruleset(f"policy{next(_numbers)}", None, rules)
+        self._ruleset = durable.Ruleset(f"policy{next(_numbers)}", None, self.definition(lambda _: lambda _: None))
         handle = self._ruleset._handle
         self._retire = weakref.finalize(self, _delete, handle)
         return self._ruleset
+
+    def definition(self, action: Callable[[int], Callable[[object], None]]) -> dict[str, Any]:
+        """The rules as durable-rules wants them; `action` makes what is to be run for the rule of that index."""
+        guard = {"kind": self._kind}
+        rules = {_name(_SENTINEL): {"all": [{"m": {"$and": [guard]}}], "run": action(_SENTINEL)}}
+        for index, (_, condition) in enumerate(self._rules):
+            body = {"$and": [guard, self._expression(condition)]}
+            rules[_name(index)] = {"all": [{"m": body}], "run": action(index)}
+        return rules
 
     def _drop(self) -> None:
         self._retire()
         self._ruleset = None
         self._retire = lambda: None
-
-    def _note(self, index: int) -> Callable[[object], None]:
-        """An action has exactly one parameter (with two it would be taken for asynchronous) and cannot fail."""
-        fired = self._fired
-
-        def run(_: object) -> None:
-            fired.append(index)
-
-        return run
 
     def _expression(self, condition: Condition) -> dict[str, Any]:
         if isinstance(condition, Compare):
@@ -167,10 +186,9 @@ class _Batch:
 
 def _delete(handle: object) -> None:
     """The state first: deleting only the ruleset leaks it."""
-    native = durable.durable_rules_engine
-    with contextlib.suppress(native.error):  # no state before the first question
-        native.delete_state(handle, _ADDRESS["sid"])
-    native.delete_ruleset(handle)
+    with contextlib.suppress(_native.error):  # no state before the first question
+        _native.delete_state(handle, _ADDRESS["sid"])
+    _native.delete_ruleset(handle)
 
 
 def _numbered(prefix: str, names: Iterable[str]) -> dict[str, str]:
@@ -178,12 +196,20 @@ def _numbered(prefix: str, names: Iterable[str]) -> dict[str, str]:
     return {name: f"{prefix}{index}" for index, name in enumerate(dict.fromkeys(names))}
 
 
-def _checked(names: Mapping[str, str], values: Mapping[str, int]) -> dict[str, int]:
+def _checked(names: Mapping[str, str], values: Mapping[str, int]) -> tuple[int, ...]:
     """A missing right side would compare true, a bool or text somehow, a large integer inexactly."""
-    found = {}
-    for name, short in names.items():
-        value = values.get(name)
+    found = tuple(map(values.get, names))
+    for value in found:
         if type(value) is not int or not -MAX_INTEGER <= value <= MAX_INTEGER:
+            name = list(names)[found.index(value)]
             raise UnsafeInputError(f"{name!r} must be an integer within ±2^62, not {value!r}")
-        found[short] = value
-    return found
+    return found  # type: ignore[return-value] # it was looked at value by value
+
+
+def _name(index: int) -> str:
+    return f"r{index}"
+
+
+def _index(action: str) -> int:
+    """From the engine's JSON, which names the rule first."""
+    return int(action[3 : action.index('"', 3)])
