@@ -11,6 +11,7 @@ import resource
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def measure(name: str, refused: float, number: int, pairs: int) -> dict[str, Any
     ratios, ours, bares = [], [], []
     for done in range(pairs):
         bare = timed(lambda: bare_engine.run(messages))
-        own = timed(lambda: [policy.decide(each) for each in asked])
+        own = timed(lambda: deque(map(policy.decide, asked), maxlen=0))
         ratios.append(bare / own)
         ours.append(number / own)
         bares.append(number / bare)

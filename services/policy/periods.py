@@ -16,9 +16,18 @@ class Calendar:
         self._zone = zone
         self._week_start = week_start
         self._midnights: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
+        self._weeks: dict[int, Period] = {}
 
     def day_number(self, seconds: int) -> int:
-        return datetime.fromtimestamp(seconds, self._zone).toordinal()
+        """Remembered by the minute: every zone's clock has changed at whole minutes since 1972."""
+        minute = seconds // 60
+        found = self._numbers.get(minute)
+        if found is None:
+            if len(self._numbers) >= _REMEMBERED:
+                self._numbers.clear()
+            found = self._numbers[minute] = datetime.fromtimestamp(minute * 60, self._zone).toordinal()
+        return found
 
     def year(self, seconds: int) -> int:
         return datetime.fromtimestamp(seconds, self._zone).year
@@ -30,7 +39,12 @@ class Calendar:
     def week(self, seconds: int) -> Period:
         number = self.day_number(seconds)
         first = number - (number + 6 - self._week_start) % 7  # day number 1 was a Monday
-        return self._midnight(first), self._midnight(first + 7)
+        found = self._weeks.get(first)
+        if found is None:
+            if len(self._weeks) >= _REMEMBERED:
+                self._weeks.clear()
+            found = self._weeks[first] = self._midnight(first), self._midnight(first + 7)
+        return found
 
     def days_later(self, seconds: int, days: int) -> int:
         """The same time of day so many days later; a time that a clock change skips moves by the change."""

@@ -59,6 +59,8 @@ class ActionPlan:
     """In the order of the policy."""
     measures: tuple[tuple[str, facts.Derivation], ...]
     counts: tuple[tuple[str, facts.Count], ...]
+    quotas: tuple[tuple[str, str, str], ...]
+    """Rule, fact and threshold of every quota."""
     standing: dict[pb.Effect.ValueType, tuple[ObligationPlan, ...]]
 
 
@@ -73,6 +75,7 @@ def plan_action(document: Document, calendar: Calendar, action: ActionName) -> A
         plans,
         tuple((name, facts.measure(fact, calendar)) for name, fact in declared if isinstance(fact, Measure)),
         tuple((name, facts.count(fact, calendar)) for name, fact in declared if not isinstance(fact, Measure)),
+        tuple((plan.id, fact, threshold) for plan in plans.values() for fact, threshold in plan.quotas),
         {
             pb.Effect.Value(f"EFFECT_{effect}"): tuple(_standing(document, action, effect))
             for effect in document.precedence

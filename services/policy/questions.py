@@ -110,6 +110,8 @@ def _refuse_reservation(item: pb.PastReservation, name: str) -> None:
 
 
 def _violations(history: pb.History) -> list[tuple[int, bool, bool, str]]:
+    if not history.violations:
+        return []
     name = "history.violations"
     _check_number(len(history.violations), name)
     found = []
@@ -124,6 +126,8 @@ def _violations(history: pb.History) -> list[tuple[int, bool, bool, str]]:
 
 def _suspensions(history: pb.History) -> list[tuple[int, int]]:
     """One that was lifted before it began is empty, not wrong."""
+    if not history.suspensions:
+        return []
     name = "history.suspensions"
     _check_number(len(history.suspensions), name)
     return [
@@ -144,9 +148,13 @@ def _moment(
     field: str,
     prefix: str,
 ) -> int:
+    stamp: Timestamp = getattr(message, field)
+    seconds, nanos = stamp.seconds, stamp.nanos
+    if 0 < seconds < _LAST_SECOND and 0 <= nanos < SECOND:
+        return seconds * SECOND + nanos
     if not message.HasField(field):  # type: ignore[arg-type] # one reader for messages of five types
         raise InvalidRequestError(f"{prefix}{field}", "is required")
-    return _nanoseconds(getattr(message, field), f"{prefix}{field}")
+    return _nanoseconds(stamp, f"{prefix}{field}")
 
 
 def _nanoseconds(timestamp: Timestamp, name: str, index: int | None = None) -> int:
