@@ -8,6 +8,7 @@ from typing import Any
 from services.policy.document import AllOf, AnyOf, Compare, Condition
 
 Step = str | int
+Predicate = Callable[[Mapping[str, int], Mapping[str, int]], bool]
 
 
 def comparisons(condition: Condition, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Compare]]:
@@ -20,17 +21,24 @@ def comparisons(condition: Condition, path: tuple[Step, ...] = ()) -> Iterator[t
         yield from comparisons(item, (*path, name, index))
 
 
-def holds(condition: Condition, facts: Mapping[str, int], thresholds: Mapping[str, int]) -> bool:
+def predicate(condition: Condition) -> Predicate:
     """What the engine would say about this one condition: for what-if questions, never for the decision itself."""
+    if isinstance(condition, Compare):
+        return _comparison(condition)
+    inner = [predicate(item) for item in (condition.all if isinstance(condition, AllOf) else condition.any)]
     if isinstance(condition, AllOf):
-        return all(holds(item, facts, thresholds) for item in condition.all)
-    if isinstance(condition, AnyOf):
-        return any(holds(item, facts, thresholds) for item in condition.any)
-    right = thresholds[condition.threshold] if condition.threshold else condition.value
-    return bool(_OPERATORS[condition.op](facts[condition.fact], right))
+        return lambda facts, thresholds: all(holds(facts, thresholds) for holds in inner)
+    return lambda facts, thresholds: any(holds(facts, thresholds) for holds in inner)
 
 
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+def _comparison(compare: Compare) -> Predicate:
+    fact, threshold, value, compares = compare.fact, compare.threshold, compare.value, _OPERATORS[compare.op]
+    if threshold:
+        return lambda facts, thresholds: compares(facts[fact], thresholds[threshold])
+    return lambda facts, thresholds: compares(facts[fact], value)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "at_least": operator.ge,
     "more_than": operator.gt,
     "at_most": operator.le,

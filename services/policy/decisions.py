@@ -13,7 +13,6 @@ from yunhui.policy.v1 import decision_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services.policy.checks import read_document
-from services.policy.conditions import holds
 from services.policy.document import Document, EffectName
 from services.policy.facts import Tally, calendar_of
 from services.policy.periods import Period
@@ -142,7 +141,7 @@ class Policy:
         def silent(changed: Question) -> bool:
             facts = {name: derive(changed, thresholds) for name, derive in measures}
             facts.update((name, tally(changed, thresholds).value) for name, tally in counts)
-            return not holds(rule.when, facts, thresholds)
+            return not rule.holds(facts, thresholds)
 
         moves = rule.remedy.moves if rule.remedy else ()
         return find(moves, question, silent, self._calendar)

@@ -7,10 +7,9 @@ from zoneinfo import ZoneInfo
 from yunhui.policy.v1 import decision_pb2 as pb
 
 from services.policy import facts
-from services.policy.conditions import comparisons
+from services.policy.conditions import Predicate, comparisons, predicate
 from services.policy.document import (
     ActionName,
-    Condition,
     Document,
     EffectName,
     Measure,
@@ -48,7 +47,7 @@ class RulePlan:
     quotas: tuple[tuple[str, str], ...]
     """Fact and threshold of each count of reservations that the rule limits."""
     obligations: tuple[ObligationPlan, ...]
-    when: Condition
+    holds: Predicate
     remedy: RemedyPlan | None
 
 
@@ -96,7 +95,7 @@ def _plan_rule(document: Document, rule: Rule, zone: ZoneInfo) -> RulePlan:
         tuple(dict.fromkeys(compare.threshold for compare in compares if compare.threshold)),
         tuple(pair for pair in dict.fromkeys(limits) if isinstance(document.facts[pair[0]], ReservationCount)),
         tuple(_plan_obligation(rule.id, obligation) for obligation in rule.obligations),
-        rule.when,
+        predicate(rule.when),
         _plan_remedy(rule.remedy, zone) if isinstance(rule.remedy, Remedy) else None,
     )
 

@@ -87,17 +87,22 @@ def _another_day(question: Question, silent: Silent, calendar: Calendar) -> Ques
 
 
 def _later_start(question: Question, silent: Silent, _: Calendar) -> Question | None:
-    first = question.start // MINUTE + 1
-    minute = least(first, first + LATEST_MINUTES, lambda each: silent(_moved(question, each * MINUTE)))
-    return None if minute is None else _moved(question, minute * MINUTE)
+    """On a whole minute, as long as before."""
+    first, length = question.start // MINUTE + 1, question.end - question.start
+
+    def move(changed: Question, minute: int) -> None:
+        changed.start, changed.end = minute * MINUTE, minute * MINUTE + length
+
+    return _search(question, silent, move, first, first + LATEST_MINUTES)
 
 
 def _longer(question: Question, silent: Silent, _: Calendar) -> Question | None:
-    first = (question.end - question.start) // MINUTE + 1
-    if first > LONGEST_MINUTES:
-        return None
-    minutes = least(first, LONGEST_MINUTES, lambda each: silent(_lasting(question, each)))
-    return None if minutes is None else _lasting(question, minutes)
+    """A whole number of minutes."""
+
+    def move(changed: Question, minutes: int) -> None:
+        changed.end = changed.start + minutes * MINUTE
+
+    return _search(question, silent, move, (question.end - question.start) // MINUTE + 1, LONGEST_MINUTES)
 
 
 def _more_people(question: Question, silent: Silent, _: Calendar) -> Question | None:
@@ -107,11 +112,27 @@ def _more_people(question: Question, silent: Silent, _: Calendar) -> Question | 
 
 
 def _fewer_people(question: Question, silent: Silent, _: Calendar) -> Question | None:
-    count = question.participant_count
-    if count == 1:
+    def move(changed: Question, less: int) -> None:
+        changed.participant_count = question.participant_count - less
+
+    return _search(question, silent, move, 1, question.participant_count - 1)
+
+
+def _search(
+    question: Question, silent: Silent, move: Callable[[Question, int], None], first: int, last: int
+) -> Question | None:
+    """The least move from `first` to `last` after which the rule is silent."""
+    changed = replace(question)
+
+    def enough(number: int) -> bool:
+        move(changed, number)
+        return silent(changed)
+
+    number = least(first, last, enough) if first <= last else None
+    if number is None:
         return None
-    less = least(1, count - 1, lambda each: silent(_for_people(question, count - each)))
-    return None if less is None else _for_people(question, count - less)
+    move(changed, number)
+    return changed
 
 
 def _wait(question: Question, silent: Silent, calendar: Calendar) -> Question | None:
@@ -158,10 +179,6 @@ def _both(one: Move, other: Move, question: Question, silent: Silent, calendar: 
 
 def _moved(question: Question, start: int) -> Question:
     return replace(question, start=start, end=start + question.end - question.start)
-
-
-def _lasting(question: Question, minutes: int) -> Question:
-    return replace(question, end=question.start + minutes * MINUTE)
 
 
 def _for_people(question: Question, count: int) -> Question:
