@@ -102,3 +102,48 @@ def listed(stack: Stack) -> dict[str, Any] | None:
     """None while it is away."""
     said = stack.login("booker").yunhui("policy", "list")
     return said.answer if said.code == 0 else None
+
+
+DOUBLE = "{any: [{fact: participant_count, op: equal, value: 7}, {fact: participant_count, op: equal, value: 8}]}"
+RULE = "  - {{id: R{n}, on: [CREATE], when: {when}, effect: DENY, remedy: none, summary: {words}, reason: {words}}}\n"
+WORDS = "{zh-CN: 不, en: no}"
+HEAD = SOURCE[: SOURCE.index("rules:\n")] + "rules:\n"
+
+
+def rules(number: int, when: str = DOUBLE) -> str:
+    return HEAD + "".join(RULE.format(n=n, when=when, words=WORDS) for n in range(number))
+
+
+TRAPS = {
+    "registration that never returns": rules(512),
+    "alternatives that multiply": rules(1, f"{{all: [{', '.join([DOUBLE] * 12)}]}}"),
+    "a float with a bare exponent": SOURCE.replace("value: 1800", "value: 1e16"),
+    "text that looks like a number": SOURCE.replace("value: 1800", "value: '1800'"),
+    "an integer past 2^62": SOURCE.replace("value: 1800", f"value: {2**63}"),
+    "true for a number": SOURCE.replace("value: 1800", "value: true"),
+    "arithmetic": SOURCE.replace("threshold: daily_quota}", "threshold: daily_quota / 0}"),
+    "a field of the engine": SOURCE.replace("{fact: free_room_count,", "{fact: $s,"),
+    "a fact that is not declared": SOURCE.replace("{fact: free_room_count,", "{fact: seats,"),
+    "a threshold that is not declared": SOURCE.replace("threshold: weekly_quota}", "threshold: monthly_quota}"),
+    "a comparison of order on text": SOURCE.replace("value: 0}", "value: abc}"),
+    "a bomb of aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "a tag that would run code": "name: !!python/object/apply:os.system ['true']\n",
+    "very deep nesting": "name: " + "[" * 5000,
+    "sixty-five thousand characters": SOURCE.replace("name: default", "name: " + "d" * 65_536),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_no_trap_of_the_engine_can_be_published(stack: Stack, tmp_path: Path, trap: str) -> None:
+    """A clear error, no crash, no hang; and the rules in force go on deciding."""
+    draft = tmp_path / "trap.yaml"
+    draft.write_text(TRAPS[trap])
+    draft.with_suffix(".test.yaml").write_text(TESTS)
+    before = stack.pids
+    said = stack.login("admin").yunhui("policy", "publish", str(draft), "--note", "trap")
+    assert said.code == 1
+    assert json.loads(said.err)["error"]["code"] == "FAILED_PRECONDITION"
+    assert "line " in said.err or "characters" in said.err
+    checked = stack.login("booker").yunhui("check", "--start", "2025-07-12 09:00", "--minutes", "60", "--people", "12")
+    assert checked.code == 0
+    assert stack.pids == before
