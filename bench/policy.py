@@ -151,7 +151,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7, help="rounds")
     parser.add_argument("--memory", type=int, default=0, help="also decide so many times and tell the growth")
     options = parser.parse_args()
-    shares = (("allowed", 0.0), ("one in five redirected", 0.2), ("all redirected", 1.0))
+    shares = (
+        ("allowed", 0.0),
+        ("one in ten redirected", 0.1),
+        ("one in five redirected", 0.2),
+        ("all redirected", 1.0),
+    )
     rows = [measure(name, share, options.number, options.pairs) for name, share in shares]
     for row in rows:
         speeds = f"{row['decide_per_second']:>7,}/s of {row['bare_per_second']:,}/s"

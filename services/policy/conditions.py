@@ -26,9 +26,15 @@ def predicate(condition: Condition) -> Predicate:
     if isinstance(condition, Compare):
         return _comparison(condition)
     inner = [predicate(item) for item in (condition.all if isinstance(condition, AllOf) else condition.any)]
-    if isinstance(condition, AllOf):
-        return lambda facts, thresholds: all(holds(facts, thresholds) for holds in inner)
-    return lambda facts, thresholds: any(holds(facts, thresholds) for holds in inner)
+    stops_at = isinstance(condition, AnyOf)  # `all` ends with the first that does not hold, `any` with one that does
+
+    def holds(facts: Mapping[str, int], thresholds: Mapping[str, int]) -> bool:
+        for part in inner:
+            if part(facts, thresholds) == stops_at:
+                return stops_at
+        return not stops_at
+
+    return holds
 
 
 def _comparison(compare: Compare) -> Predicate:

@@ -137,10 +137,13 @@ class Policy:
     ) -> Aims | None:
         measures = [(name, derive) for name, derive in plan.measures if name in rule.facts]
         counts = [(name, tally) for name, tally in plan.counts if name in rule.facts]
+        facts: dict[str, int] = {}
 
         def silent(changed: Question) -> bool:
-            facts = {name: derive(changed, thresholds) for name, derive in measures}
-            facts.update((name, tally(changed, thresholds).value) for name, tally in counts)
+            for name, derive in measures:
+                facts[name] = derive(changed, thresholds)
+            for name, tally in counts:
+                facts[name] = tally(changed, thresholds).value
             return not rule.holds(facts, thresholds)
 
         moves = rule.remedy.moves if rule.remedy else ()

@@ -7,7 +7,10 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+REMEMBERED = 1024  # meetings begin at few different moments and last few different times
 
 Formatter = Callable[[int, int], str]
 """Takes the value and the year of now."""
@@ -55,12 +58,15 @@ def _formatter(spec: str, language: str, zone: ZoneInfo) -> Formatter:
         case ["duration"]:
             return lambda value, year: duration(value, language)
         case ["day"]:
-            return lambda value, year: _day(datetime.fromtimestamp(value, zone), year, language)
+            return lru_cache(REMEMBERED)(lambda value, year: _day(datetime.fromtimestamp(value, zone), year, language))
         case ["moment"]:
-            return lambda value, year: _moment(datetime.fromtimestamp(value, zone), year, language)
+            return lru_cache(REMEMBERED)(
+                lambda value, year: _moment(datetime.fromtimestamp(value, zone), year, language)
+            )
     raise ValueError(f"no way to write {spec!r}; there are day, moment, duration and `plural one many`")
 
 
+@lru_cache(REMEMBERED)
 def duration(seconds: int, language: str) -> str:
     """5400 is 1 小时 30 分钟 or 1 hour 30 minutes."""
     parts: list[str] = []
