@@ -55,7 +55,7 @@ def show(
     with open_policy(terminal) as policy:
         answer = policy.ask(policy.stub.GetPolicy, api.GetPolicyRequest(version=version))
     source = answer.tests if part == "tests" else answer.source
-    terminal.answer(answer, lambda to: to.out.print(source, markup=False, soft_wrap=True))
+    terminal.answer(answer, lambda to: to.out.print(source.rstrip("\n"), markup=False, soft_wrap=True))
 
 
 def run_tests(terminal: Terminal, rules: Rules, tests: Tests = None) -> None:
@@ -136,7 +136,7 @@ def show_explanation(terminal: Terminal, stored: booking_api.GetDecisionResponse
     question, decision = stored.question, stored.decision
     action = api.Action.Name(question.action).removeprefix("ACTION_")
     time = moments.show(question.now, terminal.language)
-    terminal.say(texts.ASKED, action=action, account=question.account.account_id, time=time)
+    terminal.say(texts.QUESTION, action=action, account=question.account.account_id, time=time)
     effect = terminal.text(rendering.EFFECTS[decision.effect][0])
     terminal.say(texts.DECIDED_BY, effect=effect, version=decision.policy_version)
     rendering.show_rules(terminal, decision)

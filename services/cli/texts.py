@@ -250,7 +250,7 @@ PUBLISHED = Text("{version} 已发布。", "{version} is published.")
 TESTS_SUMMARY = Text(
     "{passed} 项通过，{failed} 项失败，{faults} 个问题。", "{passed} passed, {failed} failed, {faults} faults."
 )
-ASKED = Text("问题：{action}，账号 {account}，时间 {time}", "question: {action} for {account} at {time}")
+QUESTION = Text("问题：{action}，账号 {account}，时间 {time}", "question: {action} for {account} at {time}")
 DECIDED_BY = Text("决定：{effect}，版本 {version}", "answer: {effect}, by {version}")
 FACTS = Text("事实", "facts")
 THRESHOLDS = Text("阈值", "thresholds")

@@ -60,3 +60,9 @@ def test_the_environment_chooses_the_language(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert texts.environment_language() == expected
+
+
+def test_no_name_is_given_twice() -> None:
+    """The later sentence would silently replace the earlier one."""
+    names = re.findall(r"^([A-Z_]+) = Text\(", Path(texts.__file__).read_text(), re.MULTILINE)
+    assert len(names) == len(set(names))
