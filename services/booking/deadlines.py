@@ -5,9 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from services import rpc
 from services.booking import store
 from services.booking.lifecycle import Lifecycle, StaleError
 from services.booking.reservations import ATTENDANCE, COMPLETION, ESCALATION, SUSPENSION_END, take_deadline
@@ -71,7 +73,8 @@ class Deadlines:
     async def catch_up(self) -> None:
         """Deals with everything that is due, in the order in which it was due.
 
-        What cannot be dealt with stays, and does not hold the rest up. Raises the last error, when there was one.
+        What cannot be dealt with stays, and does not hold the rest up. Raises the first error, when there was one;
+        at once when the policy or the database is away, for then the rest would fail the same way, one by one.
         """
         failures: dict[Due, Exception] = {}
         async with self._one_at_a_time:
@@ -81,6 +84,8 @@ class Deadlines:
                         await self._deal_with(due)
                     except Exception as error:
                         log.warning("deadline %s of %s: %s", due.kind, due.entity_id, error)
+                        if isinstance(error, rpc.RpcError) and error.code is grpc.StatusCode.UNAVAILABLE:
+                            raise
                         failures[due] = error
         if failures:
             raise next(iter(failures.values()))

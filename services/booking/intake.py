@@ -153,10 +153,12 @@ class Intake:
     async def _survey(self, asks: list[Ask], now: int) -> Situation:
         situation = await self._database.read(lambda connection: survey(connection, asks, now))
         if any(situation.accounts[ask.account_id].overdue for ask in asks):
-            await self._catch_up()  # a suspension may hang on it
+            try:
+                await self._catch_up()  # a suspension may hang on it
+            except Exception as error:
+                # whose deadlines are still due is told so below; the others do not depend on them
+                log.warning("deadlines could not be dealt with: %s", error)
             situation = await self._database.read(lambda connection: survey(connection, asks, now))
-        if any(situation.accounts[ask.account_id].overdue for ask in asks):
-            raise rpc.unavailable("policy")  # the deadlines could not be judged
         return situation
 
     def _settle_early(self, ask: Ask, situation: Situation) -> bool:
@@ -223,6 +225,8 @@ def early_reply(ask: Ask, situation: Situation) -> Reply | None:
             message = "request_id was used before with another body: use a new one"
             raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", message)
         return api.CreateReservationResponse.FromString(bytes(response))
+    if situation.accounts[ask.account_id].overdue:  # its standing is not known: no answer rather than a wrong one
+        raise rpc.unavailable("policy")
     if ask.profile is None and situation.accounts[ask.account_id].profile is None:
         raise rpc.not_found("account")
     if wish.room_id and wish.room_id not in situation.pool.rooms:

@@ -295,3 +295,40 @@ async def test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_wi
     ends = suspension["end_time"]
     await asyncio.gather(*(each.lifecycle.reinstate(suspension["suspension_id"], ends) for each in replicas * 3))
     assert (await subjects(replicas[0])).count("account.reinstated") == 1
+
+
+async def test_a_policy_that_is_away_is_asked_once_and_not_for_every_deadline(booking: Booking) -> None:
+    """Else whoever asks for a room meanwhile would wait for all of them in turn."""
+    for index in range(5):
+        await made(booking, account_id=f"a{index}", start=TEN + index % 2 * HOUR)
+    asked = []
+    booking.policy.away = True
+    judge = booking.lifecycle.judge_attendance
+
+    async def note(reservation_id: str, due: int) -> None:
+        asked.append(reservation_id)
+        await judge(reservation_id, due)
+
+    booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": note}
+    with pytest.raises(rpc.RpcError):
+        await pass_time(booking, TEN + 3 * HOUR)
+    assert len(asked) == 1
+
+
+async def test_who_has_no_deadline_due_does_not_wait_for_those_who_have(booking: Booking) -> None:
+    """A deadline that cannot be dealt with closes its own account and no other."""
+    await made(booking, account_id="stuck")
+
+    async def fail(_: str, __: int) -> None:
+        raise RuntimeError("cannot")
+
+    booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": fail}
+    booking.clock.time = TEN + 40 * MINUTE
+    later = TEN + 5 * HOUR
+    stuck, free = await asyncio.gather(
+        *(create(booking, account_id=name, start=later) for name in ("stuck", "free")), return_exceptions=True
+    )
+    assert isinstance(stuck, rpc.RpcError)
+    assert stuck.code is grpc.StatusCode.UNAVAILABLE
+    assert not isinstance(free, BaseException)
+    assert free.HasField("reservation")
