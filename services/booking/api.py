@@ -14,7 +14,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from services import rpc
 from services.booking import life, requests, standing, store
 from services.booking.intake import Ask, Intake
-from services.booking.lifecycle import Lifecycle
+from services.booking.lifecycle import Lifecycle, Verdict
 from services.booking.policy_client import PolicyClient
 from services.booking.requests import Wish
 from services.clock import Clock, from_timestamp
@@ -114,6 +114,18 @@ class BookingService(api_grpc.BookingServiceServicer):
             caller.account_id,
             requests.text("note", request.note, requests.MAX_NOTE),
         )
+
+    async def ResolveEscalation(
+        self, request: api.ResolveEscalationRequest, context: rpc.Context
+    ) -> api.ResolveEscalationResponse:
+        verdict = Verdict(
+            approve=request.approve,
+            actor=rpc.principal().account_id,
+            note=requests.text("note", request.note, requests.MAX_NOTE),
+            room_id=requests.optional_id("room_id", request.room_id),
+        )
+        record = await self._lifecycle.resolve(required_id(request.reservation_id), verdict)
+        return api.ResolveEscalationResponse(reservation=record)
 
     async def ReportAttendance(
         self, request: api.ReportAttendanceRequest, context: rpc.Context

@@ -17,10 +17,17 @@ from services import outbox, rpc
 from services.booking import life, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.policy_client import PolicyClient
-from services.booking.reservations import ATTENDANCE, decision_row, take_deadline
+from services.booking.reservations import (
+    ATTENDANCE,
+    ESCALATION,
+    deadline_rows,
+    decision_row,
+    obligation,
+    take_deadline,
+)
 from services.booking.store import AccountState
-from services.clock import HOUR, Clock, from_timestamp, to_timestamp
-from services.database import Database
+from services.clock import HOUR, SECOND, Clock, from_timestamp, to_timestamp
+from services.database import ConflictError, Database
 
 ATTEMPTS = 8
 EARLY_ENTRY = HOUR
@@ -42,6 +49,16 @@ class Case:
     @property
     def state(self) -> str:
         return life.from_proto(self.record.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What support says. `room_id` "": the smallest room that fits."""
+
+    approve: bool
+    actor: str
+    note: str
+    room_id: str = ""
 
 
 class Lifecycle:
@@ -98,6 +115,22 @@ class Lifecycle:
             if case.record.HasField("release_time") and enter_time > from_timestamp(case.record.release_time):
                 raise failed_precondition("TOO_LATE", "entered after the room was due for release")
             return await self._apply(case, "enter", actor=actor, enter_time=enter_time)
+
+        return await until_fresh(attempt)
+
+    async def resolve(self, reservation_id: str, verdict: Verdict) -> pb.Reservation:
+        """Support's answer to an escalation; approving takes a room or fails. Raises rpc.RpcError."""
+
+        async def attempt() -> pb.Reservation:
+            now = self._clock.now()
+            case = await self._read(reservation_id, None, now)
+            require(case, "approve" if verdict.approve else "decline")
+            if case.account.overdue:
+                raise failed_precondition("EXPIRED", "the time to answer is over")
+            try:
+                return await self._commit(lambda connection: resolve(connection, case, verdict, now))
+            except ConflictError as error:  # the room went to somebody else in this moment
+                raise StaleError from error
 
         return await until_fresh(attempt)
 
@@ -172,7 +205,37 @@ def read_case(connection: Connection, reservation_id: str, owner: str | None, no
     return Case(record, store.read_accounts(connection, [account_id], now)[account_id])
 
 
+def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> pb.Reservation:
+    """Raises StaleError, or rpc.RpcError when there is no such room or none is free."""
+    payload = events_pb2.ReservationEvent(actor=verdict.actor)
+    if not verdict.approve:
+        return change(connection, case, "decline", payload, now, note=verdict.note)
+    stored = store.read_decision(connection, case.record.reservation_id, "CREATE")
+    payload.decision.ParseFromString(stored or b"")
+    room = free_room(connection, case.record, verdict.room_id)
+    grace = obligation(payload.decision, policy.Obligation.KIND_CHECK_ATTENDANCE)
+    release = from_timestamp(case.record.start_time) + grace.seconds * SECOND if grace else None
+    fields = {"room_id": room.room_id, "release_time": release, "note": verdict.note}
+    record = change(connection, case, "approve", payload, now, **fields)
+    take_deadline(connection, ESCALATION, record.reservation_id)
+    connection.execute(sa.insert(store.DEADLINE), deadline_rows(record, payload.decision))
+    return record
+
+
+def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> pb.Room:
+    start, end = from_timestamp(record.start_time), from_timestamp(record.end_time)
+    pool = store.read_pool(connection, start, end)
+    if room_id and room_id not in pool.rooms:
+        raise rpc.not_found("room")
+    free = pool.free(start, end, record.participant_count, room_id)
+    if not free:
+        raise failed_precondition("NO_ROOM_FREE", "no such room is free then: nothing was changed")
+    return free[0]
+
+
 _EVENT_NAMES = {
+    "approve": "approved",
+    "decline": "declined",
     "cancel": "cancelled",
     "enter": "in_use",
     "complete": "completed",

@@ -1,9 +1,10 @@
-"""`yunhui show`, `cancel`, `mine` and `entered`: what happens to reservations after they are made."""
+"""What happens to reservations after they are made: `yunhui show`, `cancel`, `mine`, `approve`, `decline`, `entered`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.cli import development_clock, moments, rendering, texts
 from services.cli.arguments import read_moment, read_state
@@ -11,6 +12,8 @@ from services.cli.client import Booking, claims, open_booking, token
 from services.cli.terminal import Terminal
 
 PAGE = 100
+
+ToBooker = Annotated[str, typer.Option("--note", help=texts.OPTION_TO_BOOKER.help)]
 
 
 def show(terminal: Terminal, reservation_id: str) -> None:
@@ -69,6 +72,29 @@ def show_mine(terminal: Terminal, answer: api.ListReservationsResponse, *, with_
         rendering.show_reservations(terminal, answer.reservations, with_account=with_account)
     else:
         terminal.say(texts.NO_RESERVATIONS)
+
+
+def approve(
+    terminal: Terminal,
+    reservation_id: str,
+    note: ToBooker = "",
+    room: Annotated[str | None, typer.Option(help=texts.OPTION_ROOM.help)] = None,
+) -> None:
+    record = resolve(terminal, reservation_id, approve=True, note=note, room_id=room)
+    terminal.say(texts.APPROVED, id=record.reservation_id, room=record.room.room_id)
+
+
+def decline(terminal: Terminal, reservation_id: str, note: ToBooker = "") -> None:
+    record = resolve(terminal, reservation_id, approve=False, note=note)
+    terminal.say(texts.DECLINED, id=record.reservation_id)
+
+
+def resolve(terminal: Terminal, reservation_id: str, **answer: Any) -> pb.Reservation:
+    request = api.ResolveEscalationRequest(reservation_id=reservation_id, **answer)
+    with open_booking(terminal) as booking:
+        resolved = booking.ask(booking.stub.ResolveEscalation, request)
+    terminal.answer(resolved, lambda _: None)
+    return resolved.reservation
 
 
 def entered(

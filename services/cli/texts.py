@@ -188,6 +188,8 @@ NAME = Text("名称", "name")
 ENABLED = Text("可用", "available")
 YES = Text("是", "yes")
 NO = Text("否", "no")
+APPROVED = Text("已批准 {id}，会议室 {room}。", "{id} is approved, room {room}.")
+DECLINED = Text("已驳回 {id}。", "{id} is declined.")
 NO_ROOMS = Text("还没有会议室。", "There are no rooms yet.")
 ROOM_ADDED = Text("已添加会议室 {id}（{capacity} 方）。", "Room {id} added, {capacity} seats.")
 
@@ -218,6 +220,9 @@ SUSPENDED = Text("预定受限，至 {time}。", "Booking is closed until {time}
 NOT_SUSPENDED = Text("可以预定。", "Booking is open.")
 
 # Policy
+HELP_APPROVE = Text("批准转人工的预约（技术支持）", "approve an escalation (support)")
+HELP_DECLINE = Text("驳回转人工的预约（技术支持）", "decline an escalation (support)")
+OPTION_TO_BOOKER = Text("转告预约人的话", "what the booker is told")
 HELP_POLICY = Text(
     "规则：查看、测试、发布、回退、解释、试算", "the rules: show, test, publish, roll back, explain, simulate"
 )

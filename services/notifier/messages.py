@@ -72,6 +72,9 @@ class Composer:
         self._drafts: Mapping[str, Callable[[Event, Any], list[Draft]]] = {
             "reservation.confirmed": self._confirmation,
             "reservation.pending_approval": self._escalation,
+            "reservation.approved": self._confirmation,
+            "reservation.declined": self._answer,
+            "reservation.expired": self._answer,
             "reservation.cancelled": self._cancellation,
             "reservation.released": self._release,
             "account.violation_recorded": self._violation,
@@ -109,6 +112,10 @@ class Composer:
             reply_to=_mailbox(body.reservation.organizer),
             number=number,
         )
+
+    def _answer(self, event: Event, body: ReservationEvent) -> list[Draft]:
+        """Support said no, or nothing in time."""
+        return self._to_booker(event.type.removeprefix("reservation."), "bad", body)
 
     def _cancellation(self, _: Event, body: ReservationEvent) -> list[Draft]:
         return self._to_booker("cancellation", "quiet", body, method="CANCEL")

@@ -12,6 +12,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import outbox, rpc
 from services.booking import life, store
+from services.booking.lifecycle import Verdict
 from services.clock import DAY, HOUR, MINUTE, SECOND
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
@@ -332,3 +333,59 @@ async def test_who_has_no_deadline_due_does_not_wait_for_those_who_have(booking:
     assert stuck.code is grpc.StatusCode.UNAVAILABLE
     assert not isinstance(free, BaseException)
     assert free.HasField("reservation")
+
+
+def verdict(*, approve: bool = True, note: str = "fine", room_id: str = "") -> Verdict:
+    return Verdict(approve=approve, actor="support", note=note, room_id=room_id)
+
+
+async def test_an_approved_escalation_gets_a_room_and_lives_on_like_any_other(booking: Booking) -> None:
+    pending = await made(booking, participant_count=120)
+    record = await booking.lifecycle.resolve(pending.reservation_id, verdict())
+    assert (record.state, record.room.room_id) == (pb.RESERVATION_STATE_CONFIRMED, "large-1")
+    assert (record.version, record.note) == (2, "fine")
+    deadlines = {row["kind"]: row["due_time"] for row in await rows(booking.database, store.DEADLINE)}
+    assert deadlines == {"attendance": TEN + 30 * MINUTE, "completion": TEN + HOUR}
+    assert (await subjects(booking))[-1] == "reservation.approved"
+    await pass_time(booking, TEN + 30 * MINUTE)
+    assert await state(booking, pending) == "NO_SHOW"
+
+
+async def test_a_declined_escalation_gives_the_quota_back(booking: Booking) -> None:
+    pending = [await made(booking, participant_count=120, start=TEN + index * 2 * HOUR) for index in range(3)]
+    assert rule_ids(await create(booking, start=TEN + 8 * HOUR)) == ["DAILY_QUOTA"]
+    record = await booking.lifecycle.resolve(pending[0].reservation_id, verdict(approve=False, note="too many"))
+    assert (record.state, record.note) == (pb.RESERVATION_STATE_DECLINED, "too many")
+    assert not record.HasField("room")
+    assert rule_ids(await create(booking, start=TEN + 8 * HOUR)) == []
+    assert pending[0].reservation_id not in {row["entity_id"] for row in await rows(booking.database, store.DEADLINE)}
+
+
+async def test_approving_takes_a_free_room_or_changes_nothing(booking: Booking) -> None:
+    first, second = [await made(booking, participant_count=120, account_id=name) for name in ("a", "b")]
+    results = await asyncio.gather(
+        *(booking.lifecycle.resolve(each.reservation_id, verdict()) for each in (first, second)),
+        return_exceptions=True,
+    )
+    [error] = [each for each in results if isinstance(each, rpc.RpcError)]
+    assert error.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert sorted([await state(booking, first), await state(booking, second)]) == ["CONFIRMED", "PENDING_APPROVAL"]
+
+
+@pytest.mark.parametrize("room_id", ["small-1", "nowhere"])
+async def test_a_room_that_does_not_fit_is_not_given(booking: Booking, room_id: str) -> None:
+    pending = await made(booking, participant_count=120)
+    with pytest.raises(rpc.RpcError):
+        await booking.lifecycle.resolve(pending.reservation_id, verdict(room_id=room_id))
+    assert await state(booking, pending) == "PENDING_APPROVAL"
+
+
+async def test_an_answer_that_comes_too_late_is_none(booking: Booking) -> None:
+    pending = await made(booking, participant_count=120)
+    booking.clock.time = TEN - 30 * MINUTE
+    for _ in range(2):  # before and after the deadline was dealt with
+        with pytest.raises(rpc.RpcError) as caught:
+            await booking.lifecycle.resolve(pending.reservation_id, verdict())
+        assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+        await booking.deadlines.catch_up()
+    assert await state(booking, pending) == "EXPIRED"

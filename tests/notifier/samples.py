@@ -13,6 +13,8 @@ from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import (
     RESERVATION_STATE_CANCELLED,
     RESERVATION_STATE_CONFIRMED,
+    RESERVATION_STATE_DECLINED,
+    RESERVATION_STATE_EXPIRED,
     RESERVATION_STATE_NO_SHOW,
     RESERVATION_STATE_PENDING_APPROVAL,
     Organizer,
@@ -124,6 +126,26 @@ def cancelled(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
     return ReservationEvent(reservation=reservation(who, **values), actor="account-1")
 
 
+def approved(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
+    values = {"version": 2, "participant_count": 120, "note": "8:30 起可以调试设备", **changes}
+    event = confirmed(who, **values)
+    event.actor = "support"
+    return event
+
+
+def declined(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
+    values = {"version": 2, "state": RESERVATION_STATE_DECLINED, "note": "当天大会议室检修", **changes}
+    event = pending(who, **values)
+    event.actor = "support"
+    return event
+
+
+def expired(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
+    event = pending(who, **{"version": 2, "state": RESERVATION_STATE_EXPIRED, **changes})
+    event.actor = "system"
+    return event
+
+
 def released(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
     values = {"version": 2, "state": RESERVATION_STATE_NO_SHOW, **changes}
     decision = Decision(
@@ -171,6 +193,9 @@ def suspended(who: Organizer | None = None) -> AccountEvent:
 SAMPLES: Mapping[str, Any] = {
     "reservation.confirmed": confirmed,
     "reservation.pending_approval": pending,
+    "reservation.approved": approved,
+    "reservation.declined": declined,
+    "reservation.expired": expired,
     "reservation.cancelled": cancelled,
     "reservation.released": released,
     "account.violation_recorded": violation,

@@ -24,11 +24,21 @@ CASES = [
     ("reservation.confirmed", "confirmation"),
     ("reservation.pending_approval", "escalation"),
     ("reservation.pending_approval", "pending"),
+    ("reservation.declined", "declined"),
+    ("reservation.expired", "expired"),
     ("reservation.cancelled", "cancellation"),
     ("reservation.released", "release"),
     ("account.violation_recorded", "violation"),
     ("account.suspended", "suspension"),
 ]
+
+
+def test_an_approval_is_a_confirmation_with_the_words_of_support() -> None:
+    [message] = compose("reservation.approved", samples.approved())
+    parsed = read(message)
+    assert message.kind == "confirmation"
+    assert "8:30 起可以调试设备" in content(parsed, "plain")
+    assert any(part.get_param("method") == "REQUEST" for part in parsed.walk())
 
 
 def compose(event_type: str, body: ProtoMessage, composer: Composer | None = None) -> list[Message]:

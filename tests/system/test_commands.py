@@ -153,3 +153,26 @@ def test_time_moves_forward_only(stack: Stack) -> None:
     after = stack.yunhui("clock", "advance", "1m", "--json").answer["time"]
     assert before < after
     assert stack.yunhui("clock", "set", "2025-07-01 08:00").code == 2
+
+
+def test_support_answers_an_escalation_and_the_booker_is_told(stack: Stack) -> None:
+    """Approving holds a room and mails an invitation; declining says why; a booker may do neither."""
+    booker, support = stack.login("booker", "large"), stack.login("support")
+    ids = [
+        booker.reserve(start, people=120).answer["reservation"]["reservationId"]
+        for start in ("2025-07-12 10:00", "2025-07-12 14:00")
+    ]
+    assert booker.yunhui("approve", ids[0]).code == 1
+    approved = support.yunhui("approve", ids[0], "--note", "see you").answer["reservation"]
+    assert (approved["state"], approved["room"]["roomId"]) == ("RESERVATION_STATE_CONFIRMED", "room-300")
+    declined = support.yunhui("decline", ids[1], "--note", "not today").answer["reservation"]
+    assert declined["state"] == "RESERVATION_STATE_DECLINED"
+    assert support.yunhui("approve", ids[1]).code == 1
+
+    def told() -> list[str]:
+        mails = stack.yunhui("mail", "--json").answer["mails"]
+        return [mail["subject"] for mail in mails if "large@example.org" in mail["to"]]
+
+    wait_for(lambda: len(told()) >= 4)
+    assert any("已预定" in subject or "reserved" in subject for subject in told())
+    assert any("未获批准" in subject or "Not approved" in subject for subject in told())
