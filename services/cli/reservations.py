@@ -1,4 +1,4 @@
-"""What happens to reservations after they are made: `yunhui show`, `cancel`, `mine`, `approve`, `decline`, `entered`."""
+"""Reservations after they are made: `yunhui show`, `cancel`, `mine`, `approve`, `decline` and `entered`."""
 
 from typing import Annotated, Any
 
