@@ -13,6 +13,7 @@ from services.booking.lifecycle import Lifecycle
 from services.booking.models import TABLES
 from services.booking.policy_client import PolicyClient
 from services.booking.subscriptions import create_broker
+from services.booking.updates import Updates
 from services.database import Database
 from services.identity import KeySource, Verifier
 from services.outbox import OutboxRow, Relay
@@ -39,7 +40,8 @@ async def main(settings: BookingSettings) -> None:
     lifecycle = Lifecycle(database, policy, time, committed)
     deadlines = Deadlines(database, time, lifecycle)
     intake = Intake(database, policy, time, deadlines.catch_up, committed)
-    service = api.BookingService(database, policy, time, intake, lifecycle)  # type: ignore[abstract] # see CHANGELOG
+    updates = Updates(database, policy, time, deadlines.catch_up, committed)
+    service = api.BookingService(database, policy, time, intake, lifecycle, updates)  # type: ignore[abstract] # see CHANGELOG
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
     server = rpc.Server(
         settings.listen,

@@ -17,6 +17,7 @@ from services.booking.intake import Ask, Intake
 from services.booking.lifecycle import Lifecycle, Verdict
 from services.booking.policy_client import PolicyClient
 from services.booking.requests import Wish
+from services.booking.updates import Updates
 from services.clock import Clock, from_timestamp
 from services.database import ConflictError, Database
 from services.identity import Principal
@@ -55,13 +56,20 @@ MAX_PAGE = 500
 
 class BookingService(api_grpc.BookingServiceServicer):
     def __init__(
-        self, database: Database, policy_client: PolicyClient, clock: Clock, intake: Intake, lifecycle: Lifecycle
+        self,
+        database: Database,
+        policy_client: PolicyClient,
+        clock: Clock,
+        intake: Intake,
+        lifecycle: Lifecycle,
+        updates: Updates,
     ) -> None:
         self._database = database
         self._policy = policy_client
         self._clock = clock
         self._intake = intake
         self._lifecycle = lifecycle
+        self._updates = updates
 
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
@@ -82,7 +90,10 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def GetReservation(
         self, request: api.GetReservationRequest, context: rpc.Context
     ) -> api.GetReservationResponse:
-        wanted, owner = required_id(request.reservation_id), owner_of(rpc.principal(), _SEES_ALL)
+        wanted, owner = (
+            requests.required_id("reservation_id", request.reservation_id),
+            owner_of(rpc.principal(), _SEES_ALL),
+        )
         record = await self._database.read(lambda c: store.read_reservation(c, wanted, owner))
         if record is None:
             raise rpc.not_found("reservation")
@@ -104,16 +115,29 @@ class BookingService(api_grpc.BookingServiceServicer):
         more = to_page_token(records[size - 1]) if len(records) > size else ""
         return api.ListReservationsResponse(reservations=records[:size], next_page_token=more)
 
+    async def UpdateReservation(
+        self, request: api.UpdateReservationRequest, context: rpc.Context
+    ) -> api.UpdateReservationResponse:
+        caller = rpc.principal()
+        return await self._updates.update(requests.to_change(request), owner_of(caller, _SUPPORT), caller.account_id)
+
     async def CancelReservation(
         self, request: api.CancelReservationRequest, context: rpc.Context
     ) -> api.CancelReservationResponse:
         caller = rpc.principal()
         return await self._lifecycle.cancel(
-            required_id(request.reservation_id),
+            requests.required_id("reservation_id", request.reservation_id),
             owner_of(caller, _SUPPORT),
             caller.account_id,
             requests.text("note", request.note, requests.MAX_NOTE),
         )
+
+    async def EndReservation(
+        self, request: api.EndReservationRequest, context: rpc.Context
+    ) -> api.EndReservationResponse:
+        caller, wanted = rpc.principal(), requests.required_id("reservation_id", request.reservation_id)
+        record = await self._lifecycle.end(wanted, owner_of(caller, _SUPPORT), caller.account_id)
+        return api.EndReservationResponse(reservation=record)
 
     async def ResolveEscalation(
         self, request: api.ResolveEscalationRequest, context: rpc.Context
@@ -124,7 +148,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             note=requests.text("note", request.note, requests.MAX_NOTE),
             room_id=requests.optional_id("room_id", request.room_id),
         )
-        record = await self._lifecycle.resolve(required_id(request.reservation_id), verdict)
+        record = await self._lifecycle.resolve(requests.required_id("reservation_id", request.reservation_id), verdict)
         return api.ResolveEscalationResponse(reservation=record)
 
     async def ReportAttendance(
@@ -134,7 +158,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if entered > self._clock.now():
             raise rpc.invalid("enter_time", "lies in the future")
         record = await self._lifecycle.report_attendance(
-            required_id(request.reservation_id), entered, rpc.principal().account_id
+            requests.required_id("reservation_id", request.reservation_id), entered, rpc.principal().account_id
         )
         return api.ReportAttendanceResponse(reservation=record)
 
@@ -149,6 +173,15 @@ class BookingService(api_grpc.BookingServiceServicer):
         moment = optional_moment(request, "time")
         decision = await self._policy.decide_one(standing.to_question(record, now if moment is None else moment, now))
         return api.GetStandingResponse(standing=standing.to_standing(record, decision))
+
+    async def WaiveViolation(
+        self, request: api.WaiveViolationRequest, context: rpc.Context
+    ) -> api.WaiveViolationResponse:
+        note = requests.text("note", request.note, requests.MAX_NOTE)
+        if not note:
+            raise rpc.invalid("note", "is required: say why the violation is waived")
+        wanted = requests.required_id("violation_id", request.violation_id)
+        return await self._lifecycle.waive(wanted, rpc.principal().account_id, note)
 
     async def GetDecision(self, request: api.GetDecisionRequest, context: rpc.Context) -> api.GetDecisionResponse:
         wanted = requests.identifier("decision_id", request.decision_id)
@@ -213,12 +246,6 @@ def to_profile(caller: Principal) -> pb.Organizer:
         locale=caller.locale,
         department=caller.department,
     )
-
-
-def required_id(value: str) -> str:
-    if not value:
-        raise rpc.invalid("reservation_id", "is required")
-    return requests.identifier("reservation_id", value)
 
 
 def state_name(state: int) -> str:

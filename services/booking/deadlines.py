@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services import rpc
-from services.booking import store
-from services.booking.lifecycle import Lifecycle, StaleError
-from services.booking.reservations import ATTENDANCE, COMPLETION, ESCALATION, SUSPENSION_END, take_deadline
+from services.booking import life, store
+from services.booking.lifecycle import Lifecycle
+from services.booking.reservations import take_deadline
+from services.booking.standing import StaleError
 from services.clock import Clock
 from services.database import Database
 
@@ -36,10 +37,10 @@ class Deadlines:
         self._database = database
         self._clock = clock
         self._handlers: Mapping[str, Callable[[str, int], Awaitable[None]]] = {
-            ATTENDANCE: lifecycle.judge_attendance,
-            COMPLETION: lifecycle.complete,
-            ESCALATION: lifecycle.expire,
-            SUSPENSION_END: lifecycle.reinstate,
+            life.ATTENDANCE: lifecycle.judge_attendance,
+            life.COMPLETION: lifecycle.complete,
+            life.ESCALATION: lifecycle.expire,
+            life.SUSPENSION_END: lifecycle.reinstate,
         }
         self._woken = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()

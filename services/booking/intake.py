@@ -18,7 +18,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import rpc
-from services.booking import alternatives, reservations, store
+from services.booking import alternatives, answers, reservations, store
 from services.booking.events import new_id, to_outcome
 from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.pool import Pool
@@ -65,7 +65,7 @@ class Situation:
 
     accounts: dict[str, AccountState]
     pool: Pool
-    answers: dict[tuple[str, str], tuple[bytes, bytes]]
+    answers: dict[answers.Key, answers.Stored]
 
 
 class Intake:
@@ -212,7 +212,7 @@ def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
     return Situation(
         store.read_accounts(connection, [ask.account_id for ask in asks], now),
         pool,
-        store.read_answers(connection, keys),
+        answers.read(connection, keys),
     )
 
 
@@ -220,11 +220,7 @@ def early_reply(ask: Ask, situation: Situation) -> Reply | None:
     """The stored answer of a repeated request; None when it must be decided. Raises rpc.RpcError."""
     wish = ask.wish
     if earlier := situation.answers.get((ask.actor, wish.request_id)):
-        body_hash, response = earlier
-        if bytes(body_hash) != wish.body_hash:
-            message = "request_id was used before with another body: use a new one"
-            raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", message)
-        return api.CreateReservationResponse.FromString(bytes(response))
+        return answers.replay(earlier, wish.body_hash, api.CreateReservationResponse)
     if situation.accounts[ask.account_id].overdue:  # its standing is not known: no answer rather than a wrong one
         raise rpc.unavailable("policy")
     if ask.profile is None and situation.accounts[ask.account_id].profile is None:

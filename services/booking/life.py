@@ -1,4 +1,10 @@
-"""The life of a reservation as one table: from which state which event leads where."""
+"""The life of a reservation as one table: from which state which event leads where, on what condition, and who is told.
+
+docs/life.md is made from it (python -m services.booking.life).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 from yunhui.booking.v1.reservation_pb2 import ReservationState
 
@@ -14,24 +20,72 @@ EXPIRED = "EXPIRED"
 STATES = (PENDING_APPROVAL, CONFIRMED, IN_USE, COMPLETED, NO_SHOW, CANCELLED, DECLINED, EXPIRED)
 HOLDING = (CONFIRMED, IN_USE)
 
-TRANSITIONS = {
-    (PENDING_APPROVAL, "approve"): CONFIRMED,
-    (PENDING_APPROVAL, "decline"): DECLINED,
-    (PENDING_APPROVAL, "expire"): EXPIRED,
-    (PENDING_APPROVAL, "cancel"): CANCELLED,
-    (CONFIRMED, "enter"): IN_USE,
-    (CONFIRMED, "cancel"): CANCELLED,
-    (CONFIRMED, "release"): NO_SHOW,
-    (CONFIRMED, "complete"): COMPLETED,
-    (IN_USE, "complete"): COMPLETED,
+ATTENDANCE = "attendance"
+COMPLETION = "completion"
+ESCALATION = "escalation"
+SUSPENSION_END = "suspension_end"
+
+DEADLINES: dict[str, tuple[str, ...]] = {
+    PENDING_APPROVAL: (ESCALATION,),
+    CONFIRMED: (ATTENDANCE, COMPLETION),
+    IN_USE: (COMPLETION,),
 }
+"""What the clock still has to do with a reservation in a state; the other states are final."""
+
+BOOKER, SUPPORT, GATEWAY, CLOCK = "booker", "support", "meetings gateway", "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """`guard` and `duty` are for readers; the code that holds them is named after the event."""
+
+    state: str
+    event: str
+    next_state: str
+    by: str
+    guard: str
+    duty: str
+    publishes: str
+
+
+_NEW = ""
+_TABLE = (
+    Transition(_NEW, "request", CONFIRMED, BOOKER, "policy says ALLOW", "takes a room", "confirmed"),
+    Transition(_NEW, "request", PENDING_APPROVAL, BOOKER, "policy says ESCALATE", "asks support", "pending_approval"),
+    Transition(
+        PENDING_APPROVAL, "approve", CONFIRMED, SUPPORT, "in time, and a room is free", "takes a room", "approved"
+    ),
+    Transition(PENDING_APPROVAL, "decline", DECLINED, SUPPORT, "in time", "quota comes back", "declined"),
+    Transition(PENDING_APPROVAL, "expire", EXPIRED, CLOCK, "booking has closed", "quota comes back", "expired"),
+    Transition(PENDING_APPROVAL, "cancel", CANCELLED, BOOKER, "", "policy says whether quota comes back", "cancelled"),
+    Transition(PENDING_APPROVAL, "update", PENDING_APPROVAL, BOOKER, "policy says ESCALATE", "asks support", "updated"),
+    Transition(PENDING_APPROVAL, "confirm", CONFIRMED, BOOKER, "changed, policy says ALLOW", "takes a room", "updated"),
+    Transition(CONFIRMED, "update", CONFIRMED, BOOKER, "policy says ALLOW", "takes the room that fits now", "updated"),
+    Transition(CONFIRMED, "enter", IN_USE, GATEWAY, "from an hour before the start until the release", "", "in_use"),
+    Transition(
+        CONFIRMED, "cancel", CANCELLED, BOOKER, "", "room free, policy says whether quota comes back", "cancelled"
+    ),
+    Transition(
+        CONFIRMED, "release", NO_SHOW, CLOCK, "policy says that nobody came in time", "room free, violation", "released"
+    ),
+    Transition(CONFIRMED, "complete", COMPLETED, CLOCK, "end reached, no release was due", "room free", "completed"),
+    Transition(IN_USE, "complete", COMPLETED, CLOCK, "end reached", "room free", "completed"),
+    Transition(IN_USE, "end", COMPLETED, BOOKER, "early give-back", "room free", "completed"),
+    Transition(
+        NO_SHOW, "prove", COMPLETED, GATEWAY, "late proof of an entry in time", "violation annulled", "completed"
+    ),
+)
+
+TRANSITIONS = {(each.state, each.event): each for each in _TABLE if each.state != _NEW}
+EVENTS = tuple(dict.fromkeys(event for _, event in TRANSITIONS))
 
 _NUMBERS = dict(ReservationState.items())
 
 
 def next_state(state: str, event: str) -> str | None:
     """Where `event` leads from `state`; None when it is not possible there."""
-    return TRANSITIONS.get((state, event))
+    transition = TRANSITIONS.get((state, event))
+    return transition.next_state if transition else None
 
 
 def to_proto(state: str) -> ReservationState.ValueType:
@@ -40,3 +94,44 @@ def to_proto(state: str) -> ReservationState.ValueType:
 
 def from_proto(state: int) -> str:
     return ReservationState.Name(ReservationState.ValueType(state)).removeprefix("RESERVATION_STATE_")
+
+
+def to_page() -> str:
+    """The table as a Markdown page, with its picture."""
+    picture = [f"    {each.state or '[*]'} --> {each.next_state}: {each.event}" for each in _TABLE]
+    final = [f"    {state} --> [*]" for state in STATES if state not in DEADLINES]
+    rows = [
+        f"| {each.state or 'new'} | {each.event} | {each.next_state} | {each.by} | {each.guard}"
+        f" | {each.duty} | reservation.{each.publishes} |"
+        for each in _TABLE
+    ]
+    waits = [f"| {state} | {', '.join(kinds)} |" for state, kinds in DEADLINES.items()]
+    return "\n".join(
+        [
+            "<!-- Made by `python -m services.booking.life` from the table there; do not edit. -->",
+            "# The life of a reservation",
+            "",
+            "```mermaid",
+            "stateDiagram-v2",
+            *picture,
+            *final,
+            "```",
+            "",
+            "Whatever is not in this table is refused with FAILED_PRECONDITION, and nothing changes.",
+            "",
+            "| state | event | next state | by | only when | what goes with it | published |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "A room is held in the states " + " and ".join(HOLDING) + ". What the clock does in a state:",
+            "",
+            "| state | deadlines |",
+            "|---|---|",
+            *waits,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    Path("docs/life.md").write_text(to_page(), encoding="utf-8")

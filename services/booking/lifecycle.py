@@ -17,26 +17,16 @@ from services import outbox, rpc
 from services.booking import life, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.policy_client import PolicyClient
-from services.booking.reservations import (
-    ATTENDANCE,
-    ESCALATION,
-    deadline_rows,
-    decision_row,
-    obligation,
-    take_deadline,
-)
+from services.booking.reservations import deadline_rows, decision_row, release_time
+from services.booking.standing import StaleError
 from services.booking.store import AccountState
-from services.clock import HOUR, SECOND, Clock, from_timestamp, to_timestamp
+from services.clock import HOUR, Clock, from_timestamp, to_timestamp
 from services.database import ConflictError, Database
 
 ATTEMPTS = 8
 EARLY_ENTRY = HOUR
 
 T = TypeVar("T")
-
-
-class StaleError(Exception):
-    """Somebody else was faster: read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +87,49 @@ class Lifecycle:
         return await until_fresh(attempt)
 
     async def _cancelled_before(self, record: pb.Reservation) -> api.CancelReservationResponse:
-        stored = await self._database.read(lambda c: store.read_decision(c, record.reservation_id, "CANCEL"))
-        return to_cancel_response(record, policy.Decision.FromString(stored or b""))
+        decision = await self._database.read(lambda c: store.read_cancellation(c, record.reservation_id))
+        return to_cancel_response(record, decision)
+
+    async def end(self, reservation_id: str, owner: str | None, actor: str) -> pb.Reservation:
+        """Early give-back; ending what is completed answers as it is. Raises rpc.RpcError."""
+
+        async def attempt() -> pb.Reservation:
+            case = await self._read(reservation_id, owner, self._clock.now())
+            if case.state == life.COMPLETED:
+                return case.record
+            require(case, "end")
+            return await self._apply(case, "end", actor=actor)
+
+        return await until_fresh(attempt)
 
     async def report_attendance(self, reservation_id: str, enter_time: int, actor: str) -> pb.Reservation:
-        """Somebody entered at enter_time (epoch ms). Raises rpc.RpcError."""
+        """Somebody entered at enter_time (epoch ms). After a release it annuls the violation. Raises rpc.RpcError."""
 
         async def attempt() -> pb.Reservation:
             case = await self._read(reservation_id, None, self._clock.now())
-            if case.state == life.IN_USE:
+            if case.record.HasField("enter_time"):
                 return case.record
-            require(case, "enter")
-            if enter_time < from_timestamp(case.record.start_time) - EARLY_ENTRY:
-                raise failed_precondition("TOO_EARLY", "entered more than an hour before the start: another occasion")
-            if enter_time >= from_timestamp(case.record.end_time):
-                raise rpc.invalid("enter_time", "lies after the end of the reservation")
-            if case.record.HasField("release_time") and enter_time > from_timestamp(case.record.release_time):
-                raise failed_precondition("TOO_LATE", "entered after the room was due for release")
-            return await self._apply(case, "enter", actor=actor, enter_time=enter_time)
+            event = "prove" if case.state == life.NO_SHOW else "enter"
+            require(case, event)
+            check_entry(case.record, enter_time)
+            if event == "enter":
+                return await self._apply(case, "enter", actor=actor, enter_time=enter_time)
+            now = self._clock.now()
+            return await self._commit(lambda connection: annul(connection, case, actor, enter_time, now))
 
         return await until_fresh(attempt)
+
+    async def waive(self, violation_id: str, actor: str, note: str) -> api.WaiveViolationResponse:
+        """Waiving again answers as it is. Raises rpc.RpcError."""
+
+        def work(connection: Connection) -> api.WaiveViolationResponse:
+            violation = store.read_violation(connection, store.VIOLATION.c.violation_id == violation_id)
+            if violation is None:
+                raise rpc.not_found("violation")
+            waived, lifted = standing.waive(connection, violation, actor, note, self._clock.now())
+            return api.WaiveViolationResponse(violation=waived, lifted=lifted)
+
+        return await self._commit(work)
 
     async def resolve(self, reservation_id: str, verdict: Verdict) -> pb.Reservation:
         """Support's answer to an escalation; approving takes a room or fails. Raises rpc.RpcError."""
@@ -210,15 +223,32 @@ def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> p
     payload = events_pb2.ReservationEvent(actor=verdict.actor)
     if not verdict.approve:
         return change(connection, case, "decline", payload, now, note=verdict.note)
-    stored = store.read_decision(connection, case.record.reservation_id, "CREATE")
-    payload.decision.ParseFromString(stored or b"")
+    payload.decision.CopyFrom(store.read_decision(connection, case.record.decision_id))
     room = free_room(connection, case.record, verdict.room_id)
-    grace = obligation(payload.decision, policy.Obligation.KIND_CHECK_ATTENDANCE)
-    release = from_timestamp(case.record.start_time) + grace.seconds * SECOND if grace else None
+    release = release_time(payload.decision, from_timestamp(case.record.start_time))
     fields = {"room_id": room.room_id, "release_time": release, "note": verdict.note}
     record = change(connection, case, "approve", payload, now, **fields)
-    take_deadline(connection, ESCALATION, record.reservation_id)
     connection.execute(sa.insert(store.DEADLINE), deadline_rows(record, payload.decision))
+    return record
+
+
+def check_entry(record: pb.Reservation, enter_time: int) -> None:
+    """Raises rpc.RpcError when an entry at this time (epoch ms) cannot be one into this reservation in time."""
+    if enter_time < from_timestamp(record.start_time) - EARLY_ENTRY:
+        raise failed_precondition("TOO_EARLY", "entered more than an hour before the start: another occasion")
+    if enter_time >= from_timestamp(record.end_time):
+        raise rpc.invalid("enter_time", "lies after the end of the reservation")
+    if record.HasField("release_time") and enter_time > from_timestamp(record.release_time):
+        raise failed_precondition("TOO_LATE", "entered after the room was due for release")
+
+
+def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: int) -> pb.Reservation:
+    """A late proof: the reservation counts as held, its violation as waived."""
+    payload = events_pb2.ReservationEvent(actor=actor)
+    record = change(connection, case, "prove", payload, now, enter_time=enter_time)
+    violation = store.read_violation(connection, store.VIOLATION.c.reservation_id == record.reservation_id)
+    if violation:
+        standing.waive(connection, violation, SYSTEM, "", now)
     return record
 
 
@@ -233,46 +263,27 @@ def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> p
     return free[0]
 
 
-_EVENT_NAMES = {
-    "approve": "approved",
-    "decline": "declined",
-    "cancel": "cancelled",
-    "enter": "in_use",
-    "complete": "completed",
-    "release": "released",
-    "expire": "expired",
-}
-
-
 def change(
     connection: Connection, case: Case, event: str, payload: events_pb2.ReservationEvent, now: int, **fields: Any
 ) -> pb.Reservation:
-    """Moves a reservation on and publishes it. Raises StaleError when it, or its account, has changed since."""
-    after = life.next_state(case.state, event)
-    assert after is not None  # noqa: S101 - callers ask first
-    record, c = case.record, store.RESERVATION.c
-    advance_account(connection, record.organizer.account_id, case.account.version)
-    values = {"state": after, "version": record.version + 1, "update_time": now, **fields}
+    """Moves a reservation on as the table in life.py says, and publishes it; deadlines of the old state are dropped.
+
+    Raises StaleError when it, or its account, has changed since.
+    """
+    transition = life.TRANSITIONS[case.state, event]
+    record, c, d = case.record, store.RESERVATION.c, store.DEADLINE.c
+    standing.advance(connection, record.organizer.account_id, case.account.version)
+    values = {"state": transition.next_state, "version": record.version + 1, "update_time": now, **fields}
     unchanged = (c.reservation_id == record.reservation_id) & (c.version == record.version)
     if not connection.execute(sa.update(store.RESERVATION).where(unchanged).values(values)).rowcount:
         raise StaleError
-    if after not in life.HOLDING:
-        d = store.DEADLINE.c
-        connection.execute(sa.delete(store.DEADLINE).where(d.entity_id == record.reservation_id))
-    elif event == "enter":
-        take_deadline(connection, ATTENDANCE, record.reservation_id)
+    kept = life.DEADLINES.get(transition.next_state, ())
+    mine = (d.entity_id == record.reservation_id) & d.kind.not_in(kept)
+    connection.execute(sa.delete(store.DEADLINE).where(mine))
     changed = store.read_reservation(connection, record.reservation_id)
     payload.reservation.CopyFrom(changed)  # type: ignore[arg-type] # it was updated a moment ago
-    outbox.append(connection, [reservation_event(_EVENT_NAMES[event], payload, now)])
+    outbox.append(connection, [reservation_event(transition.publishes, payload, now)])
     return payload.reservation
-
-
-def advance_account(connection: Connection, account_id: str, version: int) -> None:
-    """Makes every older reading of the account stale. Raises StaleError when this one is."""
-    c = store.ACCOUNT.c
-    unchanged = (c.account_id == account_id) & (c.version == version)
-    if not connection.execute(sa.update(store.ACCOUNT).where(unchanged).values(version=version + 1)).rowcount:
-        raise StaleError
 
 
 def require(case: Case, event: str) -> None:

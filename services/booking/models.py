@@ -109,7 +109,10 @@ class Violation(SQLModel, table=True):
     violation_time: int = moment()
     decision_id: str
     waived: bool
-    suspension_id: str | None = Field(default=None, description="the suspension that used it up")
+    waived_by: str = Field(default="")
+    waive_note: str = Field(default="")
+    waive_time: int | None = moment(default=None)
+    suspension_id: str | None = Field(default=None, description="used it up, unless lifted")
 
 
 class Suspension(SQLModel, table=True):

@@ -1,6 +1,5 @@
 """What callers send, checked and made plain: every fault names its field and the way out."""
 
-import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 
 from services import rpc
+from services.booking import answers
 from services.clock import DAY, from_timestamp
 
 MAX_PARTICIPANTS = 10_000
@@ -20,6 +20,19 @@ LAST_SECOND = 253_402_300_799  # of the year 9999
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE = re.compile(r"\d(?:[\s-]*\d)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A checked request for a change. Times are epoch ms; None is unchanged; `version` 0 is any."""
+
+    request_id: str
+    reservation_id: str
+    start_time: int | None
+    end_time: int | None
+    participant_count: int | None
+    version: int
+    body_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,25 @@ def to_wish(request: api.CreateReservationRequest, now: int, *, complete: bool =
         participant_count=count("participant_count", request.participant_count, MAX_PARTICIPANTS),
         room_id=optional_id("room_id", request.room_id),
         account_id=text("account_id", request.account_id, 128),
-        body_hash=hashlib.sha256(request.SerializeToString(deterministic=True)).digest(),
+        body_hash=answers.body_hash(request),
+    )
+
+
+def to_change(request: api.UpdateReservationRequest) -> Change:
+    """Checks every field by itself; the interval is checked when the other end is known."""
+    if not (request.HasField("start_time") or request.HasField("end_time") or request.HasField("participant_count")):
+        raise rpc.invalid("start_time", "give what is to change: start_time, end_time or participant_count")
+    if request.version < 0:
+        raise rpc.invalid("version", "must be that of the reservation, or 0 for any")
+    people = request.participant_count if request.HasField("participant_count") else None
+    return Change(
+        request_id=optional_id("request_id", request.request_id),
+        reservation_id=required_id("reservation_id", request.reservation_id),
+        start_time=moment("start_time", request.start_time) if request.HasField("start_time") else None,
+        end_time=moment("end_time", request.end_time) if request.HasField("end_time") else None,
+        participant_count=None if people is None else count("participant_count", people, MAX_PARTICIPANTS),
+        version=request.version,
+        body_hash=answers.body_hash(request),
     )
 
 
@@ -117,6 +148,12 @@ def count(field: str, value: int, most: int) -> int:
 
 def optional_id(field: str, value: str) -> str:
     return identifier(field, value) if value else ""
+
+
+def required_id(field: str, value: str) -> str:
+    if not value:
+        raise rpc.invalid(field, "is required")
+    return identifier(field, value)
 
 
 def identifier(field: str, value: str) -> str:

@@ -13,18 +13,13 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
 
 from services import outbox
-from services.booking import life, store
+from services.booking import answers, life, store
 from services.booking.events import SYSTEM, new_id, refusal_event, reservation_event, to_outcome
 from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.store import AccountState, Profile
 from services.bus import Event
 from services.clock import SECOND, from_timestamp, to_timestamp
-
-ATTENDANCE = "attendance"
-COMPLETION = "completion"
-ESCALATION = "escalation"
-SUSPENSION_END = "suspension_end"
 
 _STATES = {policy.EFFECT_ALLOW: life.CONFIRMED, policy.EFFECT_ESCALATE: life.PENDING_APPROVAL}
 _TABLES = {
@@ -69,16 +64,16 @@ def commit(connection: Connection, batch: list[Decided], now: int) -> list[api.C
     pool = store.read_pool(
         connection, min(decided.wish.start_time for decided in batch), max(decided.wish.end_time for decided in batch)
     )
-    rows, answers = _Rows(), list[api.CreateReservationResponse | None]()
+    rows, replies = _Rows(), list[api.CreateReservationResponse | None]()
     for decided in batch:
         version, _ = versions.get(decided.profile.account_id, (0, 0))
         room = _choose_room(pool, decided)
         stale = version != decided.account.version or (decided.decision.effect == policy.EFFECT_ALLOW and not room)
-        answers.append(None if stale else _add(rows, decided, room, now))
+        replies.append(None if stale else _add(rows, decided, room, now))
         if not stale:
             _advance_account(connection, decided)
     rows.write(connection)
-    return answers
+    return replies
 
 
 def _choose_room(pool: Pool, decided: Decided) -> Room | None:
@@ -120,14 +115,8 @@ def _add(rows: _Rows, decided: Decided, room: Room | None, now: int) -> api.Crea
         rows.events.append(_refusal(decided, now))
     rows.inserts["decision"].append(decision_row(decided.decision, decided.question, decided.actor, answer.reservation))
     if decided.wish.request_id:
-        rows.inserts["answer"].append(
-            {
-                "actor": decided.actor,
-                "request_id": decided.wish.request_id,
-                "body_hash": decided.wish.body_hash,
-                "response": answer.SerializeToString(),
-            }
-        )
+        key = (decided.actor, decided.wish.request_id)
+        rows.inserts["answer"].append(answers.row(key, decided.wish.body_hash, answer))
     return answer
 
 
@@ -149,10 +138,16 @@ def _to_record(decided: Decided, state: str, room: Room | None, now: int) -> res
         update_time=to_timestamp(now),
         decision_id=decided.decision.decision_id,
     )
-    grace = obligation(decided.decision, policy.Obligation.KIND_CHECK_ATTENDANCE)
-    if room and grace:
-        record.release_time.CopyFrom(to_timestamp(wish.start_time + grace.seconds * SECOND))
+    release = release_time(decided.decision, wish.start_time)
+    if room and release is not None:
+        record.release_time.CopyFrom(to_timestamp(release))
     return record
+
+
+def release_time(decision: policy.Decision, start: int) -> int | None:
+    """When the room is released if nobody has entered (epoch ms); None when the policy asks for no such check."""
+    grace = obligation(decision, policy.Obligation.KIND_CHECK_ATTENDANCE)
+    return start + grace.seconds * SECOND if grace else None
 
 
 def _add_reservation(rows: _Rows, decided: Decided, record: reservation_pb2.Reservation, state: str) -> None:
@@ -177,22 +172,16 @@ def _add_reservation(rows: _Rows, decided: Decided, record: reservation_pb2.Rese
 
 def deadline_rows(record: reservation_pb2.Reservation, decision: policy.Decision) -> list[dict[str, Any]]:
     """What will happen to this reservation by itself, and when."""
-    if record.HasField("room"):
-        due = {COMPLETION: from_timestamp(record.end_time)}
-        if record.HasField("release_time"):
-            due[ATTENDANCE] = from_timestamp(record.release_time)
-    else:
-        expiry = obligation(decision, policy.Obligation.KIND_EXPIRE_ESCALATION)
-        due = {ESCALATION: from_timestamp(record.start_time) - (expiry.seconds if expiry else 0) * SECOND}
-    return [
-        {
-            "kind": kind,
-            "entity_id": record.reservation_id,
-            "account_id": record.organizer.account_id,
-            "due_time": time,
-        }
-        for kind, time in due.items()
-    ]
+    expiry = obligation(decision, policy.Obligation.KIND_EXPIRE_ESCALATION)
+    due = {
+        life.COMPLETION: from_timestamp(record.end_time),
+        life.ESCALATION: from_timestamp(record.start_time) - (expiry.seconds if expiry else 0) * SECOND,
+    }
+    if record.HasField("release_time"):
+        due[life.ATTENDANCE] = from_timestamp(record.release_time)
+    mine = {"entity_id": record.reservation_id, "account_id": record.organizer.account_id}
+    kinds = life.DEADLINES[life.from_proto(record.state)]
+    return [{"kind": kind, "due_time": due[kind], **mine} for kind in kinds if kind in due]
 
 
 def take_deadline(connection: Connection, kind: str, entity_id: str) -> bool:

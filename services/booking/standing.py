@@ -1,8 +1,10 @@
 """The standing of accounts: violations, suspensions, and how much quota is left."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
@@ -10,12 +12,24 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import outbox
-from services.booking import store
+from services.booking import life, store
 from services.booking.events import SYSTEM, account_event, new_id
-from services.booking.reservations import SUSPENSION_END, obligation, take_deadline
+from services.booking.reservations import obligation, take_deadline
 from services.booking.store import AccountState
 from services.bus import Event
 from services.clock import HOUR, SECOND, from_timestamp, to_timestamp
+
+
+class StaleError(Exception):
+    """Somebody else was faster: read again."""
+
+
+def advance(connection: Connection, account_id: str, version: int) -> None:
+    """Makes every older reading of the account stale. Raises StaleError when this one is."""
+    c = store.ACCOUNT.c
+    unchanged = (c.account_id == account_id) & (c.version == version)
+    if not connection.execute(sa.update(store.ACCOUNT).where(unchanged).values(version=version + 1)).rowcount:
+        raise StaleError
 
 
 def record_violation(
@@ -83,7 +97,7 @@ def _insert_suspension(connection: Connection, suspension: pb.Suspension, used_u
     connection.execute(sa.insert(store.SUSPENSION), [row])
     mine = store.VIOLATION.c.violation_id.in_(used_up)
     connection.execute(sa.update(store.VIOLATION).where(mine).values(suspension_id=suspension.suspension_id))
-    deadline = {"kind": SUSPENSION_END, "entity_id": suspension.suspension_id, "due_time": end}
+    deadline = {"kind": life.SUSPENSION_END, "entity_id": suspension.suspension_id, "due_time": end}
     connection.execute(sa.insert(store.DEADLINE), [deadline | {"account_id": suspension.account_id}])
 
 
@@ -102,19 +116,57 @@ def _store_events(connection: Connection, account_id: str, event_seq: int, event
 
 def reinstate(connection: Connection, suspension_id: str, due: int) -> None:
     """Tells once that booking is open again. Whether it is follows from the suspension's own times, not from this."""
-    if not take_deadline(connection, SUSPENSION_END, suspension_id):
+    if not take_deadline(connection, life.SUSPENSION_END, suspension_id):
         return
-    query = (
-        sa.select(store.SUSPENSION, store.ACCOUNT)
-        .join(store.ACCOUNT, store.ACCOUNT.c.account_id == store.SUSPENSION.c.account_id)
-        .where(store.SUSPENSION.c.suspension_id == suspension_id)
-        .with_for_update()
+    suspension = store.read_suspension_record(connection, suspension_id)
+    account = store.lock_account(connection, suspension.account_id)
+    event = _reinstated(account, suspension, SYSTEM, account.event_seq + 1, due)
+    _store_events(connection, suspension.account_id, account.event_seq, [event])
+
+
+def waive(
+    connection: Connection, violation: pb.Violation, actor: str, note: str, now: int
+) -> tuple[pb.Violation, pb.Suspension | None]:
+    """Takes a violation back, on the record, and lifts the suspension that it led to, if that still runs.
+
+    Returns both as they are now. Other violations that the lifted suspension had used up count again.
+    """
+    account = store.lock_account(connection, violation.account_id)
+    waived = {"waived": True, "waived_by": actor, "waive_note": note, "waive_time": now}
+    mine = store.VIOLATION.c.violation_id == violation.violation_id
+    fresh = sa.update(store.VIOLATION).where(mine, ~store.VIOLATION.c.waived)
+    if not connection.execute(fresh.values(waived)).rowcount:
+        return store.read_violation(connection, mine) or violation, None
+    changed = store.read_violation(connection, mine)
+    assert changed  # noqa: S101 - it was updated a moment ago
+    lifted = _lift(connection, changed.suspension_id, now)
+    payload = events_pb2.AccountEvent(
+        account=account.profile,
+        violation=changed,
+        reservation=store.read_reservation(connection, changed.reservation_id),
+        actor=actor,
     )
-    row = connection.execute(query).mappings().one()
-    suspension = store.to_suspension({name: row[name] for name in store.SUSPENSION.c.keys()})  # noqa: SIM118
-    payload = events_pb2.AccountEvent(account=store.to_organizer(row), suspension=suspension, actor=SYSTEM)
-    seq = row["event_seq"]
-    _store_events(connection, suspension.account_id, seq, [account_event("reinstated", payload, seq + 1, due)])
+    events = [account_event("violation_waived", payload, account.event_seq + 1, now)]
+    if lifted:
+        events.append(_reinstated(account, lifted, actor, account.event_seq + 2, now))
+    advance(connection, changed.account_id, account.version)
+    _store_events(connection, changed.account_id, account.event_seq, events)
+    return changed, lifted
+
+
+def _lift(connection: Connection, suspension_id: str, now: int) -> pb.Suspension | None:
+    """Only what still runs can be lifted; its end then needs no telling any more."""
+    c = store.SUSPENSION.c
+    running = (c.suspension_id == suspension_id) & (c.end_time > now) & c.lift_time.is_(None)
+    if not connection.execute(sa.update(store.SUSPENSION).where(running).values(lift_time=now)).rowcount:
+        return None
+    take_deadline(connection, life.SUSPENSION_END, suspension_id)
+    return store.read_suspension_record(connection, suspension_id)
+
+
+def _reinstated(account: AccountState, suspension: pb.Suspension, actor: str, seq: int, time: int) -> Event:
+    payload = events_pb2.AccountEvent(account=account.profile, suspension=suspension, actor=actor)
+    return account_event("reinstated", payload, seq, time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +208,13 @@ def to_question(record: Record, moment: int, now: int) -> pdp.DecideRequest:
 
 
 def to_standing(record: Record, decision: policy.Decision) -> pb.Standing:
-    """A used unit of a calendar period comes back when the period ends."""
     profile = record.account.profile or pb.Organizer()
+    starts = {each.reservation_id: from_timestamp(each.start_time) for each in record.account.history.reservations}
     quotas = [
         pb.QuotaStanding(
             usage=usage,
             remaining=max(0, usage.limit - usage.used),
-            return_times=[usage.period_end] * usage.used,
+            return_times=return_times(usage, starts),
         )
         for usage in decision.quotas
     ]
@@ -173,3 +225,11 @@ def to_standing(record: Record, decision: policy.Decision) -> pb.Standing:
         suspension=record.suspension,
         policy_version=decision.policy_version,
     )
+
+
+def return_times(usage: policy.QuotaUsage, starts: Mapping[str, int]) -> list[Timestamp]:
+    """When each used unit comes back by itself; `starts` of the reservations in epoch ms."""
+    if not usage.rolling_seconds:
+        return [usage.period_end] * usage.used
+    began = sorted(starts[each] for each in usage.reservation_ids)
+    return [to_timestamp(each + usage.rolling_seconds * SECOND) for each in began]

@@ -1,7 +1,7 @@
 """What booking reads from its tables: whole questions answered by a fixed number of statements."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,14 +74,13 @@ def _read_reservations(connection: Connection, ids: Collection[str], now: int, s
 
 def _read_violations(connection: Connection, ids: Collection[str], now: int, states: dict[str, AccountState]) -> None:
     c = VIOLATION.c
-    query = sa.select(c.account_id, c.violation_id, c.violation_time, c.waived, c.suspension_id)
+    used_up = c.suspension_id.is_not(None) & SUSPENSION.c.lift_time.is_(None)  # a lifted suspension gives them back
+    query = sa.select(c.account_id, c.violation_id, c.violation_time, c.waived, used_up)
+    query = query.outerjoin(SUSPENSION, SUSPENSION.c.suspension_id == c.suspension_id)
     query = query.where(c.account_id.in_(ids), c.violation_time >= now - HISTORY)
-    for account_id, violation_id, time, waived, suspension_id in connection.execute(query):
+    for account_id, violation_id, time, waived, used in connection.execute(query):
         states[account_id].history.violations.add(
-            violation_id=violation_id,
-            violation_time=to_timestamp(time),
-            waived=waived,
-            used_up=suspension_id is not None,
+            violation_id=violation_id, violation_time=to_timestamp(time), waived=waived, used_up=bool(used)
         )
 
 
@@ -106,11 +105,20 @@ def read_versions(connection: Connection, ids: Collection[str]) -> dict[str, tup
     return {row[0]: (row[1], row[2]) for row in connection.execute(query.with_for_update())}
 
 
-def read_pool(connection: Connection, start: int, end: int) -> Pool:
-    """All rooms, and what is held between start and end."""
+def lock_account(connection: Connection, account_id: str) -> AccountState:
+    """An account that exists, without its history, locked until the transaction ends."""
+    query = sa.select(ACCOUNT).where(ACCOUNT.c.account_id == account_id).with_for_update()
+    row = connection.execute(query).mappings().one()
+    return AccountState(row["version"], row["event_seq"], to_organizer(row), row["roles"].split())
+
+
+def read_pool(connection: Connection, start: int, end: int, without: str = "") -> Pool:
+    """All rooms, and what is held between start and end, leaving out the reservation `without`."""
     c = RESERVATION.c
     holds = sa.select(c.room_id, c.start_time, c.end_time)
     holds = holds.where(c.state.in_(life.HOLDING), c.end_time > start, c.start_time < end)
+    if without:
+        holds = holds.where(c.reservation_id != without)
     return Pool(read_rooms(connection), [(row[0], row[1], row[2]) for row in connection.execute(holds)])
 
 
@@ -118,16 +126,6 @@ def read_rooms(connection: Connection) -> list[pb.Room]:
     """Smallest first."""
     query = sa.select(ROOM).order_by(ROOM.c.capacity, ROOM.c.room_id)
     return [pb.Room(**row) for row in connection.execute(query).mappings()]
-
-
-def read_answers(
-    connection: Connection, keys: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], tuple[bytes, bytes]]:
-    """(body_hash, response) by (actor, request_id)."""
-    c = ANSWER.c
-    query = sa.select(c.actor, c.request_id, c.body_hash, c.response)
-    query = query.where(sa.tuple_(c.actor, c.request_id).in_(keys))
-    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)} if keys else {}
 
 
 def read_reservation(connection: Connection, reservation_id: str, owner: str | None = None) -> pb.Reservation | None:
@@ -175,6 +173,17 @@ def read_violations(connection: Connection, account_id: str, since: int) -> list
     return [to_violation(row) for row in rows]
 
 
+def read_violation(connection: Connection, which: sa.ColumnElement[bool]) -> pb.Violation | None:
+    row = connection.execute(sa.select(VIOLATION).where(which)).mappings().first()
+    return to_violation(row) if row else None
+
+
+def read_suspension_record(connection: Connection, suspension_id: str) -> pb.Suspension:
+    """One that is known to exist."""
+    row = connection.execute(sa.select(SUSPENSION).where(SUSPENSION.c.suspension_id == suspension_id)).mappings().one()
+    return to_suspension(row)
+
+
 def read_suspension(connection: Connection, account_id: str, now: int) -> pb.Suspension | None:
     """The suspension in force that ends last."""
     c = SUSPENSION.c
@@ -182,14 +191,20 @@ def read_suspension(connection: Connection, account_id: str, now: int) -> pb.Sus
         c.account_id == account_id, c.start_time <= now, sa.func.coalesce(c.lift_time, c.end_time) > now
     )
     row = connection.execute(query.order_by(c.end_time.desc()).limit(1)).mappings().first()
-    return to_suspension(dict(row)) if row else None
+    return to_suspension(row) if row else None
 
 
-def read_decision(connection: Connection, reservation_id: str, action: str) -> bytes | None:
-    """The last decision of this kind about a reservation, serialized."""
+def read_cancellation(connection: Connection, reservation_id: str) -> Decision:
+    """The decision with which a reservation was cancelled."""
     c = DECISION.c
-    query = sa.select(c.decision).where(c.reservation_id == reservation_id, c.action == action)
-    return connection.scalar(query.order_by(c.time.desc()).limit(1))
+    query = sa.select(c.decision).where(c.reservation_id == reservation_id, c.action == "CANCEL")
+    return Decision.FromString(connection.scalar(query.order_by(c.time.desc()).limit(1)) or b"")
+
+
+def read_decision(connection: Connection, decision_id: str) -> Decision:
+    """A decision that is known to be stored."""
+    query = sa.select(DECISION.c.decision).where(DECISION.c.decision_id == decision_id)
+    return Decision.FromString(connection.scalar(query) or b"")
 
 
 def read_decision_record(
@@ -223,11 +238,12 @@ def to_organizer(row: RowMapping) -> Profile:
 
 def to_violation(row: RowMapping) -> pb.Violation:
     fields = dict(row)
-    fields["violation_time"] = to_timestamp(row["violation_time"])
+    for name in ("violation_time", "waive_time"):
+        fields[name] = to_timestamp(row[name]) if row[name] is not None else None
     return pb.Violation(**fields)
 
 
-def to_suspension(row: Mapping[str, Any]) -> pb.Suspension:
+def to_suspension(row: RowMapping) -> pb.Suspension:
     fields = dict(row)
     for name in ("start_time", "end_time", "lift_time"):
         fields[name] = to_timestamp(row[name]) if row[name] is not None else None

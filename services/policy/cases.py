@@ -56,6 +56,8 @@ class Ask(Strict):
     people: Whole | None = None
     free_rooms: Whole | None = None
     entered: Moment | None = None
+    former_start: Moment | None = None
+    former_lasts: Annotated[int, Field(ge=1, le=LONGEST["seconds"])] | None = None
     department: str | None = None
     roles: list[str] | None = None
 
@@ -143,7 +145,10 @@ def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.
     )
     if "start" in asked:
         subject.start_time.CopyFrom(start := timestamp_of(asked["start"], zone))
-        subject.end_time.CopyFrom(Timestamp(seconds=start.seconds + asked.get("lasts", 0), nanos=start.nanos))
+        subject.end_time.CopyFrom(after(start, asked.get("lasts", 0)))
+    if "former_start" in asked:
+        subject.former_start_time.CopyFrom(start := timestamp_of(asked["former_start"], zone))
+        subject.former_end_time.CopyFrom(after(start, asked.get("former_lasts", asked.get("lasts", 0))))
     if "entered" in asked:
         subject.enter_time.CopyFrom(timestamp_of(asked["entered"], zone))
     return policy_service_pb2.DecideRequest(
@@ -185,9 +190,13 @@ def _past_reservation(id_: str, item: GivenReservation, zone: ZoneInfo) -> polic
         reservation_id=id_,
         status=policy_service_pb2.ReservationStatus.Value(f"RESERVATION_STATUS_{item.status}"),
         start_time=start,
-        end_time=Timestamp(seconds=start.seconds + 3600, nanos=start.nanos),
+        end_time=after(start, 3600),
         cancel_time=timestamp_of(item.cancelled, zone) if item.cancelled else None,
     )
+
+
+def after(moment: Timestamp, seconds: int) -> Timestamp:
+    return Timestamp(seconds=moment.seconds + seconds, nanos=moment.nanos)
 
 
 def timestamp_of(text: str, zone: ZoneInfo) -> Timestamp:

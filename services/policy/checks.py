@@ -35,7 +35,7 @@ Complaint = tuple[tuple[str | int, ...], str]
 _MEASURE_UNITS = {
     "start": "moment", "end": "moment", "now": "moment", "suspension_end": "moment", "lead": "seconds",
     "elapsed": "seconds", "duration": "seconds", "suspension_remaining": "seconds", "days_ahead": "days",
-    "participant_count": "people", "free_room_count": "rooms", "entered": "flag",
+    "participant_count": "people", "free_room_count": "rooms", "extends": "flag", "entered": "flag",
 }  # fmt: skip
 _EFFECTS: tuple[EffectName, ...] = ("ALLOW", "ESCALATE", "REDIRECT", "DENY")
 _OBLIGATION_NEEDS = {

@@ -252,6 +252,7 @@ def _add_quotas(
         quota.CopyFrom(_blank_quota(rule_id, thresholds[threshold], tally.period))
         if tally.ids:
             quota.used = tally.value
+            quota.rolling_seconds = tally.rolling_seconds
             quota.reservation_ids.extend(tally.ids)
 
 

@@ -23,7 +23,7 @@ ObligationName = Literal[
 ]
 MeasureName = Literal[
     "start", "end", "now", "lead", "elapsed", "duration", "days_ahead", "participant_count", "free_room_count",
-    "suspension_remaining", "suspension_end", "entered",
+    "suspension_remaining", "suspension_end", "extends", "entered",
 ]  # fmt: skip
 MoveName = Literal["another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free"]
 Operator = Literal["at_least", "more_than", "at_most", "less_than", "equal", "not_equal"]

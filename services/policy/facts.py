@@ -19,12 +19,16 @@ Derivation = Callable[[Question, Thresholds], int]
 
 @dataclass(slots=True)
 class Tally:
-    """What a count found: ids by time, the latest moment in nanoseconds (0 when none), the period in epoch seconds."""
+    """What a count found: ids by time, the latest moment in nanoseconds (0 when none), the period in epoch seconds.
+
+    `rolling_seconds` is the length of a period that moves along, 0 for one of the calendar.
+    """
 
     value: int
     ids: list[str]
     latest: int
     period: Period
+    rolling_seconds: int = 0
 
 
 Count = Callable[[Question, Thresholds], Tally]
@@ -71,6 +75,12 @@ def _suspension_remaining(question: Question) -> int:
     return until - question.now if until else 0
 
 
+def _extends(question: Question) -> int:
+    """Whether time is asked for that is not reserved already."""
+    former = question.former
+    return int(former is None or question.start < former[0] or question.end > former[1])
+
+
 def _entered(question: Question) -> int:
     return int(question.enter is not None and question.enter <= question.now)
 
@@ -86,6 +96,7 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
     "free_room_count": lambda question: question.free_room_count,
     "suspension_remaining": _suspension_remaining,
     "suspension_end": lambda question: -(-_suspended_until(question) // SECOND),
+    "extends": _extends,
     "entered": _entered,
 }
 
@@ -93,6 +104,7 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
 def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
     statuses = frozenset(pb.ReservationStatus.Value(f"RESERVATION_STATUS_{name}") for name in fact.statuses)
     of_start, within = fact.of == "start", fact.cancelled_within
+    rolling = fact.days if fact.period == "rolling_days" else None
     period_of = _period(fact, calendar)
 
     def tally(question: Question, thresholds: Thresholds) -> Tally:
@@ -106,7 +118,8 @@ def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
             and (status in statuses or (late is not None and cancelled and start - cancelled < late))
         ]
         found.sort()
-        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+        length = thresholds[rolling] * _DAY // SECOND if rolling else 0
+        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
 
     return tally
 

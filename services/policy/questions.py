@@ -41,6 +41,8 @@ class Question:
     enter: int | None
     next_free: int | None
     """The next start at which a room is free; only where none is free now."""
+    former: tuple[int, int] | None
+    """From and until, as reserved so far; only for a change."""
     reservations: list[tuple[int, int, int, str]]
     """Start, status, moment of cancelling (0 when not cancelled), id."""
     violations: list[tuple[int, bool, bool, str]]
@@ -67,6 +69,7 @@ def read_question(request: pb.DecideRequest) -> Question:
         _within(subject.free_room_count, 0, MAX_PEOPLE, "subject.free_room_count"),
         _moment(subject, "enter_time", "subject.") if subject.HasField("enter_time") else None,
         _moment(subject, "next_free_time", "subject.") if subject.HasField("next_free_time") else None,
+        _former(subject) if subject.HasField("former_start_time") else None,
         _reservations(history),
         _violations(history),
         _suspensions(history),
@@ -141,6 +144,10 @@ def _interval(subject: pb.Subject, name: str) -> tuple[int, int]:
     if start >= end:
         raise InvalidRequestError(f"{name}.end_time", "must be after start_time")
     return start, end
+
+
+def _former(subject: pb.Subject) -> tuple[int, int]:
+    return _moment(subject, "former_start_time", "subject."), _moment(subject, "former_end_time", "subject.")
 
 
 def _moment(

@@ -39,3 +39,13 @@ def ask(account_id: str = "booker", *, now: int = MONDAY, store: bool = True, **
     caller = booker(account_id)
     wish = requests.to_wish(create_request(**fields), now)
     return Ask(wish, account_id, account_id, to_profile(caller), "booker", store)
+
+
+def change(reservation_id: str, **fields: Any) -> requests.Change:
+    """A checked change; start in epoch ms and minutes as for create_request, nothing changed unless given."""
+    start, minutes = fields.pop("start", None), fields.pop("minutes", None)
+    if start is not None:
+        fields["start_time"] = to_timestamp(start)
+    if minutes is not None:
+        fields["end_time"] = to_timestamp(int((start or TEN) + minutes * MINUTE))
+    return requests.to_change(api.UpdateReservationRequest(reservation_id=reservation_id, **fields))

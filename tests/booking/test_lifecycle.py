@@ -1,13 +1,10 @@
 """What happens to a reservation after it was made, by people and by the clock."""
 
 import asyncio
-import contextlib
-import itertools
 from typing import Any
 
 import grpc
 import pytest
-import sqlalchemy as sa
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import outbox, rpc
@@ -260,34 +257,6 @@ async def test_the_loop_follows_a_clock_that_jumps(booking: Booking) -> None:
         while await state(booking, reservation) != "NO_SHOW":  # noqa: ASYNC110 - it is in the database
             await asyncio.sleep(0.01)
     loop.cancel()
-
-
-@pytest.mark.parametrize(
-    ("before", "event"),
-    [
-        pair
-        for pair in itertools.product(life.STATES, ("cancel", "enter", "release", "complete", "expire"))
-        if pair not in life.TRANSITIONS
-    ],
-)
-async def test_what_the_table_does_not_list_does_not_happen(booking: Booking, before: str, event: str) -> None:
-    reservation = await made(booking)
-    change = sa.update(store.RESERVATION).values(state=before)
-    await booking.database.write(lambda c: c.execute(change))
-    booking.clock.time = TEN + 10 * MINUTE
-    acts = {
-        "cancel": booking.lifecycle.cancel(reservation.reservation_id, None, "booker", ""),
-        "enter": booking.lifecycle.report_attendance(reservation.reservation_id, TEN, "gateway"),
-        "release": booking.lifecycle.judge_attendance(reservation.reservation_id, TEN + 30 * MINUTE),
-        "complete": booking.lifecycle.complete(reservation.reservation_id, TEN + HOUR),
-        "expire": booking.lifecycle.expire(reservation.reservation_id, TEN),
-    }
-    for name, act in acts.items():
-        if name != event:
-            act.close()
-    with contextlib.suppress(rpc.RpcError):
-        await acts[event]
-    assert await state(booking, reservation) == before
 
 
 async def test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_with(replicas: list[Booking]) -> None:

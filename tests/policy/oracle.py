@@ -37,7 +37,8 @@ def booking_rules(request: Any) -> set[str]:
     fired = {
         "DAILY_QUOTA": sum(local_day(when) == local_day(start) for when in counted) >= 3,
         "WEEKLY_QUOTA": sum(local_week(when) == local_week(start) for when in counted) >= 10,
-        "SUSPENSION": any(read(s.start_time) <= now < read(s.end_time) for s in request.history.suspensions),
+        "SUSPENSION": asks_for_more(request.subject)
+        and any(read(s.start_time) <= now < read(s.end_time) for s in request.history.suspensions),
         "BOOKING_HORIZON": local_day(start) - local_day(now) > 7 * DAY,
         "BOOKING_CUTOFF": start - now < 30 * MINUTE,
         "LARGE_MEETING": people >= 100,
@@ -45,6 +46,13 @@ def booking_rules(request: Any) -> set[str]:
         "NO_ROOM_FREE": people < 100 and request.subject.free_room_count == 0,
     }
     return {rule for rule, holds in fired.items() if holds}
+
+
+def asks_for_more(subject: Any) -> bool:
+    if not subject.HasField("former_start_time"):
+        return True
+    kept = read(subject.former_start_time), read(subject.former_end_time)
+    return not kept[0] <= read(subject.start_time) < read(subject.end_time) <= kept[1]
 
 
 def cancel_rules(request: Any) -> set[str]:

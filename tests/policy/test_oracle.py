@@ -36,6 +36,9 @@ class Chance:
             free_room_count=pick.choice((0, 1, 1, 2)),
             enter_time=stamp(now + pick.choice((-10, 0, 5, 0.5))) if pick.random() < 0.3 else None,
         )
+        if action == pb.ACTION_UPDATE:
+            subject.former_start_time.CopyFrom(stamp(start + pick.choice((*EDGES, -HOUR))))
+            subject.former_end_time.CopyFrom(stamp(start + pick.choice((40 * MINUTE, HOUR, 3 * HOUR)) + 1))
         return pb.DecideRequest(
             action=ACTIONS[action],
             now=stamp(now),

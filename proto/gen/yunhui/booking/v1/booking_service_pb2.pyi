@@ -676,7 +676,7 @@ class WaiveViolationRequest(_message.Message):
     violation_id: _builtins.str
     """Required."""
     note: _builtins.str
-    """Why. Required; at most 500 characters."""
+    """Why. Required; at most 500 characters; the booker reads it."""
     def __init__(
         self,
         *,

@@ -163,7 +163,9 @@ class BookingServiceServicer:
 
     def UpdateReservation(self, request, context):
         """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
-        Errors: NOT_FOUND; FAILED_PRECONDITION when it is over; ABORTED when version is stale.
+        What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+        Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
+        ALREADY_EXISTS when request_id was used with another body.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +180,8 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndReservation(self, request, context):
-        """Gives the rest of the reserved time back before its end. Errors: NOT_FOUND; FAILED_PRECONDITION unless in use.
+        """Gives the rest of the reserved time back before its end. Ending what is completed changes nothing.
+        Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,7 +196,8 @@ class BookingServiceServicer:
 
     def ReportAttendance(self, request, context):
         """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
-        Errors: NOT_FOUND; FAILED_PRECONDITION when the reservation no longer holds its room.
+        After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+        Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,7 +211,8 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WaiveViolation(self, request, context):
-        """Support waives a violation, on the record; lifts the suspension that it caused.
+        """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+        Errors: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

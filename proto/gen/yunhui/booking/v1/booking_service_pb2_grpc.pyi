@@ -49,24 +49,31 @@ class BookingServiceStub:
     """One's own reservations; support and admin see all. In the order of start_time, latest first."""
     UpdateReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
-    Errors: NOT_FOUND; FAILED_PRECONDITION when it is over; ABORTED when version is stale.
+    What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+    Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
+    ALREADY_EXISTS when request_id was used with another body.
     """
     CancelReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]
     """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
     """
     EndReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]
-    """Gives the rest of the reserved time back before its end. Errors: NOT_FOUND; FAILED_PRECONDITION unless in use."""
+    """Gives the rest of the reserved time back before its end. Ending what is completed changes nothing.
+    Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
+    """
     ResolveEscalation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ResolveEscalationRequest, _booking_service_pb2.ResolveEscalationResponse]
     """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION."""
     ReportAttendance: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]
     """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
-    Errors: NOT_FOUND; FAILED_PRECONDITION when the reservation no longer holds its room.
+    After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+    Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
     """
     GetStanding: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]
     """Quota, violations and suspension of an account."""
     WaiveViolation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]
-    """Support waives a violation, on the record; lifts the suspension that it caused."""
+    """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+    Errors: NOT_FOUND.
+    """
     GetDecision: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]
     """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]
@@ -101,24 +108,31 @@ class BookingServiceAsyncStub(BookingServiceStub):
     """One's own reservations; support and admin see all. In the order of start_time, latest first."""
     UpdateReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]  # type: ignore[assignment]
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
-    Errors: NOT_FOUND; FAILED_PRECONDITION when it is over; ABORTED when version is stale.
+    What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+    Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
+    ALREADY_EXISTS when request_id was used with another body.
     """
     CancelReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]  # type: ignore[assignment]
     """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
     """
     EndReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]  # type: ignore[assignment]
-    """Gives the rest of the reserved time back before its end. Errors: NOT_FOUND; FAILED_PRECONDITION unless in use."""
+    """Gives the rest of the reserved time back before its end. Ending what is completed changes nothing.
+    Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
+    """
     ResolveEscalation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ResolveEscalationRequest, _booking_service_pb2.ResolveEscalationResponse]  # type: ignore[assignment]
     """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION."""
     ReportAttendance: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]  # type: ignore[assignment]
     """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
-    Errors: NOT_FOUND; FAILED_PRECONDITION when the reservation no longer holds its room.
+    After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+    Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
     """
     GetStanding: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]  # type: ignore[assignment]
     """Quota, violations and suspension of an account."""
     WaiveViolation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]  # type: ignore[assignment]
-    """Support waives a violation, on the record; lifts the suspension that it caused."""
+    """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+    Errors: NOT_FOUND.
+    """
     GetDecision: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]  # type: ignore[assignment]
@@ -180,7 +194,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.UpdateReservationResponse, _abc.Awaitable[_booking_service_pb2.UpdateReservationResponse]]:
         """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
-        Errors: NOT_FOUND; FAILED_PRECONDITION when it is over; ABORTED when version is stale.
+        What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+        Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
+        ALREADY_EXISTS when request_id was used with another body.
         """
 
     @_abc_1.abstractmethod
@@ -199,7 +215,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.EndReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.EndReservationResponse, _abc.Awaitable[_booking_service_pb2.EndReservationResponse]]:
-        """Gives the rest of the reserved time back before its end. Errors: NOT_FOUND; FAILED_PRECONDITION unless in use."""
+        """Gives the rest of the reserved time back before its end. Ending what is completed changes nothing.
+        Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
+        """
 
     @_abc_1.abstractmethod
     def ResolveEscalation(
@@ -216,7 +234,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.ReportAttendanceResponse, _abc.Awaitable[_booking_service_pb2.ReportAttendanceResponse]]:
         """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
-        Errors: NOT_FOUND; FAILED_PRECONDITION when the reservation no longer holds its room.
+        After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+        Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
         """
 
     @_abc_1.abstractmethod
@@ -233,7 +252,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.WaiveViolationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.WaiveViolationResponse, _abc.Awaitable[_booking_service_pb2.WaiveViolationResponse]]:
-        """Support waives a violation, on the record; lifts the suspension that it caused."""
+        """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+        Errors: NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetDecision(

@@ -36,9 +36,9 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_IN_USE: _ReservationState.ValueType  # 3
     """Somebody entered the meeting."""
     RESERVATION_STATE_COMPLETED: _ReservationState.ValueType  # 4
-    """The reserved time is over, and somebody was there."""
+    """Over, and somebody was there: the end was reached, or it was given back early."""
     RESERVATION_STATE_NO_SHOW: _ReservationState.ValueType  # 5
-    """Nobody entered in time; the room was released."""
+    """Nobody entered in time, as far as is known; the room was released."""
     RESERVATION_STATE_CANCELLED: _ReservationState.ValueType  # 6
     """Cancelled by a person."""
     RESERVATION_STATE_DECLINED: _ReservationState.ValueType  # 7
@@ -58,9 +58,9 @@ RESERVATION_STATE_CONFIRMED: ReservationState.ValueType  # 2
 RESERVATION_STATE_IN_USE: ReservationState.ValueType  # 3
 """Somebody entered the meeting."""
 RESERVATION_STATE_COMPLETED: ReservationState.ValueType  # 4
-"""The reserved time is over, and somebody was there."""
+"""Over, and somebody was there: the end was reached, or it was given back early."""
 RESERVATION_STATE_NO_SHOW: ReservationState.ValueType  # 5
-"""Nobody entered in time; the room was released."""
+"""Nobody entered in time, as far as is known; the room was released."""
 RESERVATION_STATE_CANCELLED: ReservationState.ValueType  # 6
 """Cancelled by a person."""
 RESERVATION_STATE_DECLINED: ReservationState.ValueType  # 7
@@ -326,6 +326,9 @@ class Violation(_message.Message):
     DECISION_ID_FIELD_NUMBER: _builtins.int
     WAIVED_FIELD_NUMBER: _builtins.int
     SUSPENSION_ID_FIELD_NUMBER: _builtins.int
+    WAIVED_BY_FIELD_NUMBER: _builtins.int
+    WAIVE_NOTE_FIELD_NUMBER: _builtins.int
+    WAIVE_TIME_FIELD_NUMBER: _builtins.int
     violation_id: _builtins.str
     """Stable id."""
     account_id: _builtins.str
@@ -338,9 +341,17 @@ class Violation(_message.Message):
     """Whether support waived it."""
     suspension_id: _builtins.str
     """The suspension that it led to; empty when none."""
+    waived_by: _builtins.str
+    """Who waived it; "system" when a late proof of entry annulled it; empty when nobody did."""
+    waive_note: _builtins.str
+    """Why, in the words of who waived it."""
     @_builtins.property
     def violation_time(self) -> _timestamp_pb2.Timestamp:
         """When it was committed: start plus the grace period."""
+
+    @_builtins.property
+    def waive_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was waived."""
 
     def __init__(
         self,
@@ -352,10 +363,13 @@ class Violation(_message.Message):
         decision_id: _builtins.str = ...,
         waived: _builtins.bool = ...,
         suspension_id: _builtins.str = ...,
+        waived_by: _builtins.str = ...,
+        waive_note: _builtins.str = ...,
+        waive_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["violation_time", b"violation_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["violation_time", b"violation_time", "waive_time", b"waive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "decision_id", b"decision_id", "reservation_id", b"reservation_id", "suspension_id", b"suspension_id", "violation_id", b"violation_id", "violation_time", b"violation_time", "waived", b"waived"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "decision_id", b"decision_id", "reservation_id", b"reservation_id", "suspension_id", b"suspension_id", "violation_id", b"violation_id", "violation_time", b"violation_time", "waive_note", b"waive_note", "waive_time", b"waive_time", "waived", b"waived", "waived_by", b"waived_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -426,7 +440,7 @@ class QuotaStanding(_message.Message):
 
     @_builtins.property
     def return_times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
-        """When each used unit comes back, earliest first."""
+        """When each used unit comes back by itself, earliest first."""
 
     def __init__(
         self,

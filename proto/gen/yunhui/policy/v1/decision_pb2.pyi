@@ -313,12 +313,17 @@ class QuotaUsage(_message.Message):
     PERIOD_START_FIELD_NUMBER: _builtins.int
     PERIOD_END_FIELD_NUMBER: _builtins.int
     RESERVATION_IDS_FIELD_NUMBER: _builtins.int
+    ROLLING_SECONDS_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """The rule that limits it, for example "DAILY_QUOTA"."""
     limit: _builtins.int
     """At most so many per period."""
     used: _builtins.int
     """So many are used."""
+    rolling_seconds: _builtins.int
+    """For a rolling period, its length: a reservation stops counting so many seconds after its start. 0 for a calendar
+    period, in which everything stops counting at period_end.
+    """
     @_builtins.property
     def period_start(self) -> _timestamp_pb2.Timestamp:
         """Start of the period, inclusive."""
@@ -340,10 +345,11 @@ class QuotaUsage(_message.Message):
         period_start: _timestamp_pb2.Timestamp | None = ...,
         period_end: _timestamp_pb2.Timestamp | None = ...,
         reservation_ids: _abc.Iterable[_builtins.str] | None = ...,
+        rolling_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["period_end", b"period_end", "period_start", b"period_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "period_end", b"period_end", "period_start", b"period_start", "reservation_ids", b"reservation_ids", "rule_id", b"rule_id", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "period_end", b"period_end", "period_start", b"period_start", "reservation_ids", b"reservation_ids", "rolling_seconds", b"rolling_seconds", "rule_id", b"rule_id", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -145,6 +145,8 @@ class Subject(_message.Message):
     FREE_ROOM_COUNT_FIELD_NUMBER: _builtins.int
     ENTER_TIME_FIELD_NUMBER: _builtins.int
     NEXT_FREE_TIME_FIELD_NUMBER: _builtins.int
+    FORMER_START_TIME_FIELD_NUMBER: _builtins.int
+    FORMER_END_TIME_FIELD_NUMBER: _builtins.int
     participant_count: _builtins.int
     """People expected, as declared by the booker. 1 to 1,000,000."""
     free_room_count: _builtins.int
@@ -165,6 +167,14 @@ class Subject(_message.Message):
     def next_free_time(self) -> _timestamp_pb2.Timestamp:
         """The nearest later start at which such a room is free for as long; only sent when free_room_count is 0."""
 
+    @_builtins.property
+    def former_start_time(self) -> _timestamp_pb2.Timestamp:
+        """What is reserved so far, from, inclusive; only for ACTION_UPDATE."""
+
+    @_builtins.property
+    def former_end_time(self) -> _timestamp_pb2.Timestamp:
+        """What is reserved so far, until, exclusive; only for ACTION_UPDATE."""
+
     def __init__(
         self,
         *,
@@ -174,10 +184,12 @@ class Subject(_message.Message):
         free_room_count: _builtins.int = ...,
         enter_time: _timestamp_pb2.Timestamp | None = ...,
         next_free_time: _timestamp_pb2.Timestamp | None = ...,
+        former_start_time: _timestamp_pb2.Timestamp | None = ...,
+        former_end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "next_free_time", b"next_free_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_start_time", b"former_start_time", "next_free_time", b"next_free_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "free_room_count", b"free_room_count", "next_free_time", b"next_free_time", "participant_count", b"participant_count", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_start_time", b"former_start_time", "free_room_count", b"free_room_count", "next_free_time", b"next_free_time", "participant_count", b"participant_count", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,46 @@
+"""Idempotency: what was answered to a caller under a request_id is answered again, and nothing happens twice."""
+
+import hashlib
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+import grpc
+import sqlalchemy as sa
+from google.protobuf.message import Message
+from sqlalchemy.engine import Connection
+
+from services import rpc
+from services.booking import store
+
+Key = tuple[str, str]
+"""Who asked (account id), and their request_id."""
+
+Stored = tuple[bytes, bytes]
+"""The hash of the request's body, and the serialized answer."""
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+def body_hash(request: Message) -> bytes:
+    """Tells one request from another, of another kind too."""
+    name = request.DESCRIPTOR.full_name.encode()
+    return hashlib.sha256(name + b"\0" + request.SerializeToString(deterministic=True)).digest()
+
+
+def read(connection: Connection, keys: Collection[Key]) -> dict[Key, Stored]:
+    c = store.ANSWER.c
+    query = sa.select(c.actor, c.request_id, c.body_hash, c.response)
+    query = query.where(sa.tuple_(c.actor, c.request_id).in_(keys))
+    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)} if keys else {}
+
+
+def row(key: Key, body: bytes, answer: Message) -> dict[str, Any]:
+    return {"actor": key[0], "request_id": key[1], "body_hash": body, "response": answer.SerializeToString()}
+
+
+def replay(stored: Stored, body: bytes, kind: type[Reply]) -> Reply:
+    """Raises rpc.RpcError when the key was used with another body."""
+    if bytes(stored[0]) != body:
+        message = "request_id was used before with another body: use a new one"
+        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", message)
+    return kind.FromString(bytes(stored[1]))

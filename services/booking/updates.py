@@ -1,0 +1,208 @@
+"""Changes of a reservation: decided again as if it were not there, and taken over as a whole or not at all."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import events_pb2
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import decision_pb2 as policy
+from yunhui.policy.v1 import policy_service_pb2 as pdp
+
+from services import rpc
+from services.booking import answers, life, requests, store
+from services.booking.events import to_outcome
+from services.booking.lifecycle import Case, change, read_case, require, to_question, until_fresh
+from services.booking.policy_client import PolicyClient
+from services.booking.pool import Pool
+from services.booking.requests import Change
+from services.booking.reservations import deadline_rows, decision_row, release_time
+from services.booking.standing import StaleError
+from services.clock import Clock, from_timestamp, to_timestamp
+from services.database import ConflictError, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a change rests on, read at one moment. `pool` does not count the reservation's own hold."""
+
+    case: Case
+    pool: Pool
+    answer: answers.Stored | None
+
+
+class Updates:
+    """Decides and stores changes. `catch_up` deals with deadlines that are due; `committed` is told of every commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        policy_client: PolicyClient,
+        clock: Clock,
+        catch_up: Callable[[], Awaitable[None]],
+        committed: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._policy = policy_client
+        self._clock = clock
+        self._catch_up = catch_up
+        self._committed = committed
+
+    async def update(self, wanted: Change, owner: str | None, actor: str) -> api.UpdateReservationResponse:
+        """Raises rpc.RpcError; then nothing was changed."""
+
+        async def attempt() -> api.UpdateReservationResponse:
+            now = self._clock.now()
+            situation = await self._survey(wanted, owner, actor, now)
+            if situation.answer:
+                return answers.replay(situation.answer, wanted.body_hash, api.UpdateReservationResponse)
+            case = situation.case
+            require(case, "update")
+            check_version(case.record, wanted.version)
+            after = to_changed(case.record, wanted, now)
+            question = to_update_question(situation, after, now)
+            decision = await self._policy.decide_one(question)
+            update = Update(wanted, actor, case, after, question, decision)
+            return await self._store(update, now)
+
+        return await until_fresh(attempt)
+
+    async def _survey(self, wanted: Change, owner: str | None, actor: str, now: int) -> Situation:
+        situation = await self._database.read(lambda c: survey(c, wanted, owner, actor, now))
+        if situation and situation.case.account.overdue:
+            await self._catch_up()  # a suspension, or the end of this very reservation, may hang on it
+            situation = await self._database.read(lambda c: survey(c, wanted, owner, actor, now))
+        if situation is None:
+            raise rpc.not_found("reservation")
+        if situation.case.account.overdue:
+            raise rpc.unavailable("policy")
+        return situation
+
+    async def _store(self, update: "Update", now: int) -> api.UpdateReservationResponse:
+        try:
+            answer = await self._database.write(lambda connection: store_update(connection, update, now))
+        except ConflictError as error:  # the room went to somebody else in this moment, or the key was used twice
+            raise StaleError from error
+        self._committed()
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A change with the decision about it; `after` is the reservation as it is wanted, its room not yet chosen."""
+
+    wanted: Change
+    actor: str
+    case: Case
+    after: pb.Reservation
+    question: pdp.DecideRequest
+    decision: policy.Decision
+
+    @property
+    def event(self) -> str | None:
+        """What it comes to in the life of the reservation; None when it is refused."""
+        pending = self.case.state == life.PENDING_APPROVAL
+        if self.decision.effect == policy.EFFECT_ALLOW:
+            return "confirm" if pending else "update"
+        # what holds a room is not given up for one that support may decline
+        return "update" if pending and self.decision.effect == policy.EFFECT_ESCALATE else None
+
+
+def survey(connection: Connection, wanted: Change, owner: str | None, actor: str, now: int) -> Situation | None:
+    case = read_case(connection, wanted.reservation_id, owner, now)
+    if case is None:
+        return None
+    key = (actor, wanted.request_id)
+    earlier = answers.read(connection, [key] if wanted.request_id else [])
+    start = wanted.start_time or from_timestamp(case.record.start_time)
+    end = max(start, wanted.end_time or from_timestamp(case.record.end_time))
+    return Situation(case, store.read_pool(connection, start, end, wanted.reservation_id), earlier.get(key))
+
+
+def check_version(record: pb.Reservation, version: int) -> None:
+    if version not in (0, record.version):
+        message = f"the reservation is at version {record.version} now, not {version}: look at it again"
+        raise rpc.failure(grpc.StatusCode.ABORTED, "VERSION", message)
+
+
+def to_changed(record: pb.Reservation, wanted: Change, now: int) -> pb.Reservation:
+    """The reservation as it is wanted. Raises rpc.RpcError when its interval makes no sense."""
+    after = pb.Reservation()
+    after.CopyFrom(record)
+    if wanted.start_time is not None:
+        after.start_time.CopyFrom(to_timestamp(wanted.start_time))
+    if wanted.end_time is not None:
+        after.end_time.CopyFrom(to_timestamp(wanted.end_time))
+    if wanted.participant_count is not None:
+        after.participant_count = wanted.participant_count
+    start_stays = after.start_time == record.start_time  # then it may have passed
+    requests.interval(after.start_time, after.end_time, from_timestamp(record.start_time) if start_stays else now)
+    return after
+
+
+def to_update_question(situation: Situation, after: pb.Reservation, now: int) -> pdp.DecideRequest:
+    record = situation.case.record
+    question = to_question(pdp.ACTION_UPDATE, situation.case, now)
+    subject = question.subject
+    subject.start_time.CopyFrom(after.start_time)
+    subject.end_time.CopyFrom(after.end_time)
+    subject.participant_count = after.participant_count
+    subject.free_room_count = len(free_rooms(situation.pool, after))
+    subject.former_start_time.CopyFrom(record.start_time)
+    subject.former_end_time.CopyFrom(record.end_time)
+    others = [each for each in question.history.reservations if each.reservation_id != record.reservation_id]
+    del question.history.reservations[:]
+    question.history.reservations.extend(others)
+    return question
+
+
+def free_rooms(pool: Pool, after: pb.Reservation) -> list[pb.Room]:
+    """The smallest first; among equals the one that is held already."""
+    start, end = from_timestamp(after.start_time), from_timestamp(after.end_time)
+    free = pool.free(start, end, after.participant_count)
+    return sorted(free, key=lambda room: (room.capacity, room.room_id != after.room.room_id))
+
+
+def store_update(connection: Connection, update: Update, now: int) -> api.UpdateReservationResponse:
+    """One transaction. Raises StaleError when what the decision rests on has changed since."""
+    case = update.case
+    account = store.lock_account(connection, case.record.organizer.account_id)
+    if account.version != case.account.version:
+        raise StaleError
+    answer = api.UpdateReservationResponse(outcome=outcome(update), decision=update.decision)
+    changed = apply(connection, update, update.event, now) if update.event else case.record
+    answer.reservation.CopyFrom(changed)
+    row = decision_row(update.decision, update.question, update.actor, case.record)
+    connection.execute(sa.insert(store.DECISION), [row])
+    if update.wanted.request_id:
+        key = (update.actor, update.wanted.request_id)
+        connection.execute(sa.insert(store.ANSWER), [answers.row(key, update.wanted.body_hash, answer)])
+    return answer
+
+
+def apply(connection: Connection, update: Update, event: str, now: int) -> pb.Reservation:
+    after, decision = update.after, update.decision
+    start, end = from_timestamp(after.start_time), from_timestamp(after.end_time)
+    fields: dict[str, Any] = {"start_time": start, "end_time": end}
+    fields |= {"participant_count": after.participant_count, "decision_id": decision.decision_id}
+    if decision.effect == policy.EFFECT_ALLOW:
+        rooms = free_rooms(store.read_pool(connection, start, end, after.reservation_id), after)
+        if not rooms:
+            raise StaleError
+        fields |= {"room_id": rooms[0].room_id, "release_time": release_time(decision, start)}
+    payload = events_pb2.ReservationEvent(decision=decision, actor=update.actor)
+    record = change(connection, update.case, event, payload, now, **fields)
+    mine = store.DEADLINE.c.entity_id == record.reservation_id
+    connection.execute(sa.delete(store.DEADLINE).where(mine))
+    connection.execute(sa.insert(store.DEADLINE), deadline_rows(record, decision))
+    return record
+
+
+def outcome(update: Update) -> pb.Outcome.ValueType:
+    if update.event is None and update.decision.effect == policy.EFFECT_ESCALATE:
+        return pb.OUTCOME_DENIED
+    return to_outcome(policy.Effect.Name(update.decision.effect))

@@ -1,0 +1,113 @@
+"""The table of the life of a reservation: what it lists happens, what it does not list does not."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import pytest
+import sqlalchemy as sa
+from yunhui.booking.v1 import reservation_pb2 as pb
+
+from services import rpc
+from services.booking import life, store
+from services.clock import HOUR, MINUTE
+from tests.booking.builders import TEN, change
+from tests.booking.conftest import Booking
+from tests.booking.test_lifecycle import made, state, subjects, verdict
+
+ENTERED = TEN + 5 * MINUTE
+ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
+    "approve": lambda booking, id_: booking.lifecycle.resolve(id_, verdict()),
+    "decline": lambda booking, id_: booking.lifecycle.resolve(id_, verdict(approve=False)),
+    "expire": lambda booking, id_: booking.lifecycle.expire(id_, TEN - 30 * MINUTE),
+    "cancel": lambda booking, id_: booking.lifecycle.cancel(id_, None, "booker", ""),
+    "update": lambda booking, id_: booking.updates.update(change(id_, minutes=90), None, "booker"),
+    "confirm": lambda booking, id_: booking.updates.update(change(id_, participant_count=50), None, "booker"),
+    "enter": lambda booking, id_: booking.lifecycle.report_attendance(id_, ENTERED, "gateway"),
+    "release": lambda booking, id_: booking.lifecycle.judge_attendance(id_, TEN + 30 * MINUTE),
+    "complete": lambda booking, id_: booking.lifecycle.complete(id_, TEN + HOUR),
+    "end": lambda booking, id_: booking.lifecycle.end(id_, None, "booker"),
+    "prove": lambda booking, id_: booking.lifecycle.report_attendance(id_, ENTERED, "gateway"),
+}
+NEVER_REFUSED = {"expire", "release", "complete"}  # the clock finds nothing to do
+ASKED_AGAIN = {
+    ("CANCELLED", "cancel"),
+    ("COMPLETED", "end"),
+    *((state, event) for state in ("IN_USE", "COMPLETED") for event in ("enter", "prove")),
+}
+ONE_CALL = {"enter": "prove", "prove": "enter", "update": "confirm", "confirm": "update"}
+
+
+async def placed(booking: Booking, before: str) -> pb.Reservation:
+    """A reservation that was brought into a state by the table's own ways."""
+    people = 120 if before in ("PENDING_APPROVAL", "DECLINED", "EXPIRED") else 12
+    reservation = await made(booking, participant_count=people)
+    for event in PATHS[before]:
+        if event in ("enter", "release", "complete"):
+            booking.clock.time = TEN + 5 * MINUTE
+        await ACTS[event](booking, reservation.reservation_id)
+    assert await state(booking, reservation) == before
+    return reservation
+
+
+PATHS = {
+    "PENDING_APPROVAL": (),
+    "CONFIRMED": (),
+    "IN_USE": ("enter",),
+    "COMPLETED": ("enter", "complete"),
+    "NO_SHOW": ("release",),
+    "CANCELLED": ("cancel",),
+    "DECLINED": ("decline",),
+    "EXPIRED": ("expire",),
+}
+
+
+@pytest.mark.parametrize(("before", "event"), life.TRANSITIONS)
+async def test_what_the_table_lists_happens_and_is_told(booking: Booking, before: str, event: str) -> None:
+    transition = life.TRANSITIONS[before, event]
+    reservation = await placed(booking, before)
+    if event == "enter":
+        booking.clock.time = ENTERED
+    told = len(await subjects(booking))
+    await ACTS[event](booking, reservation.reservation_id)
+    assert await state(booking, reservation) == transition.next_state
+    assert (await subjects(booking))[told] == f"reservation.{transition.publishes}"
+    kinds = await deadline_kinds(booking, reservation)
+    assert kinds == sorted(life.DEADLINES.get(transition.next_state, ()))
+
+
+@pytest.mark.parametrize(
+    ("before", "event"),
+    [
+        (before, event)
+        for before, event in itertools.product(life.STATES, ACTS)
+        if not {(before, event), (before, ONE_CALL.get(event, event))} & life.TRANSITIONS.keys()
+    ],
+)
+async def test_what_the_table_does_not_list_is_refused(booking: Booking, before: str, event: str) -> None:
+    reservation = await placed(booking, before)
+    told = await subjects(booking)
+    [answer] = await asyncio.gather(ACTS[event](booking, reservation.reservation_id), return_exceptions=True)
+    if isinstance(answer, rpc.RpcError):
+        assert answer.code is grpc.StatusCode.FAILED_PRECONDITION
+    else:
+        assert event in NEVER_REFUSED or (before, event) in ASKED_AGAIN
+    assert await state(booking, reservation) == before
+    assert await subjects(booking) == told
+
+
+async def deadline_kinds(booking: Booking, reservation: pb.Reservation) -> list[str]:
+    mine = store.DEADLINE.c.entity_id == reservation.reservation_id
+    query = sa.select(store.DEADLINE.c.kind).where(mine).order_by(store.DEADLINE.c.kind)
+    return list(await booking.database.read(lambda c: c.scalars(query).all()))
+
+
+def test_every_event_is_tried_and_every_state_reached() -> None:
+    assert set(ACTS) == set(life.EVENTS)
+    assert set(PATHS) == set(life.STATES)
+
+
+def test_the_page_is_fresh() -> None:
+    assert Path("docs/life.md").read_text(encoding="utf-8") == life.to_page()

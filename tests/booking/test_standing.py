@@ -1,0 +1,157 @@
+"""Violations that are taken back, suspensions that are lifted, quota that comes back."""
+
+import asyncio
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import decision_pb2 as policy
+
+from services import outbox, rpc
+from services.booking import standing, store
+from services.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
+from tests.booking.builders import TEN
+from tests.booking.conftest import Booking
+from tests.booking.test_intake import create, rows, rule_ids
+from tests.booking.test_lifecycle import get, made, pass_time, subjects
+
+
+async def missed(booking: Booking, *starts: int) -> list[pb.Reservation]:
+    """Reservations that nobody came to."""
+    reservations = []
+    for start in starts:
+        booking.clock.time = start - HOUR
+        reservations.append(await made(booking, start=start))
+        await pass_time(booking, start + 30 * MINUTE)
+    return reservations
+
+
+async def violation_ids(booking: Booking) -> list[str]:
+    found = sorted(await rows(booking.database, store.VIOLATION), key=lambda row: row["violation_time"])
+    return [row["violation_id"] for row in found]
+
+
+async def test_given_back_early_the_room_is_free_at_once_and_the_quota_stays_used(booking: Booking) -> None:
+    reservation = await made(booking, participant_count=60, minutes=180)
+    booking.clock.time = TEN
+    await booking.lifecycle.report_attendance(reservation.reservation_id, TEN, "gateway")
+    booking.clock.time = TEN + 20 * MINUTE
+    record = await booking.lifecycle.end(reservation.reservation_id, "booker", "booker")
+    assert record.state == pb.RESERVATION_STATE_COMPLETED
+    assert record.update_time == to_timestamp(TEN + 20 * MINUTE)
+    again = await booking.lifecycle.end(reservation.reservation_id, "booker", "booker")
+    assert again == record
+    assert rule_ids(await create(booking, account_id="other", start=TEN + HOUR, participant_count=60)) == []
+    for index in (4, 6):
+        await made(booking, start=TEN + index * HOUR)
+    assert rule_ids(await create(booking, start=TEN + 8 * HOUR)) == ["DAILY_QUOTA"]
+    assert (await subjects(booking)).count("reservation.completed") == 1
+
+
+async def test_a_waived_violation_lifts_the_suspension_it_led_to(booking: Booking) -> None:
+    await missed(booking, TEN, TEN + 2 * HOUR)
+    assert rule_ids(await create(booking, start=TEN + DAY)) == ["SUSPENSION"]
+    _, second = await violation_ids(booking)
+    reply = await booking.lifecycle.waive(second, "support", "the link was wrong")
+    violation = reply.violation
+    assert (violation.waived, violation.waived_by, violation.waive_note) == (True, "support", "the link was wrong")
+    assert violation.waive_time == reply.lifted.lift_time == to_timestamp(booking.clock.time)
+    assert rule_ids(await create(booking, start=TEN + DAY)) == []
+    told = await subjects(booking)
+    assert told[told.index("account.suspended") + 1 :][:3] == [
+        "reservation.denied",
+        "account.violation_waived",
+        "account.reinstated",
+    ]
+    assert {row["kind"] for row in await rows(booking.database, store.DEADLINE)} == {"attendance", "completion"}
+
+
+async def test_the_other_violation_counts_again(booking: Booking) -> None:
+    await missed(booking, TEN, TEN + 2 * HOUR)
+    _, second = await violation_ids(booking)
+    await booking.lifecycle.waive(second, "support", "sorry")
+    await missed(booking, TEN + 2 * DAY)
+    assert rule_ids(await create(booking, start=TEN + 3 * DAY)) == ["SUSPENSION"]
+
+
+async def test_a_waived_violation_does_not_count(booking: Booking) -> None:
+    await missed(booking, TEN)
+    [first] = await violation_ids(booking)
+    reply = await booking.lifecycle.waive(first, "support", "sorry")
+    assert not reply.HasField("lifted")
+    await missed(booking, TEN + 2 * HOUR)
+    assert rule_ids(await create(booking, start=TEN + DAY)) == []
+
+
+async def test_waiving_again_changes_nothing(replicas: list[Booking]) -> None:
+    await missed(replicas[0], TEN, TEN + 2 * HOUR)
+    first, _ = await violation_ids(replicas[0])
+    replies = await asyncio.gather(
+        *(each.lifecycle.waive(first, "support", f"note {index}") for index, each in enumerate(replicas * 3))
+    )
+    assert len({reply.violation.waive_note for reply in replies}) == 1
+    assert sum(reply.HasField("lifted") for reply in replies) == 1
+    told = await subjects(replicas[0])
+    assert (told.count("account.violation_waived"), told.count("account.reinstated")) == (1, 1)
+
+
+async def test_a_suspension_that_is_over_is_not_lifted(booking: Booking) -> None:
+    await missed(booking, TEN, TEN + 2 * HOUR)
+    await pass_time(booking, TEN + 10 * DAY)
+    for each in await violation_ids(booking):
+        assert not (await booking.lifecycle.waive(each, "support", "late")).HasField("lifted")
+    assert (await subjects(booking)).count("account.reinstated") == 1
+
+
+async def test_an_unknown_violation_is_not_found(booking: Booking) -> None:
+    with pytest.raises(rpc.RpcError) as caught:
+        await booking.lifecycle.waive("vio_none", "support", "why")
+    assert caught.value.code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_events_of_an_account_are_numbered_without_a_gap(booking: Booking) -> None:
+    await missed(booking, TEN, TEN + 2 * HOUR)
+    for each in await violation_ids(booking):
+        await booking.lifecycle.waive(each, "support", "sorry")
+    stored = await rows(booking.database, outbox.TABLE)
+    numbers = [row["entity_seq"] for row in stored if ".account." in row["subject"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("entered", [TEN - HOUR, TEN + 30 * MINUTE])
+async def test_a_late_proof_annuls_the_violation_and_its_suspension(booking: Booking, entered: int) -> None:
+    first, _ = await missed(booking, TEN, TEN + 2 * HOUR)
+    record = await booking.lifecycle.report_attendance(first.reservation_id, entered, "gateway")
+    assert (record.state, record.enter_time) == (pb.RESERVATION_STATE_COMPLETED, to_timestamp(entered))
+    waived = [row for row in await rows(booking.database, store.VIOLATION) if row["waived"]]
+    assert [(row["reservation_id"], row["waived_by"]) for row in waived] == [(first.reservation_id, "system")]
+    assert rule_ids(await create(booking, start=TEN + DAY)) == []
+    assert (await subjects(booking))[-4:] == [
+        "reservation.completed",
+        "account.violation_waived",
+        "account.reinstated",
+        "reservation.confirmed",
+    ]
+    again = await booking.lifecycle.report_attendance(first.reservation_id, entered, "gateway")
+    assert again == record
+
+
+@pytest.mark.parametrize("entered", [TEN - HOUR - SECOND, TEN + 30 * MINUTE + SECOND, TEN + HOUR])
+async def test_what_proves_nothing_annuls_nothing(booking: Booking, entered: int) -> None:
+    [first] = await missed(booking, TEN)
+    booking.clock.time = TEN + 2 * HOUR
+    with pytest.raises(rpc.RpcError):
+        await booking.lifecycle.report_attendance(first.reservation_id, entered, "gateway")
+    assert (await get(booking, first)).state == pb.RESERVATION_STATE_NO_SHOW
+    assert not any(row["waived"] for row in await rows(booking.database, store.VIOLATION))
+
+
+def test_a_unit_of_a_calendar_period_comes_back_at_its_end_and_one_of_a_rolling_period_by_itself() -> None:
+    end = Timestamp(seconds=9_000_000)
+    calendar = policy.QuotaUsage(limit=3, used=2, reservation_ids=["b", "a"], period_end=end)
+    assert standing.return_times(calendar, {}) == [end, end]
+    rolling = policy.QuotaUsage(limit=3, used=2, reservation_ids=["b", "a"], rolling_seconds=86_400)
+    starts = {"a": 1_000_000 * SECOND, "b": 2_000_000 * SECOND}
+    times = [moment.seconds for moment in standing.return_times(rolling, starts)]
+    assert times == [1_086_400, 2_086_400]
