@@ -12,6 +12,7 @@ from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
 from services.booking.models import TABLES
 from services.booking.policy_client import PolicyClient
+from services.booking.series import Series
 from services.booking.subscriptions import create_broker
 from services.booking.updates import Updates
 from services.database import Database
@@ -41,7 +42,8 @@ async def main(settings: BookingSettings) -> None:
     deadlines = Deadlines(database, time, lifecycle)
     intake = Intake(database, policy, time, deadlines.catch_up, committed)
     updates = Updates(database, policy, time, deadlines.catch_up, committed)
-    service = api.BookingService(database, policy, time, intake, lifecycle, updates)  # type: ignore[abstract] # see CHANGELOG
+    series = Series(database, policy, time, deadlines.catch_up, committed)
+    service = api.BookingService(database, policy, time, intake, lifecycle, updates, series)  # type: ignore[abstract] # see CHANGELOG
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
     server = rpc.Server(
         settings.listen,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,11 +13,12 @@ from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import rpc
-from services.booking import life, requests, standing, store
+from services.booking import answers, life, recurrence, requests, standing, store
 from services.booking.intake import Ask, Intake
 from services.booking.lifecycle import Lifecycle, Verdict
 from services.booking.policy_client import PolicyClient
 from services.booking.requests import Wish
+from services.booking.series import Series, SeriesAsk
 from services.booking.updates import Updates
 from services.clock import Clock, from_timestamp
 from services.database import ConflictError, Database
@@ -32,6 +34,7 @@ ROLES = {
     f"/{SERVICE}/{method}": roles
     for method, roles in {
         "CreateReservation": _PEOPLE,
+        "CreateReservationSeries": _PEOPLE,
         "CheckReservation": _PEOPLE,
         "GetReservation": _EVERYBODY,
         "ListReservations": _EVERYBODY,
@@ -63,6 +66,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         intake: Intake,
         lifecycle: Lifecycle,
         updates: Updates,
+        series: Series,
     ) -> None:
         self._database = database
         self._policy = policy_client
@@ -70,6 +74,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self._intake = intake
         self._lifecycle = lifecycle
         self._updates = updates
+        self._series = series
 
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
@@ -78,6 +83,23 @@ class BookingService(api_grpc.BookingServiceServicer):
         reply = await self._intake.submit(to_ask(wish, rpc.principal(), store=True))
         assert isinstance(reply, api.CreateReservationResponse)  # noqa: S101 - told apart by `store`
         return reply
+
+    async def CreateReservationSeries(
+        self, request: api.CreateReservationSeriesRequest, context: rpc.Context
+    ) -> api.CreateReservationSeriesResponse:
+        if request.first.request_id:
+            raise rpc.invalid("first.request_id", "must be empty: give request_id for the whole series")
+        first = requests.to_wish(request.first, self._clock.now())
+        starts = recurrence.occurrences(request.recurrence_rule, request.time_zone, first.start_time)
+        length, caller = first.end_time - first.start_time, rpc.principal()
+        wishes = [replace(first, start_time=start, end_time=start + length) for start in starts]
+        ask = SeriesAsk(
+            request_id=requests.optional_id("request_id", request.request_id),
+            body_hash=answers.body_hash(request),
+            occurrences=[to_ask(wish, caller, store=True) for wish in wishes],
+            all_or_none=request.all_or_none,
+        )
+        return await self._series.create(ask)
 
     async def CheckReservation(
         self, request: api.CheckReservationRequest, context: rpc.Context

@@ -292,5 +292,6 @@ def to_check(
     outcome = to_outcome(policy.Effect.Name(decision.effect))
     reply = api.CheckReservationResponse(outcome=outcome, decision=decision, alternatives=alternatives)
     if decision.effect == policy.EFFECT_ALLOW:
-        reply.room.CopyFrom(free_rooms(ask, situation.pool)[0])
+        for room in free_rooms(ask, situation.pool)[:1]:
+            reply.room.CopyFrom(room)
     return reply

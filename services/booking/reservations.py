@@ -59,19 +59,25 @@ class _Rows:
 
 
 def commit(connection: Connection, batch: list[Decided], now: int) -> list[api.CreateReservationResponse | None]:
-    """Stores a batch (at most one request an account); None where what the decision rests on has changed since."""
-    versions = store.read_versions(connection, [decided.profile.account_id for decided in batch])
+    """Stores a batch; None where what the decision rests on has changed since.
+
+    Requests of one account must have been decided one after the other, each with those before it counted.
+    """
+    versions = store.read_versions(connection, {decided.profile.account_id for decided in batch})
     pool = store.read_pool(
         connection, min(decided.wish.start_time for decided in batch), max(decided.wish.end_time for decided in batch)
     )
-    rows, replies = _Rows(), list[api.CreateReservationResponse | None]()
+    rows, replies, accounts = _Rows(), list[api.CreateReservationResponse | None](), dict[str, tuple[Decided, bool]]()
     for decided in batch:
         version, _ = versions.get(decided.profile.account_id, (0, 0))
         room = _choose_room(pool, decided)
         stale = version != decided.account.version or (decided.decision.effect == policy.EFFECT_ALLOW and not room)
         replies.append(None if stale else _add(rows, decided, room, now))
         if not stale:
-            _advance_account(connection, decided)
+            _, accepted = accounts.get(decided.profile.account_id, (decided, False))
+            accounts[decided.profile.account_id] = decided, accepted or decided.decision.effect in _STATES
+    for decided, accepted in accounts.values():
+        _advance_account(connection, decided, accepted=accepted)
     rows.write(connection)
     return replies
 
@@ -87,7 +93,7 @@ def _choose_room(pool: Pool, decided: Decided) -> Room | None:
     return free[0]
 
 
-def _advance_account(connection: Connection, decided: Decided) -> None:
+def _advance_account(connection: Connection, decided: Decided, *, accepted: bool) -> None:
     """What holds the quota: an accepted request moves the version on, and so makes every older reading stale."""
     c = store.ACCOUNT.c
     profile = decided.profile
@@ -96,7 +102,7 @@ def _advance_account(connection: Connection, decided: Decided) -> None:
     if not decided.account.version:
         fields |= {"account_id": profile.account_id, "version": 1, "event_seq": 0}
         connection.execute(sa.insert(store.ACCOUNT), [fields])
-    elif decided.decision.effect in _STATES or profile != decided.account.profile:
+    elif accepted or profile != decided.account.profile:
         fields["version"] = decided.account.version + 1
         connection.execute(sa.update(store.ACCOUNT).where(c.account_id == profile.account_id).values(fields))
 

@@ -17,6 +17,7 @@ from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
 from services.booking.models import TABLES
 from services.booking.policy_client import PolicyClient, Verdict
+from services.booking.series import Series
 from services.booking.updates import Updates
 from services.database import Database
 from services.outbox import OutboxRow
@@ -62,6 +63,7 @@ class Booking:
         self.deadlines = Deadlines(self.database, self.clock, self.lifecycle)
         self.intake = Intake(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
         self.updates = Updates(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
+        self.series = Series(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
         self.tasks.append(asyncio.create_task(self.intake.run()))
 
     async def stop(self) -> None:

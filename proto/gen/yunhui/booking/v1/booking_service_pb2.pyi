@@ -126,6 +126,120 @@ class CreateReservationResponse(_message.Message):
 Global___CreateReservationResponse: _TypeAlias = CreateReservationResponse  # noqa: Y015
 
 @_typing.final
+class CreateReservationSeriesRequest(_message.Message):
+    """Asks for a room again and again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    RECURRENCE_RULE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    ALL_OR_NONE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, as for CreateReservation."""
+    recurrence_rule: _builtins.str
+    """RRULE of RFC 5545 with FREQ (DAILY, WEEKLY or MONTHLY) and COUNT or UNTIL; INTERVAL, BYDAY, BYMONTHDAY and WKST are
+    understood; at most 60 occurrences. For example "FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4". Required.
+    """
+    time_zone: _builtins.str
+    """IANA zone in which every occurrence keeps the hour of the first, for example "Asia/Shanghai". Required."""
+    all_or_none: _builtins.bool
+    """True: all occurrences or none. False: those that are allowed."""
+    @_builtins.property
+    def first(self) -> Global___CreateReservationRequest:
+        """The first occurrence; without a request_id. Required."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        first: Global___CreateReservationRequest | None = ...,
+        recurrence_rule: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+        all_or_none: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_or_none", b"all_or_none", "first", b"first", "recurrence_rule", b"recurrence_rule", "request_id", b"request_id", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateReservationSeriesRequest: _TypeAlias = CreateReservationSeriesRequest  # noqa: Y015
+
+@_typing.final
+class Occurrence(_message.Message):
+    """One occurrence, and what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    outcome: _reservation_pb2.Outcome.ValueType
+    """What became of it; with all_or_none, what would have become of it by itself."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From, inclusive."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until, exclusive."""
+
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """Every rule that spoke."""
+
+    @_builtins.property
+    def reservation(self) -> _reservation_pb2.Reservation:
+        """The reservation; absent when none was made."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        outcome: _reservation_pb2.Outcome.ValueType = ...,
+        decision: _decision_pb2.Decision | None = ...,
+        reservation: _reservation_pb2.Reservation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reservation", b"_reservation", "decision", b"decision", "end_time", b"end_time", "reservation", b"reservation", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reservation", b"_reservation", "decision", b"decision", "end_time", b"end_time", "outcome", b"outcome", "reservation", b"reservation", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reservation: _TypeAlias = _typing.Literal["reservation"]  # noqa: Y015
+    _WhichOneofArgType__reservation: _TypeAlias = _typing.Literal["_reservation", b"_reservation"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reservation) -> _WhichOneofReturnType__reservation | None: ...
+
+Global___Occurrence: _TypeAlias = Occurrence  # noqa: Y015
+
+@_typing.final
+class CreateReservationSeriesResponse(_message.Message):
+    """The answer to a series."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OCCURRENCES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def occurrences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Occurrence]:
+        """In the order of time."""
+
+    def __init__(
+        self,
+        *,
+        occurrences: _abc.Iterable[Global___Occurrence] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurrences", b"occurrences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateReservationSeriesResponse: _TypeAlias = CreateReservationSeriesResponse  # noqa: Y015
+
+@_typing.final
 class CheckReservationRequest(_message.Message):
     """The same question, without effect."""
 

@@ -43,6 +43,11 @@ class BookingServiceStub:
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationRequest.SerializeToString,
                 response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationResponse.FromString,
                 _registered_method=True)
+        self.CreateReservationSeries = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/CreateReservationSeries',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationSeriesRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationSeriesResponse.FromString,
+                _registered_method=True)
         self.CheckReservation = channel.unary_unary(
                 '/yunhui.booking.v1.BookingService/CheckReservation',
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckReservationRequest.SerializeToString,
@@ -135,6 +140,14 @@ class BookingServiceServicer:
     def CreateReservation(self, request, context):
         """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
         Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateReservationSeries(self, request, context):
+        """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
+        counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -268,6 +281,11 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationRequest.FromString,
                     response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationResponse.SerializeToString,
             ),
+            'CreateReservationSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateReservationSeries,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationSeriesRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationSeriesResponse.SerializeToString,
+            ),
             'CheckReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckReservation,
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckReservationRequest.FromString,
@@ -380,6 +398,33 @@ class BookingService:
             '/yunhui.booking.v1.BookingService/CreateReservation',
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationRequest.SerializeToString,
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateReservationSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/CreateReservationSeries',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationSeriesRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateReservationSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class BookingServiceStub:
     """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
     Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
     """
+    CreateReservationSeries: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]
+    """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
+    counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
+    """
     CheckReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]
     """What CreateReservation would answer now. Nothing is stored."""
     GetReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationRequest, _booking_service_pb2.GetReservationResponse]
@@ -99,6 +103,10 @@ class BookingServiceAsyncStub(BookingServiceStub):
     CreateReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationRequest, _booking_service_pb2.CreateReservationResponse]  # type: ignore[assignment]
     """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
     Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
+    """
+    CreateReservationSeries: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]  # type: ignore[assignment]
+    """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
+    counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
     """
     CheckReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]  # type: ignore[assignment]
     """What CreateReservation would answer now. Nothing is stored."""
@@ -161,6 +169,16 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_booking_service_pb2.CreateReservationResponse, _abc.Awaitable[_booking_service_pb2.CreateReservationResponse]]:
         """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
         Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateReservationSeries(
+        self,
+        request: _booking_service_pb2.CreateReservationSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.CreateReservationSeriesResponse, _abc.Awaitable[_booking_service_pb2.CreateReservationSeriesResponse]]:
+        """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
+        counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
         """
 
     @_abc_1.abstractmethod

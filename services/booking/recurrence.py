@@ -1,0 +1,76 @@
+"""Recurrence rules of RFC 5545: which times a series asks for."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr
+
+from services import rpc
+from services.booking import requests
+from services.clock import SECOND
+
+MOST = 60
+
+# With other parts a rule can be written that has no occurrence, and the search for the first would take minutes.
+_PARTS = {
+    "FREQ": r"DAILY|WEEKLY|MONTHLY",
+    "INTERVAL": r"[1-9]|[12]\d|3[01]",
+    "COUNT": r"\d{1,3}",
+    "UNTIL": r"\d{8}T\d{6}Z",
+    "BYDAY": r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)(,([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU))*",
+    "BYMONTHDAY": r"-?([1-9]|[12]\d|3[01])(,-?([1-9]|[12]\d|3[01]))*",
+    "WKST": r"MO|TU|WE|TH|FR|SA|SU",
+}
+_EXAMPLE = "for example FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4"
+
+
+def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
+    """The starts, epoch ms, the first of which is `start`. Raises rpc.RpcError naming the field."""
+    zone = time_zone(zone_name)
+    parts = read_parts(rule)
+    first = datetime.fromtimestamp(start // SECOND, zone)
+    try:
+        found = list(islice(rrulestr(";".join(parts), dtstart=first), MOST + 1))
+    except (ValueError, OverflowError) as error:
+        raise rpc.invalid("recurrence_rule", f"{error}: {_EXAMPLE}") from error
+    if len(found) > MOST:
+        raise rpc.invalid("recurrence_rule", f"has more than {MOST} occurrences: give a smaller COUNT or UNTIL")
+    starts = [int(each.astimezone(UTC).timestamp()) * SECOND for each in found]
+    if not starts or starts[0] != start:
+        raise rpc.invalid("recurrence_rule", "does not fall on the start_time of the first occurrence")
+    return starts
+
+
+def time_zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError) as error:
+        raise rpc.invalid("time_zone", "must be an IANA zone, for example Asia/Shanghai") from error
+
+
+def read_parts(rule: str) -> list[str]:
+    """The parts, checked one by one and for what they must not be together."""
+    given = requests.text("recurrence_rule", rule, 200).upper().removeprefix("RRULE:")
+    parts = [part for part in given.split(";") if part]
+    values: dict[str, str] = {}
+    for part in parts:
+        name, _, value = part.partition("=")
+        if name in values or not re.fullmatch(_PARTS.get(name, r"(?!)"), value, re.ASCII):
+            raise rpc.invalid("recurrence_rule", f"{part!r} is not understood: {_EXAMPLE}")
+        values[name] = value
+    if "FREQ" not in values or ("COUNT" in values) == ("UNTIL" in values):
+        raise rpc.invalid("recurrence_rule", f"needs FREQ, and either COUNT or UNTIL: {_EXAMPLE}")
+    if contradicts(values):
+        raise rpc.invalid("recurrence_rule", f"these parts cannot stand together: {_EXAMPLE}")
+    return parts
+
+
+def contradicts(values: Mapping[str, str]) -> bool:
+    monthly = values["FREQ"] == "MONTHLY"
+    by_day, by_month_day = values.get("BYDAY", ""), "BYMONTHDAY" in values
+    ordinal = any(character.isdigit() for character in by_day)
+    skips_days = values["FREQ"] == "DAILY" and "INTERVAL" in values
+    return ((ordinal or by_month_day) and not monthly) or (bool(by_day) and (by_month_day or skips_days))
