@@ -47,6 +47,33 @@ def outcome(terminal: Terminal, value: int) -> Styled:
     return Styled(f"{terminal.text(text)} ({pb.Outcome.Name(value).removeprefix('OUTCOME_')})", style)  # type: ignore[arg-type]
 
 
+def is_refused(value: int) -> bool:
+    return value in (pb.OUTCOME_DENIED, pb.OUTCOME_REDIRECTED)
+
+
+def show_update(terminal: Terminal, answer: api.UpdateReservationResponse) -> None:
+    refused = is_refused(answer.outcome)
+    text, style = (texts.NOT_CHANGED, "bold red") if refused else (texts.CHANGED, "bold green")
+    terminal.out.print(Styled(terminal.text(text), style))
+    show_rules(terminal, answer.decision)
+    show_reservation(terminal, answer.reservation)
+
+
+def show_series(terminal: Terminal, answer: api.CreateReservationSeriesResponse) -> None:
+    """One line an occurrence, then the reasons of those that were refused."""
+    heading = terminal.text(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
+    table = Table(heading, *map(terminal.text, (texts.RESULT, texts.ROOM, texts.RESERVATION)), padding=(0, 1))
+    for each in answer.occurrences:
+        when = moments.show_bare_interval(each.start_time, each.end_time, terminal.language)
+        room = each.reservation.room.room_id or "–"
+        table.add_row(when, outcome(terminal, each.outcome), room, each.reservation.reservation_id or "–")
+    terminal.out.print(table)
+    for rule in {rule.rule_id: rule for each in answer.occurrences for rule in each.decision.rules}.values():
+        terminal.out.print(Styled(f"{rule.rule_id}: {localized(rule.reason, terminal.language)}"))
+    made = sum(each.HasField("reservation") for each in answer.occurrences)
+    terminal.say(texts.SERIES_SUMMARY, made=made, total=len(answer.occurrences))
+
+
 def show_create(terminal: Terminal, answer: api.CreateReservationResponse) -> None:
     terminal.out.print(outcome(terminal, answer.outcome))
     show_rules(terminal, answer.decision)

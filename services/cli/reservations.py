@@ -1,5 +1,6 @@
-"""Reservations after they are made: `yunhui show`, `cancel`, `mine`, `approve`, `decline` and `entered`."""
+"""Reservations after they are made: to show, change, cancel, end, approve, decline; who entered, what is waived."""
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from services.cli import development_clock, moments, rendering, texts
 from services.cli.arguments import read_moment, read_state
 from services.cli.client import Booking, claims, open_booking, token
+from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
 
 PAGE = 100
@@ -21,6 +23,63 @@ def show(terminal: Terminal, reservation_id: str) -> None:
         request = api.GetReservationRequest(reservation_id=reservation_id)
         answer = booking.ask(booking.stub.GetReservation, request)
     terminal.answer(answer, lambda to: rendering.show_reservation(to, answer.reservation))
+
+
+def change(
+    terminal: Terminal,
+    reservation_id: str,
+    start: Annotated[str | None, typer.Option(help=texts.OPTION_NEW_START.help)] = None,
+    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=texts.OPTION_NEW_MINUTES.help)] = None,
+    people: Annotated[int | None, typer.Option(min=1, help=texts.OPTION_NEW_PEOPLE.help)] = None,
+    request_id: Annotated[str, typer.Option(help=texts.OPTION_REQUEST_ID.help)] = "",
+) -> None:
+    if start is None and minutes is None and people is None:
+        raise CommandError(texts.NOTHING_TO_CHANGE, ExitCode.USAGE)
+    first = read_moment(start, development_clock.now(terminal.state)) if start else None
+    request = api.UpdateReservationRequest(
+        request_id=request_id, reservation_id=reservation_id, participant_count=people
+    )
+    with open_booking(terminal) as booking:
+        if first or minutes:
+            wanted = api.GetReservationRequest(reservation_id=reservation_id)
+            add_interval(request, booking.ask(booking.stub.GetReservation, wanted).reservation, first, minutes)
+        answer = booking.ask(booking.stub.UpdateReservation, request)
+    terminal.answer(answer, lambda to: rendering.show_update(to, answer))
+    raise typer.Exit(ExitCode.REFUSED if rendering.is_refused(answer.outcome) else ExitCode.OK)
+
+
+def add_interval(
+    request: api.UpdateReservationRequest, record: pb.Reservation, first: datetime | None, minutes: int | None
+) -> None:
+    """What is not said stays as it is in the record. Both ends are sent, so that a repeated request is the same."""
+    length = record.end_time.ToDatetime() - record.start_time.ToDatetime()
+    start = first or moments.to_moment(record.start_time)
+    request.start_time.CopyFrom(moments.to_timestamp(start))
+    request.end_time.CopyFrom(moments.to_timestamp(start + (timedelta(minutes=minutes) if minutes else length)))
+
+
+def end(terminal: Terminal, reservation_id: str) -> None:
+    with open_booking(terminal) as booking:
+        request = api.EndReservationRequest(reservation_id=reservation_id)
+        answer = booking.ask(booking.stub.EndReservation, request)
+    terminal.answer(answer, lambda to: to.say(texts.ENDED, id=answer.reservation.reservation_id))
+
+
+def waive(
+    terminal: Terminal,
+    violation_id: str,
+    note: Annotated[str, typer.Option(help=texts.OPTION_TO_BOOKER.help)],
+) -> None:
+    with open_booking(terminal) as booking:
+        request = api.WaiveViolationRequest(violation_id=violation_id, note=note)
+        answer = booking.ask(booking.stub.WaiveViolation, request)
+    terminal.answer(answer, lambda to: show_waived(to, answer))
+
+
+def show_waived(terminal: Terminal, answer: api.WaiveViolationResponse) -> None:
+    terminal.say(texts.WAIVED_NOW, id=answer.violation.violation_id)
+    if answer.HasField("lifted"):
+        terminal.say(texts.LIFTED)
 
 
 def cancel(

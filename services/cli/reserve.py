@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
-from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.cli import development_clock, moments, rendering, texts
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
-from services.cli.failures import ExitCode
+from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
 
 Start = Annotated[str, typer.Option(help=texts.OPTION_START.help)]
@@ -20,8 +19,6 @@ Code = Annotated[str, typer.Option(help=texts.OPTION_CODE.help)]
 Subject = Annotated[str, typer.Option(help=texts.OPTION_SUBJECT.help)]
 Room = Annotated[str | None, typer.Option(help=texts.OPTION_ROOM.help)]
 For = Annotated[str | None, typer.Option("--account", help=texts.OPTION_FOR.help)]
-
-REFUSALS = (pb.OUTCOME_DENIED, pb.OUTCOME_REDIRECTED)
 
 
 def reserve(
@@ -35,12 +32,25 @@ def reserve(
     account: For = None,
     request_id: Annotated[str, typer.Option(help=texts.OPTION_REQUEST_ID.help)] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help=texts.OPTION_DRY_RUN.help)] = False,
+    repeat: Annotated[str, typer.Option(metavar="RRULE", help=texts.OPTION_REPEAT.help)] = "",
+    all_or_none: Annotated[bool, typer.Option("--all-or-none", help=texts.OPTION_ALL_OR_NONE.help)] = False,
 ) -> None:
     request = to_request(terminal, start, minutes, people, room, account)
-    request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject, request_id=request_id))
+    request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject))
+    if dry_run and repeat:
+        raise CommandError(texts.NO_DRY_SERIES, ExitCode.USAGE)
     if dry_run:
         ask_only(terminal, request)
+    elif repeat:
+        zone = str(moments.PLATFORM_ZONE)
+        ask_series(
+            terminal,
+            api.CreateReservationSeriesRequest(
+                request_id=request_id, first=request, recurrence_rule=repeat, time_zone=zone, all_or_none=all_or_none
+            ),
+        )
     else:
+        request.request_id = request_id
         ask(terminal, request)
 
 
@@ -66,6 +76,15 @@ def ask(terminal: Terminal, request: api.CreateReservationRequest) -> None:
     raise typer.Exit(exit_code(answer.outcome))
 
 
+def ask_series(terminal: Terminal, request: api.CreateReservationSeriesRequest) -> None:
+    """Exits with 0 only when every occurrence was made."""
+    with open_booking(terminal) as booking:
+        answer = booking.ask(booking.stub.CreateReservationSeries, request)
+    terminal.answer(answer, lambda to: rendering.show_series(to, answer))
+    whole = all(each.HasField("reservation") for each in answer.occurrences)
+    raise typer.Exit(ExitCode.OK if whole else ExitCode.REFUSED)
+
+
 def ask_only(terminal: Terminal, request: api.CreateReservationRequest) -> None:
     with open_booking(terminal) as booking:
         answer = booking.ask(booking.stub.CheckReservation, api.CheckReservationRequest(request=request))
@@ -74,7 +93,7 @@ def ask_only(terminal: Terminal, request: api.CreateReservationRequest) -> None:
 
 
 def exit_code(outcome: int) -> ExitCode:
-    return ExitCode.REFUSED if outcome in REFUSALS else ExitCode.OK
+    return ExitCode.REFUSED if rendering.is_refused(outcome) else ExitCode.OK
 
 
 def to_request(

@@ -112,6 +112,50 @@ def test_the_pool_can_grow(stack: Stack) -> None:
     assert "room-40" in [room["roomId"] for room in rooms]
 
 
+def test_a_reservation_can_be_moved_and_shortened(stack: Stack) -> None:
+    """What is not said stays: the length with a new start, the start with a new length."""
+    booker = stack.login("booker", "mover")
+    reservation_id = booker.reserve("2025-07-10 10:00", minutes=90).answer["reservation"]["reservationId"]
+    moved = booker.yunhui("change", reservation_id, "--start", "2025-07-10 12:00").answer["reservation"]
+    assert (moved["startTime"], moved["endTime"]) == ("2025-07-10T04:00:00Z", "2025-07-10T05:30:00Z")
+    shorter = booker.yunhui("change", reservation_id, "--minutes", "41", "--people", "20").answer["reservation"]
+    assert (shorter["endTime"], shorter["participantCount"]) == ("2025-07-10T04:41:00Z", 20)
+    refused = booker.yunhui("change", reservation_id, "--minutes", "40")
+    assert (refused.code, refused.answer["outcome"]) == (3, "OUTCOME_REDIRECTED")
+    assert refused.answer["reservation"] == shorter
+    assert booker.yunhui("change", reservation_id).code == 2
+
+
+def test_a_series_is_answered_one_by_one(stack: Stack) -> None:
+    """Those beyond the horizon are refused; all-or-none then makes nothing."""
+    booker = stack.login("booker", "weekly")
+    asked = ("reserve", "--code", "123456789", "--subject", "x", "--start", "2025-07-13 10:00")
+    more = ("--minutes", "60", "--people", "12", "--repeat", "FREQ=DAILY;COUNT=3")
+    none = booker.yunhui(*asked, *more, "--all-or-none")
+    assert none.code == 3
+    assert not any("reservation" in each for each in none.answer["occurrences"])
+    some = booker.yunhui(*asked, *more)
+    outcomes = [each["outcome"] for each in some.answer["occurrences"]]
+    assert outcomes == ["OUTCOME_CONFIRMED", "OUTCOME_CONFIRMED", "OUTCOME_DENIED"]
+    assert len(booker.mine()) == 2
+    assert booker.yunhui(*asked, *more, "--dry-run").code == 2
+
+
+def test_what_is_in_use_can_be_given_back_early(stack: Stack) -> None:
+    """By whoever booked it; before anybody entered it is cancelled instead."""
+    booker, service = stack.login("booker", "early"), stack.login("service")
+    reservation_id = booker.reserve("2025-07-07 09:00").answer["reservation"]["reservationId"]
+    assert booker.yunhui("end", reservation_id).code == 1
+    service.yunhui("entered", reservation_id)
+    assert booker.yunhui("end", reservation_id).answer["reservation"]["state"] == "RESERVATION_STATE_COMPLETED"
+
+
+def test_only_support_waives(stack: Stack) -> None:
+    """The rest of a violation's life is in tests/booking: here time would have to pass."""
+    assert stack.login("booker", "sinner").yunhui("waive", "vio_x", "--note", "sorry").code == 1
+    assert stack.login("support").yunhui("waive", "vio_x", "--note", "sorry").code == 4
+
+
 def test_support_sees_all_accounts(stack: Stack) -> None:
     """A booker sees only what is theirs, with or without asking."""
     stack.login("booker", "seen").reserve("2025-07-09 18:00")
