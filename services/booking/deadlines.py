@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 PAGE = 100
 RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.1
+"""Every commit may bring an earlier deadline: looked at together, not one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Deadlines:
                 await asyncio.wait_for(self._woken.wait(), max(0.001, min(left, self._clock.patience)))
             except TimeoutError:
                 continue
+            await asyncio.sleep(GATHER_SECONDS)
             return
 
     async def catch_up(self) -> None:

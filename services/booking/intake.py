@@ -204,10 +204,11 @@ class Intake:
 
 
 def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
-    start, end = min(ask.wish.start_time for ask in asks), max(ask.wish.end_time for ask in asks)
-    pool = store.read_pool(connection, start, end)
-    if not all(free_rooms(ask, pool) for ask in asks):  # then it matters when one becomes free
-        pool = store.read_pool(connection, start, end + LOOK_AHEAD)
+    wanted = {ask: (ask.wish.start_time, ask.wish.end_time) for ask in asks}
+    pool = store.read_pool(connection, wanted.values())
+    later = {ask: (start, end + LOOK_AHEAD) for ask, (start, end) in wanted.items() if not free_rooms(ask, pool)}
+    if later:  # then it matters when one becomes free
+        pool = store.read_pool(connection, (wanted | later).values())
     keys = [(ask.actor, ask.wish.request_id) for ask in asks if ask.store and ask.wish.request_id]
     return Situation(
         store.read_accounts(connection, [ask.account_id for ask in asks], now),

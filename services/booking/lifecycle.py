@@ -254,7 +254,7 @@ def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: 
 
 def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> pb.Room:
     start, end = from_timestamp(record.start_time), from_timestamp(record.end_time)
-    pool = store.read_pool(connection, start, end)
+    pool = store.read_pool(connection, [(start, end)])
     if room_id and room_id not in pool.rooms:
         raise rpc.not_found("room")
     free = pool.free(start, end, record.participant_count, room_id)

@@ -8,6 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import CheckConstraint, Field, Index, SQLModel
 
+from services.clock import DAY
+
+LONGEST = DAY
 HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"
 
 
@@ -41,16 +44,16 @@ class Room(SQLModel, table=True):
 
 class Reservation(SQLModel, table=True):
     __table_args__ = (
-        CheckConstraint("start_time < end_time", name="reservation_interval"),
+        CheckConstraint(f"start_time < end_time AND end_time - start_time <= {LONGEST}", name="reservation_interval"),
         CheckConstraint(f"NOT ({HOLDS_ROOM}) OR room_id IS NOT NULL", name="reservation_room"),
         Index("reservation_account", "account_id", "start_time", "reservation_id"),
         Index("reservation_start", "start_time", "reservation_id"),
-        Index(
-            "reservation_holding",
-            "room_id",
-            "end_time",
-            sqlite_where=sa.text(HOLDS_ROOM),
-            postgresql_where=sa.text(HOLDS_ROOM),
+        *(
+            Index(name, *columns, sqlite_where=sa.text(HOLDS_ROOM), postgresql_where=sa.text(HOLDS_ROOM))
+            for name, columns in (
+                ("reservation_holding", ("room_id", "end_time")),
+                ("reservation_held", ("start_time", "end_time", "room_id", "reservation_id")),
+            )
         ),
     )
 

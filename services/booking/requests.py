@@ -9,12 +9,13 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 
 from services import rpc
 from services.booking import answers
+from services.booking.models import LONGEST
 from services.clock import DAY, from_timestamp
 
 MAX_PARTICIPANTS = 10_000
 MAX_SUBJECT = 200
 MAX_NOTE = 500
-MAX_DURATION = DAY
+MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
 LAST_SECOND = 253_402_300_799  # of the year 9999
 

@@ -1,6 +1,7 @@
 """What booking writes about a new request: decision, reservation, deadlines and event, in one transaction."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +23,11 @@ from services.bus import Event
 from services.clock import SECOND, from_timestamp, to_timestamp
 
 _STATES = {policy.EFFECT_ALLOW: life.CONFIRMED, policy.EFFECT_ESCALATE: life.PENDING_APPROVAL}
-_TABLES = {
-    "reservation": store.RESERVATION,
-    "decision": store.DECISION,
-    "answer": store.ANSWER,
-    "deadline": store.DEADLINE,
+_INSERTS = {
+    "reservation": sa.insert(store.RESERVATION),
+    "decision": sa.insert(store.DECISION),
+    "answer": sa.insert(store.ANSWER),
+    "deadline": sa.insert(store.DEADLINE),
 }
 
 
@@ -52,9 +53,9 @@ class _Rows:
     events: list[Event] = field(default_factory=list)
 
     def write(self, connection: Connection) -> None:
-        for name, table in _TABLES.items():
+        for name, insert in _INSERTS.items():
             if rows := self.inserts.get(name):
-                connection.execute(sa.insert(table), rows)
+                connection.execute(insert, rows)
         outbox.append(connection, self.events)
 
 
@@ -64,20 +65,17 @@ def commit(connection: Connection, batch: list[Decided], now: int) -> list[api.C
     Requests of one account must have been decided one after the other, each with those before it counted.
     """
     versions = store.read_versions(connection, {decided.profile.account_id for decided in batch})
-    pool = store.read_pool(
-        connection, min(decided.wish.start_time for decided in batch), max(decided.wish.end_time for decided in batch)
-    )
+    pool = store.read_pool(connection, [(decided.wish.start_time, decided.wish.end_time) for decided in batch])
     rows, replies, accounts = _Rows(), list[api.CreateReservationResponse | None](), dict[str, tuple[Decided, bool]]()
     for decided in batch:
-        version, _ = versions.get(decided.profile.account_id, (0, 0))
         room = _choose_room(pool, decided)
+        version = versions.get(decided.profile.account_id, 0)
         stale = version != decided.account.version or (decided.decision.effect == policy.EFFECT_ALLOW and not room)
         replies.append(None if stale else _add(rows, decided, room, now))
         if not stale:
             _, accepted = accounts.get(decided.profile.account_id, (decided, False))
             accounts[decided.profile.account_id] = decided, accepted or decided.decision.effect in _STATES
-    for decided, accepted in accounts.values():
-        _advance_account(connection, decided, accepted=accepted)
+    _advance_accounts(connection, accounts.values())
     rows.write(connection)
     return replies
 
@@ -93,18 +91,31 @@ def _choose_room(pool: Pool, decided: Decided) -> Room | None:
     return free[0]
 
 
-def _advance_account(connection: Connection, decided: Decided, *, accepted: bool) -> None:
+_PROFILE = ("display_name", "email", "locale", "department")
+_INSERT_ACCOUNT, _UPDATE_ACCOUNT = (
+    sa.insert(store.ACCOUNT),
+    (
+        sa.update(store.ACCOUNT)
+        .where(store.ACCOUNT.c.account_id == sa.bindparam("id"))
+        .values({name: sa.bindparam(name) for name in (*_PROFILE, "roles", "version")})
+    ),
+)
+
+
+def _advance_accounts(connection: Connection, accounts: Iterable[tuple[Decided, bool]]) -> None:
     """What holds the quota: an accepted request moves the version on, and so makes every older reading stale."""
-    c = store.ACCOUNT.c
-    profile = decided.profile
-    fields = {name: getattr(profile, name) for name in ("display_name", "email", "locale", "department")}
-    fields["roles"] = decided.roles
-    if not decided.account.version:
-        fields |= {"account_id": profile.account_id, "version": 1, "event_seq": 0}
-        connection.execute(sa.insert(store.ACCOUNT), [fields])
-    elif accepted or profile != decided.account.profile:
-        fields["version"] = decided.account.version + 1
-        connection.execute(sa.update(store.ACCOUNT).where(c.account_id == profile.account_id).values(fields))
+    new, known = [], []
+    for decided, accepted in accounts:
+        profile, version = decided.profile, decided.account.version
+        fields = {name: getattr(profile, name) for name in _PROFILE} | {"roles": decided.roles, "version": version + 1}
+        if not version:
+            new.append(fields | {"account_id": profile.account_id, "event_seq": 0})
+        elif accepted or profile != decided.account.profile:
+            known.append(fields | {"id": profile.account_id})
+    if new:
+        connection.execute(_INSERT_ACCOUNT, new)
+    if known:
+        connection.execute(_UPDATE_ACCOUNT, known)
 
 
 def _add(rows: _Rows, decided: Decided, room: Room | None, now: int) -> api.CreateReservationResponse:

@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.engine import Connection, RowMapping
 from sqlmodel import SQLModel
 from yunhui.booking.v1 import booking_service_pb2 as api
@@ -14,9 +16,10 @@ from yunhui.policy.v1 import policy_service_pb2 as policy
 from yunhui.policy.v1.decision_pb2 import Decision
 
 from services.booking import life
-from services.booking.models import TABLES
-from services.booking.pool import Pool
+from services.booking.models import HOLDS_ROOM, LONGEST, TABLES
+from services.booking.pool import Interval, Pool
 from services.clock import DAY, to_timestamp
+from services.database import ForEach
 
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
 
@@ -41,55 +44,80 @@ class AccountState:
     """A deadline of the account is due and has not been dealt with: its standing is not known."""
 
 
+_ACCOUNTS = ForEach(
+    "SELECT account_id, version, event_seq, display_name, email, locale, department, roles FROM account"
+    " WHERE account_id IN ({0})",
+    ":id{0}",
+    ", ",
+    "id",
+)
+# One statement for what is kept in four tables: each costs more than its rows. A lifted suspension gives back the
+# violations that it had used up.
+_HISTORY = ForEach(
+    "SELECT 'reservation', account_id, reservation_id, state, start_time, end_time, cancel_time"
+    " FROM reservation WHERE account_id IN ({0}) AND start_time >= :since"
+    " UNION ALL SELECT 'violation', v.account_id, violation_id, '', violation_time, CASE WHEN waived THEN 1 ELSE 0 END,"
+    " CASE WHEN s.suspension_id IS NOT NULL AND s.lift_time IS NULL THEN 1 ELSE 0 END"
+    " FROM violation v LEFT JOIN suspension s ON s.suspension_id = v.suspension_id"
+    " WHERE v.account_id IN ({0}) AND violation_time >= :since"
+    " UNION ALL SELECT 'suspension', account_id, suspension_id, '', start_time, COALESCE(lift_time, end_time), 0"
+    " FROM suspension WHERE account_id IN ({0}) AND end_time >= :since"
+    " UNION ALL SELECT 'overdue', account_id, entity_id, kind, due_time, 0, 0"
+    " FROM deadline WHERE account_id IN ({0}) AND due_time <= :now",
+    ":id{0}",
+    ", ",
+    "id",
+)
+
+
 def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dict[str, AccountState]:
     """The accounts with their raw history, as the policy wants it."""
     states: defaultdict[str, AccountState] = defaultdict(AccountState)
-    for row in connection.execute(sa.select(ACCOUNT).where(ACCOUNT.c.account_id.in_(ids))).mappings():
-        state = states[row["account_id"]]
-        state.version, state.event_seq = row["version"], row["event_seq"]
-        state.profile, state.roles = to_organizer(row), row["roles"].split()
-    _read_reservations(connection, ids, now, states)
-    _read_violations(connection, ids, now, states)
-    _read_suspensions(connection, ids, now, states)
-    due = sa.select(DEADLINE.c.account_id).where(DEADLINE.c.account_id.in_(ids), DEADLINE.c.due_time <= now)
-    for account_id in connection.scalars(due):
-        states[account_id].overdue = True
+    keys = [(each,) for each in dict.fromkeys(ids)]
+    for row in _ACCOUNTS.execute(connection, keys):
+        state, account = states[row.account_id], row._mapping
+        state.version, state.event_seq = account["version"], account["event_seq"]
+        state.profile, state.roles = to_organizer(account), account["roles"].split()
+    for row in _HISTORY.execute(connection, keys, since=now - HISTORY, now=now):
+        _ADD[row[0]](states[row[1]], *row[2:])
     return states
 
 
-def _read_reservations(connection: Connection, ids: Collection[str], now: int, states: dict[str, AccountState]) -> None:
-    c = RESERVATION.c
-    query = sa.select(c.account_id, c.reservation_id, c.state, c.start_time, c.end_time, c.cancel_time)
-    query = query.where(c.account_id.in_(ids), c.start_time >= now - HISTORY)
-    for account_id, reservation_id, state, start, end, cancelled in connection.execute(query):
-        past = states[account_id].history.reservations.add(
-            reservation_id=reservation_id,
-            status=_STATUS[state],
-            start_time=to_timestamp(start),
-            end_time=to_timestamp(end),
-        )
-        if cancelled is not None:
-            past.cancel_time.CopyFrom(to_timestamp(cancelled))
+def _add_reservation(past: AccountState, id_: str, state: str, start: int, end: int, cancelled: int | None) -> None:
+    item = past.history.reservations.add(reservation_id=id_, status=_STATUS[state])
+    _set(item.start_time, start)
+    _set(item.end_time, end)
+    if cancelled is not None:
+        _set(item.cancel_time, cancelled)
 
 
-def _read_violations(connection: Connection, ids: Collection[str], now: int, states: dict[str, AccountState]) -> None:
-    c = VIOLATION.c
-    used_up = c.suspension_id.is_not(None) & SUSPENSION.c.lift_time.is_(None)  # a lifted suspension gives them back
-    query = sa.select(c.account_id, c.violation_id, c.violation_time, c.waived, used_up)
-    query = query.outerjoin(SUSPENSION, SUSPENSION.c.suspension_id == c.suspension_id)
-    query = query.where(c.account_id.in_(ids), c.violation_time >= now - HISTORY)
-    for account_id, violation_id, time, waived, used in connection.execute(query):
-        states[account_id].history.violations.add(
-            violation_id=violation_id, violation_time=to_timestamp(time), waived=waived, used_up=bool(used)
-        )
+def _add_violation(past: AccountState, id_: str, _: str, time: int, waived: int, used_up: int) -> None:
+    past.history.violations.add(
+        violation_id=id_, violation_time=to_timestamp(time), waived=bool(waived), used_up=bool(used_up)
+    )
 
 
-def _read_suspensions(connection: Connection, ids: Collection[str], now: int, states: dict[str, AccountState]) -> None:
-    c = SUSPENSION.c
-    query = sa.select(c.account_id, c.start_time, sa.func.coalesce(c.lift_time, c.end_time))
-    query = query.where(c.account_id.in_(ids), c.end_time >= now - HISTORY)
-    for account_id, start, end in connection.execute(query):
-        states[account_id].history.suspensions.add(start_time=to_timestamp(start), end_time=to_timestamp(end))
+def _add_suspension(past: AccountState, _id: str, _: str, start: int, end: int, __: int) -> None:
+    past.history.suspensions.add(start_time=to_timestamp(start), end_time=to_timestamp(end))
+
+
+def _add_overdue(past: AccountState, *_: object) -> None:
+    past.overdue = True
+
+
+_ADD = {
+    "reservation": _add_reservation,
+    "violation": _add_violation,
+    "suspension": _add_suspension,
+    "overdue": _add_overdue,
+}
+
+
+def _set(stamp: Timestamp, milliseconds: int) -> None:
+    """In place: a message made and copied costs four times as much, and histories are long."""
+    stamp.seconds = milliseconds // 1000
+    if milliseconds % 1000:
+        stamp.nanos = milliseconds % 1000 * 1_000_000
 
 
 _STATUS = {
@@ -98,11 +126,13 @@ _STATUS = {
 }
 
 
-def read_versions(connection: Connection, ids: Collection[str]) -> dict[str, tuple[int, int]]:
-    """(version, event_seq) of the accounts, locked until the transaction ends (in order of id: no deadlock)."""
-    c = ACCOUNT.c
-    query = sa.select(c.account_id, c.version, c.event_seq).where(c.account_id.in_(ids)).order_by(c.account_id)
-    return {row[0]: (row[1], row[2]) for row in connection.execute(query.with_for_update())}
+_VERSIONS = sa.select(ACCOUNT.c.account_id, ACCOUNT.c.version).order_by(ACCOUNT.c.account_id).with_for_update()
+_VERSIONS = _VERSIONS.where(ACCOUNT.c.account_id.in_(sa.bindparam("ids", expanding=True)))
+
+
+def read_versions(connection: Connection, ids: Collection[str]) -> dict[str, int]:
+    """The versions of the accounts, locked until the transaction ends (in order of id: no deadlock)."""
+    return {row[0]: row[1] for row in connection.execute(_VERSIONS, {"ids": list(ids)})}
 
 
 def lock_account(connection: Connection, account_id: str) -> AccountState:
@@ -112,20 +142,36 @@ def lock_account(connection: Connection, account_id: str) -> AccountState:
     return AccountState(row["version"], row["event_seq"], to_organizer(row), row["roles"].split())
 
 
-def read_pool(connection: Connection, start: int, end: int, without: str = "") -> Pool:
-    """All rooms, and what is held between start and end, leaving out the reservation `without`."""
-    c = RESERVATION.c
-    holds = sa.select(c.room_id, c.start_time, c.end_time)
-    holds = holds.where(c.state.in_(life.HOLDING), c.end_time > start, c.start_time < end)
-    if without:
-        holds = holds.where(c.reservation_id != without)
-    return Pool(read_rooms(connection), [(row[0], row[1], row[2]) for row in connection.execute(holds)])
+# What begins within a day before an interval is all that can reach into it: no reservation lasts longer.
+_HOLDS = ForEach(
+    "SELECT room_id, start_time, end_time FROM reservation"  # noqa: S608 - made of constants
+    f" WHERE {HOLDS_ROOM} AND ({{0}}) AND reservation_id <> :without",
+    f"start_time < :end{{0}} AND start_time > :start{{0}} - {LONGEST} AND end_time > :start{{0}}",
+    " OR ",
+    "start",
+    "end",
+)
+
+
+def read_pool(connection: Connection, wanted: Collection[Interval], without: str = "") -> Pool:
+    """All rooms, and what holds them in the intervals wanted, leaving out the reservation `without`."""
+    holds = _HOLDS.execute(connection, list(dict.fromkeys(wanted)), without=without)
+    return Pool(read_rooms(connection), [(row[0], row[1], row[2]) for row in holds])
 
 
 def read_rooms(connection: Connection) -> list[pb.Room]:
-    """Smallest first."""
-    query = sa.select(ROOM).order_by(ROOM.c.capacity, ROOM.c.room_id)
-    return [pb.Room(**row) for row in connection.execute(query).mappings()]
+    """Smallest first. The messages are shared: copy, never change them."""
+    return [_to_room(*row) for row in connection.execute(_ROOMS).all()]
+
+
+_ROOMS = sa.select(ROOM.c.room_id, ROOM.c.display_name, ROOM.c.capacity, ROOM.c.enabled).order_by(
+    ROOM.c.capacity, ROOM.c.room_id
+)
+
+
+@lru_cache(maxsize=4096)
+def _to_room(room_id: str, display_name: str, capacity: int, enabled: bool) -> pb.Room:
+    return pb.Room(room_id=room_id, display_name=display_name, capacity=capacity, enabled=enabled)
 
 
 def read_reservation(connection: Connection, reservation_id: str, owner: str | None = None) -> pb.Reservation | None:

@@ -120,7 +120,7 @@ def survey(connection: Connection, wanted: Change, owner: str | None, actor: str
     earlier = answers.read(connection, [key] if wanted.request_id else [])
     start = wanted.start_time or from_timestamp(case.record.start_time)
     end = max(start, wanted.end_time or from_timestamp(case.record.end_time))
-    return Situation(case, store.read_pool(connection, start, end, wanted.reservation_id), earlier.get(key))
+    return Situation(case, store.read_pool(connection, [(start, end)], wanted.reservation_id), earlier.get(key))
 
 
 def check_version(record: pb.Reservation, version: int) -> None:
@@ -190,7 +190,7 @@ def apply(connection: Connection, update: Update, event: str, now: int) -> pb.Re
     fields: dict[str, Any] = {"start_time": start, "end_time": end}
     fields |= {"participant_count": after.participant_count, "decision_id": decision.decision_id}
     if decision.effect == policy.EFFECT_ALLOW:
-        rooms = free_rooms(store.read_pool(connection, start, end, after.reservation_id), after)
+        rooms = free_rooms(store.read_pool(connection, [(start, end)], after.reservation_id), after)
         if not rooms:
             raise StaleError
         fields |= {"room_id": rooms[0].room_id, "release_time": release_time(decision, start)}

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from typing import NoReturn, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -108,6 +109,10 @@ async def receive_forever(subscription: Callable[[], Subscription]) -> NoReturn:
         await asyncio.sleep(RESTART_SECONDS)
 
 
+NICENESS = 10
+"""Where processors are shared, mail may wait a second and whoever is booking may not."""
+
+
 class NobodyVerifier(Verifier):
     """Lets nobody in: there is nothing but health to ask, so mail does not depend on the issuer's keys."""
 
@@ -119,6 +124,7 @@ class NobodyVerifier(Verifier):
 
 
 async def main(options: NotifierSettings) -> None:
+    os.nice(NICENESS)
     database = Database(options.database_url)
     database.create_tables(Delivery)
     guard = rpc.Guard(NobodyVerifier(), {})

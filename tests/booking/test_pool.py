@@ -13,8 +13,8 @@ def free_ids(pool: Pool, start: int, end: int, count: int, room_id: str = "") ->
     return [each.room_id for each in pool.free(start, end, count, room_id)]
 
 
-def test_smallest_first_then_by_name() -> None:
-    pool = Pool([room("c", 300), room("b", 30), room("a", 30)], [])
+def test_in_the_order_given() -> None:
+    pool = Pool([room("a", 30), room("b", 30), room("c", 300)], [])
     assert free_ids(pool, 0, 10, 12) == ["a", "b", "c"]
 
 

@@ -128,9 +128,10 @@ async def test_the_same_series_is_made_once(booking: Booking) -> None:
 
 
 async def test_series_and_single_requests_at_once_do_not_pass_the_quota(replicas: list[Booking]) -> None:
-    for account in ("a", "b", "c"):
-        many = [each.series.create(series(TEN, TEN + 2 * HOUR, account_id=account)) for each in replicas]
-        singles = [create(each, account_id=account, start=TEN + 4 * HOUR) for each in replicas]
+    for index, account in enumerate("abc"):
+        day = TEN + index * DAY
+        many = [each.series.create(series(day, day + 2 * HOUR, account_id=account)) for each in replicas]
+        singles = [create(each, account_id=account, start=day + 4 * HOUR) for each in replicas]
         await asyncio.gather(*many, *singles)
     mine = [row["account_id"] for row in await rows(replicas[0].database, store.RESERVATION)]
     assert {account: mine.count(account) for account in "abc"} == {"a": 3, "b": 3, "c": 3}

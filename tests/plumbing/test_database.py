@@ -1,0 +1,23 @@
+"""Statements for many items: prepared for few sizes, and each item answered once."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from services.database import Database, ForEach
+
+SQUARES = ForEach("SELECT n FROM numbers WHERE n IN ({0}) OR n IN ({0}) AND n > :least ORDER BY n", ":n{0}", ", ", "n")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 31, 33])
+async def test_every_item_is_answered_once(tmp_path: Path, number: int) -> None:
+    database = Database(f"sqlite:///{tmp_path}/numbers.db")
+
+    def work(connection: sa.Connection) -> list[int]:
+        connection.execute(sa.text("CREATE TABLE numbers (n INTEGER)"))
+        connection.execute(sa.text("INSERT INTO numbers VALUES (:n)"), [{"n": n} for n in range(100)])
+        return [row[0] for row in SQUARES.execute(connection, [(n,) for n in range(number)], least=0)]
+
+    assert await database.write(work) == list(range(number))
+    database.close()
