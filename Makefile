@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test check format proto clean
+.PHONY: help setup up demo test check format migration proto clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ format: setup ## let ruff and buf rewrite the sources
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/buf format -w proto
+
+migration: setup ## draft the next migration: make migration SERVICE=booking MESSAGE="what is new"
+	@$(BIN)/python tools/new_migration.py $(SERVICE) "$(MESSAGE)"
 
 proto: setup ## regenerate the committed stubs in proto/gen
 	@tools/generate_stubs proto/gen

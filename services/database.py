@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
-from sqlmodel import SQLModel
 
-from services import rpc
+from services import migrations, rpc
 
 T = TypeVar("T")
 
@@ -60,10 +59,9 @@ class Database:
         self._writer = _Worker(self.engine, "write")
         self._reader = _Worker(self.engine.execution_options(read_only=True), "read")
 
-    def create_tables(self, *tables: type[SQLModel]) -> None:
-        """Creates the tables that are missing, with the triggers and constraints that hang on them."""
-        selected = [SQLModel.metadata.tables[str(table.__tablename__)] for table in tables]
-        SQLModel.metadata.create_all(self.engine, tables=selected)
+    def migrate(self, package: str) -> None:
+        """Brings the tables to the form that the service expects. Raises RuntimeError when it cannot be done."""
+        migrations.migrate(self.engine, package)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` in one durable transaction: all of it is committed, or, when it raises, none.

@@ -10,14 +10,13 @@ from services.booking import api
 from services.booking.deadlines import Deadlines
 from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
-from services.booking.models import TABLES
 from services.booking.policy_client import PolicyClient
 from services.booking.series import Series
 from services.booking.subscriptions import create_broker
 from services.booking.updates import Updates
 from services.database import Database
 from services.identity import KeySource, Verifier
-from services.outbox import OutboxRow, Relay
+from services.outbox import Relay
 from services.process import run_until_stopped
 from services.settings import ServerSettings, load
 
@@ -29,7 +28,7 @@ class BookingSettings(ServerSettings):
 async def main(settings: BookingSettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
-    database.create_tables(*TABLES, OutboxRow)
+    database.migrate("services.booking")
     connection = await bus.connect(settings, "booking")
     policy = PolicyClient(connection)
     relay = Relay(database, connection.jetstream())

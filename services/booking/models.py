@@ -1,4 +1,4 @@
-"""The tables that booking owns, and the walls in the database that no bug can walk through.
+"""The tables that booking owns. Its walls against overlaps, a trigger and a constraint, stand in migrations/.
 
 All times are epoch milliseconds. Messages that are stored whole are serialized protobuf.
 """
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import CheckConstraint, Field, Index, SQLModel
 
 from services.clock import DAY
+from services.outbox import OutboxRow
 
 LONGEST = DAY
 HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"
@@ -140,30 +141,6 @@ class Deadline(SQLModel, table=True):
     due_time: int = moment()
 
 
-TABLES: list[type[SQLModel]] = [Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline]
-
-RESERVATION = SQLModel.metadata.tables["reservation"]
-
-_TAKEN = f"""
-    SELECT RAISE(ABORT, 'the room is taken') WHERE EXISTS (
-        SELECT 1 FROM reservation WHERE room_id = NEW.room_id AND {HOLDS_ROOM}
-        AND start_time < NEW.end_time AND end_time > NEW.start_time AND reservation_id <> NEW.reservation_id)
-"""  # noqa: S608 - made of constants
-
-DDL: Any = sa.DDL  # has no types
-
-for _when in ("INSERT", "UPDATE"):
-    sa.event.listen(
-        RESERVATION,
-        "after_create",
-        DDL(
-            f"CREATE TRIGGER reservation_overlap_{_when.lower()} BEFORE {_when} ON reservation"
-            f" WHEN NEW.{HOLDS_ROOM} BEGIN {_TAKEN}; END"
-        ).execute_if(dialect="sqlite"),
-    )
-for _statement in (
-    "CREATE EXTENSION IF NOT EXISTS btree_gist",
-    "ALTER TABLE reservation ADD CONSTRAINT reservation_overlap EXCLUDE USING gist"
-    f" (room_id WITH =, int8range(start_time, end_time, '[)') WITH &&) WHERE ({HOLDS_ROOM})",
-):
-    sa.event.listen(RESERVATION, "after_create", DDL(_statement).execute_if(dialect="postgresql"))
+TABLES: list[type[SQLModel]] = [
+    Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, OutboxRow
+]  # fmt: skip

@@ -17,7 +17,6 @@ from services.notifier.channels import Encryption, Smtp
 from services.notifier.courier import Courier
 from services.notifier.deliveries import Deliveries
 from services.notifier.messages import Composer, Letterhead
-from services.notifier.models import Delivery
 from services.notifier.subscriptions import Receiver, Retry, Subscription
 from services.process import run_until_stopped
 from services.settings import Settings, load
@@ -126,7 +125,7 @@ class NobodyVerifier(Verifier):
 async def main(options: NotifierSettings) -> None:
     os.nice(NICENESS)
     database = Database(options.database_url)
-    database.create_tables(Delivery)
+    database.migrate("services.notifier")
     guard = rpc.Guard(NobodyVerifier(), {})
     server = rpc.Server(options.listen, guard, [], lambda _: None, with_reflection=False)
     await run_until_stopped(server, receive_forever(build(options, database)))

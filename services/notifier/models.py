@@ -29,3 +29,6 @@ class Delivery(SQLModel, table=True):
     lease_end: int = Field(default=0, sa_type=sa.BigInteger)
     create_time: int = Field(sa_type=sa.BigInteger)
     update_time: int = Field(sa_type=sa.BigInteger)
+
+
+TABLES: list[type[SQLModel]] = [Delivery]

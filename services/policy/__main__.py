@@ -10,9 +10,8 @@ from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_t
 from services import bus, clock, rpc
 from services.database import Database
 from services.identity import KeySource, Verifier
-from services.outbox import OutboxRow, Relay
+from services.outbox import Relay
 from services.policy import api
-from services.policy.models import PublishedVersion
 from services.policy.simulation import Fetch, Simulator
 from services.policy.subscriptions import create_broker
 from services.policy.versions import Versions
@@ -43,7 +42,7 @@ def fetch_over(nats: Client) -> Fetch:
 async def main(settings: PolicySettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
-    database.create_tables(PublishedVersion, OutboxRow)
+    database.migrate("services.policy")
     connection = await bus.connect(settings, "policy")
     relay = Relay(database, connection.jetstream())
     versions = Versions(database, time, relay.wake)

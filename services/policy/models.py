@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+from services.outbox import OutboxRow
+
 
 class PublishedVersion(SQLModel, table=True):
     """Rows are only ever added."""
@@ -18,3 +20,6 @@ class PublishedVersion(SQLModel, table=True):
     publish_time: int = Field(sa_type=sa.BigInteger)
     effective_time: int = Field(sa_type=sa.BigInteger)
     sha256: str
+
+
+TABLES: list[type[SQLModel]] = [PublishedVersion, OutboxRow]

@@ -15,12 +15,10 @@ from services.booking import store
 from services.booking.deadlines import Deadlines
 from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
-from services.booking.models import TABLES
 from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.series import Series
 from services.booking.updates import Updates
 from services.database import Database
-from services.outbox import OutboxRow
 from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, ROOMS
 
@@ -89,7 +87,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    database.create_tables(*TABLES, OutboxRow)
+    database.migrate("services.booking")
     with database.engine.begin() as connection:
         connection.execute(sa.insert(store.ROOM), ROOMS)
     yield database

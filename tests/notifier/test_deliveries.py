@@ -11,7 +11,6 @@ from services.database import ConflictError, Database
 from services.notifier.channels import Answer, Verdict
 from services.notifier.deliveries import TABLE, BusyError, Deliveries
 from services.notifier.messages import Message
-from services.notifier.models import Delivery
 
 LEASE = 1000
 MAIL = Message("confirmation", "booker@example.org", b"mail")
@@ -37,7 +36,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     on_sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path / 'notifier.db'}" if on_sqlite else request.getfixturevalue("postgres")
     made = Database(url)
-    made.create_tables(Delivery)
+    made.migrate("services.notifier")
     yield made
     made.close()
 

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 from services.database import Database
 from services.notifier.__main__ import NotifierSettings, build, receive_forever
 from services.notifier.deliveries import TABLE
-from services.notifier.models import Delivery
 from tests.notifier import samples
 from tests.notifier.test_events import POISON
 from tests.servers import HOST, PATIENCE_SECONDS, Bus, MailSink, free_port, password, until
@@ -24,7 +23,7 @@ Notifier = AbstractAsyncContextManager[None]
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     made = Database(f"sqlite:///{tmp_path / 'notifier.db'}")
-    made.create_tables(Delivery)
+    made.migrate("services.notifier")
     return made
 
 

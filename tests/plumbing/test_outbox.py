@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from services import bus, outbox
 from services.bus import Event
 from services.database import Database
-from services.outbox import OutboxRow, Relay
+from services.outbox import Relay
 from services.settings import Settings
 from tests.servers import Bus, password, until
 
@@ -29,7 +29,7 @@ async def nats(tmp_path: Path) -> AsyncIterator[Bus]:
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/outbox.db")
-    database.create_tables(OutboxRow)
+    outbox.TABLE.create(database.engine)
     yield database
     database.close()
 

@@ -15,9 +15,7 @@ from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, EFFECT_DENY
 from services import outbox, process, rpc
 from services.clock import DAY, HOUR
 from services.database import Database
-from services.outbox import OutboxRow
 from services.policy import drafts
-from services.policy.models import PublishedVersion
 from services.policy.questions import InvalidRequestError
 from services.policy.subscriptions import answer
 from services.policy.versions import Draft, Versions
@@ -55,7 +53,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def replicas(url: str, clock: HandClock) -> AsyncIterator[list[Versions]]:
     """Two on one database, started at the same time."""
     databases = [Database(url) for _ in range(2)]
-    databases[0].create_tables(PublishedVersion, OutboxRow)
+    databases[0].migrate("services.policy")
     made = [Versions(database, clock, lambda: None) for database in databases]
     await asyncio.gather(*(each.start() for each in made))
     yield made

@@ -1,0 +1,127 @@
+"""Migrations make exactly what the models say, once, whoever starts first; and never touch what they do not know."""
+
+import importlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlmodel import SQLModel
+
+from services import migrations
+from services.database import create_engine
+from tests.booking.builders import ROOMS, TEN
+
+SERVICES = ["services.booking", "services.policy", "services.notifier"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new.db"
+    address: str = request.getfixturevalue("postgres")
+    return address
+
+
+def tables_of(package: str) -> set[str]:
+    return {str(table.__tablename__) for table in importlib.import_module(f"{package}.models").TABLES}
+
+
+@pytest.mark.parametrize("package", SERVICES)
+def test_from_nothing_they_make_what_the_models_say(url: str, package: str) -> None:
+    engine, tables = create_engine(url), tables_of(package)
+    migrations.migrate(engine, package)
+    with engine.connect() as connection:
+        assert set(sa.inspect(connection).get_table_names()) == {*tables, migrations.VERSION_TABLE}
+        options: dict[str, Any] = {
+            "include_object": lambda _, name, kind, *rest: kind != "table" or name in tables,
+            "compare_type": True,
+            "compare_server_default": True,
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, SQLModel.metadata) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("package", SERVICES)
+def test_the_checks_of_the_models_are_there_too(url: str, package: str) -> None:
+    """Alembic does not compare them."""
+    engine = create_engine(url)
+    migrations.migrate(engine, package)
+    inspector = sa.inspect(engine)
+    for name in tables_of(package):
+        wanted = {check.name for check in SQLModel.metadata.tables[name].constraints if is_check(check)}
+        assert {check["name"] for check in inspector.get_check_constraints(name)} == wanted
+    engine.dispose()
+
+
+def is_check(constraint: sa.Constraint) -> bool:
+    return isinstance(constraint, sa.CheckConstraint)
+
+
+@pytest.mark.parametrize("package", SERVICES)
+def test_their_numbers_are_their_order(package: str) -> None:
+    """So that the newest is known without Alembic, whose import would take longer than the rest of the start."""
+    place = str(migrations.folder(package))
+    script = ScriptDirectory(place, version_locations=[place])
+    ordered = [revision.revision for revision in script.walk_revisions()][::-1]
+    assert ordered == sorted(migrations.read_revisions(package))
+    assert all(re.fullmatch(r"\d{4}", each) for each in ordered)
+
+
+def test_whoever_starts_at_the_same_time_waits(url: str) -> None:
+    engines = [create_engine(url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda engine: migrations.migrate(engine, "services.booking"), engines))
+    for engine in engines:
+        migrations.migrate(engine, "services.booking")  # and again changes nothing
+        engine.dispose()
+
+
+def test_a_database_of_a_newer_program_is_refused(url: str) -> None:
+    engine = create_engine(url)
+    migrations.migrate(engine, "services.booking")
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(RuntimeError, match="revision 9999"):
+        migrations.migrate(engine, "services.booking")
+    engine.dispose()
+
+
+def test_a_database_from_before_the_migrations_is_refused_and_left_alone(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE reservation (reservation_id TEXT)"))
+    with pytest.raises(RuntimeError, match="begin with an empty one"):
+        migrations.migrate(engine, "services.booking")
+    assert sa.inspect(engine).get_table_names() == ["reservation"]
+    engine.dispose()
+
+
+def test_the_walls_refuse_an_overlap(url: str) -> None:
+    engine = create_engine(url)
+    migrations.migrate(engine, "services.booking")
+    room, table = SQLModel.metadata.tables["room"], SQLModel.metadata.tables["reservation"]
+    hour = 3_600_000
+    with engine.begin() as connection:
+        connection.execute(sa.insert(room), ROOMS)
+        connection.execute(sa.insert(table), [row("first", TEN, TEN + hour), row("after", TEN + hour, TEN + 2 * hour)])
+    for overlapping in (row("inside", TEN + 1, TEN + 2), row("across", TEN - 1, TEN + 1), row("around", 1, TEN + 5)):
+        with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+            connection.execute(sa.insert(table), [overlapping])
+    moved = sa.update(table).where(table.c.reservation_id == "after").values(start_time=TEN + hour - 1)
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.execute(moved)
+    engine.dispose()
+
+
+def row(name: str, start: int, end: int) -> dict[str, Any]:
+    numbers = {"version": 1, "participant_count": 3, "create_time": 1, "update_time": 1}
+    texts = dict.fromkeys(("account_id", "created_by", "meeting_code", "subject", "decision_id", "note"), "")
+    place = {"room_id": "small-1", "start_time": start, "end_time": end, "state": "CONFIRMED"}
+    return {"reservation_id": name, **numbers, **texts, **place}
