@@ -60,7 +60,7 @@ class Database:
         self._reader = _Worker(self.engine.execution_options(read_only=True), "read")
 
     def migrate(self, package: str) -> None:
-        """Brings the tables to the form that the service expects. Raises RuntimeError when it cannot be done."""
+        """Brings the tables to the form that the service expects, or ends the program when it cannot be done."""
         migrations.migrate(self.engine, package)
 
     async def write(self, work: Callable[[Connection], T]) -> T:

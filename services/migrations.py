@@ -17,7 +17,7 @@ LOCK = 7_308_052_013  # any number: replicas that start together take turns
 def migrate(engine: Engine, package: str) -> None:
     """Upgrades an empty or older database in one transaction; what is up to date costs two small queries.
 
-    Raises RuntimeError for a database of a newer program, or of one from before there were migrations.
+    Ends the program for a database of a newer one, or of one from before there were migrations.
     """
     revisions = read_revisions(package)
     with engine.begin() as connection:  # on SQLite this waits for its turn
@@ -48,12 +48,12 @@ def read_version(connection: Connection) -> str | None:
 
 def refuse_what_is_unknown(connection: Connection, current: str | None, revisions: dict[str, Path]) -> None:
     if current is None and sa.inspect(connection).get_table_names():
-        raise RuntimeError(
+        raise SystemExit(
             "this database was made by a version from before the first release, which cannot be upgraded: "
             "begin with an empty one (for `yunhui up`, remove the state directory)"
         )
     if current is not None and current not in revisions:
-        raise RuntimeError(
+        raise SystemExit(
             f"this database is at revision {current}, and this program knows only up to {max(revisions)}: "
             "run the newer program, or restore a backup from before the upgrade"
         )

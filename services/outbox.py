@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Iterable
 
 import sqlalchemy as sa
-from nats.js import JetStreamContext
+from nats.aio.client import Client
+from nats.js.errors import APIError
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, Index, SQLModel
 
@@ -64,9 +66,10 @@ class Relay:
     Woken by `wake` after a commit; looks through the table once at start. An idle relay does nothing.
     """
 
-    def __init__(self, database: Database, stream: JetStreamContext) -> None:
+    def __init__(self, database: Database, connection: Client) -> None:
         self._database = database
-        self._stream = stream
+        self._bus = connection
+        self._stream = connection.jetstream()
         self._woken = asyncio.Event()
         self._woken.set()
 
@@ -91,17 +94,39 @@ class Relay:
 
     async def _publish_window(self) -> bool:
         """Publishes the next few events; False when there were none."""
-        rows = await self._database.read(_next_rows)
-        window = one_per_entity(rows)
-        await asyncio.gather(*(self._publish(event) for _, event in window))
+        window = await self._database.read(_next_rows)
+        if len(window) > 1 and not await self._publish_as_one([event for _, event in window]):
+            window = one_per_entity(window)
+            await asyncio.gather(*(self._publish(event) for _, event in window))
+        elif len(window) == 1:
+            await self._publish(window[0][1])
         if window:
             await self._database.write(lambda c: _mark_published(c, [seq for seq, _ in window]))
         return bool(window)
 
-    async def _publish(self, event: Event) -> None:
-        await self._stream.publish(
-            event.subject, event.payload.encode(), timeout=ACK_SECONDS, headers=bus.headers(event)
-        )
+    async def _publish_as_one(self, events: list[Event]) -> bool:
+        """All or none, in order, for the price of one acknowledgement (JetStream atomic batch).
+
+        False when the stream refuses: it does so when it has one of them already, from before a lost answer.
+        """
+        batch = uuid.uuid4().hex
+        for number, event in enumerate(events[:-1], 1):
+            await self._bus.publish(event.subject, event.payload.encode(), headers=in_batch(event, batch, number))
+        last = in_batch(events[-1], batch, len(events)) | {"Nats-Batch-Commit": "1"}
+        try:
+            await self._publish(events[-1], last)
+        except APIError as error:
+            log.info("outbox: a batch was refused, its events go one by one: %s", error.description)
+            return False
+        return True
+
+    async def _publish(self, event: Event, headers: dict[str, str] | None = None) -> None:
+        headers = headers or bus.headers(event)
+        await self._stream.publish(event.subject, event.payload.encode(), timeout=ACK_SECONDS, headers=headers)
+
+
+def in_batch(event: Event, batch: str, number: int) -> dict[str, str]:
+    return bus.headers(event) | {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
 
 
 def one_per_entity(rows: list[tuple[int, Event]]) -> list[tuple[int, Event]]:

@@ -31,7 +31,7 @@ async def main(settings: BookingSettings) -> None:
     database.migrate("services.booking")
     connection = await bus.connect(settings, "booking")
     policy = PolicyClient(connection)
-    relay = Relay(database, connection.jetstream())
+    relay = Relay(database, connection)
 
     def committed() -> None:
         relay.wake()

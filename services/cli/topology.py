@@ -25,6 +25,7 @@ def _stream(name: str, subject: str) -> StreamConfig:
         storage=StorageType.FILE,
         discard=DiscardPolicy.OLD,
         duplicate_window=DUPLICATE_WINDOW_SECONDS,
+        allow_atomic=True,  # the outbox publishes what it has as one
     )
 
 

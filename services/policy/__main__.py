@@ -44,7 +44,7 @@ async def main(settings: PolicySettings) -> None:
     database = Database(settings.database_url)
     database.migrate("services.policy")
     connection = await bus.connect(settings, "policy")
-    relay = Relay(database, connection.jetstream())
+    relay = Relay(database, connection)
     versions = Versions(database, time, relay.wake)
     await versions.start()
     service = api.PolicyService(versions, time, Simulator(fetch_over(connection)))

@@ -66,7 +66,7 @@ async def relay(nats: Bus, database: Database) -> AsyncIterator[Relay]:
         nats_password=password("booking"),
     )
     client = await bus.connect(settings, "booking")
-    relay = Relay(database, client.jetstream())
+    relay = Relay(database, client)
     task = asyncio.create_task(relay.run())
     yield relay
     task.cancel()
@@ -143,3 +143,19 @@ async def test_published_but_not_marked_is_published_once_all_the_same(
 def test_events_of_one_entity_are_never_in_flight_together() -> None:
     rows = [(number, event(number % 3, number)) for number in range(9)]
     assert [seq for seq, _ in outbox.one_per_entity(rows)] == [0, 1, 2]
+
+
+async def test_a_batch_with_a_part_that_is_published_already_is_completed_in_order(
+    nats: Bus, database: Database, relay: Relay
+) -> None:
+    """JetStream refuses a batch that holds a repeat: its events go one by one then."""
+    await store(database, *(event(1, seq) for seq in range(1, 6)))
+    relay.wake()
+    await until(lambda: all_published(database))
+    forget = sa.update(outbox.TABLE).where(outbox.TABLE.c.entity_seq > 3).values(publish_time=None)
+    await database.write(lambda connection: connection.execute(forget))
+    await store(database, *(event(1, seq) for seq in range(6, 9)))
+    relay.wake()
+    await until(lambda: all_published(database))
+    sequence = [message.headers["ce-sequence"] for message in await stream_messages(nats) if message.headers]
+    assert sequence == [str(seq) for seq in range(1, 9)]
