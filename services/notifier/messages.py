@@ -73,11 +73,13 @@ class Composer:
             "reservation.confirmed": self._confirmation,
             "reservation.pending_approval": self._escalation,
             "reservation.approved": self._confirmation,
+            "reservation.updated": self._change,
             "reservation.declined": self._answer,
             "reservation.expired": self._answer,
             "reservation.cancelled": self._cancellation,
             "reservation.released": self._release,
             "account.violation_recorded": self._violation,
+            "account.violation_waived": self._waived,
             "account.suspended": self._suspension,
         }
 
@@ -93,6 +95,12 @@ class Composer:
             return calendar.meters(body.decision.quotas, event.time)
 
         return self._to_booker("confirmation", "good", body, method="REQUEST", meters=meters)
+
+    def _change(self, event: Event, body: ReservationEvent) -> list[Draft]:
+        """What still waits for support is asked again: they would decide on figures that no longer hold."""
+        if not body.reservation.HasField("room"):
+            return self._escalation(event, body)
+        return self._to_booker("change", "good", body, method="REQUEST")
 
     def _escalation(self, _: Event, body: ReservationEvent) -> list[Draft]:
         notices = [o for o in body.decision.obligations if o.kind == Obligation.KIND_NOTIFY_SUPPORT]
@@ -144,10 +152,13 @@ class Composer:
     def _violation(self, _: Event, body: AccountEvent) -> list[Draft]:
         return self._to_account("violation", body, body.violation.violation_time)
 
+    def _waived(self, _: Event, body: AccountEvent) -> list[Draft]:
+        return self._to_account("waived", body, body.violation.violation_time, tone="good")
+
     def _suspension(self, _: Event, body: AccountEvent) -> list[Draft]:
         return self._to_account("suspension", body, body.suspension.start_time)
 
-    def _to_account(self, kind: str, body: AccountEvent, since: Timestamp) -> list[Draft]:
+    def _to_account(self, kind: str, body: AccountEvent, since: Timestamp, tone: Tone = "bad") -> list[Draft]:
         to = _mailbox(body.account)
         if not to:
             return []
@@ -157,7 +168,7 @@ class Composer:
         def values(calendar: Calendar) -> Mapping[str, Any]:
             return self._account_values(calendar, body, since)
 
-        return [Draft(kind, to, languages, "bad", values, reservation=reservation)]
+        return [Draft(kind, to, languages, tone, values, reservation=reservation)]
 
     # Putting it into words
 
@@ -211,6 +222,7 @@ class Composer:
             "until": calendar.moment(body.suspension.end_time),
             "until_short": calendar.short_moment(body.suspension.end_time),
             "suspended": bool(body.violation.suspension_id),
+            "waive_note": single_line(body.violation.waive_note, 500),
             "reasons": _reasons(body.decision, calendar.locale),
             "standing": f"{self._letterhead.portal_url}/standing",
         }

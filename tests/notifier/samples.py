@@ -133,6 +133,12 @@ def approved(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
     return event
 
 
+def changed(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
+    later = {"start_time": time("2025-07-15T02:00:00Z"), "end_time": time("2025-07-15T03:30:00Z")}
+    values = {"version": 2, **later, "release_time": time("2025-07-15T02:30:00Z"), **changes}
+    return confirmed(who, **values)
+
+
 def declined(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
     values = {"version": 2, "state": RESERVATION_STATE_DECLINED, "note": "当天大会议室检修", **changes}
     event = pending(who, **values)
@@ -172,6 +178,12 @@ def violation(who: Organizer | None = None, **changes: Any) -> AccountEvent:
     )
 
 
+def waived(who: Organizer | None = None) -> AccountEvent:
+    event = violation(who, waived=True, suspension_id="suspension-1", waive_note="会议链接有误")
+    event.actor = "support"
+    return event
+
+
 def suspended(who: Organizer | None = None) -> AccountEvent:
     suspension = Suspension(
         suspension_id="suspension-1",
@@ -194,11 +206,13 @@ SAMPLES: Mapping[str, Any] = {
     "reservation.confirmed": confirmed,
     "reservation.pending_approval": pending,
     "reservation.approved": approved,
+    "reservation.updated": changed,
     "reservation.declined": declined,
     "reservation.expired": expired,
     "reservation.cancelled": cancelled,
     "reservation.released": released,
     "account.violation_recorded": violation,
+    "account.violation_waived": waived,
     "account.suspended": suspended,
 }
 

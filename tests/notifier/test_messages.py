@@ -24,13 +24,20 @@ CASES = [
     ("reservation.confirmed", "confirmation"),
     ("reservation.pending_approval", "escalation"),
     ("reservation.pending_approval", "pending"),
+    ("reservation.updated", "change"),
     ("reservation.declined", "declined"),
     ("reservation.expired", "expired"),
     ("reservation.cancelled", "cancellation"),
     ("reservation.released", "release"),
     ("account.violation_recorded", "violation"),
+    ("account.violation_waived", "waived"),
     ("account.suspended", "suspension"),
 ]
+
+
+def test_a_changed_request_goes_to_support_again() -> None:
+    messages = compose("reservation.updated", samples.pending(version=2))
+    assert [message.kind for message in messages] == ["escalation", "pending"]
 
 
 def test_an_approval_is_a_confirmation_with_the_words_of_support() -> None:
@@ -118,6 +125,8 @@ def test_cancellation_follows_its_invitation() -> None:
     released = _event_of(compose("reservation.released", samples.released()))
     assert invited["UID"] == cancelled["UID"] == released["UID"]
     assert (invited["SEQUENCE"], cancelled["SEQUENCE"], released["SEQUENCE"]) == (0, 1, 1)
+    changed = _event_of(compose("reservation.updated", samples.changed()))
+    assert (changed["UID"], changed["SEQUENCE"]) == (invited["UID"], 1)
     assert "reservation-1" not in str(invited["UID"])
 
 
