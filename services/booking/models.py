@@ -49,6 +49,7 @@ class Reservation(SQLModel, table=True):
         CheckConstraint(f"NOT ({HOLDS_ROOM}) OR room_id IS NOT NULL", name="reservation_room"),
         Index("reservation_account", "account_id", "start_time", "reservation_id"),
         Index("reservation_start", "start_time", "reservation_id"),
+        Index("reservation_state", "state", "start_time", "reservation_id"),  # what is open, among all that ever was
         *(
             Index(name, *columns, sqlite_where=sa.text(HOLDS_ROOM), postgresql_where=sa.text(HOLDS_ROOM))
             for name, columns in (

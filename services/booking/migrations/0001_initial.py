@@ -155,6 +155,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('CONFIRMED', 'IN_USE')"),
     )
     op.create_index("reservation_start", "reservation", ["start_time", "reservation_id"], unique=False)
+    op.create_index("reservation_state", "reservation", ["state", "start_time", "reservation_id"], unique=False)
     raise_walls()
 
 
