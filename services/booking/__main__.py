@@ -37,7 +37,7 @@ async def main(settings: BookingSettings) -> None:
         relay.wake()
         deadlines.wake()
 
-    lifecycle = Lifecycle(database, policy, time, committed)
+    lifecycle = Lifecycle(database, policy, time, lambda: deadlines.catch_up(), committed)
     deadlines = Deadlines(database, time, lifecycle)
     intake = Intake(database, policy, time, deadlines.catch_up, committed)
     updates = Updates(database, policy, time, deadlines.catch_up, committed)

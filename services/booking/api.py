@@ -79,7 +79,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
     ) -> api.CreateReservationResponse:
-        wish = requests.to_wish(request, self._clock.now())
+        wish = requests.to_wish(request)
         reply = await self._intake.submit(to_ask(wish, rpc.principal(), store=True))
         assert isinstance(reply, api.CreateReservationResponse)  # noqa: S101 - told apart by `store`
         return reply
@@ -89,7 +89,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.CreateReservationSeriesResponse:
         if request.first.request_id:
             raise rpc.invalid("first.request_id", "must be empty: give request_id for the whole series")
-        first = requests.to_wish(request.first, self._clock.now())
+        first = requests.to_wish(request.first)
         starts = recurrence.occurrences(request.recurrence_rule, request.time_zone, first.start_time)
         length, caller = first.end_time - first.start_time, rpc.principal()
         wishes = [replace(first, start_time=start, end_time=start + length) for start in starts]
@@ -104,7 +104,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def CheckReservation(
         self, request: api.CheckReservationRequest, context: rpc.Context
     ) -> api.CheckReservationResponse:
-        wish = requests.to_wish(request.request, self._clock.now(), complete=False)
+        wish = requests.to_wish(request.request, complete=False)
         reply = await self._intake.submit(to_ask(wish, rpc.principal(), store=False))
         assert isinstance(reply, api.CheckReservationResponse)  # noqa: S101 - told apart by `store`
         return reply

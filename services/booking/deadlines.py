@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -11,9 +11,8 @@ from sqlalchemy.engine import Connection
 
 from services import rpc
 from services.booking import life, store
-from services.booking.lifecycle import Lifecycle
+from services.booking.lifecycle import Lifecycle, until_fresh
 from services.booking.reservations import take_deadline
-from services.booking.standing import StaleError
 from services.clock import Clock
 from services.database import Database
 
@@ -77,33 +76,36 @@ class Deadlines:
     async def catch_up(self) -> None:
         """Deals with everything that is due, in the order in which it was due.
 
-        What cannot be dealt with stays, and does not hold the rest up. Raises the first error, when there was one;
-        at once when the policy or the database is away, for then the rest would fail the same way, one by one.
+        What cannot be dealt with stays, and holds up only what was due later for the same reservation or suspension.
+        Raises the first error, when there was one; at once when the policy or the database is away, for then the rest
+        would fail the same way, one by one.
         """
-        failures: dict[Due, Exception] = {}
+        failures: dict[str, Exception] = {}
         async with self._one_at_a_time:
-            while page := await self._read_due(set(failures)):
+            while page := await self._read_due(failures):
                 for due in page:
-                    try:
-                        await self._deal_with(due)
-                    except Exception as error:
-                        log.warning("deadline %s of %s: %s", due.kind, due.entity_id, error)
-                        if isinstance(error, rpc.RpcError) and error.code is grpc.StatusCode.UNAVAILABLE:
-                            raise
-                        failures[due] = error
+                    if due.entity_id not in failures:
+                        await self._deal_with(due, failures)
         if failures:
             raise next(iter(failures.values()))
 
-    async def _read_due(self, failed: set[Due]) -> list[Due]:
-        rows = await self._database.read(lambda c: read_due(c, self._clock.now(), PAGE + len(failed)))
-        return [due for due in rows if due not in failed]
+    async def _read_due(self, failures: Collection[str]) -> list[Due]:
+        most = PAGE + len(failures) * len(self._handlers)
+        rows = await self._database.read(lambda c: read_due(c, self._clock.now(), most))
+        return [due for due in rows if due.entity_id not in failures]
 
-    async def _deal_with(self, due: Due) -> None:
-        try:
+    async def _deal_with(self, due: Due, failures: dict[str, Exception]) -> None:
+        async def attempt() -> None:
             await self._handlers[due.kind](due.entity_id, due.due_time)
             await self._database.write(lambda c: take_deadline(c, due.kind, due.entity_id))
-        except StaleError:
-            return  # it changed meanwhile: the row, if it is still there, comes up again
+
+        try:
+            await until_fresh(attempt)
+        except Exception as error:
+            log.warning("deadline %s of %s: %s", due.kind, due.entity_id, error)
+            if isinstance(error, rpc.RpcError) and error.code is grpc.StatusCode.UNAVAILABLE:
+                raise
+            failures[due.entity_id] = error
 
 
 def read_due(connection: Connection, now: int, limit: int) -> list[Due]:

@@ -18,7 +18,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import rpc
-from services.booking import alternatives, answers, reservations, store
+from services.booking import alternatives, answers, requests, reservations, store
 from services.booking.events import new_id, to_outcome
 from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.pool import Pool
@@ -125,7 +125,7 @@ class Intake:
     async def _serve(self, asks: list[Ask]) -> None:
         now = self._clock.now()
         situation = await self._survey(asks, now)
-        asks = [ask for ask in asks if not self._settle_early(ask, situation)]
+        asks = [ask for ask in asks if not self._settle_early(ask, situation, now)]
         questions = [to_question(ask, situation, now) for ask in asks]
         verdicts = await self._policy.decide(questions) if questions else []
         others = await self._alternatives(asks, questions, verdicts, now)
@@ -161,10 +161,10 @@ class Intake:
             situation = await self._database.read(lambda connection: survey(connection, asks, now))
         return situation
 
-    def _settle_early(self, ask: Ask, situation: Situation) -> bool:
-        """Answers what needs no decision: a repeated request, an unknown room or account."""
+    def _settle_early(self, ask: Ask, situation: Situation, now: int) -> bool:
+        """Answers what needs no decision: a repeated request, a time that has passed, an unknown room or account."""
         try:
-            reply = early_reply(ask, situation)
+            reply = early_reply(ask, situation, now)
         except rpc.RpcError as error:
             ask.resolve(error)
             return True
@@ -217,11 +217,12 @@ def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
     )
 
 
-def early_reply(ask: Ask, situation: Situation) -> Reply | None:
+def early_reply(ask: Ask, situation: Situation, now: int) -> Reply | None:
     """The stored answer of a repeated request; None when it must be decided. Raises rpc.RpcError."""
     wish = ask.wish
     if earlier := situation.answers.get((ask.actor, wish.request_id)):
         return answers.replay(earlier, wish.body_hash, api.CreateReservationResponse)
+    requests.check_ahead(wish.start_time, now)
     if situation.accounts[ask.account_id].overdue:  # its standing is not known: no answer rather than a wrong one
         raise rpc.unavailable("policy")
     if ask.profile is None and situation.accounts[ask.account_id].profile is None:

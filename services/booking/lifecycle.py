@@ -52,14 +52,20 @@ class Verdict:
 
 
 class Lifecycle:
-    """Changes reservations. `committed` is told of every commit."""
+    """Changes reservations. `catch_up` deals with deadlines that are due; `committed` is told of every commit."""
 
     def __init__(
-        self, database: Database, policy_client: PolicyClient, clock: Clock, committed: Callable[[], None]
+        self,
+        database: Database,
+        policy_client: PolicyClient,
+        clock: Clock,
+        catch_up: Callable[[], Awaitable[None]],
+        committed: Callable[[], None],
     ) -> None:
         self._database = database
         self._policy = policy_client
         self._clock = clock
+        self._catch_up = catch_up
         self._committed = committed
 
     async def cancel(
@@ -69,7 +75,7 @@ class Lifecycle:
 
         async def attempt() -> api.CancelReservationResponse:
             now = self._clock.now()
-            case = await self._read(reservation_id, owner, now)
+            case = await self._read_current(reservation_id, owner, now)
             if case.state == life.CANCELLED:
                 return await self._cancelled_before(case.record)
             require(case, "cancel")
@@ -94,7 +100,7 @@ class Lifecycle:
         """Early give-back; ending what is completed answers as it is. Raises rpc.RpcError."""
 
         async def attempt() -> pb.Reservation:
-            case = await self._read(reservation_id, owner, self._clock.now())
+            case = await self._read_current(reservation_id, owner, self._clock.now())
             if case.state == life.COMPLETED:
                 return case.record
             require(case, "end")
@@ -136,10 +142,8 @@ class Lifecycle:
 
         async def attempt() -> pb.Reservation:
             now = self._clock.now()
-            case = await self._read(reservation_id, None, now)
+            case = await self._read_current(reservation_id, None, now)
             require(case, "approve" if verdict.approve else "decline")
-            if case.account.overdue:
-                raise failed_precondition("EXPIRED", "the time to answer is over")
             try:
                 return await self._commit(lambda connection: resolve(connection, case, verdict, now))
             except ConflictError as error:  # the room went to somebody else in this moment
@@ -192,6 +196,16 @@ class Lifecycle:
         result = await self._database.write(work)
         self._committed()
         return result
+
+    async def _read_current(self, reservation_id: str, owner: str | None, now: int) -> Case:
+        """With everything done that was due: nobody acts on a reservation that has ended, and only nobody noticed."""
+        case = await self._read(reservation_id, owner, now)
+        if case.account.overdue:
+            await self._catch_up()
+            case = await self._read(reservation_id, owner, now)
+        if case.account.overdue:
+            raise rpc.unavailable("policy")
+        return case
 
     async def _read(self, reservation_id: str, owner: str | None, now: int) -> Case:
         case = await self._database.read(lambda connection: read_case(connection, reservation_id, owner, now))

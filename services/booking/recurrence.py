@@ -38,10 +38,10 @@ def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
         raise rpc.invalid("recurrence_rule", f"{error}: {_EXAMPLE}") from error
     if len(found) > MOST:
         raise rpc.invalid("recurrence_rule", f"has more than {MOST} occurrences: give a smaller COUNT or UNTIL")
-    starts = [int(each.astimezone(UTC).timestamp()) * SECOND for each in found]
-    if not starts or starts[0] != start:
+    if not found or found[0].replace(tzinfo=None) != first.replace(tzinfo=None, fold=0):
         raise rpc.invalid("recurrence_rule", "does not fall on the start_time of the first occurrence")
-    return starts
+    # the first as it was given: in the hour that comes twice, the rule alone does not know which
+    return [start, *(int(each.astimezone(UTC).timestamp()) * SECOND for each in found[1:])]
 
 
 def time_zone(name: str) -> ZoneInfo:

@@ -51,9 +51,9 @@ class Wish:
     body_hash: bytes
 
 
-def to_wish(request: api.CreateReservationRequest, now: int, *, complete: bool = True) -> Wish:
-    """Checks every field. `complete=False` (a mere check) lets meeting_code and subject be empty."""
-    start, end = interval(request.start_time, request.end_time, now)
+def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> Wish:
+    """Checks every field by itself. `complete=False` (a mere check) lets meeting_code and subject be empty."""
+    start, end = interval(request.start_time, request.end_time)
     return Wish(
         request_id=optional_id("request_id", request.request_id),
         meeting_code=meeting_code(request.meeting_code) if complete or request.meeting_code else "",
@@ -85,13 +85,20 @@ def to_change(request: api.UpdateReservationRequest) -> Change:
     )
 
 
-def interval(start_time: Timestamp, end_time: Timestamp, now: int) -> tuple[int, int]:
-    """start before end, whole seconds, not in the past, at most a day long, at most a year ahead."""
-    start, end = moment("start_time", start_time), moment("end_time", end_time)
+def check_ahead(start: int, now: int) -> None:
+    """Neither in the past nor more than a year ahead (epoch ms).
+
+    Checked when it is known that the request is not a repeated one: that gets its answer at any time.
+    """
     if start < now:
         raise rpc.invalid("start_time", "lies in the past: choose a time to come")
     if start > now + MAX_AHEAD:
         raise rpc.invalid("start_time", "lies more than a year ahead")
+
+
+def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
+    """start before end, whole seconds, at most a day long."""
+    start, end = moment("start_time", start_time), moment("end_time", end_time)
     if end <= start:
         raise rpc.invalid("end_time", "must be later than start_time")
     if end - start > MAX_DURATION:

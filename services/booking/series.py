@@ -69,7 +69,7 @@ class Series:
             if earlier:
                 return answers.replay(earlier, ask.body_hash, api.CreateReservationSeriesResponse)
             for each in ask.occurrences:
-                intake.early_reply(each, situation)
+                intake.early_reply(each, situation, now)
             decided = [await self._decide(each, situation, now) for each in ask.occurrences]
             try:
                 reply = await self._database.write(lambda connection: store_series(connection, ask, decided, now))

@@ -139,8 +139,9 @@ def to_changed(record: pb.Reservation, wanted: Change, now: int) -> pb.Reservati
         after.end_time.CopyFrom(to_timestamp(wanted.end_time))
     if wanted.participant_count is not None:
         after.participant_count = wanted.participant_count
-    start_stays = after.start_time == record.start_time  # then it may have passed
-    requests.interval(after.start_time, after.end_time, from_timestamp(record.start_time) if start_stays else now)
+    start, _ = requests.interval(after.start_time, after.end_time)
+    if after.start_time != record.start_time:
+        requests.check_ahead(start, now)
     return after
 
 

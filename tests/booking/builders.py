@@ -35,9 +35,9 @@ def booker(account_id: str = "booker", *roles: str) -> Principal:
     return Principal(account_id, frozenset(roles or ("booker",)), email=f"{account_id}@example.org")
 
 
-def ask(account_id: str = "booker", *, now: int = MONDAY, store: bool = True, **fields: Any) -> Ask:
+def ask(account_id: str = "booker", *, store: bool = True, **fields: Any) -> Ask:
     caller = booker(account_id)
-    wish = requests.to_wish(create_request(**fields), now)
+    wish = requests.to_wish(create_request(**fields))
     return Ask(wish, account_id, account_id, to_profile(caller), "booker", store)
 
 

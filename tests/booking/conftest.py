@@ -12,6 +12,7 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services import rpc
 from services.booking import store
+from services.booking.api import BookingService
 from services.booking.deadlines import Deadlines
 from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
@@ -57,11 +58,16 @@ class Booking:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.lifecycle = Lifecycle(self.database, self.policy, self.clock, lambda: None)
+        self.lifecycle = Lifecycle(
+            self.database, self.policy, self.clock, lambda: self.deadlines.catch_up(), lambda: None
+        )
         self.deadlines = Deadlines(self.database, self.clock, self.lifecycle)
         self.intake = Intake(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
         self.updates = Updates(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
         self.series = Series(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
+        self.service = BookingService(  # type: ignore[abstract] # see CHANGELOG
+            self.database, self.policy, self.clock, self.intake, self.lifecycle, self.updates, self.series
+        )
         self.tasks.append(asyncio.create_task(self.intake.run()))
 
     async def stop(self) -> None:

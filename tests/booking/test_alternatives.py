@@ -82,7 +82,7 @@ async def test_every_alternative_would_be_confirmed(booking: Booking, wishes: li
 
 
 def test_near_starts_are_near_and_never_past() -> None:
-    wish = requests.to_wish(create_request(start=MONDAY + 45 * MINUTE), MONDAY)
+    wish = requests.to_wish(create_request(start=MONDAY + 45 * MINUTE))
     found = near_starts(wish, MONDAY)
     assert found[:3] == [wish.start_time, wish.start_time + 30 * MINUTE, wish.start_time - 30 * MINUTE]
     assert min(found) > MONDAY

@@ -24,7 +24,7 @@ from tests.booking.conftest import Booking
 
 
 async def create(booking: Booking, **fields: Any) -> api.CreateReservationResponse:
-    reply = await booking.intake.submit(ask(now=booking.clock.now(), **fields))
+    reply = await booking.intake.submit(ask(**fields))
     assert isinstance(reply, api.CreateReservationResponse)
     return reply
 

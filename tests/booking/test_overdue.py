@@ -1,0 +1,94 @@
+"""What is due but not yet dealt with: a stop, or a moment's delay, must change no verdict (docs/architecture.md)."""
+
+from datetime import datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import grpc
+import pytest
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1.policy_service_pb2 import DecideRequest
+
+from services import rpc
+from services.booking import store
+from services.booking.policy_client import Verdict
+from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from tests.booking.builders import TEN, booker, create_request
+from tests.booking.conftest import Booking, LocalPolicy
+from tests.booking.test_intake import rows
+from tests.booking.test_lifecycle import made, state, verdict
+
+
+async def test_who_did_not_come_cannot_cancel_before_the_release_is_noticed(booking: Booking) -> None:
+    reservation = await made(booking)
+    booking.clock.time = TEN + 30 * MINUTE
+    with pytest.raises(rpc.RpcError) as caught:
+        await booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "")
+    assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    await booking.deadlines.catch_up()
+    assert await state(booking, reservation) == "NO_SHOW"
+    assert len(await rows(booking.database, store.VIOLATION)) == 1
+
+
+async def test_an_escalation_that_expired_gives_its_quota_back_however_late_that_is_noticed(booking: Booking) -> None:
+    pending = await made(booking, participant_count=120)
+    booking.clock.time = TEN - 29 * MINUTE
+    with pytest.raises(rpc.RpcError):
+        await booking.lifecycle.cancel(pending.reservation_id, "booker", "booker", "")
+    await booking.deadlines.catch_up()
+    assert await state(booking, pending) == "EXPIRED"
+
+
+async def test_an_answer_in_time_is_not_too_late_because_something_else_is_due(booking: Booking) -> None:
+    await made(booking)
+    pending = await made(booking, participant_count=120, start=TEN + DAY)
+    booking.clock.time = TEN + 30 * MINUTE
+    record = await booking.lifecycle.resolve(pending.reservation_id, verdict())
+    assert record.state == pb.RESERVATION_STATE_CONFIRMED
+
+
+async def test_the_same_request_gets_the_same_answer_after_its_start(booking: Booking) -> None:
+    rpc._principal.set(booker())
+    request = create_request(request_id="once")
+    first = await booking.service.CreateReservation(request, cast(Any, None))
+    booking.clock.time = TEN + 1
+    assert await booking.service.CreateReservation(request, cast(Any, None)) == first
+
+
+class Interrupting(LocalPolicy):
+    """While it thinks for the first time, something else is committed."""
+
+    def __init__(self, policy: LocalPolicy, other: Any) -> None:
+        super().__init__(policy.policy)
+        self._other = other
+
+    async def decide(self, questions: list[DecideRequest]) -> list[Verdict]:
+        other, self._other = self._other, None
+        if other:
+            await other
+        return await super().decide(questions)
+
+
+async def test_the_end_does_not_overtake_a_judgement_that_must_be_made_again(replicas: list[Booking]) -> None:
+    """Found with two replicas that catch up at once after a stop."""
+    booking, other = replicas
+    missed, later = await made(booking), await made(booking, start=TEN + DAY)
+    booking.clock.time = TEN + HOUR
+    interruption = other.lifecycle.report_attendance(later.reservation_id, TEN + DAY, "gateway")
+    booking.lifecycle._policy = Interrupting(booking.policy, interruption)
+    await booking.deadlines.catch_up()
+    assert await state(booking, missed) == "NO_SHOW"
+    assert len(await rows(booking.database, store.VIOLATION)) == 1
+
+
+async def test_a_series_may_begin_in_the_hour_that_comes_twice(booking: Booking) -> None:
+    zone = ZoneInfo("America/New_York")
+    start = int(datetime(2025, 11, 2, 1, 30, tzinfo=zone, fold=1).timestamp()) * 1000
+    booking.clock.time = start - DAY
+    rpc._principal.set(booker())
+    request = api.CreateReservationSeriesRequest(
+        first=create_request(start=start), recurrence_rule="FREQ=DAILY;COUNT=2", time_zone=zone.key
+    )
+    reply = await booking.service.CreateReservationSeries(request, cast(Any, None))
+    assert [each.start_time for each in reply.occurrences] == [to_timestamp(start), to_timestamp(start + DAY)]
