@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -47,15 +47,23 @@ def headers(event: Event) -> dict[str, str]:
     }
 
 
-def connect_options(settings: Settings, name: str) -> Mapping[str, Any]:
+async def _unconcerned() -> None:
+    """Whoever asks or fetches notices by itself that no answer comes."""
+
+
+def connect_options(
+    settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = _unconcerned
+) -> Mapping[str, Any]:
     """Options of nats.connect, also for FastStream's broker: reconnects for ever, its own inbox only."""
 
     async def on_error(error: Exception) -> None:
         # a refused publish or subscribe reaches the caller only as a timeout: here is where it shows
         log.error("NATS: %s", error)
+        await interrupted()
 
     async def on_disconnect() -> None:
         log.warning("NATS: connection lost, trying again")
+        await interrupted()
 
     async def on_reconnect() -> None:
         log.warning("NATS: connected again")
@@ -111,6 +119,9 @@ async def close(connection: Client) -> None:
         await connection.close()
 
 
-async def connect(settings: Settings, name: str) -> Client:
-    """Connects as the user of `settings`; waits for the server for ever."""
-    return await nats.connect(settings.nats_url, **connect_options(settings, name))
+async def connect(settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = _unconcerned) -> Client:
+    """Connects as the user of `settings`; waits for the server for ever.
+
+    `interrupted` is called when the connection was lost or reports any error: a subscription may have missed messages.
+    """
+    return await nats.connect(settings.nats_url, **connect_options(settings, name, interrupted))

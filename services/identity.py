@@ -2,9 +2,10 @@
 
 import json
 import logging
+import math
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Thread
@@ -36,6 +37,11 @@ class Principal:
     email: str = ""
     locale: str = "zh-CN"
     department: str = ""
+    expire_time: float = field(default=math.inf, compare=False)
+    """Epoch seconds, real time: until when the token proves this."""
+
+    def seconds_left(self) -> float:
+        return self.expire_time + LEEWAY_SECONDS - time.time()
 
     def has(self, *roles: str) -> bool:
         return not self.roles.isdisjoint(roles)
@@ -123,6 +129,7 @@ def to_principal(claims: dict[str, Any]) -> Principal:
         email=_text(claims, "email"),
         locale="en" if _text(claims, "locale").lower().startswith("en") else "zh-CN",
         department=_text(claims, "department"),
+        expire_time=float(claims.get("exp", math.inf)),
     )
 
 

@@ -173,7 +173,8 @@ async def abort(context: Context, method: str, error: Exception) -> NoReturn:
 class Server:
     """A gRPC server with health, the guard and, in development, reflection.
 
-    `add` gets the bare grpc.aio server and adds the servicers; `services` are their full names.
+    `add` gets the bare grpc.aio server and adds the servicers; `services` are their full names. `before_stop` ends the
+    streams that would not end by themselves.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class Server:
         add: Callable[[grpc.aio.Server], None],
         *,
         with_reflection: bool,
+        before_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._server = grpc.aio.server(
             interceptors=[guard],
@@ -191,6 +193,7 @@ class Server:
         )
         add(self._server)
         self._services = ["", *services]
+        self._before_stop = before_stop
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if with_reflection:
@@ -210,4 +213,5 @@ class Server:
     async def stop(self) -> None:
         """Takes no new calls and lets those under way finish."""
         await self._health.enter_graceful_shutdown()
+        self._before_stop()
         await self._server.stop(grace=10)

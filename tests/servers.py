@@ -3,9 +3,11 @@
 import asyncio
 import email
 import os
+import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -129,6 +131,18 @@ class Bus:
         if self._process and self._process.returncode is None:
             self._process.terminate()
             await self._process.wait()
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """It keeps its connections, and answers nobody."""
+        assert self._process
+        status = Path(f"/proc/{self._process.pid}/stat")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            await until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T")
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def connect(self, user: str = "admin") -> Client:
         return await nats.connect(self.url, user=user, password=password(user), inbox_prefix=f"_INBOX_{user}")

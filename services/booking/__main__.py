@@ -14,6 +14,7 @@ from services.booking.policy_client import PolicyClient
 from services.booking.series import Series
 from services.booking.subscriptions import create_broker
 from services.booking.updates import Updates
+from services.booking.watchers import Watchers
 from services.database import Database
 from services.identity import KeySource, Verifier
 from services.outbox import Relay
@@ -29,7 +30,9 @@ async def main(settings: BookingSettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
     database.migrate("services.booking")
-    connection = await bus.connect(settings, "booking")
+    watchers = Watchers()
+    connection = await bus.connect(settings, "booking", watchers.interrupt)
+    watchers.attach(connection)
     policy = PolicyClient(connection)
     relay = Relay(database, connection)
 
@@ -42,7 +45,7 @@ async def main(settings: BookingSettings) -> None:
     intake = Intake(database, policy, time, deadlines.catch_up, committed)
     updates = Updates(database, policy, time, deadlines.catch_up, committed)
     series = Series(database, policy, time, deadlines.catch_up, committed)
-    service = api.BookingService(database, policy, time, intake, lifecycle, updates, series)  # type: ignore[abstract] # see CHANGELOG
+    service = api.BookingService(database, policy, time, intake, lifecycle, updates, series, watchers)
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
     server = rpc.Server(
         settings.listen,
@@ -50,6 +53,7 @@ async def main(settings: BookingSettings) -> None:
         [api.SERVICE],
         lambda server: add_BookingServiceServicer_to_server(service, server),
         with_reflection=settings.environment == "development",
+        before_stop=watchers.close,
     )
     broker = create_broker(settings, database)
     await run_until_stopped(server, relay.run(), deadlines.run(), intake.run(), bus.serve(broker))

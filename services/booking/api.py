@@ -2,26 +2,27 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import grpc
-import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import rpc
-from services.booking import answers, life, recurrence, requests, standing, store
+from services.booking import answers, life, recurrence, requests, rooms, standing, store
 from services.booking.intake import Ask, Intake
 from services.booking.lifecycle import Lifecycle, Verdict
 from services.booking.policy_client import PolicyClient
 from services.booking.requests import Wish
 from services.booking.series import Series, SeriesAsk
 from services.booking.updates import Updates
-from services.clock import Clock, from_timestamp
-from services.database import ConflictError, Database
+from services.booking.watchers import Watchers
+from services.clock import Clock, from_timestamp, to_timestamp
+from services.database import Database
 from services.identity import Principal
 
 SERVICE = "yunhui.booking.v1.BookingService"
@@ -67,6 +68,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         lifecycle: Lifecycle,
         updates: Updates,
         series: Series,
+        watchers: Watchers,
     ) -> None:
         self._database = database
         self._policy = policy_client
@@ -75,6 +77,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self._lifecycle = lifecycle
         self._updates = updates
         self._series = series
+        self._watchers = watchers
 
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
@@ -217,19 +220,32 @@ class BookingService(api_grpc.BookingServiceServicer):
         return api.ListRoomsResponse(rooms=await self._database.read(store.read_rooms))
 
     async def CreateRoom(self, request: api.CreateRoomRequest, context: rpc.Context) -> api.CreateRoomResponse:
-        room = pb.Room(
-            room_id=requests.identifier("room_id", request.room_id),
-            display_name=requests.text("display_name", request.display_name, 100) or request.room_id,
-            capacity=requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS),
-            enabled=True,
+        return api.CreateRoomResponse(room=await rooms.create(self._database, request))
+
+    async def UpdateRoom(self, request: api.UpdateRoomRequest, context: rpc.Context) -> api.UpdateRoomResponse:
+        return api.UpdateRoomResponse(room=await rooms.update(self._database, request))
+
+    async def SearchAvailability(
+        self, request: api.SearchAvailabilityRequest, context: rpc.Context
+    ) -> api.SearchAvailabilityResponse:
+        start, end = requests.search_window(request.start_time, request.end_time)
+        people = request.participant_count and requests.count(
+            "participant_count", request.participant_count, requests.MAX_PARTICIPANTS
         )
-        row = {name: getattr(room, name) for name in store.ROOM.c.keys()}  # noqa: SIM118 - not a dict
-        try:
-            await self._database.write(lambda c: c.execute(sa.insert(store.ROOM), [row]))
-        except ConflictError as error:
-            message = f"there is a room {room.room_id} already"
-            raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", message) from error
-        return api.CreateRoomResponse(room=room)
+        pool = await self._database.read(lambda c: store.read_pool(c, [(start, end)]))
+        return api.SearchAvailabilityResponse(
+            intervals=[to_free_interval(*each) for each in pool.free_intervals(start, end, people)]
+        )
+
+    async def WatchReservations(
+        self, request: api.WatchReservationsRequest, context: rpc.Context
+    ) -> AsyncIterator[api.WatchReservationsResponse]:
+        caller = rpc.principal()
+        account_id = visible_account(caller, request.account_id)
+        async with self._watchers.watch(account_id, caller.seconds_left()) as watcher:
+            await context.send_initial_metadata(())  # says: from here on nothing is missed
+            async for record in watcher:
+                yield api.WatchReservationsResponse(reservation=record)
 
 
 _SEES_ALL = frozenset({"support", "admin", "service"})
@@ -268,6 +284,10 @@ def to_profile(caller: Principal) -> pb.Organizer:
         locale=caller.locale,
         department=caller.department,
     )
+
+
+def to_free_interval(room: pb.Room, start: int, end: int) -> api.FreeInterval:
+    return api.FreeInterval(room=room, start_time=to_timestamp(start), end_time=to_timestamp(end))
 
 
 def state_name(state: int) -> str:

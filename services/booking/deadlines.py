@@ -97,7 +97,7 @@ class Deadlines:
     async def _deal_with(self, due: Due, failures: dict[str, Exception]) -> None:
         async def attempt() -> None:
             await self._handlers[due.kind](due.entity_id, due.due_time)
-            await self._database.write(lambda c: take_deadline(c, due.kind, due.entity_id))
+            await self._database.write(lambda c: take_deadline(c, due.kind, due.entity_id, due.due_time))
 
         try:
             await until_fresh(attempt)

@@ -52,7 +52,7 @@ class Verdict:
 
 
 class Lifecycle:
-    """Changes reservations. `catch_up` deals with deadlines that are due; `committed` is told of every commit."""
+    """Watchers reservations. `catch_up` deals with deadlines that are due; `committed` is told of every commit."""
 
     def __init__(
         self,
@@ -153,21 +153,21 @@ class Lifecycle:
 
     async def complete(self, reservation_id: str, due: int) -> None:
         """The reserved time is over."""
-        await self._advance(reservation_id, "complete", due)
+        await self._advance(reservation_id, life.COMPLETION, "complete", due)
 
     async def expire(self, reservation_id: str, due: int) -> None:
         """Support did not answer in time."""
-        await self._advance(reservation_id, "expire", due)
+        await self._advance(reservation_id, life.ESCALATION, "expire", due)
 
-    async def _advance(self, reservation_id: str, event: str, due: int) -> None:
-        case = await self._read(reservation_id, None, due)
-        if life.next_state(case.state, event):
+    async def _advance(self, reservation_id: str, kind: str, event: str, due: int) -> None:
+        case = await self._read_due(reservation_id, kind, due)
+        if case and life.next_state(case.state, event):
             await self._apply(case, event, actor=SYSTEM, at=due)
 
     async def judge_attendance(self, reservation_id: str, due: int) -> None:
         """Start plus grace has passed: the policy says whether the room is kept. Judged as of `due`, however late."""
-        case = await self._read(reservation_id, None, due)
-        if not life.next_state(case.state, "release"):
+        case = await self._read_due(reservation_id, life.ATTENDANCE, due)
+        if not case or not life.next_state(case.state, "release"):
             return
         question = to_question(pdp.ACTION_NO_SHOW, case, due)
         decision = await self._policy.decide_one(question)
@@ -206,6 +206,15 @@ class Lifecycle:
         if case.account.overdue:
             raise rpc.unavailable("policy")
         return case
+
+    async def _read_due(self, reservation_id: str, kind: str, due: int) -> Case | None:
+        """None when the deadline is not there any more: the reservation was moved, or somebody else was faster."""
+
+        def work(connection: Connection) -> Case | None:
+            waits = store.has_deadline(connection, kind, reservation_id, due)
+            return read_case(connection, reservation_id, None, due) if waits else None
+
+        return await self._database.read(work)
 
     async def _read(self, reservation_id: str, owner: str | None, now: int) -> Case:
         case = await self._database.read(lambda connection: read_case(connection, reservation_id, owner, now))
@@ -268,7 +277,7 @@ def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: 
 
 def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> pb.Room:
     start, end = from_timestamp(record.start_time), from_timestamp(record.end_time)
-    pool = store.read_pool(connection, [(start, end)])
+    pool = store.lock_pool(connection, [(start, end)])
     if room_id and room_id not in pool.rooms:
         raise rpc.not_found("room")
     free = pool.free(start, end, record.participant_count, room_id)

@@ -17,6 +17,7 @@ MAX_SUBJECT = 200
 MAX_NOTE = 500
 MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
+MAX_SEARCH = 31 * DAY
 LAST_SECOND = 253_402_300_799  # of the year 9999
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -103,6 +104,16 @@ def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
         raise rpc.invalid("end_time", "must be later than start_time")
     if end - start > MAX_DURATION:
         raise rpc.invalid("end_time", "must be at most 24 hours after start_time")
+    return start, end
+
+
+def search_window(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
+    """start before end, whole seconds, at most 31 days apart."""
+    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    if end <= start:
+        raise rpc.invalid("end_time", "must be later than start_time")
+    if end - start > MAX_SEARCH:
+        raise rpc.invalid("end_time", "must be at most 31 days after start_time")
     return start, end
 
 

@@ -65,7 +65,7 @@ def commit(connection: Connection, batch: list[Decided], now: int) -> list[api.C
     Requests of one account must have been decided one after the other, each with those before it counted.
     """
     versions = store.read_versions(connection, {decided.profile.account_id for decided in batch})
-    pool = store.read_pool(connection, [(decided.wish.start_time, decided.wish.end_time) for decided in batch])
+    pool = store.lock_pool(connection, [(decided.wish.start_time, decided.wish.end_time) for decided in batch])
     rows, replies, accounts = _Rows(), list[api.CreateReservationResponse | None](), dict[str, tuple[Decided, bool]]()
     for decided in batch:
         room = _choose_room(pool, decided)
@@ -201,11 +201,11 @@ def deadline_rows(record: reservation_pb2.Reservation, decision: policy.Decision
     return [{"kind": kind, "due_time": due[kind], **mine} for kind in kinds if kind in due]
 
 
-def take_deadline(connection: Connection, kind: str, entity_id: str) -> bool:
-    """Takes a deadline away; False when another was faster."""
+def take_deadline(connection: Connection, kind: str, entity_id: str, due: int) -> bool:
+    """Takes a deadline away; False when another was faster, or it is due at another time now."""
     c = store.DEADLINE.c
-    taken = connection.execute(sa.delete(store.DEADLINE).where(c.kind == kind, c.entity_id == entity_id))
-    return bool(taken.rowcount)
+    mine = (c.kind == kind) & (c.entity_id == entity_id) & (c.due_time == due)
+    return bool(connection.execute(sa.delete(store.DEADLINE).where(mine)).rowcount)
 
 
 def _refusal(decided: Decided, now: int) -> Event:

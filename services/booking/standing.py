@@ -116,11 +116,12 @@ def _store_events(connection: Connection, account_id: str, event_seq: int, event
 
 def reinstate(connection: Connection, suspension_id: str, due: int) -> None:
     """Tells once that booking is open again. Whether it is follows from the suspension's own times, not from this."""
-    if not take_deadline(connection, life.SUSPENSION_END, suspension_id):
+    if not take_deadline(connection, life.SUSPENSION_END, suspension_id, due):
         return
     suspension = store.read_suspension_record(connection, suspension_id)
     account = store.lock_account(connection, suspension.account_id)
     event = _reinstated(account, suspension, SYSTEM, account.event_seq + 1, due)
+    advance(connection, suspension.account_id, account.version)  # whoever counts the account's events must notice
     _store_events(connection, suspension.account_id, account.event_seq, [event])
 
 
@@ -160,8 +161,9 @@ def _lift(connection: Connection, suspension_id: str, now: int) -> pb.Suspension
     running = (c.suspension_id == suspension_id) & (c.end_time > now) & c.lift_time.is_(None)
     if not connection.execute(sa.update(store.SUSPENSION).where(running).values(lift_time=now)).rowcount:
         return None
-    take_deadline(connection, life.SUSPENSION_END, suspension_id)
-    return store.read_suspension_record(connection, suspension_id)
+    lifted = store.read_suspension_record(connection, suspension_id)
+    take_deadline(connection, life.SUSPENSION_END, suspension_id, from_timestamp(lifted.end_time))
+    return lifted
 
 
 def _reinstated(account: AccountState, suspension: pb.Suspension, actor: str, seq: int, time: int) -> Event:

@@ -135,6 +135,12 @@ def read_versions(connection: Connection, ids: Collection[str]) -> dict[str, int
     return {row[0]: row[1] for row in connection.execute(_VERSIONS, {"ids": list(ids)})}
 
 
+def has_deadline(connection: Connection, kind: str, entity_id: str, due: int) -> bool:
+    c = DEADLINE.c
+    query = sa.select(c.kind).where(c.kind == kind, c.entity_id == entity_id, c.due_time == due)
+    return connection.scalar(query) is not None
+
+
 def lock_account(connection: Connection, account_id: str) -> AccountState:
     """An account that exists, without its history, locked until the transaction ends."""
     query = sa.select(ACCOUNT).where(ACCOUNT.c.account_id == account_id).with_for_update()
@@ -155,18 +161,32 @@ _HOLDS = ForEach(
 
 def read_pool(connection: Connection, wanted: Collection[Interval], without: str = "") -> Pool:
     """All rooms, and what holds them in the intervals wanted, leaving out the reservation `without`."""
+    return _to_pool(connection, read_rooms(connection), wanted, without)
+
+
+def lock_pool(connection: Connection, wanted: Collection[Interval], without: str = "") -> Pool:
+    """The same, for who takes a room: none is taken out of use or made smaller until the transaction ends."""
+    return _to_pool(connection, _to_rooms(connection, _LOCKED_ROOMS), wanted, without)
+
+
+def _to_pool(connection: Connection, rooms: list[pb.Room], wanted: Collection[Interval], without: str) -> Pool:
     holds = _HOLDS.execute(connection, list(dict.fromkeys(wanted)), without=without)
-    return Pool(read_rooms(connection), [(row[0], row[1], row[2]) for row in holds])
+    return Pool(rooms, [(row[0], row[1], row[2]) for row in holds])
 
 
 def read_rooms(connection: Connection) -> list[pb.Room]:
     """Smallest first. The messages are shared: copy, never change them."""
-    return [_to_room(*row) for row in connection.execute(_ROOMS).all()]
+    return _to_rooms(connection, _ROOMS)
+
+
+def _to_rooms(connection: Connection, query: sa.Select[Any]) -> list[pb.Room]:
+    return [_to_room(*row) for row in connection.execute(query).all()]
 
 
 _ROOMS = sa.select(ROOM.c.room_id, ROOM.c.display_name, ROOM.c.capacity, ROOM.c.enabled).order_by(
     ROOM.c.capacity, ROOM.c.room_id
 )
+_LOCKED_ROOMS = _ROOMS.with_for_update(read=True)  # shared: those who take rooms do not wait for each other
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""Changes of a reservation: decided again as if it were not there, and taken over as a whole or not at all."""
+"""Watchers of a reservation: decided again as if it were not there, and taken over as a whole or not at all."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -191,7 +191,7 @@ def apply(connection: Connection, update: Update, event: str, now: int) -> pb.Re
     fields: dict[str, Any] = {"start_time": start, "end_time": end}
     fields |= {"participant_count": after.participant_count, "decision_id": decision.decision_id}
     if decision.effect == policy.EFFECT_ALLOW:
-        rooms = free_rooms(store.read_pool(connection, [(start, end)], after.reservation_id), after)
+        rooms = free_rooms(store.lock_pool(connection, [(start, end)], after.reservation_id), after)
         if not rooms:
             raise StaleError
         fields |= {"room_id": rooms[0].room_id, "release_time": release_time(decision, start)}

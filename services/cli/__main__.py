@@ -4,7 +4,21 @@ from collections.abc import Callable
 
 import typer
 
-from services.cli import account, clock, demo, doctor, events, mail, policy, reservations, reserve, rooms, texts, up
+from services.cli import (
+    account,
+    clock,
+    demo,
+    doctor,
+    events,
+    mail,
+    policy,
+    reservations,
+    reserve,
+    rooms,
+    texts,
+    up,
+    watch,
+)
 from services.cli.terminal import Terminal, command, group
 from services.cli.texts import Text
 
@@ -39,11 +53,14 @@ add("approve", texts.HELP_APPROVE, reservations.approve)
 add("decline", texts.HELP_DECLINE, reservations.decline)
 add("mine", texts.HELP_MINE, reservations.mine)
 add("entered", texts.HELP_ENTERED, reservations.entered)
+add("watch", texts.HELP_WATCH, watch.watch)
 add("quota", texts.HELP_QUOTA, account.quota)
 add("waive", texts.HELP_WAIVE, reservations.waive)
 
 rooms_app = add_group("rooms", texts.HELP_ROOMS, rooms.rooms)
 add("add", texts.HELP_ROOMS_ADD, rooms.add, rooms_app)
+add("set", texts.HELP_ROOMS_SET, rooms.change, rooms_app)
+add("free", texts.HELP_FREE, rooms.free)
 
 policy_app = add_group("policy", texts.HELP_POLICY, policy.versions)
 add("list", texts.HELP_POLICY_LIST, policy.versions, policy_app)

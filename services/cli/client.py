@@ -40,10 +40,16 @@ class Connection(Generic[S]):
         except grpc.RpcError as error:
             raise CallError(error, self._address) from error
 
-    def follow(self, method: "grpc.UnaryStreamMultiCallable[Q, A]", request: Q) -> Iterator[A]:
-        """As long as it takes. Raises CallError."""
+    def follow(
+        self, method: "grpc.UnaryStreamMultiCallable[Q, A]", request: Q, begun: Callable[[], None] = lambda: None
+    ) -> Iterator[A]:
+        """As long as it takes; `begun` is told when the service has taken the call. Raises CallError."""
         try:
-            yield from method(request, metadata=self._metadata)
+            call = method(request, metadata=self._metadata)
+            call.initial_metadata()  # waits; there are none when the call has failed
+            if call.is_active():
+                begun()
+            yield from call
         except grpc.RpcError as error:
             raise CallError(error, self._address) from error
 

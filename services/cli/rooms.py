@@ -1,5 +1,6 @@
-"""`yunhui rooms`: the pool, and adding to it."""
+"""`yunhui rooms` and `yunhui free`: the pool, changing it, and when its rooms are free."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -7,9 +8,12 @@ from rich.table import Table
 from rich.text import Text as Styled
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import texts
+from services.cli import development_clock, moments, texts
+from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.terminal import Terminal
+
+SEARCHED = timedelta(days=1)
 
 
 def rooms(terminal: Terminal) -> None:
@@ -29,6 +33,51 @@ def add(
         answer = booking.ask(booking.stub.CreateRoom, request)
     room = answer.room
     terminal.answer(answer, lambda to: to.say(texts.ROOM_ADDED, id=room.room_id, capacity=room.capacity))
+
+
+def change(
+    terminal: Terminal,
+    room_id: str,
+    name: Annotated[str | None, typer.Option(help=texts.OPTION_NAME.help)] = None,
+    capacity: Annotated[int | None, typer.Option(help=texts.OPTION_CAPACITY.help)] = None,
+    enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help=texts.OPTION_ENABLED.help)] = None,
+) -> None:
+    with open_booking(terminal) as booking:
+        request = api.UpdateRoomRequest(room_id=room_id, display_name=name, capacity=capacity, enabled=enabled)
+        answer = booking.ask(booking.stub.UpdateRoom, request)
+    terminal.answer(answer, lambda to: show_rooms(to, api.ListRoomsResponse(rooms=[answer.room])))
+
+
+def free(
+    terminal: Terminal,
+    start: Annotated[str | None, typer.Option(help=texts.OPTION_FREE_FROM.help)] = None,
+    end: Annotated[str | None, typer.Option(help=texts.OPTION_FREE_UNTIL.help)] = None,
+    people: Annotated[int, typer.Option(min=0, help=texts.OPTION_PEOPLE.help)] = 0,
+) -> None:
+    now = development_clock.now(terminal.state).replace(microsecond=0)
+    first = read_moment(start, now) if start else now
+    last = read_moment(end, now) if end else first + SEARCHED
+    request = api.SearchAvailabilityRequest(
+        start_time=moments.to_timestamp(first), end_time=moments.to_timestamp(last), participant_count=people
+    )
+    with open_booking(terminal) as booking:
+        answer = booking.ask(booking.stub.SearchAvailability, request)
+    terminal.answer(answer, lambda to: show_free(to, answer))
+
+
+def show_free(terminal: Terminal, answer: api.SearchAvailabilityResponse) -> None:
+    if not answer.intervals:
+        terminal.say(texts.NOTHING_FREE)
+        return
+    table = Table()
+    table.add_column(terminal.text(texts.ROOM), overflow="fold")
+    table.add_column(terminal.text(texts.CAPACITY), justify="right")
+    heading = terminal.text(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
+    table.add_column(heading, overflow="fold")
+    for each in answer.intervals:
+        interval = moments.show_bare_interval(each.start_time, each.end_time, terminal.language)
+        table.add_row(Styled(each.room.room_id), str(each.room.capacity), interval)
+    terminal.out.print(table)
 
 
 def show_rooms(terminal: Terminal, answer: api.ListRoomsResponse) -> None:

@@ -19,6 +19,7 @@ from services.booking.lifecycle import Lifecycle
 from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.series import Series
 from services.booking.updates import Updates
+from services.booking.watchers import Watchers
 from services.database import Database
 from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, ROOMS
@@ -65,8 +66,8 @@ class Booking:
         self.intake = Intake(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
         self.updates = Updates(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
         self.series = Series(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
-        self.service = BookingService(  # type: ignore[abstract] # see CHANGELOG
-            self.database, self.policy, self.clock, self.intake, self.lifecycle, self.updates, self.series
+        self.service = BookingService(
+            self.database, self.policy, self.clock, self.intake, self.lifecycle, self.updates, self.series, Watchers()
         )
         self.tasks.append(asyncio.create_task(self.intake.run()))
 

@@ -237,7 +237,8 @@ async def test_the_wall_itself_is_asked_when_the_pool_is_wrong(
     await create(booking, account_id="first")
     rooms = await booking.database.read(store.read_rooms)
     blind = Pool([room for room in rooms if room.room_id == "small-1"], [])
-    monkeypatch.setattr(store, "read_pool", lambda *_: blind)
+    for name in ("read_pool", "lock_pool"):
+        monkeypatch.setattr(store, name, lambda *_: blind)
     monkeypatch.setattr(type(blind), "hold", lambda *_: None)
     with pytest.raises(rpc.RpcError) as caught:
         await create(booking, account_id="second")

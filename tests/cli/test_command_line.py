@@ -39,6 +39,9 @@ RESERVE = ("reserve", "--code", "123456789", "--subject", "x", "--minutes", "60"
         (("mail", "--lang", "en"), 1, "First run: yunhui up"),
         (("doctor", "--lang", "en"), 1, "First run: yunhui up"),
         (("events", "tail", "--lang", "en"), 5, "First run: yunhui up"),
+        (("free", "--start", "soon", "--lang", "en"), 2, "write it like '2025-07-07 10:00'"),
+        (("rooms", "set", "r", "--capacity", "many", "--lang", "en"), 2, "--capacity"),
+        (("watch", "--lang", "en"), 5, "yunhui up"),
         (("bus", "setup", "--lang", "en"), 5, "First run: yunhui up"),
         (("up", "--ports", "some", "--lang", "en"), 2, "fixed, auto"),
     ],
@@ -70,7 +73,7 @@ def test_a_missing_option_is_a_usage_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "demo", "reserve", "mine", "rooms add", "clock set", "events tail", "doctor"]
+    "command", ["up", "demo", "reserve", "mine", "rooms add", "rooms set", "free", "watch", "events tail", "doctor"]
 )
 def test_every_command_explains_itself(command: str) -> None:
     """With the three options that all have."""

@@ -10,7 +10,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 
-from services.cli import account, moments, rendering
+from services.cli import account, moments, rendering, watch
 from services.cli.reserve import exit_code
 from services.cli.state import State
 from services.cli.terminal import Terminal
@@ -67,6 +67,24 @@ def test_what_people_typed_is_not_read_as_markup() -> None:
     rendering.show_reservation(terminal, record)
     rendering.show_reservations(terminal, [record], with_account=True)
     assert written.getvalue().count("[red]x") == 2
+
+
+def test_a_change_is_one_line_that_says_when_what_and_whose() -> None:
+    """However long it is: lines are what other programs cut."""
+    terminal, written = open_terminal("zh-CN")
+    start, end = (moments.to_timestamp(moments.parse_moment(f"2025-07-08 {hour}:00")) for hour in (10, 11))
+    record = pb.Reservation(
+        reservation_id="rsv_1",
+        state=pb.RESERVATION_STATE_CANCELLED,
+        organizer=pb.Organizer(account_id="booker"),
+        subject="[red]" + "x" * 100,
+        update_time=moments.to_timestamp(moments.parse_moment("2025-07-07 08:00")),
+        start_time=start,
+        end_time=end,
+    )
+    watch.show_change(terminal, api.WatchReservationsResponse(reservation=record))
+    line = "2025-07-07 周一 08:00（北京时间）  已取消  rsv_1  2025-07-08 周二 10:00–11:00  –  booker  [red]"
+    assert written.getvalue() == line + "x" * 100 + "\n"
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,10 @@ class Person:
     def yunhui(self, *arguments: str) -> Said:
         return yunhui(*arguments, "--json", "--state", str(self.stack.state), YUNHUI_TOKEN=self.token)
 
-    def reserve(self, start: str, minutes: int = 60, people: int = 12) -> Said:
+    def reserve(self, start: str, minutes: int = 60, people: int = 12, room: str = "") -> Said:
         figures = ("--start", start, "--minutes", str(minutes), "--people", str(people))
-        return self.yunhui("reserve", "--code", "123-456-789", "--subject", "组会", *figures)
+        place = ("--room", room) if room else ()
+        return self.yunhui("reserve", "--code", "123-456-789", "--subject", "组会", *figures, *place)
 
     def mine(self) -> list[dict[str, Any]]:
         reservations: list[dict[str, Any]] = self.yunhui("mine").answer.get("reservations", [])

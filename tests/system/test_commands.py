@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.stack import COMMAND, Stack, wait_for, yunhui
+from tests.system.stack import COMMAND, ENVIRONMENT, Stack, wait_for, yunhui
 
 pytestmark = pytest.mark.system
 
@@ -154,6 +154,60 @@ def test_only_support_waives(stack: Stack) -> None:
     """The rest of a violation's life is in tests/booking: here time would have to pass."""
     assert stack.login("booker", "sinner").yunhui("waive", "vio_x", "--note", "sorry").code == 1
     assert stack.login("support").yunhui("waive", "vio_x", "--note", "sorry").code == 4
+
+
+def test_a_room_can_be_changed(stack: Stack) -> None:
+    """As far as it is given; by an admin, and not below what it is reserved for."""
+    admin, booker = stack.login("admin"), stack.login("booker", "changer")
+    admin.yunhui("rooms", "add", "room-50", "--capacity", "50")
+    made = booker.reserve("2025-07-13 10:00", people=12, room="room-50").answer["reservation"]
+    assert made["room"]["roomId"] == "room-50"
+    assert admin.yunhui("rooms", "set", "room-50", "--capacity", "11").code == 1
+    changed = admin.yunhui("rooms", "set", "room-50", "--name", "Fifty", "--disabled").answer["room"]
+    assert changed == {"roomId": "room-50", "displayName": "Fifty", "capacity": 50}
+    assert admin.yunhui("rooms", "set", "room-50").code == 2
+    assert admin.yunhui("rooms", "set", "nowhere", "--enabled").code == 4
+    assert booker.yunhui("rooms", "set", "room-50", "--enabled").code == 1
+
+
+def test_free_times_stop_where_a_reservation_begins(stack: Stack) -> None:
+    """And go on where it ends; as a table for people."""
+    booker = stack.login("booker", "searcher")
+    booker.reserve("2025-07-13 14:00", people=100)  # waits for support: holds nothing
+    room = booker.reserve("2025-07-13 14:00", people=99).answer["reservation"]["room"]["roomId"]
+    asked = ("free", "--start", "2025-07-13 13:00", "--end", "2025-07-13 16:00", "--people", "99")
+    intervals = booker.yunhui(*asked).answer["intervals"]
+    assert [(each["startTime"], each["endTime"]) for each in intervals if each["room"]["roomId"] == room] == [
+        ("2025-07-13T05:00:00Z", "2025-07-13T06:00:00Z"),
+        ("2025-07-13T07:00:00Z", "2025-07-13T08:00:00Z"),
+    ]
+    said = yunhui(*asked, "--lang", "zh-CN", "--state", str(stack.state), YUNHUI_TOKEN=booker.token)
+    assert "北京时间" in said.out
+    assert "13:00–14:00" in said.out
+    assert booker.yunhui("free", "--start", "2025-07-13 13:00", "--end", "2025-07-13 13:00").code == 2
+    assert booker.yunhui("free").answer["intervals"]
+
+
+def test_changes_can_be_watched(stack: Stack) -> None:
+    """One's own and nobody else's, as JSON lines; Ctrl-C is no failure."""
+    booker, other = stack.login("booker", "watched"), stack.login("booker", "unwatched")
+    command = [*COMMAND, "watch", "--json", "--lang", "en", "--state", str(stack.state)]
+    environment = {**ENVIRONMENT, "YUNHUI_TOKEN": booker.token}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout
+        assert watching.stderr
+        assert "waiting" in watching.stderr.readline()
+        other.reserve("2025-07-13 18:00")
+        made = booker.reserve("2025-07-13 18:00").answer["reservation"]
+        booker.yunhui("cancel", made["reservationId"])
+        seen = [json.loads(watching.stdout.readline())["reservation"] for _ in range(2)]
+        watching.send_signal(signal.SIGINT)
+        rest = watching.communicate(timeout=20)
+    assert seen[0] == made
+    assert (seen[1]["reservationId"], seen[1]["state"]) == (made["reservationId"], "RESERVATION_STATE_CANCELLED")
+    assert (watching.returncode, rest) == (0, ("", ""))
 
 
 def test_support_sees_all_accounts(stack: Stack) -> None:

@@ -20,6 +20,7 @@ SERVICES = {
     "booking": booking_service_pb2.DESCRIPTOR.services_by_name["BookingService"],
     "policy": policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"],
 }
+ENDLESS = "/WatchReservations"
 ROUNDS = 60
 TEXTS = (
     *("", "a", "rsv_x", "../../etc", "'; DROP TABLE room; --", "\x00", "\n"),
@@ -73,12 +74,20 @@ class Mangler:
         return pick(LARGE if field.cpp_type == FieldDescriptor.CPPTYPE_INT64 else NUMBERS)
 
 
+def took(answer: Any) -> bool:
+    """Whether the service has begun to answer, and not refused."""
+    answer.initial_metadata()
+    return bool(answer.is_active())
+
+
 def send(channel: grpc.Channel, path: str, request: Message, token: str, *, streams: bool) -> str:
     kind = channel.unary_stream if streams else channel.unary_unary
     call: Any = kind(path, request_serializer=type(request).SerializeToString)
     try:
         answer = call(request, metadata=(("authorization", f"Bearer {token}"),), timeout=10)
-        if streams:
+        if path.endswith(ENDLESS) and took(answer):
+            answer.cancel()
+        elif streams:
             list(answer)
     except grpc.RpcError as error:
         return str(error.code().name)

@@ -1,11 +1,17 @@
 """What happens when programs die or are away: nothing that was answered is lost, nothing undecided is accepted."""
 
+import json
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import PIPE
+from typing import IO
 
 import pytest
 
-from tests.system.stack import Person, Stack, alive, wait_for
+from tests.system.stack import COMMAND, ENVIRONMENT, Person, Stack, alive, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -30,6 +36,46 @@ def confirmed(booker: Person, hour: int) -> str | None:
     said = booker.reserve(f"2025-07-10 {10 + 2 * hour}:00")
     assert said.code in (0, 5), said.err
     return str(said.answer["reservation"]["reservationId"]) if said.code == 0 else None
+
+
+def test_a_watch_ends_when_the_bus_was_away(stack: Stack) -> None:
+    """Watchers may have been missed: exit code 5, and a new watch sees what comes next."""
+    booker = stack.login("booker", "interrupted")
+    with watch(stack, booker) as (watching, complaints):
+        old = stack.pids["nats"]
+        os.kill(old, signal.SIGKILL)
+        assert watching.wait(timeout=20) == 5
+        assert json.loads(complaints.read())["error"]["code"] == "UNAVAILABLE"
+    wait_for(lambda: stack.pids["nats"] != old)
+    made = wait_for(lambda: confirmed(booker, 5))
+    with watch(stack, booker) as (watching, _):
+        booker.yunhui("cancel", made)
+        assert watching.stdout
+        assert json.loads(watching.stdout.readline())["reservation"]["reservationId"] == made
+        watching.terminate()
+        assert watching.wait(timeout=20) == 0
+
+
+@contextmanager
+def watch(stack: Stack, person: Person) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """From the moment the command says that it waits, and what it says later on stderr."""
+    command = [*COMMAND, "watch", "--json", "--lang", "en", "--state", str(stack.state)]
+    environment = {**ENVIRONMENT, "YUNHUI_TOKEN": person.token}
+
+    def begin() -> subprocess.Popen[str] | None:
+        begun = subprocess.Popen(command, env=environment, stdout=PIPE, stderr=PIPE, text=True)
+        assert begun.stderr
+        if "waiting" in begun.stderr.readline():
+            return begun
+        begun.communicate()
+        return None
+
+    with wait_for(begin) as watching:
+        assert watching.stderr
+        try:
+            yield watching, watching.stderr
+        finally:
+            watching.kill()
 
 
 def test_without_the_policy_nothing_is_accepted(stack: Stack) -> None:

@@ -23,11 +23,12 @@ PUBLISH = {
     ),
     "subscriber": (),
 }
+CHANGES = "yunhui.booking.reservation.*"
 SUBSCRIBE = {
-    "booking": ("booking.requests", "_INBOX_booking.test", "_INBOX_booking.>"),
+    "booking": ("booking.requests", CHANGES, "_INBOX_booking.test", "_INBOX_booking.>"),
     "policy": ("policy.decide", "_INBOX_policy.test"),
     "notifier": ("_INBOX_notifier.test",),
-    "subscriber": ("yunhui.>",),
+    "subscriber": ("yunhui.>", CHANGES),
 }
 FOR_NOBODY = (
     "$JS.API.STREAM.DELETE.BOOKING",

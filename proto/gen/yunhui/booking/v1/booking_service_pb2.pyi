@@ -994,7 +994,7 @@ Global___CreateRoomResponse: _TypeAlias = CreateRoomResponse  # noqa: Y015
 
 @_typing.final
 class UpdateRoomRequest(_message.Message):
-    """Changes a room."""
+    """Changes a room. At least one of the optional fields is required."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1005,11 +1005,11 @@ class UpdateRoomRequest(_message.Message):
     room_id: _builtins.str
     """Required."""
     display_name: _builtins.str
-    """Unchanged when absent."""
+    """1 to 100 characters; unchanged when absent."""
     capacity: _builtins.int
-    """Unchanged when absent."""
+    """Most people that fit, 1 to 10,000; unchanged when absent."""
     enabled: _builtins.bool
-    """Unchanged when absent."""
+    """Whether it may be given out; unchanged when absent."""
     def __init__(
         self,
         *,
@@ -1046,7 +1046,7 @@ class UpdateRoomResponse(_message.Message):
     ROOM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def room(self) -> _reservation_pb2.Room:
-        """The room."""
+        """The room after the change."""
 
     def __init__(
         self,
@@ -1071,14 +1071,14 @@ class SearchAvailabilityRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PARTICIPANT_COUNT_FIELD_NUMBER: _builtins.int
     participant_count: _builtins.int
-    """Only rooms that seat so many."""
+    """Only rooms that seat so many, at most 10,000; any when 0."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """From, inclusive. Required."""
+        """From, inclusive; whole seconds. Required."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Until, exclusive; at most 31 days later. Required."""
+        """Until, exclusive; whole seconds; at most 31 days later. Required."""
 
     def __init__(
         self,
@@ -1097,7 +1097,7 @@ Global___SearchAvailabilityRequest: _TypeAlias = SearchAvailabilityRequest  # no
 
 @_typing.final
 class FreeInterval(_message.Message):
-    """When one room is free."""
+    """When one room is free: as long as can be within what was asked, up to the neighbouring reservations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1140,7 +1140,7 @@ class SearchAvailabilityResponse(_message.Message):
     INTERVALS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def intervals(self) -> _containers.RepeatedCompositeFieldContainer[Global___FreeInterval]:
-        """By room, then by time."""
+        """By room, smallest first, then by time."""
 
     def __init__(
         self,
@@ -1163,7 +1163,7 @@ class WatchReservationsRequest(_message.Message):
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """Only of this account; one's own for everyone but support and admin."""
+    """Only those for this account or made by it; one's own for everyone but support, admin and service, who see all."""
     def __init__(
         self,
         *,

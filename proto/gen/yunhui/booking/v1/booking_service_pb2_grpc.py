@@ -253,21 +253,27 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRoom(self, request, context):
-        """Admin: changes a room. Errors: NOT_FOUND; FAILED_PRECONDITION when live reservations would no longer fit.
+        """Admin: changes a room. Disabling keeps its reservations; nothing new is given the room.
+        Errors: NOT_FOUND; FAILED_PRECONDITION (ROOM_TOO_SMALL) when live reservations would no longer fit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchAvailability(self, request, context):
-        """Free intervals of the rooms that seat the number given.
+        """Free intervals of the enabled rooms that seat the number given. Says nothing about what the policy would allow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchReservations(self, request, context):
-        """Follows changes, from now on. Ends only with the call.
+        """Follows changes, made through whichever replica, from the moment on at which the response headers arrive.
+        In order for each reservation; a version that was overtaken is left out. To miss nothing: watch, then list, and
+        ignore what is not newer than the version listed. It does not end by itself, but with an error:
+        UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
+        RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
+        UNAUTHENTICATED when the token has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

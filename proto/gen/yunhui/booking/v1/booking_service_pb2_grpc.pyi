@@ -85,11 +85,19 @@ class BookingServiceStub:
     CreateRoom: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateRoomRequest, _booking_service_pb2.CreateRoomResponse]
     """Admin: adds a room. Errors: ALREADY_EXISTS."""
     UpdateRoom: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateRoomRequest, _booking_service_pb2.UpdateRoomResponse]
-    """Admin: changes a room. Errors: NOT_FOUND; FAILED_PRECONDITION when live reservations would no longer fit."""
+    """Admin: changes a room. Disabling keeps its reservations; nothing new is given the room.
+    Errors: NOT_FOUND; FAILED_PRECONDITION (ROOM_TOO_SMALL) when live reservations would no longer fit.
+    """
     SearchAvailability: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.SearchAvailabilityRequest, _booking_service_pb2.SearchAvailabilityResponse]
-    """Free intervals of the rooms that seat the number given."""
+    """Free intervals of the enabled rooms that seat the number given. Says nothing about what the policy would allow."""
     WatchReservations: _grpc.UnaryStreamMultiCallable[_booking_service_pb2.WatchReservationsRequest, _booking_service_pb2.WatchReservationsResponse]
-    """Follows changes, from now on. Ends only with the call."""
+    """Follows changes, made through whichever replica, from the moment on at which the response headers arrive.
+    In order for each reservation; a version that was overtaken is left out. To miss nothing: watch, then list, and
+    ignore what is not newer than the version listed. It does not end by itself, but with an error:
+    UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
+    RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
+    UNAUTHENTICATED when the token has expired.
+    """
 
 @_typing.type_check_only
 class BookingServiceAsyncStub(BookingServiceStub):
@@ -148,11 +156,19 @@ class BookingServiceAsyncStub(BookingServiceStub):
     CreateRoom: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateRoomRequest, _booking_service_pb2.CreateRoomResponse]  # type: ignore[assignment]
     """Admin: adds a room. Errors: ALREADY_EXISTS."""
     UpdateRoom: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateRoomRequest, _booking_service_pb2.UpdateRoomResponse]  # type: ignore[assignment]
-    """Admin: changes a room. Errors: NOT_FOUND; FAILED_PRECONDITION when live reservations would no longer fit."""
+    """Admin: changes a room. Disabling keeps its reservations; nothing new is given the room.
+    Errors: NOT_FOUND; FAILED_PRECONDITION (ROOM_TOO_SMALL) when live reservations would no longer fit.
+    """
     SearchAvailability: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.SearchAvailabilityRequest, _booking_service_pb2.SearchAvailabilityResponse]  # type: ignore[assignment]
-    """Free intervals of the rooms that seat the number given."""
+    """Free intervals of the enabled rooms that seat the number given. Says nothing about what the policy would allow."""
     WatchReservations: _aio.UnaryStreamMultiCallable[_booking_service_pb2.WatchReservationsRequest, _booking_service_pb2.WatchReservationsResponse]  # type: ignore[assignment]
-    """Follows changes, from now on. Ends only with the call."""
+    """Follows changes, made through whichever replica, from the moment on at which the response headers arrive.
+    In order for each reservation; a version that was overtaken is left out. To miss nothing: watch, then list, and
+    ignore what is not newer than the version listed. It does not end by itself, but with an error:
+    UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
+    RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
+    UNAUTHENTICATED when the token has expired.
+    """
 
 class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns rooms, reservations and the standing of accounts.
@@ -304,7 +320,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.UpdateRoomRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.UpdateRoomResponse, _abc.Awaitable[_booking_service_pb2.UpdateRoomResponse]]:
-        """Admin: changes a room. Errors: NOT_FOUND; FAILED_PRECONDITION when live reservations would no longer fit."""
+        """Admin: changes a room. Disabling keeps its reservations; nothing new is given the room.
+        Errors: NOT_FOUND; FAILED_PRECONDITION (ROOM_TOO_SMALL) when live reservations would no longer fit.
+        """
 
     @_abc_1.abstractmethod
     def SearchAvailability(
@@ -312,7 +330,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.SearchAvailabilityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.SearchAvailabilityResponse, _abc.Awaitable[_booking_service_pb2.SearchAvailabilityResponse]]:
-        """Free intervals of the rooms that seat the number given."""
+        """Free intervals of the enabled rooms that seat the number given. Says nothing about what the policy would allow."""
 
     @_abc_1.abstractmethod
     def WatchReservations(
@@ -320,6 +338,12 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.WatchReservationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_booking_service_pb2.WatchReservationsResponse], _abc.AsyncIterator[_booking_service_pb2.WatchReservationsResponse]]:
-        """Follows changes, from now on. Ends only with the call."""
+        """Follows changes, made through whichever replica, from the moment on at which the response headers arrive.
+        In order for each reservation; a version that was overtaken is left out. To miss nothing: watch, then list, and
+        ignore what is not newer than the version listed. It does not end by itself, but with an error:
+        UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
+        RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
+        UNAUTHENTICATED when the token has expired.
+        """
 
 def add_BookingServiceServicer_to_server(servicer: BookingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

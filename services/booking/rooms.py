@@ -1,0 +1,78 @@
+"""The pool as administrators change it: new rooms, and what a room is called, how many it seats, whether it is lent."""
+
+from typing import Any
+
+import grpc
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1.reservation_pb2 import Room
+
+from services import rpc
+from services.booking import life, requests, store
+from services.database import ConflictError, Database
+
+MAX_NAME = 100
+
+
+async def create(database: Database, request: api.CreateRoomRequest) -> Room:
+    """Raises rpc.RpcError."""
+    room = Room(
+        room_id=requests.identifier("room_id", request.room_id),
+        display_name=requests.text("display_name", request.display_name, MAX_NAME) or request.room_id,
+        capacity=requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS),
+        enabled=True,
+    )
+    row = {name: getattr(room, name) for name in store.ROOM.c.keys()}  # noqa: SIM118 - not a dict
+    try:
+        await database.write(lambda connection: connection.execute(sa.insert(store.ROOM), [row]))
+    except ConflictError as error:
+        message = f"there is a room {room.room_id} already"
+        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", message) from error
+    return room
+
+
+async def update(database: Database, request: api.UpdateRoomRequest) -> Room:
+    """Raises rpc.RpcError; then nothing was changed."""
+    room_id, changes = requests.identifier("room_id", request.room_id), to_changes(request)
+    return await database.write(lambda connection: change(connection, room_id, changes))
+
+
+def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
+    """New values by column; at least one. Raises rpc.RpcError."""
+    given: dict[str, Any] = {
+        name: getattr(request, name) for name in ("display_name", "capacity", "enabled") if request.HasField(name)
+    }
+    if not given:
+        raise rpc.invalid("display_name", "give this, capacity or enabled: there is nothing to change")
+    if "display_name" in given:
+        given["display_name"] = requests.text("display_name", request.display_name, MAX_NAME)
+        if not given["display_name"]:
+            raise rpc.invalid("display_name", "must not be empty")
+    if "capacity" in given:
+        requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS)
+    return given
+
+
+def change(connection: Connection, room_id: str, changes: dict[str, Any]) -> Room:
+    """Raises rpc.RpcError when there is no such room, or it would become too small for what it is reserved for."""
+    wanted = store.ROOM.c.room_id == room_id
+    # the lock comes first: whoever is about to take the room (store.lock_pool) commits before it, or sees the change
+    row = connection.execute(sa.select(store.ROOM).where(wanted).with_for_update()).mappings().first()
+    if row is None:
+        raise rpc.not_found("room")
+    if "capacity" in changes:
+        require_fit(connection, room_id, changes["capacity"])
+    connection.execute(sa.update(store.ROOM).where(wanted).values(changes))
+    return Room(**(dict(row) | changes))
+
+
+def require_fit(connection: Connection, room_id: str, capacity: int) -> None:
+    """Raises rpc.RpcError when live reservations of the room expect more people than that."""
+    c = store.RESERVATION.c
+    query = sa.select(sa.func.count(), sa.func.max(c.participant_count))
+    query = query.where(c.room_id == room_id, c.state.in_(life.HOLDING), c.participant_count > capacity)
+    count, largest = connection.execute(query).one()
+    if count:
+        message = f"{count} live reservations would no longer fit, the largest expects {largest} people"
+        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "ROOM_TOO_SMALL", message)

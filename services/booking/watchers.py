@@ -1,0 +1,177 @@
+"""Watchers of reservations, through whichever replica they were made, handed to all who watch: one subscription on the
+published events for the whole program, held from the first watcher on.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from yunhui.booking.v1.reservation_pb2 import Reservation
+
+from services import rpc
+
+log = logging.getLogger(__name__)
+
+SUBJECT = "yunhui.booking.reservation.*"
+EVERYBODY = ""
+BACKLOG = 1000
+REMEMBERED = 10_000  # reservations: a repeat comes within seconds of what it repeats
+FLUSH_SECONDS = 2
+LAST_WORDS_SECONDS = 1.0
+
+
+class Watcher:
+    """One stream: what it has still to be told, and how it ends. Iterating raises the rpc.RpcError that ends it."""
+
+    def __init__(self) -> None:
+        self.task = asyncio.current_task()
+        self._untold: asyncio.Queue[Reservation | rpc.RpcError] = asyncio.Queue(BACKLOG)
+        self._ended = False
+
+    def tell(self, record: Reservation) -> None:
+        if self._ended:
+            return
+        if self._untold.full():
+            message = f"more than {BACKLOG} changes were waiting to be taken: list again, then watch again"
+            self.end(rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message))
+        else:
+            self._untold.put_nowait(record)
+
+    def end(self, error: rpc.RpcError) -> None:
+        """What was not told yet never will be."""
+        if self._ended:
+            return
+        self._ended = True
+        while not self._untold.empty():
+            self._untold.get_nowait()
+        self._untold.put_nowait(error)
+
+    async def __aiter__(self) -> AsyncIterator[Reservation]:
+        while True:
+            told = await self._untold.get()
+            if isinstance(told, rpc.RpcError):
+                raise told
+            yield told
+
+
+class Watchers:
+    """Who watches what. `interrupt` must be called whenever the connection may have lost a message."""
+
+    def __init__(self) -> None:
+        self._bus: Client | None = None
+        self._watchers: dict[str, set[Watcher]] = {}
+        self._versions: OrderedDict[str, int] = OrderedDict()
+        self._subscription: Subscription | None = None
+        self._subscribing = asyncio.Lock()
+        self._closed = False
+
+    def attach(self, connection: Client) -> None:
+        """The connection that calls `interrupt`: it does so already while it is being made."""
+        self._bus = connection
+
+    @contextlib.asynccontextmanager
+    async def watch(self, account_id: str, seconds: float) -> AsyncIterator[Watcher]:
+        """Follows reservations for this account or made by it, or EVERYBODY's, from the moment this is entered on.
+
+        Ends with UNAUTHENTICATED after `seconds`, when the caller's token has expired. Raises rpc.unavailable when the
+        bus is away, for then changes would be missed.
+        """
+        watcher = Watcher()
+        self._watchers.setdefault(account_id, set()).add(watcher)
+        expiry = asyncio.get_running_loop().call_later(seconds, watcher.end, expired())
+        try:
+            await self._subscribe()
+            yield watcher
+        finally:
+            expiry.cancel()
+            self._watchers[account_id].discard(watcher)
+            if not self._watchers[account_id]:
+                del self._watchers[account_id]
+
+    async def _subscribe(self) -> None:
+        if self._closed:
+            raise rpc.unavailable("booking")
+        if (
+            not self._bus or not self._bus.is_connected
+        ):  # a subscription now would be made later, and nobody would know when
+            raise rpc.unavailable("bus")
+        try:
+            async with self._subscribing:
+                if self._subscription is None:
+                    self._subscription = await self._bus.subscribe(SUBJECT, cb=self._receive)
+            # the server answers in order: it has the subscription now, or has refused it, which interrupts
+            await self._bus.flush(FLUSH_SECONDS)
+        except (NatsError, TimeoutError) as error:
+            raise rpc.unavailable("bus") from error
+
+    async def interrupt(self) -> None:
+        """Watchers may have been missed: ends every stream, so that all list again."""
+        self._end_all(rpc.unavailable("bus"))
+        subscription, self._subscription = self._subscription, None
+        if subscription:
+            with contextlib.suppress(NatsError):  # it went with its connection
+                await subscription.unsubscribe()
+
+    def close(self) -> None:
+        """Ends every stream and lets nobody in: the program stops."""
+        self._closed = True
+        self._end_all(rpc.unavailable("booking"))
+        # whoever does not read what it was sent cannot be told that this is the end
+        asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        for watcher in self._all():
+            if watcher.task:
+                watcher.task.cancel()
+
+    def _end_all(self, error: rpc.RpcError) -> None:
+        for watcher in self._all():
+            watcher.end(error)
+
+    def _all(self) -> Iterable[Watcher]:
+        return [watcher for group in self._watchers.values() for watcher in group]
+
+    async def _receive(self, message: Msg) -> None:
+        if not self._watchers:
+            return
+        try:
+            self._hand_on(json.loads(message.data).get("reservation"))
+        except Exception as error:
+            # without its words: they can quote what people wrote
+            log.error("%s: an event cannot be read: %s", message.subject, type(error).__name__)
+            self._end_all(rpc.unavailable("bus"))
+
+    def _hand_on(self, content: dict[str, Any] | None) -> None:
+        """`content` is a reservation in proto3 JSON; None: the event is of a request that came to nothing."""
+        if content is None or not self._is_news(content["reservationId"], int(content["version"])):
+            return
+        keys = {EVERYBODY, content["organizer"]["accountId"], content["createdBy"]}
+        interested = [watcher for key in keys for watcher in self._watchers.get(key, ())]
+        if interested:
+            record = ParseDict(content, Reservation(), ignore_unknown_fields=True)  # of a newer replica
+            for watcher in interested:
+                watcher.tell(record)
+
+    def _is_news(self, reservation_id: str, version: int) -> bool:
+        """Events come at least once, and a replica may publish again what another has published before."""
+        if version <= self._versions.get(reservation_id, 0):
+            return False
+        self._versions[reservation_id] = version
+        self._versions.move_to_end(reservation_id)
+        if len(self._versions) > REMEMBERED:
+            self._versions.popitem(last=False)
+        return True
+
+
+def expired() -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token has expired: sign in again")
