@@ -151,13 +151,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7, help="rounds")
     parser.add_argument("--memory", type=int, default=0, help="also decide so many times and tell the growth")
     options = parser.parse_args()
-    shares = (
-        ("allowed", 0.0),
-        ("one in ten redirected", 0.1),
-        ("one in five redirected", 0.2),
-        ("all redirected", 1.0),
-    )
-    rows = [measure(name, share, options.number, options.pairs) for name, share in shares]
+    rows = compare(options.number, options.pairs)
     for row in rows:
         speeds = f"{row['decide_per_second']:>7,}/s of {row['bare_per_second']:,}/s"
         print(f"{row['name']:>24}  decide/bare {row['ratio']:.2f}  {speeds}")
@@ -165,6 +159,17 @@ def main() -> None:
         rows.append(memory(options.memory))
         print(rows[-1])
     print(json.dumps(rows))
+
+
+def compare(number: int, pairs: int) -> list[dict[str, Any]]:
+    """One row for each share of refused questions."""
+    shares = (
+        ("allowed", 0.0),
+        ("one in ten redirected", 0.1),
+        ("one in five redirected", 0.2),
+        ("all redirected", 1.0),
+    )
+    return [measure(name, share, number, pairs) for name, share in shares]
 
 
 if __name__ == "__main__":

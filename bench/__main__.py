@@ -1,0 +1,52 @@
+"""`make bench`: measures policy and booking, prints the tables and, after a whole run, keeps them in results.json."""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import booking, machine, policy, postgres, report
+
+PARTS = ("policy", "sqlite", "growth", "postgresql")
+LEAST_ROUNDS = 5
+
+
+def measure(parts: list[str], bench: booking.Bench) -> report.Results:
+    results: report.Results = {"machine": machine.describe(bench.folder)}
+    figures: dict[str, Any] = {"sqlite": {}}
+    if "policy" in parts:
+        results["policy"] = policy.compare(number=3000, pairs=max(bench.rounds, LEAST_ROUNDS))
+    if "sqlite" in parts:
+        figures["sqlite"] = booking.measure(bench, "sqlite")
+    if "growth" in parts:
+        figures["sqlite"] |= booking.grow(bench)
+    if "postgresql" in parts:
+        with postgres.server(bench.folder / "postgresql") as server:
+            figures["postgresql"] = booking.measure(bench, "postgresql", server)
+    run = {"rounds": bench.rounds, "seconds": bench.seconds, "memory": " ".join(sorted(bench.kinds))}
+    return results | figures | {"run": run}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one measurement with 32 calls in flight")
+    parser.add_argument("--only", choices=PARTS, action="append", help="may be repeated")
+    options = parser.parse_args()
+    err = Console(stderr=True)
+    # not in /tmp, which may be memory: what is written must reach a disk
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=machine.ROOT) as folder:
+        arguments = (Path(folder), options.rounds, options.seconds)
+        with booking.prepared(*arguments, lambda what: err.print(what, highlight=False, soft_wrap=True)) as bench:
+            results = measure(options.only or list(PARTS), bench)
+    report.show(results)
+    if options.only or options.rounds < LEAST_ROUNDS:
+        print("Not a whole run of 5 rounds or more: bench/results.json stays as it was.")
+    else:
+        report.write(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The figures as tables: on the terminal, and in docs/benchmarks.md between its markers. `python -m bench.report`."""
+
+import json
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- made from bench/results.json by `python -m bench.report` -->\n", "<!-- end -->\n"
+
+BARS = {
+    "create_vs_echo_c32": (">=", 0.3),
+    "create_p50_vs_echo_p50_c1": ("<=", 4),
+    "create_cpu_vs_echo_cpu": None,
+    "growth_1m_vs_1k": (">=", 0.8),
+    "check_vs_echo_c32": None,
+    "rss_mb_all": ("<", 450),
+    "idle_cpu_percent_all": ("<", 3),
+    "start_seconds": None,
+}
+COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+Results = dict[str, Any]
+
+
+def verdict(name: str, value: float) -> str:
+    """Whether the bar is met; empty where there is none."""
+    bar = BARS.get(name)
+    return ("met" if COMPARE[bar[0]](value, bar[1]) else "NOT MET") if bar else ""
+
+
+def rows(results: Results) -> Iterator[tuple[str, str, str, str, str]]:
+    """Figure, bar, SQLite, verdict, PostgreSQL: first those with a name in BARS, then what they were made of."""
+    measured = [results.get(database, {}) for database in DATABASES]
+    others = [name for figures in measured for name in figures if name not in BARS]
+    for name in [*BARS, *dict.fromkeys(others)]:
+        values = [figures[name]["median"] if name in figures else None for figures in measured]
+        bar, sqlite = BARS.get(name), values[0]
+        judged = verdict(name, sqlite) if sqlite is not None else ""
+        yield name, f"{bar[0]} {bar[1]}" if bar else "", shown(sqlite), judged, shown(values[1])
+
+
+def shown(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def show(results: Results) -> None:
+    out = Console()
+    table = Table("figure", "bar", "SQLite", "", "PostgreSQL")
+    for row in rows(results):
+        table.add_row(*row, style="bold" if row[0] in BARS else "dim")
+    policy = Table("policy", "decide/bare", "decide/s", "bare/s")
+    for row in results.get("policy", []):
+        policy.add_row(
+            row["name"], f"{row['ratio']:.2f}", f"{row['decide_per_second']:,}", f"{row['bare_per_second']:,}"
+        )
+    for part in (table, policy):
+        if part.row_count:
+            out.print(part)
+
+
+def to_markdown(results: Results) -> str:
+    lines = ["", "| figure | bar | SQLite | | PostgreSQL |", "|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows(results)]
+    lines += ["", "| policy | decide/bare | decide/s | bare/s |", "|---|---|---|---|"]
+    for row in results["policy"]:
+        lines.append(f"| {row['name']} | {row['ratio']} | {row['decide_per_second']} | {row['bare_per_second']} |")
+    lines += ["", "; ".join(f"{name} {value}" for name, value in {**results["machine"], **results["run"]}.items()), ""]
+    return "\n".join(lines) + "\n"
+
+
+def page(results: Results, text: str) -> str:
+    """The page with its tables made anew."""
+    head, _, rest = text.partition(BEGIN)
+    return head + BEGIN + to_markdown(results) + END + rest.partition(END)[2]
+
+
+def write(results: Results) -> None:
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_page()
+
+
+def write_page() -> None:
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    PAGE.write_text(page(results, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_page()
