@@ -62,7 +62,9 @@ def show_update(terminal: Terminal, answer: api.UpdateReservationResponse) -> No
 def show_series(terminal: Terminal, answer: api.CreateReservationSeriesResponse) -> None:
     """One line an occurrence, then the reasons of those that were refused."""
     heading = terminal.text(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
-    table = Table(heading, *map(terminal.text, (texts.RESULT, texts.ROOM, texts.RESERVATION)), padding=(0, 1))
+    table = Table(padding=(0, 1))
+    for title in (heading, *map(terminal.text, (texts.RESULT, texts.ROOM, texts.RESERVATION))):
+        table.add_column(title, overflow="fold")
     for each in answer.occurrences:
         when = moments.show_bare_interval(each.start_time, each.end_time, terminal.language)
         room = each.reservation.room.room_id or "–"
