@@ -31,6 +31,8 @@ from services.database import ConflictError, Database
 log = logging.getLogger(__name__)
 
 BATCH = 64
+LANES = 2
+"""While one batch is committed, the next is read and decided."""
 ATTEMPTS = 8
 LOOK_AHEAD = 8 * DAY
 
@@ -85,6 +87,7 @@ class Intake:
         self._catch_up = catch_up
         self._committed = committed
         self._waiting: deque[Ask] = deque()
+        self._under_way: set[str] = set()
         self._arrived = asyncio.Event()
 
     async def submit(self, ask: Ask) -> Reply:
@@ -97,30 +100,37 @@ class Intake:
         self._arrived.set()
 
     async def run(self) -> None:
+        await asyncio.gather(*(self._serve_batches() for _ in range(LANES)))
+
+    async def _serve_batches(self) -> None:
         while True:
             await self._arrived.wait()
             batch = self._take()
             try:
-                await self._serve(batch)
+                await self._serve(list(batch.values()))
             except Exception as error:
                 # nobody may be left waiting, whatever happened
-                for ask in batch:
+                for ask in batch.values():
                     ask.resolve(error)
+            self._under_way -= batch.keys()
+            if self._waiting:
+                self._arrived.set()
 
-    def _take(self) -> list[Ask]:
-        """The longest waiting requests, at most one an account."""
+    def _take(self) -> dict[str, Ask]:
+        """The longest waiting requests by account, of accounts that have none under way."""
         batch: dict[str, Ask] = {}
         later: deque[Ask] = deque()
         while self._waiting and len(batch) < BATCH:
             ask = self._waiting.popleft()
-            if ask.account_id in batch:
+            if ask.account_id in batch or ask.account_id in self._under_way:
                 later.append(ask)
             else:
                 batch[ask.account_id] = ask
-        self._waiting.extendleft(reversed(later))
-        if not self._waiting:
+        if not self._waiting:  # what is left must wait for what is under way
             self._arrived.clear()
-        return list(batch.values())
+        self._waiting.extendleft(reversed(later))
+        self._under_way |= batch.keys()
+        return batch
 
     async def _serve(self, asks: list[Ask]) -> None:
         now = self._clock.now()

@@ -1,0 +1,446 @@
+"""Booking once more, in plain Python written from docs/rules.md and docs/life.md alone: nothing of services/.
+
+All times are epoch milliseconds. Every act either changes the world and returns what is to be answered, or raises
+Refused with the name of the gRPC code and changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+PER_DAY, PER_WEEK = 3, 10
+AHEAD_DAYS = 7
+CUTOFF = GRACE = 30 * MINUTE
+LARGE, SMALL, SHORT = 100, 2, 40 * MINUTE
+SUPPORT = "support"
+
+HOLDING = {"CONFIRMED", "IN_USE"}
+COUNTING = {"PENDING_APPROVAL", "CONFIRMED", "IN_USE", "COMPLETED", "NO_SHOW"}
+DUE_KINDS = ("attendance", "completion", "escalation", "suspension_end")
+
+
+class Refused(Exception):  # noqa: N818 - an answer like another
+    """The name of the gRPC code that is to be answered."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(eq=False)
+class Reservation:
+    """`id` is what the system under test calls it; `told` are the names of its events."""
+
+    account: str
+    creator: str
+    start: int
+    end: int
+    people: int
+    state: str
+    room: str | None = None
+    id: str = ""
+    entered: int | None = None
+    cancelled: int | None = None
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def version(self) -> int:
+        return len(self.told)
+
+    def become(self, state: str, event: str) -> None:
+        self.state = state
+        self.told.append(event)
+
+    def counts(self) -> bool:
+        late = self.state == "CANCELLED" and self.cancelled is not None and self.start - self.cancelled < CUTOFF
+        return late or self.state in COUNTING
+
+    def due(self) -> dict[str, int]:
+        """What the clock has still to do with it, and when."""
+        if self.state == "PENDING_APPROVAL":
+            return {"escalation": self.start - CUTOFF}
+        watched = {"attendance": self.start + GRACE} if self.state == "CONFIRMED" else {}
+        return watched | ({"completion": self.end} if self.state in HOLDING else {})
+
+
+@dataclass(eq=False)
+class Suspension:
+    account: str
+    start: int
+    end: int
+    lifted: int | None = None
+    told_over: bool = False
+
+    def runs(self, now: int) -> bool:
+        return self.start <= now < self.end and self.lifted is None
+
+
+@dataclass(eq=False)
+class Violation:
+    reservation: Reservation
+    time: int
+    waived: bool = False
+    suspension: Suspension | None = None
+
+    def speaks(self, now: int) -> bool:
+        """Whether it still counts towards a suspension."""
+        used_up = self.suspension is not None and self.suspension.lifted is None
+        return not self.waived and not used_up and abs(now - self.time) < WEEK
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To a request for a room, or for a change: the rules that spoke, and what there is now, if it was accepted."""
+
+    outcome: str
+    rules: frozenset[str]
+    reservation: Reservation | None = None
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    reservation: Reservation
+    quota_returned: bool
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """The answer that was given to this key before."""
+
+    key: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; `room` "" is any."""
+
+    account: str
+    actor: str
+    start: int
+    end: int
+    people: int
+    room: str = ""
+
+
+def outcome_of(rules: Iterable[str]) -> str:
+    spoken = set(rules)
+    if "SMALL_MEETING" in spoken:
+        return "REDIRECTED"
+    if spoken - {"LARGE_MEETING"}:
+        return "DENIED"
+    return "PENDING_APPROVAL" if spoken else "CONFIRMED"
+
+
+@dataclass
+class World:
+    """Everything that booking should know."""
+
+    zone: ZoneInfo
+    seats: dict[str, int]
+    now: int
+    reservations: list[Reservation] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    suspensions: list[Suspension] = field(default_factory=list)
+    known: dict[str, list[str]] = field(default_factory=dict)
+    """Accounts with the names of their events."""
+    refusals: list[str] = field(default_factory=list)
+    answered: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What was asked under each key."""
+    decisions: int = 0
+
+    # time
+
+    def local(self, moment: int) -> datetime:
+        return datetime.fromtimestamp(moment // SECOND, UTC).astimezone(self.zone)
+
+    def day(self, moment: int) -> date:
+        return self.local(moment).date()
+
+    def week(self, moment: int) -> date:
+        """Its Monday."""
+        return self.day(moment) - timedelta(days=self.day(moment).weekday())
+
+    def days_later(self, moment: int, days: int) -> int:
+        """The same hour on the clock of the zone."""
+        wall = self.local(moment)
+        day = wall.date() + timedelta(days)
+        return int(wall.replace(year=day.year, month=day.month, day=day.day, fold=0).timestamp()) * SECOND
+
+    # rules
+
+    def rules(self, wanted: Request, changed: Reservation | None = None) -> frozenset[str]:
+        """Every rule that speaks about a request, or about a change of `changed`."""
+        start, people = wanted.start, wanted.people
+        counted = [each for each in self.of(wanted.account) if each is not changed and each.counts()]
+        more = changed is None or start < changed.start or wanted.end > changed.end
+        spoken = {
+            "DAILY_QUOTA": sum(self.day(each.start) == self.day(start) for each in counted) >= PER_DAY,
+            "WEEKLY_QUOTA": sum(self.week(each.start) == self.week(start) for each in counted) >= PER_WEEK,
+            "SUSPENSION": more and self.suspended_until(wanted.account) is not None,
+            "BOOKING_HORIZON": (self.day(start) - self.day(self.now)).days > AHEAD_DAYS,
+            "BOOKING_CUTOFF": start - self.now < CUTOFF,
+            "LARGE_MEETING": people >= LARGE,
+            "SMALL_MEETING": people < LARGE and (wanted.end - start <= SHORT or people <= SMALL),
+            "NO_ROOM_FREE": people < LARGE and not self.free_rooms(wanted, changed),
+        }
+        return frozenset(rule for rule, speaks in spoken.items() if speaks)
+
+    def free_rooms(self, wanted: Request, without: Reservation | None = None) -> list[str]:
+        """Smallest first; among equals the one that `without` has."""
+        held = {
+            each.room
+            for each in self.reservations
+            if each is not without and each.state in HOLDING and each.start < wanted.end and wanted.start < each.end
+        }
+        fitting = [
+            room
+            for room, seats in self.seats.items()
+            if seats >= wanted.people and room not in held and wanted.room in ("", room)
+        ]
+        kept = without.room if without else None
+        return sorted(fitting, key=lambda room: (self.seats[room], room != kept, room))
+
+    def of(self, account: str) -> list[Reservation]:
+        return [each for each in self.reservations if each.account == account]
+
+    def suspended_until(self, account: str) -> int | None:
+        return max(
+            (each.end for each in self.suspensions if each.account == account and each.runs(self.now)), default=None
+        )
+
+    def used(self, account: str, moment: int) -> tuple[int, int]:
+        """Quota used on the day and in the week of a moment."""
+        starts = [each.start for each in self.of(account) if each.counts()]
+        return (
+            sum(self.day(start) == self.day(moment) for start in starts),
+            sum(self.week(start) == self.week(moment) for start in starts),
+        )
+
+    # requests
+
+    def create(self, wanted: Request, key: str, body: Any) -> Answer | Repeated:
+        self.settle(wanted.account)
+        if earlier := self.repeated(wanted.actor, key, body):
+            return earlier
+        self.check(wanted)
+        self.remember(wanted.actor, key, body)
+        self.known.setdefault(wanted.account, [])
+        return self.make(wanted, self.rules(wanted))
+
+    def series(self, wanted: list[Request], key: str, body: Any, *, all_or_none: bool) -> list[Answer] | Repeated:
+        self.settle(wanted[0].account)
+        if earlier := self.repeated(wanted[0].actor, key, body):
+            return earlier
+        for each in wanted:
+            self.check(each)
+        self.remember(wanted[0].actor, key, body)
+        self.known.setdefault(wanted[0].account, [])
+        before = len(self.reservations), len(self.refusals), self.decisions
+        answers = [self.make(each, self.rules(each)) for each in wanted]
+        refused = [each for each in answers if each.reservation is None]
+        if all_or_none and refused:
+            del self.reservations[before[0] :]
+            self.decisions = before[2] + len(refused)
+            answers = [Answer(each.outcome, each.rules) for each in answers]
+        return answers
+
+    def check(self, wanted: Request) -> None:
+        if wanted.start < self.now:
+            raise Refused("INVALID_ARGUMENT")
+        if wanted.actor != wanted.account and wanted.account not in self.known:
+            raise Refused("NOT_FOUND")
+        if wanted.room and wanted.room not in self.seats:
+            raise Refused("NOT_FOUND")
+        if wanted.room and self.seats[wanted.room] < wanted.people:
+            raise Refused("INVALID_ARGUMENT")
+
+    def make(self, wanted: Request, rules: frozenset[str]) -> Answer:
+        self.decisions += 1
+        outcome = outcome_of(rules)
+        if outcome in ("DENIED", "REDIRECTED"):
+            self.refusals.append(outcome.lower())
+            return Answer(outcome, rules)
+        room = self.free_rooms(wanted)[0] if outcome == "CONFIRMED" else None
+        made = Reservation(
+            wanted.account, wanted.actor, wanted.start, wanted.end, wanted.people, outcome, room, told=[outcome.lower()]
+        )
+        self.reservations.append(made)
+        return Answer(outcome, rules, made)
+
+    def update(
+        self,
+        mine: Reservation,
+        actor: str,
+        wanted: tuple[int | None, int | None, int | None],
+        version: int,
+        key: str,
+        body: Any,
+    ) -> Answer | Repeated:
+        """`wanted`: start, end, people, each None for as it is; `version` 0 is any."""
+        self.see(mine, actor)
+        self.settle(mine.account)
+        if earlier := self.repeated(actor, key, body):
+            return earlier
+        self.require(mine, "PENDING_APPROVAL", "CONFIRMED")
+        if version not in (0, mine.version):
+            raise Refused("ABORTED")
+        start, end, people = (new or old for new, old in zip(wanted, (mine.start, mine.end, mine.people), strict=True))
+        if (start != mine.start and start < self.now) or not start < end <= start + DAY:
+            raise Refused("INVALID_ARGUMENT")
+        self.remember(actor, key, body)
+        self.decisions += 1
+        after = Request(mine.account, actor, start, end, people)
+        rules = self.rules(after, mine)
+        outcome = outcome_of(rules)
+        if outcome == "PENDING_APPROVAL" and mine.state == "CONFIRMED":
+            outcome = "DENIED"  # what holds a room is not given up for what support may decline
+        if outcome in ("DENIED", "REDIRECTED"):
+            return Answer(outcome, rules, mine)
+        mine.room = self.free_rooms(after, mine)[0] if outcome == "CONFIRMED" else None
+        mine.start, mine.end, mine.people = start, end, people
+        mine.become(outcome, "updated")
+        return Answer(outcome, rules, mine)
+
+    def repeated(self, actor: str, key: str, body: Any) -> Repeated | None:
+        if not key or (actor, key) not in self.answered:
+            return None
+        if self.answered[actor, key] != body:
+            raise Refused("ALREADY_EXISTS")
+        return Repeated((actor, key))
+
+    def remember(self, actor: str, key: str, body: Any) -> None:
+        if key:
+            self.answered[actor, key] = body
+
+    # life
+
+    def cancel(self, mine: Reservation, actor: str) -> Cancelled:
+        self.see(mine, actor)
+        self.settle(mine.account)
+        if mine.state != "CANCELLED":
+            self.require(mine, "PENDING_APPROVAL", "CONFIRMED")
+            mine.cancelled = self.now
+            self.decisions += 1
+            mine.become("CANCELLED", "cancelled")
+        return Cancelled(mine, quota_returned=not mine.counts())
+
+    def end(self, mine: Reservation, actor: str) -> Reservation:
+        self.see(mine, actor)
+        if mine.state != "COMPLETED":
+            self.require(mine, "IN_USE")
+            mine.become("COMPLETED", "completed")
+        return mine
+
+    def resolve(self, mine: Reservation, *, approve: bool, room: str = "") -> Reservation:
+        self.settle(mine.account)
+        self.require(mine, "PENDING_APPROVAL")
+        if not approve:
+            mine.become("DECLINED", "declined")
+            return mine
+        if room and room not in self.seats:
+            raise Refused("NOT_FOUND")
+        free = self.free_rooms(Request(mine.account, SUPPORT, mine.start, mine.end, mine.people, room))
+        if not free:
+            raise Refused("FAILED_PRECONDITION")
+        mine.room = free[0]
+        mine.become("CONFIRMED", "approved")
+        return mine
+
+    def enter(self, mine: Reservation, moment: int) -> Reservation:
+        if moment > self.now:
+            raise Refused("INVALID_ARGUMENT")
+        if mine.entered is not None:
+            return mine
+        self.require(mine, "CONFIRMED", "NO_SHOW")
+        if moment < mine.start - HOUR:
+            raise Refused("FAILED_PRECONDITION")
+        if moment >= mine.end:
+            raise Refused("INVALID_ARGUMENT")
+        if moment > mine.start + GRACE:
+            raise Refused("FAILED_PRECONDITION")
+        mine.entered = moment
+        if mine.state == "CONFIRMED":
+            mine.become("IN_USE", "in_use")
+            return mine
+        mine.become("COMPLETED", "completed")
+        self.waive(next(each for each in self.violations if each.reservation is mine))
+        return mine
+
+    def waive(self, violation: Violation) -> bool:
+        """Whether that lifted a suspension."""
+        if violation.waived:
+            return False
+        violation.waived = True
+        told, caused = self.known[violation.reservation.account], violation.suspension
+        told.append("violation_waived")
+        if caused is None or not caused.runs(self.now):
+            return False
+        caused.lifted, caused.told_over = self.now, True
+        told.append("reinstated")
+        return True
+
+    def see(self, mine: Reservation, actor: str) -> None:
+        if actor not in (mine.account, mine.creator, SUPPORT):
+            raise Refused("NOT_FOUND")
+
+    def require(self, mine: Reservation, *states: str) -> None:
+        if mine.state not in states:
+            raise Refused("FAILED_PRECONDITION")
+
+    # the clock
+
+    def deadlines(self) -> Iterator[tuple[int, str, str, Reservation | Suspension]]:
+        """(when, what, id, of what): everything that is still to happen by itself."""
+        for each in self.reservations:
+            for kind, due in each.due().items():
+                yield due, kind, each.id, each
+        for suspension in self.suspensions:
+            if not suspension.told_over:
+                yield suspension.end, "suspension_end", "", suspension
+
+    def overdue(self, account: str) -> bool:
+        return any(due <= self.now and of.account == account for due, _, _, of in self.deadlines())
+
+    def settle(self, account: str) -> None:
+        """Nothing is accepted for an account while something of it is due."""
+        if self.overdue(account):
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Everything that is due, in the order in which it was, as of then."""
+        while page := sorted((each for each in self.deadlines() if each[0] <= self.now), key=lambda each: each[:3]):
+            for due, kind, _, of in page:
+                if isinstance(of, Suspension):
+                    of.told_over = True
+                    self.known[of.account].append("reinstated")
+                elif kind in of.due():
+                    self.pass_by(of, kind, due)
+
+    def pass_by(self, mine: Reservation, kind: str, due: int) -> None:
+        if kind == "attendance":
+            mine.become("NO_SHOW", "released")
+            self.decisions += 1
+            self.record_violation(mine, due)
+        elif kind == "completion":
+            mine.become("COMPLETED", "completed")
+        else:
+            mine.become("EXPIRED", "expired")
+
+    def record_violation(self, mine: Reservation, due: int) -> None:
+        earlier = [each for each in self.violations if each.reservation.account == mine.account and each.speaks(due)]
+        violation = Violation(mine, due)
+        self.violations.append(violation)
+        self.known[mine.account].append("violation_recorded")
+        if earlier:
+            suspension = Suspension(mine.account, due, due + WEEK)
+            self.suspensions.append(suspension)
+            for each in (*earlier, violation):
+                each.suspension = suspension
+            self.known[mine.account].append("suspended")
