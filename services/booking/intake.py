@@ -106,6 +106,8 @@ class Intake:
         while True:
             await self._arrived.wait()
             batch = self._take()
+            if not batch:  # all that wait, wait for what is under way
+                continue
             try:
                 await self._serve(list(batch.values()))
             except Exception as error:
@@ -126,7 +128,7 @@ class Intake:
                 later.append(ask)
             else:
                 batch[ask.account_id] = ask
-        if not self._waiting:  # what is left must wait for what is under way
+        if not self._waiting:
             self._arrived.clear()
         self._waiting.extendleft(reversed(later))
         self._under_way |= batch.keys()

@@ -15,7 +15,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import outbox, rpc
 from services.booking import reservations, store
-from services.booking.intake import Ask
+from services.booking.intake import Ask, Situation
 from services.booking.pool import Pool
 from services.clock import DAY, HOUR, MINUTE
 from services.database import ConflictError, Database
@@ -269,3 +269,20 @@ async def test_a_suspension_that_is_due_is_noticed_before_the_next_request(booki
     booking.clock.time = TEN + 2 * HOUR + 30 * MINUTE
     reply = await create(booking, start=MONDAY + DAY)
     assert rule_ids(reply) == ["SUSPENSION"]
+
+
+async def test_nobody_looks_in_vain_while_an_account_has_its_turn(booking: Booking) -> None:
+    """The batch that goes on beside another one takes only what it can serve."""
+    sizes = []
+    survey = booking.intake._survey
+
+    async def note(asks: list[Ask], now: int) -> Situation:
+        sizes.append(len(asks))
+        return await survey(asks, now)
+
+    booking.intake._survey = note  # type: ignore[method-assign]
+    await asyncio.gather(
+        *(create(booking, start=TEN + index * HOUR) for index in range(6)), create(booking, account_id="b")
+    )
+    assert all(sizes)
+    assert sum(sizes) == 7
