@@ -16,6 +16,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 from services import rpc
 from services.booking import answers, life, requests, store
 from services.booking.events import to_outcome
+from services.booking.intake import LOOK_AHEAD
 from services.booking.lifecycle import Case, change, read_case, require, to_question, until_fresh
 from services.booking.policy_client import PolicyClient
 from services.booking.pool import Pool
@@ -120,7 +121,8 @@ def survey(connection: Connection, wanted: Change, owner: str | None, actor: str
     earlier = answers.read(connection, [key] if wanted.request_id else [])
     start = wanted.start_time or from_timestamp(case.record.start_time)
     end = max(start, wanted.end_time or from_timestamp(case.record.end_time))
-    return Situation(case, store.read_pool(connection, [(start, end)], wanted.reservation_id), earlier.get(key))
+    pool = store.read_pool(connection, [(start, end + LOOK_AHEAD)], wanted.reservation_id)
+    return Situation(case, pool, earlier.get(key))
 
 
 def check_version(record: pb.Reservation, version: int) -> None:
@@ -153,12 +155,19 @@ def to_update_question(situation: Situation, after: pb.Reservation, now: int) ->
     subject.end_time.CopyFrom(after.end_time)
     subject.participant_count = after.participant_count
     subject.free_room_count = len(free_rooms(situation.pool, after))
+    if not subject.free_room_count and (free_from := next_free(situation.pool, after)):
+        subject.next_free_time.CopyFrom(to_timestamp(free_from))
     subject.former_start_time.CopyFrom(record.start_time)
     subject.former_end_time.CopyFrom(record.end_time)
     others = [each for each in question.history.reservations if each.reservation_id != record.reservation_id]
     del question.history.reservations[:]
     question.history.reservations.extend(others)
     return question
+
+
+def next_free(pool: Pool, after: pb.Reservation) -> int | None:
+    start, end = from_timestamp(after.start_time), from_timestamp(after.end_time)
+    return pool.next_free(start, end - start, after.participant_count, "", start + LOOK_AHEAD)
 
 
 def free_rooms(pool: Pool, after: pb.Reservation) -> list[pb.Room]:

@@ -85,7 +85,8 @@ async def test_no_room_for_the_new_time_is_a_refusal(booking: Booking) -> None:
         await made(booking, account_id=f"a{index}", start=TEN + 2 * HOUR)
     reservation = await made(booking)
     reply = await update(booking, reservation, start=TEN + 2 * HOUR, minutes=60)
-    assert [rule.rule_id for rule in reply.decision.rules] == ["NO_ROOM_FREE"]
+    [rule] = reply.decision.rules
+    assert (rule.rule_id, rule.remedy.changes[0].value) == ("NO_ROOM_FREE", '"2025-07-07T05:00:00Z"')
     assert await get(booking, reservation) == reservation
 
 
