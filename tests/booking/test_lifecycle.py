@@ -223,22 +223,6 @@ async def test_each_deadline_happens_once_with_two_replicas(replicas: list[Booki
     assert len(await rows(replicas[0].database, store.VIOLATION)) == 12
 
 
-async def test_a_judgement_that_was_overtaken_comes_before_what_was_due_after_it(booking: Booking) -> None:
-    """Otherwise the end of the reservation is dealt with first, and nobody is judged any more."""
-    missed, other = await made(booking), await made(booking, start=TEN + 2 * DAY)
-    overtakers = [other.reservation_id]
-
-    async def judge(reservation_id: str, due: int) -> None:
-        case = await booking.lifecycle._read(reservation_id, None, due)
-        while overtakers:
-            await booking.lifecycle.cancel(overtakers.pop(), None, "booker", "")
-        await booking.lifecycle._apply(case, "release", actor="system", at=due)
-
-    booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": judge}
-    await pass_time(booking, TEN + 2 * HOUR)
-    assert await state(booking, missed) == "NO_SHOW"
-
-
 async def test_without_the_policy_nobody_is_judged_and_nothing_is_forgotten(booking: Booking) -> None:
     reservation = await made(booking)
     booking.policy.away = True
