@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 MINIMUM_SQLITE = (3, 51, 3)  # older ones can corrupt the file when the WAL is reset (3.7.0 to 3.51.2)
 BUSY_TIMEOUT_MS = 10_000
+OVERTAKEN = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock; the other one went on
 
 
 class ForEach:
@@ -48,7 +49,7 @@ class ForEach:
 
 
 class ConflictError(Exception):
-    """A constraint of the database refused the transaction; nothing of it was stored."""
+    """A constraint refused the transaction, or another one that was under way; nothing of it was stored."""
 
 
 class Database:
@@ -100,6 +101,8 @@ class _Worker:
         except IntegrityError as error:
             raise ConflictError(str(error.orig)) from error
         except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) in OVERTAKEN:
+                raise ConflictError(str(error.orig)) from error
             if error.connection_invalidated or isinstance(error, OperationalError):
                 self._disconnect()
                 raise rpc.unavailable("database") from error

@@ -144,10 +144,7 @@ class Lifecycle:
             now = self._clock.now()
             case = await self._read_current(reservation_id, None, now)
             require(case, "approve" if verdict.approve else "decline")
-            try:
-                return await self._commit(lambda connection: resolve(connection, case, verdict, now))
-            except ConflictError as error:  # the room went to somebody else in this moment
-                raise StaleError from error
+            return await self._commit(lambda connection: resolve(connection, case, verdict, now))
 
         return await until_fresh(attempt)
 
@@ -228,7 +225,7 @@ async def until_fresh(attempt: Callable[[], Awaitable[T]]) -> T:
     for _ in range(ATTEMPTS):
         try:
             return await attempt()
-        except StaleError:
+        except (StaleError, ConflictError):  # a conflict: the room, or the request_id, went to another in this moment
             continue
     raise rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", "changed by others all the time: please try again")
 

@@ -17,7 +17,7 @@ from services.booking.policy_client import PolicyClient
 from services.booking.reservations import Decided
 from services.booking.standing import StaleError
 from services.clock import Clock, to_timestamp
-from services.database import ConflictError, Database
+from services.database import Database
 
 _COUNTED = {
     policy.EFFECT_ALLOW: pdp.RESERVATION_STATUS_CONFIRMED,
@@ -71,10 +71,7 @@ class Series:
             for each in ask.occurrences:
                 intake.early_reply(each, situation, now)
             decided = [await self._decide(each, situation, now) for each in ask.occurrences]
-            try:
-                reply = await self._database.write(lambda connection: store_series(connection, ask, decided, now))
-            except ConflictError as error:  # a room went to somebody else in this moment, or the key was used twice
-                raise StaleError from error
+            reply = await self._database.write(lambda connection: store_series(connection, ask, decided, now))
             self._committed()
             return reply
 

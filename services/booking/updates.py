@@ -24,7 +24,7 @@ from services.booking.requests import Change
 from services.booking.reservations import deadline_rows, decision_row, release_time
 from services.booking.standing import StaleError
 from services.clock import Clock, from_timestamp, to_timestamp
-from services.database import ConflictError, Database
+from services.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,7 @@ class Updates:
         return situation
 
     async def _store(self, update: "Update", now: int) -> api.UpdateReservationResponse:
-        try:
-            answer = await self._database.write(lambda connection: store_update(connection, update, now))
-        except ConflictError as error:  # the room went to somebody else in this moment, or the key was used twice
-            raise StaleError from error
+        answer = await self._database.write(lambda connection: store_update(connection, update, now))
         self._committed()
         return answer
 

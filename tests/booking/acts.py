@@ -365,9 +365,15 @@ durations = st.sampled_from((MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, DAY, 3 * DAY, 
 
 @dataclass(frozen=True)
 class Pass:
-    """Time, with everything that is due by then."""
+    """Time, with everything that is due by then, dealt with by so many replicas at once."""
 
     until: When
+    caught_up: int = 1
+
+
+@dataclass(frozen=True)
+class Again:
+    """What was asked last under a key."""
 
 
 @dataclass(frozen=True)
@@ -380,8 +386,7 @@ def _meeting(clock: str, account: str = "ann", days: int = 1, people: int = 12, 
     return Create(account, OnDay(days, clock), seconds, people)
 
 
-SCENES: dict[str, tuple[Plan | Pass | Race, ...]] = {
-    "nothing": (),
+SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
     "the last of a day": (_meeting("09:00"), _meeting("10:00"), Race(_meeting("11:30"), _meeting("14:00"))),
     "the last room": (Race(_meeting("10:00", people=99), _meeting("10:30", "bob", people=99)),),
     "twice cancelled": (_meeting("10:00"), Race(Cancel(0), Cancel(0, SUPPORT))),
@@ -397,13 +402,29 @@ SCENES: dict[str, tuple[Plan | Pass | Race, ...]] = {
         *(_meeting("10:00"), _meeting("12:00"), _meeting("14:00")),
         *(Pass(OnDay(1, "09:31")), Cancel(2), _meeting("16:00", days=0)),
     ),
-    "kept among equals": (*(_meeting("10:00", "bob"), _meeting("10:00"), Cancel(1), Update(0, (None, 5400, None))),),
+    "kept among equals": (_meeting("10:00", "bob"), _meeting("10:00"), Cancel(1), Update(0, (None, 5400, None))),
     "over before the release": (
         *(_meeting("10:00", people=120, seconds=1200), Resolve(0, approve=True), Pass(OnDay(1, "12:00"))),
     ),
+    "asked again when it is over": (_meeting("10:00"), Pass(OnDay(2, "10:00")), Again()),
+    "approved while something else is due": (
+        *(_meeting("10:00"), _meeting("12:00", days=2, people=120)),
+        *(Pass(OnDay(1, "10:30"), caught_up=0), Resolve(0, approve=True)),
+    ),
+    "reported late": (
+        *(_meeting("10:00"), Pass(OnDay(1, "10:31"), caught_up=0)),
+        *(Enter(0, 10 * MINUTE, "CONFIRMED"), Pass(OnDay(0, "12:00"))),
+    ),
+    "entered in the last moment": (
+        *(_meeting("10:00"), Pass(OnDay(1, "10:30"), caught_up=0)),
+        *(Enter(0, 30 * MINUTE, "CONFIRMED"), Pass(OnDay(0, "12:00"))),
+    ),
+    "two wake after a stop": (
+        *(_meeting("09:00"), _meeting("11:00"), _meeting("13:00")),
+        Pass(OnDay(2, "10:00"), caught_up=2),
+    ),
+    "from the hour that comes twice": (Series(Create("ann", OnDay(2, "01:30", 1), 3600, 12), 3, all_or_none=False),),
 }
-"""What random acts seldom come to."""
-
 
 rivals = st.sampled_from(
     (

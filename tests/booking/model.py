@@ -23,7 +23,6 @@ SUPPORT = "support"
 
 HOLDING = {"CONFIRMED", "IN_USE"}
 COUNTING = {"PENDING_APPROVAL", "CONFIRMED", "IN_USE", "COMPLETED", "NO_SHOW"}
-DUE_KINDS = ("attendance", "completion", "escalation", "suspension_end")
 
 
 class Refused(Exception):  # noqa: N818 - an answer like another
@@ -226,6 +225,8 @@ class World:
     # requests
 
     def create(self, wanted: Request, key: str, body: Any) -> Answer | Repeated:
+        if wanted.start < self.now and (wanted.actor, key) not in self.answered:
+            raise Refused("INVALID_ARGUMENT")
         self.settle(wanted.account)
         if earlier := self.repeated(wanted.actor, key, body):
             return earlier
@@ -235,6 +236,8 @@ class World:
         return self.make(wanted, self.rules(wanted))
 
     def series(self, wanted: list[Request], key: str, body: Any, *, all_or_none: bool) -> list[Answer] | Repeated:
+        if wanted[0].start < self.now and (wanted[0].actor, key) not in self.answered:
+            raise Refused("INVALID_ARGUMENT")
         self.settle(wanted[0].account)
         if earlier := self.repeated(wanted[0].actor, key, body):
             return earlier
@@ -252,8 +255,6 @@ class World:
         return answers
 
     def check(self, wanted: Request) -> None:
-        if wanted.start < self.now:
-            raise Refused("INVALID_ARGUMENT")
         if wanted.actor != wanted.account and wanted.account not in self.known:
             raise Refused("NOT_FOUND")
         if wanted.room and wanted.room not in self.seats:

@@ -1,11 +1,16 @@
-"""What is due but not yet dealt with: a stop, or a moment's delay, must change no verdict (docs/architecture.md)."""
+"""What the state machine of test_machine.py found, each made small."""
 
+import asyncio
+import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import grpc
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
@@ -14,6 +19,7 @@ from services import rpc
 from services.booking import store
 from services.booking.policy_client import Verdict
 from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.database import ConflictError, Database
 from tests.booking.builders import TEN, booker, create_request
 from tests.booking.conftest import Booking, LocalPolicy
 from tests.booking.test_intake import rows
@@ -92,3 +98,24 @@ async def test_a_series_may_begin_in_the_hour_that_comes_twice(booking: Booking)
     )
     reply = await booking.service.CreateReservationSeries(request, cast(Any, None))
     assert [each.start_time for each in reply.occurrences] == [to_timestamp(start), to_timestamp(start + DAY)]
+
+
+async def test_a_deadlock_is_a_conflict_and_not_a_database_that_is_away(postgres: str) -> None:
+    """Two that take the same room at once can wait for each other in the exclusion constraint; who loses may retry."""
+    databases = [Database(postgres), Database(postgres)]
+    met = threading.Barrier(2, timeout=10)
+
+    def lock(first: int, second: int) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(first)))
+            met.wait()
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(second)))
+
+        return work
+
+    results = await asyncio.gather(
+        databases[0].write(lock(1, 2)), databases[1].write(lock(2, 1)), return_exceptions=True
+    )
+    for each in databases:
+        each.close()
+    assert [type(result) for result in results if result is not None] == [ConflictError]
