@@ -4,6 +4,7 @@ Times are stored as epoch milliseconds in integers: the same in both databases, 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 MINIMUM_SQLITE = (3, 51, 3)  # older ones can corrupt the file when the WAL is reset (3.7.0 to 3.51.2)
 BUSY_TIMEOUT_MS = 10_000
+WAL_PAUSE_SECONDS = 0.02
 OVERTAKEN = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock; the other one went on
 
 
@@ -134,13 +136,22 @@ def create_engine(url: str) -> Engine:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver would open no transaction for a SELECT
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-    ):
+    enter_wal(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def enter_wal(connection: Any) -> None:
+    """Of several that open a new file at once only one can change its mode, and SQLite lets the others not wait."""
+    end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except connection.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(WAL_PAUSE_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:

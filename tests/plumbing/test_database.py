@@ -1,11 +1,12 @@
 """Statements for many items: prepared for few sizes, and each item answered once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from services.database import Database, ForEach
+from services.database import Database, ForEach, enter_wal
 
 SQUARES = ForEach("SELECT n FROM numbers WHERE n IN ({0}) OR n IN ({0}) AND n > :least ORDER BY n", ":n{0}", ", ", "n")
 
@@ -21,3 +22,18 @@ async def test_every_item_is_answered_once(tmp_path: Path, number: int) -> None:
 
     assert await database.write(work) == list(range(number))
     database.close()
+
+
+async def test_who_opens_a_new_file_waits_for_the_one_that_came_first(tmp_path: Path) -> None:
+    import pysqlite3.dbapi2 as sqlite
+
+    path = tmp_path / "new.db"
+    first = sqlite.connect(path, isolation_level=None)
+    first.execute("BEGIN EXCLUSIVE")
+    with ThreadPoolExecutor() as pool, sqlite.connect(path, timeout=0, check_same_thread=False) as second:
+        waiting = pool.submit(enter_wal, second)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.1)
+        first.close()
+        waiting.result()
+        assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
