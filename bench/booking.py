@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from bench import bookers, postgres, processes, years
+from bench import bookers, lag, postgres, processes, years
 from bench.bookers import CHECK, CREATE
 from bench.installation import Installation, running
 from bench.load import Client, Job, Outcome, Person
@@ -28,6 +28,7 @@ GROWTH_ROOMS = 200  # two installations live through all rounds
 SMALL, LARGE = 1_000, 1_000_000
 IDLE_SECONDS = 10.0
 WARM_SECONDS = 1.0
+LAG_SECONDS = 2.0
 SHOWN = ("create_vs_echo_c32", "create_p50_vs_echo_p50_c1", "create_cpu_vs_echo_cpu", "check_vs_echo_c32")
 
 Tell = Callable[[str], None]
@@ -118,7 +119,7 @@ def _round(asker: Asker, number: int, samples: Samples, say: Tell) -> None:
     samples["start_seconds"].append(asker.place.start_seconds)
     say("warm-up")
     _warm_up(asker)
-    pairs: list[Callable[[Asker, Samples], None]] = [_at_once, _one_by_one]
+    pairs: list[Callable[[Asker, Samples], None]] = [_at_once, _one_by_one, _events]
     for pair in pairs if number % 2 else reversed(pairs):
         say(pair.__name__.strip("_").replace("_", " "))
         pair(asker, samples)
@@ -175,6 +176,16 @@ def _one_by_one(asker: Asker, samples: Samples) -> None:
         create_p50_ms_c1=1e3 * create.p50,
         echo_p50_ms_c1=1e3 * echo.p50,
     )
+
+
+def _events(asker: Asker, samples: Samples) -> None:
+    """How far subscribers are behind, under a steady load."""
+    place, people = asker.place, asker.creators[: int(LAG_SECONDS * lag.PER_SECOND)]
+    asker.creators = asker.creators[len(people) :]
+    lags = asker.bench.client.do(lag.run, place.address, CREATE, people, LAG_SECONDS, place.bus)
+    asker.settle()
+    percentiles = statistics.quantiles(lags, n=100)
+    add(samples, event_lag_p50_ms=1e3 * percentiles[49], event_lag_p99_ms=1e3 * percentiles[98])
 
 
 def grow(bench: Bench) -> Figures:

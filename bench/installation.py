@@ -13,6 +13,7 @@ from shutil import copy
 from typing import Any
 
 from bench import bookers
+from bench.lag import Bus
 from bench.postgres import Server
 from bench.processes import Programs
 from services.cli import leash
@@ -64,6 +65,10 @@ class Installation:
     @property
     def address(self) -> str:
         return str(self._report["booking"])
+
+    @property
+    def bus(self) -> Bus:
+        return Bus(str(self._report["nats"]), "admin", self.state.password("admin"))
 
     @property
     def programs(self) -> Programs:

@@ -9,12 +9,14 @@ import itertools
 import multiprocessing
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS = 10.0
 
@@ -73,6 +75,10 @@ class Client:
         if not outcome.answers:
             raise ValueError("nobody is left who could ask: measure for a shorter time")
         return outcome
+
+    def do(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Something else, in that process."""
+        return self._process.submit(work, *arguments).result()
 
     def close(self) -> None:
         self._process.shutdown()

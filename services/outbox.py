@@ -1,13 +1,18 @@
 """The outbox: events committed in the same transaction as what they tell of, and the relay that publishes them."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.errors import APIError
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, Index, SQLModel
@@ -23,6 +28,9 @@ ACK_SECONDS = 5
 GATHER_SECONDS = 0.02
 """What is committed within this time is read, published and marked together: a third of the work of one by one."""
 PAUSES = (0.1, 0.5, 1.0, 2.0)
+LEASE_MS = 10_000
+LOOK_SECONDS = 3.0
+"""How often a relay that nobody wakes renews its lease, or looks whether the owner's has ended."""
 
 
 class OutboxRow(SQLModel, table=True):
@@ -48,7 +56,20 @@ class OutboxRow(SQLModel, table=True):
     publish_time: int | None = Field(default=None, sa_type=sa.BigInteger, description="epoch ms, real time")
 
 
+class OutboxOwner(SQLModel, table=True):
+    """The one replica that publishes. One row; real time, since it is about processes and not about bookings."""
+
+    __tablename__ = "outbox_owner"
+
+    id: int = Field(default=1, primary_key=True)
+    name: str = Field(description="empty when it has gone in good order")
+    lease_end: int = Field(sa_type=sa.BigInteger, description="epoch ms")
+
+
 TABLE = SQLModel.metadata.tables["outbox"]
+OWNER = SQLModel.metadata.tables["outbox_owner"]
+TABLES: list[type[SQLModel]] = [OutboxRow, OutboxOwner]
+"""Those of every program that publishes events."""
 _INSERT = sa.insert(TABLE)
 EVENT_COLUMNS = [TABLE.c[name] for name in ("event_id", "subject", "entity_id", "entity_seq", "time", "payload")]
 
@@ -60,16 +81,32 @@ def append(connection: Connection, events: Iterable[Event]) -> None:
         connection.execute(_INSERT, rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far publication has come. Times are epoch ms: of the event, and of its publication in real time."""
+
+    last_number: int
+    waiting_count: int
+    oldest_waiting_time: int | None
+    last_publish_time: int | None
+    owner: str
+
+
 class Relay:
     """Publishes stored events to JetStream: at least once, in order for each entity, with stable ids.
 
-    Woken by `wake` after a commit; looks through the table once at start. An idle relay does nothing.
+    Of several replicas on one database one owns the outbox and publishes for all; when it is gone, another takes over
+    within LEASE_MS. Two owners at a time, which a stalled process could bring about, would only publish the same events
+    in the same order, and the stream drops repeats. Woken by `wake` after a commit; idle, it looks every LOOK_SECONDS.
     """
 
-    def __init__(self, database: Database, connection: Client) -> None:
+    def __init__(self, database: Database, connection: Client, program: str) -> None:
         self._database = database
         self._bus = connection
         self._stream = connection.jetstream()
+        self._word = f"{program}.outbox"
+        self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+        self._lease_end = 0
         self._woken = asyncio.Event()
         self._woken.set()
 
@@ -77,20 +114,70 @@ class Relay:
         self._woken.set()
 
     async def run(self) -> None:
+        """Until cancelled; then another replica may take over at once."""
         failures = 0
-        while True:
-            await self._woken.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-            self._woken.clear()
-            try:
-                while await self._publish_window():
+        subscription = await self._bus.subscribe(self._word, cb=self._on_word)
+        try:
+            while True:
+                woken = await self._wait()
+                try:
+                    await self._take_turn(woken)
                     failures = 0
-            except Exception as error:
-                # whatever it is, the events are safe in the table and the only way on is to try again
-                log.warning("outbox: not published, trying again: %s", error or type(error).__name__)
-                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
-                failures += 1
-                self._woken.set()
+                except Exception as error:
+                    # whatever it is, the events are safe in the table and the only way on is to try again
+                    log.warning("outbox: not published, trying again: %s", error or type(error).__name__)
+                    await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                    failures += 1
+                    self._woken.set()
+        finally:
+            with contextlib.suppress(Exception):  # the lease ends by itself
+                await self._release()
+                await subscription.unsubscribe()
+
+    async def _wait(self) -> bool:
+        """True when there is news, not only time that has passed."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
+        if not self._woken.is_set():
+            return False
+        await asyncio.sleep(GATHER_SECONDS)
+        self._woken.clear()
+        return True
+
+    async def _take_turn(self, woken: bool) -> None:
+        while await self._own():
+            if not await self._publish_window():
+                return
+        if woken and self._bus.is_connected:
+            await self._bus.publish(self._word)  # lost, it is made up for by the owner's next look
+
+    async def _on_word(self, _: Msg) -> None:
+        """Another replica has committed something, or the owner has gone."""
+        if self._lease_end:
+            self.wake()
+
+    async def _own(self) -> bool:
+        """Whether this replica owns the outbox; renews the lease when half of it is over."""
+        now = real_time()
+        if self._lease_end < now + LEASE_MS // 2:
+            owned = await self._database.write(lambda c: claim(c, self._name, now))
+            if owned and not self._lease_end:
+                log.info("outbox: %s publishes", self._name)
+            self._lease_end = now + LEASE_MS if owned else 0
+        return bool(self._lease_end)
+
+    async def _release(self) -> None:
+        if self._lease_end:
+            await self._database.write(lambda c: _let_go(c, self._name))
+
+    async def status(self) -> Status:
+        return await self._database.read(read_status)
+
+    async def replay(self, after_event_id: str) -> int | None:
+        """Events stored after one, all for "", will be published again; how many. None when there is no such event."""
+        number = await self._database.write(lambda c: _mark_unpublished(c, after_event_id))
+        self.wake()
+        return number
 
     async def _publish_window(self) -> bool:
         """Publishes the next few events; False when there were none."""
@@ -101,7 +188,7 @@ class Relay:
         elif len(window) == 1:
             await self._publish(window[0][1])
         if window:
-            await self._database.write(lambda c: _mark_published(c, [seq for seq, _ in window]))
+            await self._database.write(lambda c: mark_published(c, [seq for seq, _ in window]))
         return bool(window)
 
     async def _publish_as_one(self, events: list[Event]) -> bool:
@@ -144,6 +231,51 @@ def _next_rows(connection: Connection) -> list[tuple[int, Event]]:
     return [(seq, Event(*fields)) for seq, *fields in connection.execute(query)]
 
 
-def _mark_published(connection: Connection, seqs: list[int]) -> None:
-    now = time.time_ns() // 1_000_000
-    connection.execute(sa.update(TABLE).where(TABLE.c.seq.in_(seqs)).values(publish_time=now))
+def mark_published(connection: Connection, seqs: list[int]) -> None:
+    connection.execute(sa.update(TABLE).where(TABLE.c.seq.in_(seqs)).values(publish_time=real_time()))
+
+
+def _mark_unpublished(connection: Connection, after_event_id: str) -> int | None:
+    after: int | None = 0
+    if after_event_id:
+        after = connection.scalar(sa.select(TABLE.c.seq).where(TABLE.c.event_id == after_event_id))
+        if after is None:
+            return None
+    connection.execute(sa.update(TABLE).where(TABLE.c.seq > after).values(publish_time=None))
+    return connection.scalar(sa.select(sa.func.count()).where(TABLE.c.seq > after)) or 0
+
+
+def claim(connection: Connection, name: str, now: int) -> bool:
+    """True when `name` is the owner from now on."""
+    row = connection.execute(sa.select(OWNER).with_for_update()).one_or_none()
+    if row is None:  # of two who come first, one fails at the key and comes again
+        connection.execute(sa.insert(OWNER).values(id=1, name=name, lease_end=now + LEASE_MS))
+        return True
+    if row.name not in ("", name) and row.lease_end > now:
+        return False
+    connection.execute(sa.update(OWNER).values(name=name, lease_end=now + LEASE_MS))
+    return True
+
+
+def _let_go(connection: Connection, name: str) -> None:
+    connection.execute(sa.update(OWNER).where(OWNER.c.name == name).values(name="", lease_end=0))
+
+
+def read_status(connection: Connection) -> Status:
+    c = TABLE.c
+    waiting = c.publish_time.is_(None)
+    number, oldest = connection.execute(sa.select(sa.func.count(), sa.func.min(c.time)).where(waiting)).one()
+    newest = sa.select(c.publish_time).where(c.publish_time.is_not(None)).order_by(c.seq.desc()).limit(1)
+    owner = connection.execute(sa.select(OWNER)).one_or_none()
+    return Status(
+        last_number=connection.scalar(sa.select(sa.func.max(c.seq))) or 0,
+        waiting_count=number,
+        oldest_waiting_time=oldest,
+        last_publish_time=connection.scalar(newest),
+        owner=owner.name if owner and owner.lease_end > real_time() else "",
+    )
+
+
+def real_time() -> int:
+    """Epoch ms."""
+    return time.time_ns() // 1_000_000

@@ -2,10 +2,11 @@
 
 import asyncio
 
+import grpc
 from pydantic import Field
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server
 
-from services import bus, clock, rpc
+from services import bus, clock, outbox_service, rpc
 from services.booking import api
 from services.booking.deadlines import Deadlines
 from services.booking.intake import Intake
@@ -34,7 +35,7 @@ async def main(settings: BookingSettings) -> None:
     connection = await bus.connect(settings, "booking", watchers.interrupt)
     watchers.attach(connection)
     policy = PolicyClient(connection)
-    relay = Relay(database, connection)
+    relay = Relay(database, connection, "booking")
 
     def committed() -> None:
         relay.wake()
@@ -47,11 +48,16 @@ async def main(settings: BookingSettings) -> None:
     series = Series(database, policy, time, deadlines.catch_up, committed)
     service = api.BookingService(database, policy, time, intake, lifecycle, updates, series, watchers)
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
+
+    def add(server: grpc.aio.Server) -> None:
+        add_BookingServiceServicer_to_server(service, server)
+        outbox_service.add(relay, server)
+
     server = rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES),
-        [api.SERVICE],
-        lambda server: add_BookingServiceServicer_to_server(service, server),
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES),
+        [api.SERVICE, outbox_service.SERVICE],
+        add,
         with_reflection=settings.environment == "development",
         before_stop=watchers.close,
     )

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import CheckConstraint, Field, Index, SQLModel
 
+from services import outbox
 from services.clock import DAY
-from services.outbox import OutboxRow
 
 LONGEST = DAY
 HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"
@@ -143,5 +143,5 @@ class Deadline(SQLModel, table=True):
 
 
 TABLES: list[type[SQLModel]] = [
-    Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, OutboxRow
+    Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, *outbox.TABLES
 ]  # fmt: skip

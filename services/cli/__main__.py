@@ -11,6 +11,7 @@ from services.cli import (
     doctor,
     events,
     mail,
+    outbox,
     policy,
     reservations,
     reserve,
@@ -80,6 +81,10 @@ add("show", texts.HELP_MAIL_SHOW, mail.show, mail_app)
 
 events_app = add_group("events", texts.HELP_EVENTS)
 add("tail", texts.HELP_EVENTS_TAIL, events.tail, events_app)
+
+outbox_app = add_group("outbox", texts.HELP_OUTBOX)
+add("status", texts.HELP_OUTBOX_STATUS, outbox.status, outbox_app)
+add("replay", texts.HELP_OUTBOX_REPLAY, outbox.replay, outbox_app)
 
 bus_app = add_group("bus", texts.HELP_BUS)
 add("setup", texts.HELP_BUS_SETUP, doctor.setup, bus_app)

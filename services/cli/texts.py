@@ -64,6 +64,9 @@ HELP_MAIL = Text("开发环境收到的邮件", "mail that the development sink 
 HELP_MAIL_SHOW = Text("显示一封邮件", "show one mail")
 HELP_BUS = Text("消息总线", "the bus")
 HELP_BUS_SETUP = Text("声明流与消费者（管理步骤，可重复）", "declare streams and consumers (admin step, repeatable)")
+HELP_OUTBOX = Text("发件箱：事件的发布（admin 角色）", "the outbox: publication of events (role admin)")
+HELP_OUTBOX_STATUS = Text("已发布到哪里", "how far publication has come")
+HELP_OUTBOX_REPLAY = Text("流丢失后从发件箱重建", "rebuild a lost stream from the outbox")
 HELP_DOCTOR = Text("检查各项是否正常", "check that all is well")
 
 OPTION_STATE = Text("状态目录", "state directory")
@@ -348,3 +351,23 @@ KEPT = Text(
     "状态保留在 {folder}；可用 yunhui up --state {folder} 继续。",
     "The state stays in {folder}; go on with yunhui up --state {folder}.",
 )
+
+# Outbox
+OPTION_FROM_START = Text(
+    "从第一个事件起全部重发（默认：接在流中最后一个事件之后）",
+    "publish all again (default: after the last event in the stream)",
+)
+REPLAYED = Text(
+    "已重新发布 {number} 个事件到流 {stream}。", "{number} events were published again to the stream {stream}."
+)
+REPLAYING = Text("正在发布", "publishing")
+NO_STREAM = Text(
+    "没有流 {stream}：请先运行 `yunhui bus setup`。", "there is no stream {stream}: run `yunhui bus setup` first."
+)
+PROGRAM = Text("程序", "program")
+STORED_EVENTS = Text("已存事件", "stored")
+WAITING_EVENTS = Text("待发布", "waiting")
+WAITING_SINCE = Text("最早待发布", "waiting since")
+IN_STREAM = Text("流中", "in stream")
+PUBLISHED_BY = Text("发布者", "published by")
+MISSING = Text("没有", "missing")

@@ -2,12 +2,13 @@
 
 import asyncio
 
+import grpc
 from nats.aio.client import Client
 from pydantic import Field
 from yunhui.booking.v1 import export_pb2 as export
 from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
-from services import bus, clock, rpc
+from services import bus, clock, outbox_service, rpc
 from services.database import Database
 from services.identity import KeySource, Verifier
 from services.outbox import Relay
@@ -44,16 +45,21 @@ async def main(settings: PolicySettings) -> None:
     database = Database(settings.database_url)
     database.migrate("services.policy")
     connection = await bus.connect(settings, "policy")
-    relay = Relay(database, connection)
+    relay = Relay(database, connection, "policy")
     versions = Versions(database, time, relay.wake)
     await versions.start()
     service = api.PolicyService(versions, time, Simulator(fetch_over(connection)))
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
+
+    def add(server: grpc.aio.Server) -> None:
+        add_PolicyServiceServicer_to_server(service, server)
+        outbox_service.add(relay, server)
+
     server = rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES),
-        [api.SERVICE],
-        lambda server: add_PolicyServiceServicer_to_server(service, server),
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES),
+        [api.SERVICE, outbox_service.SERVICE],
+        add,
         with_reflection=settings.environment == "development",
     )
     broker = create_broker(settings, versions)

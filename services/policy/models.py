@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from services.outbox import OutboxRow
+from services import outbox
 
 
 class PublishedVersion(SQLModel, table=True):
@@ -22,4 +22,4 @@ class PublishedVersion(SQLModel, table=True):
     sha256: str
 
 
-TABLES: list[type[SQLModel]] = [PublishedVersion, OutboxRow]
+TABLES: list[type[SQLModel]] = [PublishedVersion, *outbox.TABLES]

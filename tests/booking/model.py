@@ -334,6 +334,7 @@ class World:
 
     def end(self, mine: Reservation, actor: str) -> Reservation:
         self.see(mine, actor)
+        self.settle(mine.account)
         if mine.state != "COMPLETED":
             self.require(mine, "IN_USE")
             mine.become("COMPLETED", "completed")

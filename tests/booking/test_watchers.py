@@ -250,7 +250,7 @@ async def served(replicas: list[Booking], nats: Bus) -> AsyncIterator[Served]:
             connection = await bus.connect(settings(nats), "booking", changes.interrupt)
             stack.push_async_callback(connection.close)
             changes.attach(connection)
-            relay = Relay(replica.database, connection)
+            relay = Relay(replica.database, connection, "booking")
             replica.tasks.append(asyncio.create_task(relay.run()))
             server = await serve(replica, changes)
             stack.push_async_callback(server.stop)

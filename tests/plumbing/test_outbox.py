@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,12 @@ async def nats(tmp_path: Path) -> AsyncIterator[Bus]:
     await made.stop()
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/outbox.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    sqlite = request.param == "sqlite"
+    database = Database(f"sqlite:///{tmp_path}/outbox.db" if sqlite else request.getfixturevalue("postgres"))
     outbox.TABLE.create(database.engine)
+    outbox.OWNER.create(database.engine)
     yield database
     database.close()
 
@@ -57,8 +60,13 @@ async def stream_messages(nats: Bus) -> list[Msg]:
     return messages
 
 
-@pytest.fixture
-async def relay(nats: Bus, database: Database) -> AsyncIterator[Relay]:
+async def stream_ids(nats: Bus) -> list[str]:
+    return [message.headers["ce-id"] for message in await stream_messages(nats) if message.headers]
+
+
+@asynccontextmanager
+async def relaying(nats: Bus, database: Database) -> AsyncIterator[Relay]:
+    """One replica that publishes, or would."""
     settings = Settings(
         environment="development",
         nats_url=nats.url,
@@ -66,11 +74,20 @@ async def relay(nats: Bus, database: Database) -> AsyncIterator[Relay]:
         nats_password=password("booking"),
     )
     client = await bus.connect(settings, "booking")
-    relay = Relay(database, client)
+    relay = Relay(database, client, "booking")
     task = asyncio.create_task(relay.run())
-    yield relay
-    task.cancel()
-    await client.close()
+    try:
+        yield relay
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await client.close()
+
+
+@pytest.fixture
+async def relay(nats: Bus, database: Database) -> AsyncIterator[Relay]:
+    async with relaying(nats, database) as relay:
+        yield relay
 
 
 async def test_what_was_stored_before_the_start_is_published_in_order(
@@ -159,3 +176,82 @@ async def test_a_batch_with_a_part_that_is_published_already_is_completed_in_ord
     await until(lambda: all_published(database))
     sequence = [message.headers["ce-sequence"] for message in await stream_messages(nats) if message.headers]
     assert sequence == [str(seq) for seq in range(1, 9)]
+
+
+async def owner(database: Database) -> str:
+    return (await database.read(outbox.read_status)).owner
+
+
+async def owned(database: Database) -> bool:
+    return bool(await owner(database))
+
+
+async def test_of_two_replicas_one_publishes_what_both_commit(
+    nats: Bus, database: Database, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await until(lambda: owned(database))
+    first = await owner(database)
+    monkeypatch.setattr(outbox, "LOOK_SECONDS", 3600)  # only the word of the other can tell the owner
+    async with relaying(nats, database) as second:
+        for seq in range(1, 4):
+            await store(database, event(1, seq))
+            second.wake()
+            await until(lambda: all_published(database))
+            assert await owner(database) == first
+    assert len(await stream_messages(nats)) == 3
+
+
+async def test_who_stops_in_good_order_is_followed_at_once(nats: Bus, database: Database) -> None:
+    async with relaying(nats, database):
+        await until(lambda: owned(database))
+    assert await owner(database) == ""
+    async with relaying(nats, database):
+        await until(lambda: owned(database))
+
+
+async def test_who_dies_is_followed_when_the_lease_has_ended(
+    nats: Bus, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = outbox.real_time() - outbox.LEASE_MS + 900
+    await database.write(lambda connection: outbox.claim(connection, "dead", claimed))
+    monkeypatch.setattr(outbox, "LOOK_SECONDS", 0.1)
+    await store(database, event(1, 1))
+    async with relaying(nats, database):
+        await asyncio.sleep(0.3)
+        assert await owner(database) == "dead"
+        assert await unpublished(database) == 1
+        await until(lambda: all_published(database))
+        assert await owner(database) != "dead"
+
+
+async def test_a_lost_stream_is_rebuilt_in_order(nats: Bus, database: Database, relay: Relay) -> None:
+    await store(database, *(event(entity, seq) for seq in range(1, 6) for entity in range(30)))
+    relay.wake()
+    await until(lambda: all_published(database))
+    before = await stream_ids(nats)
+    client = await nats.connect()
+    await client.jetstream().delete_stream("BOOKING")
+    await client.close()
+    await nats.set_up()
+    assert await relay.replay("") == 150
+    await store(database, event(1, 6))
+    relay.wake()
+    await until(lambda: all_published(database))
+    assert await stream_ids(nats) == [*before, "evt_1_6"]
+
+
+async def test_only_the_end_is_published_again(nats: Bus, database: Database, relay: Relay) -> None:
+    await store(database, *(event(1, seq) for seq in range(1, 4)))
+    await until(lambda: owned(database))
+    assert await relay.replay("evt_1_2") == 1
+    assert await relay.replay("evt_1_3") == 0
+    assert await relay.replay("evt_9_9") is None
+
+
+async def test_the_status_says_how_far_it_has_come(database: Database) -> None:
+    await store(database, event(1, 1), event(1, 2), event(1, 3))
+    await database.write(lambda connection: outbox.mark_published(connection, [1]))
+    status = await database.read(outbox.read_status)
+    assert (status.last_number, status.waiting_count, status.owner) == (3, 2, "")
+    assert status.oldest_waiting_time == 1_751_846_400_000
+    assert status.last_publish_time

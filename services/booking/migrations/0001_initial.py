@@ -75,6 +75,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("publish_time IS NULL"),
     )
     op.create_table(
+        "outbox_owner",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("lease_end", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "room",
         sa.Column("room_id", sa.String(), nullable=False),
         sa.Column("display_name", sa.String(), nullable=False),

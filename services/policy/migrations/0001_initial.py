@@ -30,6 +30,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("publish_time IS NULL"),
     )
     op.create_table(
+        "outbox_owner",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("lease_end", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "policy_version",
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
