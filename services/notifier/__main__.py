@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import time
 from typing import NoReturn, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,8 +18,10 @@ from services.notifier import envelope
 from services.notifier.channels import Encryption, Smtp
 from services.notifier.courier import Courier
 from services.notifier.deliveries import Deliveries
-from services.notifier.messages import Composer, Letterhead
+from services.notifier.messages import Composer
+from services.notifier.planner import Deliver, Planner, Timetable
 from services.notifier.subscriptions import Receiver, Retry, Subscription
+from services.notifier.values import Letterhead
 from services.process import run_until_stopped
 from services.settings import Settings, load
 
@@ -35,6 +39,11 @@ class NotifierSettings(Settings):
     portal_url: str = Field("http://127.0.0.1:8080", description="the pages for people, for links in mails")
     display_zone: str = Field("Asia/Shanghai", description="IANA zone in which mails show times")
     mail_from: str = Field(description="sender of all mails")
+    support_mail: str = Field("", description="where people write to when they object; named nowhere when empty")
+    reminder_minutes: int = Field(15, description="a reminder so long before the start; 0: none", ge=0, le=1440)
+    digest_time: time | None = Field(
+        time(8, 30), description="HH:MM in the display zone: what is open for support; none: no digest"
+    )
     smtp_host: str = Field("127.0.0.1", description="mail server")
     smtp_port: int = Field(25, description="25, 587, or 465 with implicit encryption", ge=1, le=65535)
     smtp_tls: Encryption = Field(
@@ -53,6 +62,21 @@ class NotifierSettings(Settings):
         if not box:
             raise ValueError("not an e-mail address")
         return box.address
+
+    @field_validator("support_mail")
+    @classmethod
+    def check_support(cls, address: str) -> str:
+        return cls.check_sender(address) if address else ""
+
+    @field_validator("digest_time", mode="before")
+    @classmethod
+    def check_digest_time(cls, text: object) -> object:
+        if isinstance(text, str) and text.lower() in {"", "none"}:
+            return None
+        try:
+            return time.fromisoformat(text) if isinstance(text, str) else text
+        except ValueError:
+            raise ValueError("not a time of day, for example 08:30, or none for no digest") from None
 
     @field_validator("display_zone")
     @classmethod
@@ -78,9 +102,19 @@ class NotifierSettings(Settings):
         return self
 
 
-def build(options: NotifierSettings, database: Database) -> Callable[[], Subscription]:
-    """The parts put together; each call makes a fresh subscription on a fresh connection."""
-    letterhead = Letterhead(options.mail_from, options.portal_url, ZoneInfo(options.display_zone))
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What runs. Each call of `subscription` makes a fresh one on a fresh connection."""
+
+    subscription: Callable[[], Subscription]
+    planner: Planner
+    deliver: Deliver
+
+
+def build(options: NotifierSettings, database: Database) -> Parts:
+    """The parts put together."""
+    zone = ZoneInfo(options.display_zone)
+    letterhead = Letterhead(options.mail_from, options.portal_url, zone, options.support_mail)
     channel = Smtp(
         host=options.smtp_host,
         port=options.smtp_port,
@@ -91,11 +125,16 @@ def build(options: NotifierSettings, database: Database) -> Callable[[], Subscri
         timeout=options.smtp_timeout_seconds,
     )
     lease_ms = int((options.smtp_timeout_seconds + LEASE_MARGIN_SECONDS) * clock.SECOND)
-    deliveries = Deliveries(database, clock.create(options.clock_file), lease_ms)
+    now = clock.create(options.clock_file)
+    deliveries = Deliveries(database, now, lease_ms)
+    composer = Composer(letterhead)
+    timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
+    planner = Planner(database, now, composer, timetable)
+    courier = Courier(composer, deliveries, channel, planner.note)
     retry = Retry(options.retry_first_seconds, options.retry_longest_seconds)
-    receiver = Receiver(Courier(Composer(letterhead), deliveries, channel), retry)
+    receiver = Receiver(courier, retry)
     graceful_seconds = 2 * options.smtp_timeout_seconds + 5  # an event has at most a few mails
-    return lambda: Subscription(options, receiver, graceful_seconds)
+    return Parts(lambda: Subscription(options, receiver, graceful_seconds), planner, courier.deliver)
 
 
 async def receive_forever(subscription: Callable[[], Subscription]) -> NoReturn:
@@ -108,7 +147,7 @@ async def receive_forever(subscription: Callable[[], Subscription]) -> NoReturn:
         await asyncio.sleep(RESTART_SECONDS)
 
 
-NICENESS = 10
+NICENESS = 19
 """Where processors are shared, mail may wait a second and whoever is booking may not."""
 
 
@@ -128,7 +167,8 @@ async def main(options: NotifierSettings) -> None:
     database.migrate("services.notifier")
     guard = rpc.Guard(NobodyVerifier(), {})
     server = rpc.Server(options.listen, guard, [], lambda _: None, with_reflection=False)
-    await run_until_stopped(server, receive_forever(build(options, database)))
+    parts = build(options, database)
+    await run_until_stopped(server, receive_forever(parts.subscription), parts.planner.run(parts.deliver))
     database.close()
 
 

@@ -1,33 +1,29 @@
 """Which event makes which messages, for whom: the one place that knows. Pure: the same event gives the same bytes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Organizer, Reservation
-from yunhui.policy.v1.decision_pb2 import Decision, Obligation
+from yunhui.policy.v1.decision_pb2 import Obligation
 
 from services.notifier import envelope, invitations, rendering
 from services.notifier.envelope import CalendarPart, Letter, Mailbox
 from services.notifier.events import Event
 from services.notifier.rendering import Section, Tone
-from services.notifier.wording import (
-    CHINESE,
-    ENGLISH,
-    Calendar,
-    Meter,
-    language,
-    localized,
-    meeting_number,
-    single_line,
-)
+from services.notifier.values import Digest, Letterhead, Values, listed
+from services.notifier.wording import CHINESE, ENGLISH, Calendar, Meter, language
 
 SENDER_NAMES = {CHINESE: "云会", ENGLISH: "Yunhui"}
+WITHDRAWALS: Mapping[str, str] = {
+    "reservation.updated": "settled",
+    "reservation.cancelled": "cancelled",
+    "reservation.expired": "expired",
+}
+"""Why support need not decide any more. A change that still needs a decision is asked anew instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +33,6 @@ class Message:
     kind: str
     recipient: str
     content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Letterhead:
-    """What all mails of an installation share."""
-
-    sender: str
-    portal_url: str
-    zone: ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +49,7 @@ class Draft:
     reservation: Reservation | None = None
     reply_to: Mailbox | None = None
     number: int = 0
+    entries: Callable[[Calendar], list[Section]] = lambda _: []
 
 
 class Composer:
@@ -69,6 +57,8 @@ class Composer:
 
     def __init__(self, letterhead: Letterhead) -> None:
         self._letterhead = letterhead
+        self._values = Values(letterhead)
+        self._support = envelope.mailbox(letterhead.support) if letterhead.support else None
         self._drafts: Mapping[str, Callable[[Event, Any], list[Draft]]] = {
             "reservation.confirmed": self._confirmation,
             "reservation.pending_approval": self._escalation,
@@ -83,10 +73,37 @@ class Composer:
             "account.suspended": self._suspension,
         }
 
-    def compose(self, event: Event) -> list[Message]:
-        """No message for a type that nobody needs to hear of, nor for people without a usable address."""
-        drafts = self._drafts.get(event.type)
-        return [self._write(event, draft) for draft in drafts(event, event.body)] if drafts else []
+    def compose(self, event: Event, asked: Sequence[str] = ()) -> list[Message]:
+        """No message for a type that nobody needs to hear of, nor for people without a usable address.
+
+        `asked` are the addresses of support that still had the reservation before them when this happened.
+        """
+        make = self._drafts.get(event.type)
+        drafts = make(event, event.body) if make else []
+        if asked and isinstance(event.body, ReservationEvent) and _ends_waiting(event.type, event.body):
+            told = self._after_asking(event, event.body, drafts)
+            drafts = [*told, *self._withdrawal(event, event.body, asked)]
+        return [self._write(event.event_id, event.time, draft) for draft in drafts]
+
+    def remind(self, event_id: str, body: ReservationEvent, time: datetime) -> list[Message]:
+        """The reminder before the start, planned by the event that last set the time."""
+        drafts = self._to_booker("reminder", "waiting", body)
+        return [self._write(event_id, time, draft) for draft in drafts]
+
+    def digest(self, digest_id: str, digest: Digest) -> list[Message]:
+        """Nothing when nothing is open."""
+        to = envelope.mailbox(digest.address)
+        if not (to and digest.cases):
+            return []
+        draft = Draft(
+            kind="digest",
+            to=to,
+            languages=(CHINESE, ENGLISH),
+            tone="waiting",
+            values=lambda calendar: self._values.digest(calendar, digest),
+            entries=lambda calendar: self._digest_entries(calendar, digest),
+        )
+        return [self._write(digest_id, datetime.fromtimestamp(digest.time / 1000, UTC), draft)]
 
     # What happened to a reservation
 
@@ -94,28 +111,52 @@ class Composer:
         def meters(calendar: Calendar) -> list[Meter]:
             return calendar.meters(body.decision.quotas, event.time)
 
-        return self._to_booker("confirmation", "good", body, method="REQUEST", meters=meters)
+        shown = {"approved": event.type == "reservation.approved"}
+        return self._to_booker("confirmation", "good", body, shown, method="REQUEST", meters=meters)
 
     def _change(self, event: Event, body: ReservationEvent) -> list[Draft]:
         """What still waits for support is asked again: they would decide on figures that no longer hold."""
         if not body.reservation.HasField("room"):
             return self._escalation(event, body)
-        return self._to_booker("change", "good", body, method="REQUEST")
+        return self._to_booker("change", "good", body, {"was_pending": False}, method="REQUEST")
 
-    def _escalation(self, _: Event, body: ReservationEvent) -> list[Draft]:
+    def _escalation(self, event: Event, body: ReservationEvent) -> list[Draft]:
+        shown = {"changed": event.type == "reservation.updated"}
         notices = [o for o in body.decision.obligations if o.kind == Obligation.KIND_NOTIFY_SUPPORT]
         addresses = dict.fromkeys(notice.address for notice in notices)
         supporters = [box for box in map(envelope.mailbox, addresses) if box]
-        drafts = [self._to_support(box, number, body) for number, box in enumerate(supporters)]
-        return drafts + self._to_booker("pending", "waiting", body)
+        drafts = [self._to_support("escalation", box, number, body, shown) for number, box in enumerate(supporters)]
+        return drafts + self._to_booker("pending", "waiting", body, shown)
 
-    def _to_support(self, support: Mailbox, number: int, body: ReservationEvent) -> Draft:
+    def _after_asking(self, event: Event, body: ReservationEvent, drafts: list[Draft]) -> list[Draft]:
+        """A change that ended the waiting is told to the booker as what it is: a room."""
+        if event.type != "reservation.updated":
+            return drafts
+        return self._to_booker("change", "good", body, {"was_pending": True}, method="REQUEST")
+
+    def _withdrawal(self, event: Event, body: ReservationEvent, asked: Sequence[str]) -> list[Draft]:
+        """Whoever was asked to decide learns that there is nothing left to decide."""
+        shown = {"why": WITHDRAWALS[event.type]}
+        supporters = [box for box in map(envelope.mailbox, asked) if box]
+        return [
+            self._to_support("withdrawn", box, number, body, shown, "quiet") for number, box in enumerate(supporters)
+        ]
+
+    def _to_support(
+        self,
+        kind: str,
+        support: Mailbox,
+        number: int,
+        body: ReservationEvent,
+        shown: Mapping[str, Any],
+        tone: Tone = "waiting",
+    ) -> Draft:
         return Draft(
-            kind="escalation",
+            kind=kind,
             to=support,
             languages=(CHINESE, ENGLISH),  # nobody has told us which one they read
-            tone="waiting",
-            values=lambda calendar: self._reservation_values(calendar, body),
+            tone=tone,
+            values=lambda calendar: {**self._values.reservation(calendar, body), **shown, "support": ""},
             reservation=body.reservation,
             reply_to=_mailbox(body.reservation.organizer),
             number=number,
@@ -126,7 +167,9 @@ class Composer:
         return self._to_booker(event.type.removeprefix("reservation."), "bad", body)
 
     def _cancellation(self, _: Event, body: ReservationEvent) -> list[Draft]:
-        return self._to_booker("cancellation", "quiet", body, method="CANCEL")
+        # without a room there was no invitation: a calendar would show a meeting it never heard of as cancelled
+        method = "CANCEL" if body.reservation.HasField("room") else None
+        return self._to_booker("cancellation", "quiet", body, method=method)
 
     def _release(self, event: Event, body: ReservationEvent) -> list[Draft]:
         shown = ReservationEvent()
@@ -135,7 +178,9 @@ class Composer:
             shown.reservation.release_time.FromDatetime(event.time)
         return self._to_booker("release", "bad", shown, method="CANCEL")
 
-    def _to_booker(self, kind: str, tone: Tone, body: ReservationEvent, **more: Any) -> list[Draft]:
+    def _to_booker(
+        self, kind: str, tone: Tone, body: ReservationEvent, shown: Mapping[str, Any] | None = None, **more: Any
+    ) -> list[Draft]:
         reservation = body.reservation
         to = _mailbox(reservation.organizer)
         if not to:
@@ -143,9 +188,9 @@ class Composer:
         languages = (language(reservation.organizer.locale),)
 
         def values(calendar: Calendar) -> Mapping[str, Any]:
-            return self._reservation_values(calendar, body)
+            return {**self._values.reservation(calendar, body), **(shown or {})}
 
-        return [Draft(kind, to, languages, tone, values, reservation=reservation, **more)]
+        return [Draft(kind, to, languages, tone, values, reservation=reservation, reply_to=self._support, **more)]
 
     # What happened to an account
 
@@ -166,106 +211,52 @@ class Composer:
         reservation = body.reservation if body.HasField("reservation") else None
 
         def values(calendar: Calendar) -> Mapping[str, Any]:
-            return self._account_values(calendar, body, since)
+            return self._values.account(calendar, body, since)
 
-        return [Draft(kind, to, languages, tone, values, reservation=reservation)]
+        return [Draft(kind, to, languages, tone, values, reservation=reservation, reply_to=self._support)]
 
     # Putting it into words
 
-    def _write(self, event: Event, draft: Draft) -> Message:
+    def _write(self, source_id: str, time: datetime, draft: Draft) -> Message:
         sections = [self._section(draft, locale) for locale in draft.languages]
         sender = Mailbox(self._letterhead.sender, SENDER_NAMES[draft.languages[0]])
         suffix = f"-{draft.number + 1}" if draft.number else ""
         letter = Letter(
-            message_id=f"{event.event_id}.{draft.kind}{suffix}@{sender.domain}",
+            message_id=f"{source_id}.{draft.kind}{suffix}@{sender.domain}",
             sender=sender,
             recipient=draft.to,
             subject=sections[0].subject,
-            time=event.time,
+            time=time,
             text=rendering.as_text(sections),
             html=rendering.as_html(sections, draft.tone),
             languages=draft.languages,
             reply_to=draft.reply_to,
             references=self._thread(draft, sender),
-            calendar=_calendar_part(draft, sender, sections[0], event.time),
+            calendar=_calendar_part(draft, sender, sections[0], time),
         )
         return Message(draft.kind + suffix, draft.to.address, letter.to_bytes())
 
     def _section(self, draft: Draft, locale: str) -> Section:
         calendar = Calendar(locale, self._letterhead.zone)
-        return rendering.section(locale, draft.kind, draft.values(calendar), draft.meters(calendar))
+        return rendering.section(
+            locale, draft.kind, draft.values(calendar), draft.meters(calendar), draft.entries(calendar)
+        )
+
+    def _digest_entries(self, calendar: Calendar, digest: Digest) -> list[Section]:
+        entries = [self._values.digest_entry(calendar, digest, case) for case in listed(digest)]
+        return [rendering.section(calendar.locale, "digest_case", entry) for entry in entries]
 
     def _thread(self, draft: Draft, sender: Mailbox) -> str:
         return invitations.uid(draft.reservation.reservation_id, sender.domain) if draft.reservation else ""
 
-    def _reservation_values(self, calendar: Calendar, body: ReservationEvent) -> dict[str, Any]:
-        reservation, portal = body.reservation, self._letterhead.portal_url
-        case = f"{portal}/support/escalations/{quote(reservation.reservation_id, safe='')}"
-        return {
-            **_basics(calendar, reservation),
-            "reasons": _reasons(body.decision, calendar.locale),
-            "deadline": _deadline(calendar, reservation, body.decision),
-            "by_other": body.actor not in {"", reservation.organizer.account_id},
-            "link": f"{portal}/reservations/{quote(reservation.reservation_id, safe='')}",
-            "approve": f"{case}?answer=approve",
-            "decline": f"{case}?answer=decline",
-        }
 
-    def _account_values(self, calendar: Calendar, body: AccountEvent, since: Timestamp) -> dict[str, Any]:
-        known = body.HasField("reservation")
-        basics = _basics(calendar, body.reservation) if known else {"subject": ""}
-        return {
-            **basics,
-            "known": known,
-            "name": _name(body.account),
-            "since": calendar.moment(since),
-            "until": calendar.moment(body.suspension.end_time),
-            "until_short": calendar.short_moment(body.suspension.end_time),
-            "suspended": bool(body.violation.suspension_id),
-            "waive_note": single_line(body.violation.waive_note, 500),
-            "reasons": _reasons(body.decision, calendar.locale),
-            "standing": f"{self._letterhead.portal_url}/standing",
-        }
+def _ends_waiting(event_type: str, body: ReservationEvent) -> bool:
+    asks_again = event_type == "reservation.updated" and not body.reservation.HasField("room")
+    return event_type in WITHDRAWALS and not asks_again
 
 
 def _mailbox(person: Organizer) -> Mailbox | None:
     return envelope.mailbox(person.email, person.display_name)
-
-
-def _name(person: Organizer) -> str:
-    return single_line(person.display_name, 80) or single_line(person.account_id, 80)
-
-
-def _basics(calendar: Calendar, reservation: Reservation) -> dict[str, Any]:
-    room, held = reservation.room, reservation.HasField("release_time")
-    box = _mailbox(reservation.organizer)
-    return {
-        "name": _name(reservation.organizer),
-        "department": single_line(reservation.organizer.department, 80),
-        "address": box.address if box else "",
-        "subject": single_line(reservation.subject),
-        "room": single_line(room.display_name or room.room_id, 100),
-        "when": calendar.interval(reservation.start_time, reservation.end_time),
-        "short_when": calendar.short_interval(reservation.start_time, reservation.end_time),
-        "start": calendar.hour(reservation.start_time),
-        "release": calendar.hour(reservation.release_time) if held else "",
-        "release_moment": calendar.moment(reservation.release_time) if held else "",
-        "number": meeting_number(reservation.meeting_code),
-        "count": reservation.participant_count,
-        "note": single_line(reservation.note, 500),
-    }
-
-
-def _reasons(decision: Decision, locale: str) -> list[str]:
-    sentences = (localized(rule.reason, locale) for rule in decision.rules)
-    return [sentence for sentence in sentences if sentence]
-
-
-def _deadline(calendar: Calendar, reservation: Reservation, decision: Decision) -> str:
-    for obligation in decision.obligations:
-        if obligation.kind == Obligation.KIND_EXPIRE_ESCALATION:
-            return calendar.moment(Timestamp(seconds=reservation.start_time.seconds - obligation.seconds))
-    return ""
 
 
 def _calendar_part(draft: Draft, sender: Mailbox, section: Section, time: datetime) -> CalendarPart | None:

@@ -30,6 +30,8 @@ class Section:
     actions: list[tuple[str, str]]
     calendar: str
     footer: str
+    entries: "Sequence[Section]" = ()
+    """What a mail lists: each with heading, rows and actions."""
 
 
 @lru_cache(maxsize=1)
@@ -42,13 +44,20 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,  # it would ask the file system about every template of every mail
     )
     made.filters["pad"] = pad
     made.tests["overlong"] = lambda label: columns(label) >= LABEL_COLUMNS
     return made
 
 
-def section(language: str, kind: str, values: Mapping[str, Any], meters: Sequence[Meter] = ()) -> Section:
+def section(
+    language: str,
+    kind: str,
+    values: Mapping[str, Any],
+    meters: Sequence[Meter] = (),
+    entries: Sequence[Section] = (),
+) -> Section:
     """Fills the wording <language>/<kind>.txt. A block that the wording leaves out is empty."""
     wording, footer = _Wording(language, kind, values), _Wording(language, "footer", values)
     return Section(
@@ -63,6 +72,7 @@ def section(language: str, kind: str, values: Mapping[str, Any], meters: Sequenc
         actions=wording.pairs("actions"),
         calendar="\n".join(wording.paragraphs("calendar")),
         footer=footer.line("footer"),
+        entries=entries,
     )
 
 

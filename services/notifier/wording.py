@@ -9,7 +9,10 @@ from zoneinfo import ZoneInfo
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1.decision_pb2 import LocalizedText, QuotaUsage
 
+from services.clock import MINUTE
+
 CHINESE, ENGLISH = "zh-CN", "en"
+MINUTES_PER_HOUR, MINUTES_PER_DAY = 60, 24 * 60
 ELLIPSIS = "…"
 
 _WEEKDAYS = {
@@ -53,6 +56,16 @@ def meeting_number(code: str) -> str:
     return single_line(code, 20)
 
 
+def span(milliseconds: int, locale: str) -> str:
+    """The two largest of days, hours and minutes, rounded down: "3 小时 20 分钟", "1 d 4 h"."""
+    minutes = max(0, milliseconds) // MINUTE
+    days, rest = divmod(minutes, MINUTES_PER_DAY)
+    counts = (days, *divmod(rest, MINUTES_PER_HOUR))
+    units = ("d", "h", "min") if locale == ENGLISH else ("天", "小时", "分钟")
+    named = [f"{count} {unit}" for count, unit in zip(counts, units, strict=True) if count]
+    return " ".join(named[:2]) or f"0 {units[-1]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
     """One quota with the reservation at hand included."""
@@ -81,6 +94,10 @@ class Calendar:
 
     def hour(self, stamp: Timestamp) -> str:
         return f"{self.local(stamp):%H:%M}"
+
+    def zoned_hour(self, stamp: Timestamp) -> str:
+        local = self.local(stamp)
+        return f"{local:%H:%M}{self.zone_note(local)}"
 
     def date(self, moment: datetime, *, year: bool = False) -> str:
         weekday = _WEEKDAYS[self.locale][moment.weekday()]

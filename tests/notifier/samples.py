@@ -31,13 +31,16 @@ from yunhui.policy.v1.decision_pb2 import (
     QuotaUsage,
 )
 
+from services.clock import from_timestamp, to_timestamp
 from services.notifier.events import PREFIX, Event, parse
-from services.notifier.messages import Letterhead
+from services.notifier.values import Digest, Letterhead, OpenCase
 
-LETTERHEAD = Letterhead("noreply@yunhui.example.org", "https://yunhui.example.org", ZoneInfo("Asia/Shanghai"))
 NOW = "2025-07-14T01:00:00Z"  # Monday 09:00 in Beijing
 BOOKER = "booker@example.org"
 SUPPORT = "support@example.org"
+LETTERHEAD = Letterhead(
+    "noreply@yunhui.example.org", "https://yunhui.example.org", ZoneInfo("Asia/Shanghai"), support=SUPPORT
+)
 
 
 def time(text: str) -> Timestamp:
@@ -202,6 +205,21 @@ def suspended(who: Organizer | None = None) -> AccountEvent:
     return AccountEvent(account=who or organizer(), suspension=suspension, decision=decision, actor="system")
 
 
+def withdrawn(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
+    """Cancelled while support had not answered: there never was a room."""
+    return cancelled(who, **{"participant_count": 120, "room": None, **changes})
+
+
+def digest(who: Organizer | None = None, **changes: Any) -> Digest:
+    """Two cases, of which the second one is the more urgent."""
+    later = {"start_time": time("2025-07-16T02:00:00Z"), "end_time": time("2025-07-16T04:00:00Z")}
+    cases = [
+        OpenCase(pending(who, **{**later, **changes}).reservation, to_ms("2025-07-13T02:40:00Z"), 0),
+        OpenCase(pending(who, **changes).reservation, to_ms("2025-07-14T00:20:00Z"), to_ms("2025-07-14T05:30:00Z")),
+    ]
+    return Digest(SUPPORT, to_ms(NOW), cases, failed=2)
+
+
 SAMPLES: Mapping[str, Any] = {
     "reservation.confirmed": confirmed,
     "reservation.pending_approval": pending,
@@ -230,6 +248,14 @@ def event(event_type: str, body: Message, event_id: str = "event-1") -> Event:
     parsed = parse(headers(event_type, event_id), payload(body))
     assert parsed is not None
     return parsed
+
+
+def to_ms(text: str) -> int:
+    return from_timestamp(time(text))
+
+
+def to_stamp(milliseconds: int) -> Timestamp:
+    return to_timestamp(milliseconds)
 
 
 def moment(text: str) -> datetime:

@@ -6,7 +6,7 @@ import pytest
 from icalendar import Calendar
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
-from services.notifier.messages import Message
+from services.notifier.messages import Composer, Message
 from services.notifier.wording import single_line
 from tests.notifier import samples
 from tests.notifier.test_messages import compose, content, read
@@ -64,7 +64,10 @@ def hostile_messages(payload: str) -> list[Message]:
             body = sample(who)
             if body.HasField("reservation"):
                 _spoil(body.reservation, payload)
-            messages += compose(event_type, body)
+            messages += compose(event_type, body, asked=[samples.SUPPORT])
+            if event_type == "reservation.confirmed":
+                messages += Composer(samples.LETTERHEAD).remind("event-1", body, samples.moment(samples.NOW))
+        messages += Composer(samples.LETTERHEAD).digest("digest-1", samples.digest(who, subject=payload))
     return messages
 
 
@@ -84,7 +87,7 @@ def test_headers_stay_as_they_are(payload: str) -> None:
         assert len(parsed.keys()) == len(set(parsed.keys()))
         assert _people(parsed["To"]) == [message.recipient]
         assert _people(parsed["From"]) == [samples.LETTERHEAD.sender]
-        assert _people(parsed["Reply-To"]) in ([], [samples.BOOKER])
+        assert _people(parsed["Reply-To"]) in ([], [samples.SUPPORT], [samples.BOOKER])
         assert all(b"\r" not in line for line in message.content.split(b"\r\n"))
 
 

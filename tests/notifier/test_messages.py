@@ -2,7 +2,8 @@
 
 import email
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from email import policy
 from email.message import EmailMessage
@@ -13,6 +14,7 @@ import pytest
 from google.protobuf.message import Message as ProtoMessage
 from icalendar import Component, Event
 from yunhui.booking.v1.events_pb2 import ReservationEvent
+from yunhui.booking.v1.reservation_pb2 import Organizer, Room
 
 from services.notifier.messages import Composer, Message
 from tests.notifier import samples
@@ -48,8 +50,10 @@ def test_an_approval_is_a_confirmation_with_the_words_of_support() -> None:
     assert any(part.get_param("method") == "REQUEST" for part in parsed.walk())
 
 
-def compose(event_type: str, body: ProtoMessage, composer: Composer | None = None) -> list[Message]:
-    return (composer or Composer(samples.LETTERHEAD)).compose(samples.event(event_type, body))
+def compose(
+    event_type: str, body: ProtoMessage, composer: Composer | None = None, asked: Sequence[str] = ()
+) -> list[Message]:
+    return (composer or Composer(samples.LETTERHEAD)).compose(samples.event(event_type, body), asked)
 
 
 def read(message: Message) -> EmailMessage:
@@ -100,6 +104,129 @@ def test_mail_reads_as_agreed(event_type: str, kind: str, locale: str) -> None:
     check_golden(f"{kind}.{locale}.html", content(message, "html"))
     if any(part.get_content_subtype() == "calendar" for part in message.walk()):
         check_golden(f"{kind}.{locale}.ics", content(message, "calendar"))
+
+
+def remind(who: Organizer) -> list[Message]:
+    body = samples.confirmed(who)
+    return Composer(samples.LETTERHEAD).remind("event-1", body, samples.moment("2025-07-14T05:45:00Z"))
+
+
+def summarize(who: Organizer) -> list[Message]:
+    return Composer(samples.LETTERHEAD).digest("digest-2025-07-14", samples.digest(who))
+
+
+def withdraw(event_type: str, body: ReservationEvent) -> list[Message]:
+    messages = compose(event_type, body, asked=[samples.SUPPORT])
+    return [message for message in messages if message.kind == "withdrawn"]
+
+
+OTHERS: dict[str, Callable[[Organizer], list[Message]]] = {
+    "reminder": remind,
+    "digest": summarize,
+    "withdrawn": lambda who: withdraw("reservation.cancelled", samples.withdrawn(who)),
+    "withdrawn-expired": lambda who: withdraw("reservation.expired", samples.expired(who)),
+    "withdrawn-settled": lambda who: withdraw("reservation.updated", samples.changed(who)),
+    "escalation-changed": lambda who: compose("reservation.updated", samples.pending(who, version=2)),
+    "approved": lambda who: compose("reservation.approved", samples.approved(who)),
+    "cancellation-pending": lambda who: compose("reservation.cancelled", samples.withdrawn(who)),
+    "change-settled": lambda who: compose("reservation.updated", samples.changed(who), asked=[samples.SUPPORT]),
+}
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "en"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_mail_reads_as_agreed(name: str, locale: str) -> None:
+    """Planned notices, what support hears after it was asked, and the variants of the mails above."""
+    message = read(OTHERS[name](samples.organizer(locale))[0])
+    check_golden(f"{name}.{locale}.txt", shown(message))
+    check_golden(f"{name}.{locale}.html", content(message, "html"))
+
+
+def test_support_learns_that_there_is_nothing_to_decide() -> None:
+    """Only who was asked, and only where it is over: a change that still waits is asked anew."""
+    for event_type, body in (
+        ("reservation.cancelled", samples.withdrawn()),
+        ("reservation.expired", samples.expired()),
+        ("reservation.updated", samples.changed()),
+    ):
+        [message] = withdraw(event_type, body)
+        assert message.recipient == samples.SUPPORT
+        assert "?answer=" not in content(read(message), "plain")
+        assert not any(message.kind == "withdrawn" for message in compose(event_type, body))
+    assert withdraw("reservation.updated", samples.pending(version=2)) == []
+    assert withdraw("reservation.approved", samples.approved()) == []
+
+
+def test_pending_request_cancelled_touches_no_calendar() -> None:
+    """It was never invited to: a calendar would show a cancelled meeting that it had not heard of."""
+    assert b"text/calendar" not in compose("reservation.cancelled", samples.withdrawn())[0].content
+
+
+def test_reader_can_object() -> None:
+    """By a reply, by the address in the text, by a link that begins the letter."""
+    for event_type in ("reservation.released", "account.violation_recorded", "account.suspended"):
+        parsed = read(compose(event_type, samples.SAMPLES[event_type]())[0])
+        assert str(parsed["Reply-To"]) == samples.SUPPORT
+        assert samples.SUPPORT in content(parsed, "plain")
+        assert f'href="mailto:{samples.SUPPORT}?subject=' in content(parsed, "html")
+
+
+def test_without_an_address_of_support_none_is_made_up() -> None:
+    composer = Composer(replace(samples.LETTERHEAD, support=""))
+    parsed = read(compose("account.suspended", samples.suspended(), composer)[0])
+    assert parsed["Reply-To"] is None
+    assert "mailto:" not in content(parsed, "html")
+
+
+def test_links_of_an_escalation_only_lead_to_the_portal() -> None:
+    """Programs that open every link of a mail must not decide anything: what they open is a page that asks."""
+    [message, _] = compose("reservation.pending_approval", samples.pending())
+    links = set(re.findall(r'href="([^"]*)"', content(read(message), "html")))
+    assert {link.partition("?")[0] for link in links} == {
+        "https://yunhui.example.org/support/escalations/reservation-1"
+    }
+
+
+def test_digest_lists_the_most_urgent_first() -> None:
+    text = content(read(summarize(samples.organizer("en"))[0]), "plain").partition("=====")[2]
+    assert text.index("4 h 30 min left") < text.index("22 h 20 min, since Sun 13 Jul 2025 10:40")
+    assert "2 mails were refused for good" in text
+
+
+def test_digest_of_nothing_is_no_mail() -> None:
+    empty = replace(samples.digest(), cases=[])
+    assert Composer(samples.LETTERHEAD).digest("digest-2025-07-14", empty) == []
+
+
+def test_sequence_grows_along_a_life() -> None:
+    """Requested, changed, approved, changed, released: each supersedes what the calendar had."""
+    life = [
+        ("reservation.updated", samples.changed(version=2)),
+        ("reservation.approved", samples.approved(version=3)),
+        ("reservation.updated", samples.changed(version=4)),
+        ("reservation.released", samples.released(version=5)),
+    ]
+    entries = [_event_of(compose(event_type, body)) for event_type, body in life]
+    assert [entry["SEQUENCE"] for entry in entries] == [1, 2, 3, 4]
+    assert len({str(entry["UID"]) for entry in entries}) == 1
+    assert [str(entry["STATUS"]) for entry in entries] == ["CONFIRMED"] * 3 + ["CANCELLED"]
+
+
+def test_another_room_reaches_the_calendar() -> None:
+    body = samples.changed(room=Room(room_id="room-50", display_name="50 方云会议室", capacity=50))
+    assert _event_of(compose("reservation.updated", body))["LOCATION"] == "50 方云会议室"
+
+
+def test_envelope_is_what_the_email_package_would_read() -> None:
+    """Parts, encodings and line lengths as RFC 5322 and RFC 2045 have them; ASCII throughout."""
+    for event_type in ("reservation.confirmed", "reservation.pending_approval", "account.suspended"):
+        for locale in ("zh-CN", "en"):
+            who = samples.organizer(locale, display_name="很长的名字" * 16)
+            for message in compose(event_type, samples.SAMPLES[event_type](who)):
+                assert message.content.isascii()
+                assert message.content.endswith(b"\r\n")
+                assert max(map(len, message.content.split(b"\r\n"))) <= 78
+                read(message)
 
 
 def test_same_event_gives_same_bytes() -> None:
@@ -192,3 +319,17 @@ def test_pending_request_cancelled_promises_no_room() -> None:
     """Without a room nothing was given back, and nobody is thanked for it."""
     body: ReservationEvent = samples.cancelled(room=None)
     assert "归还" not in content(read(compose("reservation.cancelled", body)[0]), "plain")
+
+
+def test_cancellation_says_what_became_of_the_quota() -> None:
+    """A rule that speaks on cancelling says why it was kept; otherwise it came back."""
+    body = samples.cancelled(samples.organizer("en"))
+    assert "quota" not in content(read(compose("reservation.cancelled", body)[0]), "plain")
+    body.decision.decision_id = "decision-1"
+    assert "no longer counts" in content(read(compose("reservation.cancelled", body)[0]), "plain")
+    body.decision.rules.append(
+        samples.rule("LATE", "预定截止后取消，仍计入", "cancelled after booking closed: it counts")
+    )
+    text = content(read(compose("reservation.cancelled", body)[0]), "plain")
+    assert "it counts" in text
+    assert "no longer counts" not in text

@@ -49,7 +49,7 @@ def options(bus: Bus, sink: MailSink) -> NotifierSettings:
 def notifier(bus: Bus, sink: MailSink, database: Database) -> Callable[[], Notifier]:
     @asynccontextmanager
     async def run() -> AsyncIterator[None]:
-        task = asyncio.create_task(receive_forever(build(options(bus, sink), database)))
+        task = asyncio.create_task(receive_forever(build(options(bus, sink), database).subscription))
         try:
             yield
         finally:
@@ -234,12 +234,16 @@ def test_unsafe_settings_are_refused() -> None:
         "portal_url": "https://portal.example.org/",
     }
     assert NotifierSettings.model_validate(good).portal_url == "https://portal.example.org"
+    assert NotifierSettings.model_validate(good | {"digest_time": "none"}).digest_time is None
     for bad in (
         {"portal_url": "http://portal.example.org"},
         {"portal_url": "javascript:alert(1)"},
         {"smtp_user": "user", "smtp_tls": "auto"},
         {"mail_from": "nobody"},
         {"display_zone": "Beijing"},
+        {"support_mail": "nobody"},
+        {"digest_time": "half past eight"},
+        {"reminder_minutes": -1},
         {"smtp_port": free_port() + 65536},
     ):
         with pytest.raises(ValueError, match="validation error"):

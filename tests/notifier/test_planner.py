@@ -1,0 +1,440 @@
+"""Planned notices on both databases: each at its time, once, whoever stops, restarts or runs beside it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from google.protobuf.message import Message as ProtoMessage
+
+from services.clock import DAY, HOUR, MINUTE, SECOND
+from services.database import Database
+from services.notifier import agenda
+from services.notifier.channels import Smtp
+from services.notifier.courier import Courier
+from services.notifier.deliveries import Deliveries
+from services.notifier.messages import Composer
+from services.notifier.planner import AGAIN_MS, LEASE_MS, Planner, Timetable
+from tests.notifier import samples
+from tests.servers import MailSink, until
+
+BEIJING = ZoneInfo("Asia/Shanghai")
+NOW = samples.to_ms(samples.NOW)  # Monday 09:00
+START = samples.to_ms("2025-07-14T06:00:00Z")  # 14:00 of the same day
+LEAD = 15 * MINUTE
+DUE = START - LEAD
+MOVED_DUE = samples.to_ms("2025-07-15T02:00:00Z") - LEAD
+TIMETABLE = Timetable(LEAD, time(8, 30), BEIJING)
+LATER: dict[str, Any] = {
+    "start_time": samples.time("2025-07-18T06:00:00Z"),
+    "end_time": samples.time("2025-07-18T08:00:00Z"),
+}
+NEXT_DIGEST = samples.to_ms("2025-07-15T00:30:00Z")  # Tuesday 08:30
+
+
+@dataclass
+class StandingClock:
+    """Stands still until it is set."""
+
+    time: int = NOW
+    patience: float = 0.005
+
+    def now(self) -> int:
+        return self.time
+
+
+@dataclass
+class Replica:
+    """One notifier without its bus: what it is told, and what it sends."""
+
+    database: Database
+    clock: StandingClock
+    channel: Smtp
+    timetable: Timetable = TIMETABLE
+    planner: Planner = field(init=False)
+    courier: Courier = field(init=False)
+
+    def __post_init__(self) -> None:
+        composer = Composer(samples.LETTERHEAD)
+        self.planner = Planner(self.database, self.clock, composer, self.timetable)
+        deliveries = Deliveries(self.database, self.clock, MINUTE)
+        self.courier = Courier(composer, deliveries, self.channel, self.planner.note)
+
+    async def told(self, event_type: str, body: ProtoMessage, event_id: str = "event-1") -> None:
+        assert await self.courier.carry(samples.event(event_type, body, event_id))
+
+    async def at(self, now: int) -> None:
+        self.clock.time = now
+        await self.planner.catch_up(self.courier.deliver)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.planner.run(self.courier.deliver))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    on_sqlite = request.param == "sqlite"
+    url = f"sqlite:///{tmp_path / 'notifier.db'}" if on_sqlite else request.getfixturevalue("postgres")
+    made = Database(url)
+    made.migrate("services.notifier")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def replica(database: Database, clock: StandingClock, channel: Smtp) -> Replica:
+    return Replica(database, clock, channel)
+
+
+@pytest.fixture
+def another(database: Database, clock: StandingClock, channel: Smtp) -> Iterator[Callable[[], Replica]]:
+    """Makes further replicas, each with connections of its own."""
+    made: list[Database] = []
+
+    def make() -> Replica:
+        made.append(Database(database.engine.url.render_as_string(hide_password=False)))
+        return Replica(made[-1], clock, channel)
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def kinds(sink: MailSink) -> list[str]:
+    """The kind of each mail taken, in order, as its Message-ID tells."""
+    return [message_id.partition("@")[0].rpartition(".")[2] for message_id in sink.message_ids()]
+
+
+async def states(database: Database) -> list[str]:
+    query = sa.select(agenda.PLANNED.c.state).where(agenda.PLANNED.c.kind == agenda.REMINDER)
+    return list(await database.read(lambda c: c.scalars(query).all()))
+
+
+@pytest.mark.parametrize(
+    ("now", "sent"),
+    [
+        (DUE - MINUTE, 0),
+        (DUE - 1, 0),
+        (DUE, 1),
+        (DUE + MINUTE, 1),
+        (START - 1, 1),
+        (START, 0),
+        (START + DAY, 0),
+    ],
+)
+async def test_reminder_comes_in_time_or_not_at_all(replica: Replica, sink: MailSink, now: int, sent: int) -> None:
+    """From a quarter of an hour before the start until the start; twice asked, it comes once."""
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.at(now)
+    await replica.at(now)
+    assert kinds(sink) == ["confirmation"] + ["reminder"] * sent
+
+
+async def test_moved_reservation_reminds_before_the_new_start(replica: Replica, sink: MailSink) -> None:
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.told("reservation.updated", samples.changed(), "event-2")
+    await replica.at(MOVED_DUE - 1)
+    assert kinds(sink) == ["confirmation", "change"]
+    await replica.at(MOVED_DUE)
+    assert kinds(sink)[2:] == ["reminder"]
+    assert "7月15日 周二 10:00" in str(sink.taken[-1]["Subject"])
+
+
+async def test_moved_after_the_reminder_it_reminds_again(replica: Replica, sink: MailSink) -> None:
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.at(DUE)
+    await replica.told("reservation.updated", samples.changed(), "event-2")
+    await replica.at(MOVED_DUE)
+    assert kinds(sink) == ["confirmation", "reminder", "change", "reminder"]
+
+
+@pytest.mark.parametrize(
+    "event_type",
+    ["reservation.cancelled", "reservation.released", "reservation.in_use", "reservation.completed"],
+)
+async def test_nobody_is_reminded_of_what_is_over_or_under_way(
+    replica: Replica, database: Database, sink: MailSink, event_type: str
+) -> None:
+    """And the copy of the reservation goes with the plan."""
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.told(event_type, samples.cancelled(), "event-2")
+    await replica.at(DUE)
+    assert "reminder" not in kinds(sink)
+    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.PLANNED.c.payload)).all())
+    assert payloads == [""]
+
+
+async def test_older_event_that_comes_late_revives_nothing(replica: Replica, sink: MailSink) -> None:
+    """A mail server that was away lets events overtake each other."""
+    await replica.told("reservation.cancelled", samples.cancelled(), "event-2")
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.at(DUE)
+    assert "reminder" not in kinds(sink)
+
+
+async def test_repeated_event_plans_no_second_reminder(replica: Replica, database: Database, sink: MailSink) -> None:
+    """And once it is sent the reservation is no longer kept here."""
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.at(DUE)
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.at(DUE + MINUTE)
+    assert kinds(sink) == ["confirmation", "reminder"]
+    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.PLANNED.c.payload)).all())
+    assert payloads == [""]
+
+
+async def test_booked_within_the_lead_needs_no_reminder(replica: Replica, clock: StandingClock, sink: MailSink) -> None:
+    """The confirmation has only just been read."""
+    clock.time = DUE
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.at(DUE + MINUTE)
+    assert kinds(sink) == ["confirmation"]
+
+
+async def test_no_lead_no_reminders(database: Database, clock: StandingClock, channel: Smtp, sink: MailSink) -> None:
+    silent = Replica(database, clock, channel, Timetable(0, None, BEIJING))
+    await silent.told("reservation.confirmed", samples.confirmed())
+    await silent.at(DUE)
+    assert await states(database) == []
+
+
+async def test_replicas_remind_once(replica: Replica, another: Callable[[], Replica], sink: MailSink) -> None:
+    """Twenty reminders due at the same moment, three replicas."""
+    for number in range(20):
+        body = samples.confirmed(reservation_id=f"reservation-{number}")
+        await replica.planner.note(samples.event("reservation.confirmed", body, f"event-{number}"))
+    await asyncio.gather(*(each.at(DUE) for each in (replica, another(), another())))
+    assert sorted(sink.message_ids()) == sorted(f"<event-{number}.reminder@yunhui.example.org>" for number in range(20))
+
+
+async def test_replica_that_died_while_sending_is_relieved(
+    replica: Replica, another: Callable[[], Replica], database: Database, clock: StandingClock, sink: MailSink
+) -> None:
+    """What it had claimed becomes due again."""
+    await replica.told("reservation.confirmed", samples.confirmed())
+    clock.time = DUE
+    [due] = await database.read(lambda c: agenda.read_due(c, DUE, 10))
+    assert await database.write(lambda c: agenda.claim(c, due, DUE + LEASE_MS))
+    assert not await database.write(lambda c: agenda.claim(c, due, DUE + LEASE_MS + 1))
+    await another().at(DUE + LEASE_MS - 1)
+    assert kinds(sink) == ["confirmation"]
+    await another().at(DUE + LEASE_MS)
+    assert kinds(sink) == ["confirmation", "reminder"]
+
+
+async def test_mail_server_away_until_the_start(replica: Replica, database: Database, sink: MailSink) -> None:
+    """It is tried again, and no longer once the meeting has begun."""
+    await replica.told("reservation.confirmed", samples.confirmed())
+    sink.answers = ["451 later", "451 later"]
+    await replica.at(DUE)
+    await replica.at(DUE + AGAIN_MS)
+    assert (sink.asked, await states(database)) == (3, ["waiting"])
+    await replica.at(START)
+    assert (sink.asked, await states(database)) == (3, ["done"])
+
+
+async def test_restart_and_jump_of_the_clock(
+    replica: Replica, another: Callable[[], Replica], clock: StandingClock, database: Database, sink: MailSink
+) -> None:
+    """Three planned, then a stop; the clock jumps over the start of one: the other two are reminded, once."""
+    for number, minutes in enumerate((0, 20, 25)):
+        start, end = (samples.to_stamp(START + (minutes + more) * MINUTE) for more in (0, 60))
+        body = samples.confirmed(reservation_id=f"reservation-{number}", start_time=start, end_time=end)
+        await replica.told("reservation.confirmed", body, f"event-{number}")
+    for _ in range(2):
+        async with another().running():
+            await until(lambda: clock.time == NOW or len(sink.taken) == 5)
+            clock.time = START + 10 * MINUTE
+            await until(lambda: len(sink.taken) == 5)
+    assert sorted(sink.message_ids()[3:]) == [f"<event-{n}.reminder@yunhui.example.org>" for n in (1, 2)]
+    assert await states(database) == ["done"] * 3
+
+
+async def test_running_planner_notices_an_earlier_plan(replica: Replica, clock: StandingClock, sink: MailSink) -> None:
+    """It sleeps towards a later one, and is woken: nothing else would make it look before the meeting."""
+    clock.time = DUE - SECOND
+    async with replica.running():
+        await until(lambda: replica.database.read(agenda.read_next))
+        await asyncio.sleep(0.1)
+        await replica.told("reservation.confirmed", samples.confirmed())
+        clock.time = DUE
+        await until(lambda: "reminder" in kinds(sink))
+
+
+# The digest, and what support hears after it was asked
+
+
+async def prepared(replica: Replica, *events: tuple[str, ProtoMessage], due: int = NEXT_DIGEST) -> None:
+    """Started, so that a digest is due then, and told of the events."""
+    async with replica.running():
+        await until(lambda: next_is(replica.database, due))
+    for number, (event_type, body) in enumerate(events):
+        await replica.told(event_type, body, f"event-{number}")
+
+
+async def next_is(database: Database, due: int) -> bool:
+    return await database.read(agenda.read_next) == due
+
+
+async def test_digest_comes_each_morning_while_something_is_open(replica: Replica, sink: MailSink) -> None:
+    """Not a moment earlier, once a morning, and one for a stop over several mornings."""
+    await prepared(replica, ("reservation.pending_approval", samples.pending(**LATER)))
+    for now, digests in (
+        (NEXT_DIGEST - 1, 0),
+        (NEXT_DIGEST, 1),
+        (NEXT_DIGEST + HOUR, 1),
+        (NEXT_DIGEST + DAY, 2),
+        (NEXT_DIGEST + 3 * DAY, 3),
+        (NEXT_DIGEST + 3 * DAY + HOUR, 3),
+    ):
+        await replica.at(now)
+        assert kinds(sink).count("digest") == digests
+    ids = [message_id for message_id in sink.message_ids() if ".digest@" in message_id]
+    assert len(set(ids)) == 3
+
+
+async def test_digest_missed_by_a_stop_comes_at_the_start(
+    replica: Replica, clock: StandingClock, sink: MailSink
+) -> None:
+    await prepared(replica, ("reservation.pending_approval", samples.pending(**LATER)))
+    clock.time = NEXT_DIGEST + HOUR
+    async with replica.running():
+        await until(lambda: "digest" in kinds(sink))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ("reservation.approved", samples.approved()),
+        ("reservation.declined", samples.declined()),
+        ("reservation.expired", samples.expired()),
+        ("reservation.cancelled", samples.withdrawn()),
+        ("reservation.updated", samples.changed(**LATER)),
+    ],
+)
+async def test_digest_of_nothing_is_not_sent(
+    replica: Replica, database: Database, sink: MailSink, end: tuple[str, ProtoMessage]
+) -> None:
+    await prepared(replica, ("reservation.pending_approval", samples.pending(**LATER)), end)
+    await replica.at(NEXT_DIGEST)
+    assert "digest" not in kinds(sink)
+    assert await next_is(database, NEXT_DIGEST + DAY)
+    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.CASE.c.payload)).all())
+    assert payloads == [""]
+
+
+async def test_digest_leaves_out_what_can_no_longer_be_answered(replica: Replica, sink: MailSink) -> None:
+    """Its cut-off has passed, though booking has not said so yet."""
+    await prepared(replica, ("reservation.pending_approval", samples.pending()))
+    await replica.at(NEXT_DIGEST)
+    assert "digest" not in kinds(sink)
+
+
+async def test_replicas_send_one_digest(replica: Replica, another: Callable[[], Replica], sink: MailSink) -> None:
+    await prepared(replica, ("reservation.pending_approval", samples.pending(**LATER)))
+    second = another()
+    await prepared(second)
+    await asyncio.gather(replica.at(NEXT_DIGEST), second.at(NEXT_DIGEST))
+    assert kinds(sink).count("digest") == 1
+
+
+async def test_digest_follows_its_setting(
+    database: Database, clock: StandingClock, channel: Smtp, sink: MailSink
+) -> None:
+    """Another hour after a restart; none at all when it is turned off."""
+    await prepared(Replica(database, clock, channel), ("reservation.pending_approval", samples.pending(**LATER)))
+    later = Replica(database, clock, channel, Timetable(LEAD, time(10, 0), BEIJING))
+    await prepared(later, due=samples.to_ms("2025-07-14T02:00:00Z"))
+    await later.at(samples.to_ms("2025-07-14T01:59:59Z"))
+    assert "digest" not in kinds(sink)
+    await later.at(samples.to_ms("2025-07-14T02:00:00Z"))
+    assert kinds(sink).count("digest") == 1
+    off = Replica(database, clock, channel, Timetable(LEAD, None, BEIJING))
+    async with off.running():
+        query = sa.select(sa.func.count()).select_from(agenda.PLANNED)
+        await until(lambda: nothing_of(database, query))
+
+
+async def nothing_of(database: Database, query: sa.Select[Any]) -> bool:
+    return bool(await database.read(lambda c: c.scalar(query)) == 0)
+
+
+async def test_support_is_told_once_that_a_request_was_withdrawn(replica: Replica, sink: MailSink) -> None:
+    """Though the event comes twice; and nobody is told about a reservation that support never saw."""
+    await replica.told("reservation.pending_approval", samples.pending())
+    for _ in range(2):
+        await replica.told("reservation.cancelled", samples.withdrawn(), "event-2")
+    await replica.told("reservation.cancelled", samples.cancelled(reservation_id="another"), "event-3")
+    assert kinds(sink) == ["escalation", "pending", "cancellation", "withdrawn", "cancellation"]
+
+
+async def test_what_support_has_answered_is_not_withdrawn(replica: Replica, sink: MailSink) -> None:
+    await replica.told("reservation.pending_approval", samples.pending())
+    await replica.told("reservation.approved", samples.approved(), "event-2")
+    await replica.told("reservation.updated", samples.changed(version=3), "event-3")
+    await replica.told("reservation.cancelled", samples.cancelled(version=4), "event-4")
+    assert kinds(sink)[2:] == ["confirmation", "change", "cancellation"]
+
+
+async def test_withdrawal_survives_a_mail_server_that_is_away(replica: Replica, sink: MailSink) -> None:
+    """The case is closed at the first attempt, and who was asked is still known at the second."""
+    await replica.told("reservation.pending_approval", samples.pending())
+    sink.answers = ["250 taken", "451 later"]
+    event = samples.event("reservation.cancelled", samples.withdrawn(), "event-2")
+    assert not await replica.courier.carry(event)
+    assert await replica.courier.carry(event)
+    assert kinds(sink)[2:] == ["cancellation", "withdrawn"]
+
+
+async def test_changed_request_waits_since_it_was_first_made(replica: Replica, database: Database) -> None:
+    await replica.told("reservation.pending_approval", samples.pending())
+    await replica.told("reservation.updated", samples.pending(version=2, **LATER), "event-2")
+    [case] = await database.read(lambda c: agenda.read_cases(c, NOW))
+    assert (case.version, case.open_time) == (2, NOW)
+    assert case.cutoff == samples.to_ms("2025-07-18T05:30:00Z")
+
+
+async def test_what_is_long_over_is_forgotten(replica: Replica, database: Database, clock: StandingClock) -> None:
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.told("reservation.pending_approval", samples.pending(reservation_id="another"), "event-2")
+    await replica.at(START)
+    clock.time = NOW + agenda.KEPT_MS + DAY
+    async with replica.running():
+        for table in (agenda.PLANNED, agenda.CASE):
+            rest = sa.select(sa.func.count()).select_from(table).where(table.c.version > 0)
+            await until(lambda rest=rest: nothing_of(database, rest))
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "now", "expected"),
+    [
+        ("Asia/Shanghai", time(8, 30), "2025-07-14T00:29:59Z", "2025-07-14T00:30:00Z"),
+        ("Asia/Shanghai", time(8, 30), "2025-07-14T00:30:00Z", "2025-07-15T00:30:00Z"),
+        ("Asia/Shanghai", time(8, 30), "2025-12-31T23:00:00Z", "2026-01-01T00:30:00Z"),
+        ("Europe/Berlin", time(8, 30), "2025-03-29T08:00:00Z", "2025-03-30T06:30:00Z"),
+        ("Europe/Berlin", time(2, 30), "2025-03-30T00:00:00Z", "2025-03-30T01:30:00Z"),
+    ],
+)
+def test_next_digest(zone: str, at: time, now: str, expected: str) -> None:
+    """By the local clock, also where it is put forward that night."""
+    due = Timetable(LEAD, at, ZoneInfo(zone)).next_digest(samples.to_ms(now))
+    assert due == samples.to_ms(expected)
