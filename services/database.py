@@ -60,7 +60,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = create_engine(url)
         self._writer = _Worker(self.engine, "write")
-        self._reader = _Worker(self.engine.execution_options(read_only=True), "read")
+        self._reader = _Worker(self.engine.execution_options(**reading(self.engine)), "read")
 
     def migrate(self, package: str) -> None:
         """Brings the tables to the form that the service expects, or ends the program when it cannot be done."""
@@ -118,6 +118,13 @@ class _Worker:
     def close(self) -> None:
         self._thread.submit(self._disconnect)
         self._thread.shutdown()
+
+
+def reading(engine: Engine) -> dict[str, Any]:
+    """Options of transactions that see one snapshot: PostgreSQL would give each statement one of its own."""
+    if engine.dialect.name == "sqlite":
+        return {"read_only": True}
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 def create_engine(url: str) -> Engine:

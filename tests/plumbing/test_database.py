@@ -1,5 +1,7 @@
 """Statements for many items: prepared for few sizes, and each item answered once."""
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +24,36 @@ async def test_every_item_is_answered_once(tmp_path: Path, number: int) -> None:
 
     assert await database.write(work) == list(range(number))
     database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    address: str = f"sqlite:///{tmp_path}/n.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    return address
+
+
+async def test_what_is_read_together_was_true_together(url: str) -> None:
+    reader, writer = Database(url), Database(url)
+    await writer.write(lambda c: c.execute(sa.text("CREATE TABLE numbers (n INTEGER)")))
+    read_once, written = threading.Event(), threading.Event()
+
+    def count(connection: sa.Connection) -> int:
+        return connection.scalar(sa.text("SELECT count(*) FROM numbers")) or 0
+
+    def read_twice(connection: sa.Connection) -> tuple[int, int]:
+        first = count(connection)
+        read_once.set()
+        written.wait()
+        return first, count(connection)
+
+    reading = asyncio.create_task(reader.read(read_twice))
+    await asyncio.to_thread(read_once.wait)
+    await writer.write(lambda c: c.execute(sa.text("INSERT INTO numbers VALUES (1)")))
+    written.set()
+    assert await reading == (0, 0)
+    assert await reader.read(count) == 1
+    reader.close()
+    writer.close()
 
 
 async def test_who_opens_a_new_file_waits_for_the_one_that_came_first(tmp_path: Path) -> None:
