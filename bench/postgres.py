@@ -16,7 +16,7 @@ from services.cli.state import State
 from services.cli.supervisor import Supervisor
 from services.cli.terminal import open_terminal
 
-PROGRAMS = ("booking", "policy", "notifier")
+PROGRAMS = ("booking", "policy", "notifier", "meetings")
 
 
 @dataclass(frozen=True, slots=True)

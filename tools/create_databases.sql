@@ -2,3 +2,4 @@
 CREATE DATABASE booking;
 CREATE DATABASE policy;
 CREATE DATABASE notifier;
+CREATE DATABASE meetings;

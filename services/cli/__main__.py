@@ -11,11 +11,13 @@ from services.cli import (
     doctor,
     events,
     mail,
+    meetings,
     outbox,
     policy,
     reservations,
     reserve,
     rooms,
+    standin,
     texts,
     up,
     watch,
@@ -44,6 +46,7 @@ add("doctor", texts.HELP_DOCTOR, doctor.doctor)
 add("login", texts.HELP_LOGIN, account.login)
 add("logout", texts.HELP_LOGOUT, account.logout)
 add("whoami", texts.HELP_WHOAMI, account.whoami)
+add("query", texts.HELP_QUERY, meetings.query)
 add("reserve", texts.HELP_RESERVE, reserve.reserve)
 add("check", texts.HELP_CHECK, reserve.check)
 add("show", texts.HELP_SHOW, reservations.show)
@@ -62,6 +65,16 @@ rooms_app = add_group("rooms", texts.HELP_ROOMS, rooms.rooms)
 add("add", texts.HELP_ROOMS_ADD, rooms.add, rooms_app)
 add("set", texts.HELP_ROOMS_SET, rooms.change, rooms_app)
 add("free", texts.HELP_FREE, rooms.free)
+
+simulate_app = add_group("simulate", texts.HELP_SIMULATE)
+add("meeting", texts.HELP_SIMULATE_MEETING, meetings.make, simulate_app)
+add("enter", texts.HELP_SIMULATE_ENTER, meetings.enter, simulate_app)
+add("leave", texts.HELP_SIMULATE_LEAVE, meetings.leave, simulate_app)
+add("wait", texts.HELP_SIMULATE_WAIT, meetings.wait, simulate_app)
+add("end", texts.HELP_SIMULATE_END, meetings.end, simulate_app)
+add("cancel", texts.HELP_SIMULATE_CANCEL, meetings.cancel, simulate_app)
+add("move", texts.HELP_SIMULATE_MOVE, meetings.move, simulate_app)
+add("standin", texts.HELP_STANDIN, standin.standin)
 
 policy_app = add_group("policy", texts.HELP_POLICY, policy.versions)
 add("list", texts.HELP_POLICY_LIST, policy.versions, policy_app)

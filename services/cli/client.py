@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from services.cli import texts
@@ -80,6 +81,11 @@ def open_booking(terminal: Terminal) -> Booking:
 def open_policy(terminal: Terminal) -> Connection[PolicyServiceStub]:
     """As whoever is signed in. Raises CommandError."""
     return Connection(PolicyServiceStub, address_of(terminal, "policy"), token(terminal))
+
+
+def open_meetings(terminal: Terminal) -> Connection[MeetingServiceStub]:
+    """As whoever is signed in. Raises CommandError."""
+    return Connection(MeetingServiceStub, address_of(terminal, "meetings"), token(terminal))
 
 
 def address_of(terminal: Terminal, service: str) -> str:

@@ -72,7 +72,7 @@ async def examine(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
 
 
 async def check_services(_terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
-    names = ("booking", "policy", "notifier")
+    names = ("booking", "policy", "meetings", "notifier")
     serving = await asyncio.gather(*(health.serving(str(run[name])) for name in names))
     return [
         Finding(name, good, f"{run[name]} {'SERVING' if good else 'NOT_SERVING'}")

@@ -4,12 +4,12 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from services.cli import health, issuer
-from services.cli.state import BUS_USERS, State
+from services.cli.state import BUS_USERS, WEBHOOK_TOKEN, State
 from services.settings import DEVELOPMENT_ISSUER
 
 HOST = "127.0.0.1"
@@ -20,11 +20,20 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "nats": 7104,
     "mail": 7105,
     "monitor": 7106,
+    "meetings": 7107,
+    "webhooks": 7108,
 }
 BUS_CONFIGURATION = Path(__file__).with_name("nats.conf")
 SENDER = "yunhui@example.org"
 SUPPORT = "dccloud@cnic.cn"
-MAILBOX = "aiosmtpd.handlers.Mailbox"
+STANDIN_SETTINGS: Mapping[str, str] = {
+    "YUNHUI_TENCENT_APP_ID": "200000001",
+    "YUNHUI_TENCENT_SDK_ID": "200000164",
+    "YUNHUI_TENCENT_SECRET_ID": "AKIDstandin",
+    "YUNHUI_TENCENT_SECRET_KEY": "standin-secret-key",
+    "YUNHUI_TENCENT_OPERATOR": "admin",
+}
+"""Credentials that open nothing but the stand-in for Tencent's cloud."""
 OWN_PREFIXES = ("YUNHUI_", "NATS_")
 
 
@@ -45,6 +54,8 @@ class Plan:
 
     state: State
     ports: Mapping[str, int]
+    standin: str = field(default="", kw_only=True)
+    """Address of a stand-in for Tencent's cloud; the simulated provider is used when empty."""
 
     def address(self, name: str) -> str:
         return f"{HOST}:{self.ports[name]}"
@@ -68,8 +79,7 @@ class Plan:
         listen, mailbox = self.address("mail"), str(self.state.mail)
         return Program(
             "mail",
-            # nice: it must not take from whoever is booking what a mail server elsewhere would not
-            [*("nice", "-n", "19", sys.executable, "-m", "aiosmtpd"), *("-n", "-l", listen, "-c", MAILBOX, mailbox)],
+            [sys.executable, "-m", "aiosmtpd", "-n", "-l", listen, "-c", "aiosmtpd.handlers.Mailbox", mailbox],
             {},
             listen,
             partial(health.greets, listen),
@@ -83,7 +93,18 @@ class Plan:
             "YUNHUI_SUPPORT_MAIL": SUPPORT,
             "YUNHUI_SMTP_TLS": "off",
         }
-        return [self._service("policy"), self._service("booking"), self._service("notifier", mail)]
+        tencent = {"YUNHUI_MEETINGS_PROVIDER": "tencent", "YUNHUI_TENCENT_ADDRESS": self.standin, **STANDIN_SETTINGS}
+        meetings = {
+            **(tencent if self.standin else {}),
+            "YUNHUI_WEBHOOK_LISTEN": self.address("webhooks"),
+            "YUNHUI_WEBHOOK_TOKEN": self.state.password(WEBHOOK_TOKEN),
+        }
+        return [
+            self._service("policy"),
+            self._service("meetings", meetings),
+            self._service("booking"),
+            self._service("notifier", mail),
+        ]
 
     def _service(self, name: str, more: Mapping[str, str] | None = None) -> Program:
         listen = self.address(name)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-BUS_USERS = ("admin", "booking", "policy", "notifier", "subscriber")
+BUS_USERS = ("admin", "booking", "policy", "notifier", "meetings", "subscriber")
+WEBHOOK_TOKEN = "webhook token"  # noqa: S105 - its name among the secrets
 
 
 class AlreadyRunningError(Exception):
@@ -64,13 +65,16 @@ class State:
         return self.secrets.exists()
 
     def prepare(self) -> None:
-        """Makes the directory and, at the first start, random passwords for the bus."""
+        """Makes the directory and the random secrets that are missing: all of them at the first start."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         (self.root / "logs").mkdir(exist_ok=True)
-        if not self.secrets.exists():
+        known = read_json(self.secrets)
+        if not known.keys() >= {*BUS_USERS, WEBHOOK_TOKEN}:
             # a leading letter, or the bus's configuration would read some of them as numbers
-            write_private(self.secrets, {user: "p" + secrets.token_hex(24) for user in BUS_USERS})
+            fresh = {user: "p" + secrets.token_hex(24) for user in BUS_USERS}
+            token = {WEBHOOK_TOKEN: secrets.token_hex(12)}  # 24 letters and digits, one less than the vendor's longest
+            write_private(self.secrets, {**fresh, **token, **known})
 
     def password(self, user: str) -> str:
         """Raises FileNotFoundError outside a development installation."""

@@ -76,7 +76,9 @@ class Supervisor:
     def report(self) -> dict[str, Any]:
         """What other programs want to know about this run."""
         plan = self._plan
-        addresses = {name: plan.address(name) for name in ("booking", "policy", "notifier", "monitor")}
+        addresses = {
+            name: plan.address(name) for name in ("booking", "policy", "notifier", "meetings", "webhooks", "monitor")
+        }
         return {
             **addresses,
             "nats": f"nats://{plan.address('nats')}",

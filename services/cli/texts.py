@@ -307,6 +307,53 @@ ACCOUNTS = Text("账号数", "accounts")
 WHO_CHANGES = Text("涉及账号", "who")
 NOTHING_CHANGES = Text("{total} 个请求，没有任何变化。", "{total} requests, and nothing would change.")
 
+# Meetings
+HELP_QUERY = Text("按会议号查询会议（教程步骤 1）", "look a meeting up by its number (step 1 of the tutorial)")
+HELP_SIMULATE = Text("模拟腾讯会议里发生的事（开发环境）", "play what happens in the meeting client (development)")
+HELP_SIMULATE_MEETING = Text("创建一场模拟会议", "make a simulated meeting")
+HELP_SIMULATE_ENTER = Text("有人进入会议", "somebody enters")
+HELP_SIMULATE_LEAVE = Text("有人离开会议", "somebody leaves")
+HELP_SIMULATE_WAIT = Text("有人进入等候室（不算入会）", "somebody comes into the waiting room, which is not entering")
+HELP_SIMULATE_END = Text("主持人结束会议", "the host ends it")
+HELP_SIMULATE_CANCEL = Text("创建者取消会议", "its creator cancels it")
+HELP_SIMULATE_MOVE = Text("创建者修改会议时间", "its creator moves it")
+HELP_STANDIN = Text("本机的腾讯会议云端替身（开发环境）", "a local stand-in for Tencent's cloud (development)")
+OPTION_WHO = Text("谁；默认当前登录的账号", "who; whoever is signed in by default")
+OPTION_BEHALF = Text("代此账号查询（support、admin）", "on behalf of this account (support, admin)")
+OPTION_ANY_OWNER = Text("也包括他人的会议（support、admin）", "also meetings of others (support, admin)")
+OPTION_LENGTH = Text("会议时长，分钟", "how long the meeting is, in minutes")
+OPTION_PORT = Text("端口；0 为任意空闲端口", "port; 0 for any that is free")
+OPTION_WEBHOOKS = Text(
+    "事件发往何处；默认发往本机的 yunhui up，留空则不发",
+    "where events are sent: to the yunhui up of this machine by default; empty for nowhere",
+)
+OPTION_SHARE = Text("此类事件所占的比例，0 至 1", "share of the events that this befalls, 0 to 1")
+OPTION_USERS = Text("企业成员，可重复", "somebody of the enterprise; repeatable")
+OPTION_STANDIN = Text("使用此地址的替身（见 yunhui standin）", "use the stand-in there (see yunhui standin)")
+STANDIN_RUNS = Text(
+    "替身地址：{address}，事件发往：{webhooks}。另开终端运行：yunhui up --standin {address}（Ctrl-C 结束）",
+    "The stand-in is at {address} and sends events to {webhooks}. In another terminal: yunhui up --standin {address} "
+    "(Ctrl-C ends)",
+)
+MEETING_NOT_FOUND = Text(
+    "没有查到会议 {code}。可能的原因：会议号有误；会议不是用您当前的账号创建或主持的；会议是用个人免费版账号"
+    "创建的，无法查询；会议号已被回收。请核对会议号，并确认登录腾讯会议和本平台的是同一个账号。",
+    "No meeting {code} was found. The number may be mistyped; the meeting may have been made, and be hosted, by "
+    "another account; it may belong to a personal free account, which cannot be looked up; or its number was given "
+    "back. Check the number, and that you are signed in here and in Tencent Meeting with the same account.",
+)
+ONLY_DEVELOPMENT = Text("只能在本机的开发环境中模拟。", "Only a development installation on this machine can simulate.")
+MEETING_UNKNOWN = Text("未知", "unknown")
+MEETING_SCHEDULED = Text("待开始", "to come")
+MEETING_RUNNING = Text("进行中", "under way")
+MEETING_ENDED = Text("已结束", "over")
+MEETING_CANCELLED = Text("已取消", "cancelled")
+CREATOR = Text("创建者", "made by")
+HOSTS = Text("主持人", "hosts")
+MEETING_ID = Text("会议 ID", "meeting id")
+CALLED_OFF = Text("（本场已取消）", "(called off)")
+MORE_OCCURRENCES = Text("以及更多场次", "and more")
+
 # Clock, mail, bus, doctor
 CLOCK_IS = Text("开发时钟：{time}", "development clock: {time}")
 NO_MAIL = Text("没有邮件。", "No mail.")

@@ -33,6 +33,7 @@ STREAMS = (
     _stream("BOOKING", "yunhui.booking.>"),
     _stream("POLICY", "yunhui.policy.>"),
     _stream("NOTIFIER", "yunhui.notifier.>"),
+    _stream("MEETINGS", "yunhui.meetings.>"),
 )
 CONSUMERS = (
     Consumer(

@@ -29,6 +29,7 @@ def up(
     terminal: Terminal,
     with_ports: Annotated[str, typer.Option("--ports", metavar="fixed|auto", help=texts.OPTION_PORTS.help)] = "fixed",
     clock: Annotated[str | None, typer.Option(help=texts.OPTION_CLOCK.help)] = None,
+    standin: Annotated[str, typer.Option(metavar="URL", help=texts.OPTION_STANDIN.help)] = "",
 ) -> None:
     if with_ports not in ("fixed", "auto"):
         raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=with_ports, choices="fixed, auto")
@@ -36,18 +37,18 @@ def up(
     terminal.state.prepare()
     try:
         with terminal.state.lock():
-            run(terminal, wanted, auto_ports=with_ports == "auto")
+            run(terminal, wanted, auto_ports=with_ports == "auto", standin=standin)
     except AlreadyRunningError as error:
         raise CommandError(texts.ALREADY_RUNNING, state=terminal.state.root) from error
 
 
-def run(terminal: Terminal, wanted: datetime | None, *, auto_ports: bool) -> None:
+def run(terminal: Terminal, wanted: datetime | None, *, auto_ports: bool, standin: str) -> None:
     """Holds the lock of the state directory while it runs."""
     issuer.prepare_keys(terminal.state)
     if wanted:
         set_clock(terminal.state, wanted, terminal.language)
     try:
-        plan = Plan(terminal.state, ports.choose(auto=auto_ports))
+        plan = Plan(terminal.state, ports.choose(auto=auto_ports), standin=standin)
     except ports.PortTakenError as error:
         raise CommandError(texts.PORT_TAKEN, port=error.port, program=error.program) from error
     asyncio.run(serve(terminal, Supervisor(plan, Narrator(terminal))))
@@ -149,6 +150,8 @@ def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
     for command in (
         "login booker",
         "rooms",
+        f"simulate meeting 123-456-789 --start '{start:%Y-%m-%d %H:%M}' --minutes 60",
+        "query 123-456-789",
         f"reserve --code 123-456-789 --subject {terminal.text(texts.SAMPLE_SUBJECT)} "
         f"--start '{start:%Y-%m-%d %H:%M}' --minutes 60 --people 12",
         "mine",

@@ -1,5 +1,6 @@
 """The pieces of `up` that need no process: secrets, keys, clock, ports, the count of deaths."""
 
+import json
 import socket
 import stat
 from collections import deque
@@ -11,7 +12,7 @@ from services.cli import client, development_clock, issuer, moments, ports
 from services.cli.development_clock import BackwardsError
 from services.cli.issuer import SampleAccount
 from services.cli.programs import DEFAULT_PORTS, Plan, base_environment
-from services.cli.state import AlreadyRunningError, State
+from services.cli.state import AlreadyRunningError, State, write_private
 from services.cli.supervisor import recent, too_often
 from services.identity import KeySource, Verifier
 from services.settings import DEVELOPMENT_ISSUER
@@ -31,6 +32,16 @@ def test_the_second_start_keeps_secrets_and_keys(state: State) -> None:
     state.prepare()
     issuer.prepare_keys(state)
     assert before == (state.secrets.read_text(), state.private_key.read_text(), state.public_keys.read_text())
+
+
+def test_secrets_that_came_with_a_newer_version_are_added(state: State) -> None:
+    """To a directory of an older one, whose passwords stay."""
+    known = json.loads(state.secrets.read_text())
+    write_private(state.secrets, {name: word for name, word in known.items() if name != "meetings"})
+    state.prepare()
+    after = json.loads(state.secrets.read_text())
+    assert after.keys() == known.keys()
+    assert {name for name in known if after[name] != known[name]} == {"meetings"}
 
 
 def test_only_the_owner_reads_secrets(state: State) -> None:
@@ -96,7 +107,7 @@ def test_no_program_gets_anothers_password(state: State, monkeypatch: pytest.Mon
     monkeypatch.setenv("YUNHUI_TOKEN", "secret")
     assert "YUNHUI_TOKEN" not in base_environment()
     for program in Plan(state, DEFAULT_PORTS).services():
-        others = {state.password(user) for user in ("admin", "booking", "policy", "notifier", "subscriber")}
+        others = {state.password(user) for user in ("admin", "booking", "policy", "notifier", "meetings", "subscriber")}
         others.remove(state.password(program.name))
         assert others.isdisjoint(program.environment.values())
 

@@ -18,7 +18,7 @@ from services import migrations
 from services.database import create_engine
 from tests.booking.builders import ROOMS, TEN
 
-SERVICES = ["services.booking", "services.policy", "services.notifier"]
+SERVICES = ["services.booking", "services.policy", "services.notifier", "services.meetings"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

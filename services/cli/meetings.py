@@ -1,0 +1,160 @@
+"""`yunhui query`: the meeting behind a number, step 1 of the tutorial; `yunhui simulate`: what happens in meetings."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text as Styled
+from yunhui.meetings.v1 import meeting_pb2 as pb
+from yunhui.meetings.v1 import meeting_service_pb2 as api
+from yunhui.meetings.v1 import simulator_service_pb2 as simulator
+from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
+
+from services.cli import client, development_clock, moments, texts
+from services.cli.arguments import read_moment
+from services.cli.client import Connection, open_meetings
+from services.cli.failures import CommandError, ExitCode
+from services.cli.terminal import Terminal
+from services.cli.texts import Text
+
+STATES = {
+    pb.MEETING_STATE_UNSPECIFIED: texts.MEETING_UNKNOWN,
+    pb.MEETING_STATE_SCHEDULED: texts.MEETING_SCHEDULED,
+    pb.MEETING_STATE_RUNNING: texts.MEETING_RUNNING,
+    pb.MEETING_STATE_ENDED: texts.MEETING_ENDED,
+    pb.MEETING_STATE_CANCELLED: texts.MEETING_CANCELLED,
+}
+
+Code = Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)]
+Who = Annotated[str, typer.Option("--account", help=texts.OPTION_WHO.help)]
+
+
+def query(
+    terminal: Terminal,
+    code: Code,
+    account: Annotated[str, typer.Option(help=texts.OPTION_BEHALF.help)] = "",
+    anyone: Annotated[bool, typer.Option("--any", help=texts.OPTION_ANY_OWNER.help)] = False,
+) -> None:
+    request = api.LookUpMeetingRequest(meeting_code=code, account_id=account, any_owner=anyone)
+    with open_meetings(terminal) as meetings:
+        answer = meetings.ask(meetings.stub.LookUpMeeting, request)
+    terminal.answer(answer, lambda to: show_look_up(to, answer, code))
+    if answer.outcome != api.LOOK_UP_OUTCOME_FOUND:
+        raise typer.Exit(ExitCode.NOT_FOUND)
+
+
+def show_look_up(terminal: Terminal, answer: api.LookUpMeetingResponse, code: str) -> None:
+    if answer.outcome == api.LOOK_UP_OUTCOME_FOUND:
+        show_meeting(terminal, answer.meeting)
+    else:
+        terminal.say(texts.MEETING_NOT_FOUND, code=code)
+
+
+def show_meeting(terminal: Terminal, meeting: pb.Meeting) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for text, value in facts(terminal, meeting):
+        table.add_row(terminal.text(text), Styled(value))
+    terminal.out.print(table)
+
+
+def facts(terminal: Terminal, meeting: pb.Meeting) -> Iterable[tuple[Text, str]]:
+    yield texts.MEETING, dashed(meeting.meeting_code)
+    yield texts.SUBJECT, meeting.subject
+    yield texts.STATE, terminal.text(STATES[meeting.state])
+    yield texts.TIME, "\n".join(times(terminal, meeting))
+    if meeting.creator_account_id:
+        yield texts.CREATOR, meeting.creator_account_id
+    if meeting.host_account_ids:
+        yield texts.HOSTS, ", ".join(meeting.host_account_ids)
+    yield texts.MEETING_ID, f"{meeting.provider}/{meeting.meeting_id}"
+
+
+def times(terminal: Terminal, meeting: pb.Meeting) -> Iterable[str]:
+    for each in meeting.occurrences:
+        off = terminal.text(texts.CALLED_OFF) if each.cancelled else ""
+        yield f"{moments.show_interval(each.start_time, each.end_time, terminal.language)} {off}".rstrip()
+    if meeting.more_occurrences:
+        yield terminal.text(texts.MORE_OCCURRENCES)
+
+
+def dashed(code: str) -> str:
+    """123456789 as people read it: 123-456-789."""
+    return "-".join(filter(None, [code[:3], code[3:6], code[6:]]))
+
+
+def make(
+    terminal: Terminal,
+    start: Annotated[str, typer.Option(help=texts.OPTION_START.help)],
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help=texts.OPTION_LENGTH.help)],
+    code: Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)] = "",
+    subject: Annotated[str, typer.Option(help=texts.OPTION_SUBJECT.help)] = "",
+    account: Who = "",
+) -> None:
+    first = read_moment(start, development_clock.now(terminal.state))
+    request = simulator.CreateMeetingRequest(
+        meeting_code=code,
+        subject=subject or terminal.text(texts.SAMPLE_SUBJECT),
+        start_time=moments.to_timestamp(first),
+        end_time=moments.to_timestamp(first + timedelta(minutes=minutes)),
+        account_id=account,
+    )
+    with open_simulator(terminal) as meetings:
+        answer = meetings.ask(meetings.stub.CreateMeeting, request)
+    terminal.answer(answer, lambda to: show_meeting(to, answer.meeting))
+
+
+def enter(terminal: Terminal, code: Code, account: Who = "") -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_ENTER, account)
+
+
+def leave(terminal: Terminal, code: Code, account: Who = "") -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_LEAVE, account)
+
+
+def wait(terminal: Terminal, code: Code, account: Who = "") -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_WAIT, account)
+
+
+def end(terminal: Terminal, code: Code) -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_END)
+
+
+def cancel(terminal: Terminal, code: Code) -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_CANCEL)
+
+
+def move(
+    terminal: Terminal,
+    code: Code,
+    start: Annotated[str, typer.Option(help=texts.OPTION_START.help)],
+    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=texts.OPTION_LENGTH.help)] = None,
+) -> None:
+    first = read_moment(start, development_clock.now(terminal.state))
+    request = simulator.ActInMeetingRequest(
+        meeting_code=code, act=simulator.SIMULATED_ACT_MOVE, start_time=moments.to_timestamp(first)
+    )
+    if minutes:
+        request.end_time.CopyFrom(moments.to_timestamp(first + timedelta(minutes=minutes)))
+    ask(terminal, request)
+
+
+def act(terminal: Terminal, code: str, what: simulator.SimulatedAct.ValueType, account: str = "") -> None:
+    ask(terminal, simulator.ActInMeetingRequest(meeting_code=code, act=what, account_id=account))
+
+
+def ask(terminal: Terminal, request: simulator.ActInMeetingRequest) -> None:
+    with open_simulator(terminal) as meetings:
+        answer = meetings.ask(meetings.stub.ActInMeeting, request)
+    terminal.answer(answer, lambda to: show_meeting(to, answer.meeting))
+
+
+def open_simulator(terminal: Terminal) -> Connection[SimulatorServiceStub]:
+    """As whoever is signed in. Raises CommandError."""
+    address = client.address_of(terminal, "meetings")
+    if not client.is_loopback(address):
+        raise CommandError(texts.ONLY_DEVELOPMENT, ExitCode.USAGE)
+    return Connection(SimulatorServiceStub, address, client.token(terminal))

@@ -1,0 +1,45 @@
+"""`yunhui standin`: a local stand-in for Tencent's cloud, as a program of its own, for `yunhui up --standin`."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from services.cli import texts
+from services.cli.programs import DEFAULT_PORTS, HOST, STANDIN_SETTINGS, base_environment
+from services.cli.state import WEBHOOK_TOKEN
+from services.cli.terminal import Terminal
+
+PORT = 7109
+
+Share = Annotated[float, typer.Option(min=0, max=1, help=texts.OPTION_SHARE.help)]
+
+
+def standin(
+    terminal: Terminal,
+    port: Annotated[int, typer.Option(min=0, max=65535, help=texts.OPTION_PORT.help)] = PORT,
+    webhooks: Annotated[str | None, typer.Option(help=texts.OPTION_WEBHOOKS.help)] = None,
+    lost: Share = 0.0,
+    doubled: Share = 0.0,
+    late: Share = 0.0,
+    swapped: Share = 0.0,
+    forged: Share = 0.0,
+    users: Annotated[list[str] | None, typer.Option("--user", help=texts.OPTION_USERS.help)] = None,
+) -> None:
+    terminal.state.prepare()
+    target = f"http://{HOST}:{DEFAULT_PORTS['webhooks']}/tencent" if webhooks is None else webhooks
+    shares = {"lost": lost, "doubled": doubled, "late": late, "swapped": swapped, "forged": forged}
+    options = [f"--{name}={share}" for name, share in shares.items()]
+    known = [f"--user={name}" for name in [*(users or []), "booker", "support", "admin"]]
+    terminal.say(texts.STANDIN_RUNS, address=f"http://{HOST}:{port}", webhooks=target or "–")
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "services.standin", f"--port={port}", f"--webhooks={target}", *options, *known]
+    os.execve(sys.executable, command, environment(terminal))  # noqa: S606 - our own program takes this one's place
+
+
+def environment(terminal: Terminal) -> Mapping[str, str]:
+    """The token of the development installation, so that its gateway believes what is sent."""
+    token = {"YUNHUI_WEBHOOK_TOKEN": terminal.state.password(WEBHOOK_TOKEN)}
+    return {**base_environment(), **STANDIN_SETTINGS, **token}

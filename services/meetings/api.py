@@ -1,0 +1,103 @@
+"""All that the gateway does for gRPC callers, one method an RPC."""
+
+from collections.abc import Awaitable, Callable
+
+import grpc
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2
+from yunhui.meetings.v1 import meeting_service_pb2 as pb
+from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
+from yunhui.meetings.v1 import simulator_service_pb2 as simulator
+from yunhui.meetings.v1 import simulator_service_pb2_grpc as simulator_grpc
+
+from services import rpc
+from services.meetings import requests
+from services.meetings.gateway import Gateway, to_proto
+from services.meetings.limits import PerAccount
+from services.meetings.provider import Meeting
+from services.meetings.simulated import Simulated
+
+SERVICE = "yunhui.meetings.v1.MeetingService"
+SIMULATOR = "yunhui.meetings.v1.SimulatorService"
+
+_EVERYBODY = frozenset({"booker", "support", "admin", "service"})
+_ALL_MEETINGS = frozenset({"support", "admin", "service"})
+
+ROLES = {
+    f"/{SERVICE}/LookUpMeeting": _EVERYBODY,
+    f"/{SERVICE}/ListParticipants": _ALL_MEETINGS,
+    f"/{SIMULATOR}/CreateMeeting": _EVERYBODY,
+    f"/{SIMULATOR}/ActInMeeting": _EVERYBODY,
+}
+
+LOOK_UPS, PERIOD_SECONDS = 20, 60
+
+
+class MeetingService(pb_grpc.MeetingServiceServicer):
+    def __init__(self, gateway: Gateway, allowance: PerAccount | None = None) -> None:
+        self._gateway = gateway
+        self._allowance = allowance or PerAccount(LOOK_UPS, PERIOD_SECONDS)
+
+    async def LookUpMeeting(self, request: pb.LookUpMeetingRequest, context: rpc.Context) -> pb.LookUpMeetingResponse:
+        caller = rpc.principal()
+        account = requests.account(request.account_id) or caller.account_id
+        if not caller.has(*_ALL_MEETINGS):
+            if request.any_owner or account != caller.account_id:
+                words = "looking up the meetings of others needs one of the roles: admin, service, support"
+                raise rpc.failure(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", words)
+            self._count(caller.account_id)
+        return await self._gateway.look_up(request, account)
+
+    async def ListParticipants(
+        self, request: pb.ListParticipantsRequest, context: rpc.Context
+    ) -> pb.ListParticipantsResponse:
+        return await self._gateway.participants(request)
+
+    def _count(self, account: str) -> None:
+        """Nobody shall find out by trying which numbers are meetings."""
+        seconds = self._allowance.take(account)
+        if seconds:
+            raise rpc.RpcError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"more than {LOOK_UPS} look-ups a minute: wait a little",
+                error_details_pb2.ErrorInfo(reason="TOO_MANY_LOOK_UPS", domain=rpc.DOMAIN),
+                error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=int(seconds) + 1)),
+            )
+
+
+class SimulatorService(simulator_grpc.SimulatorServiceServicer):
+    """Only where the simulated provider is in use."""
+
+    def __init__(self, provider: Simulated) -> None:
+        self._provider = provider
+        self._acts: dict[int, Callable[[str, str], Awaitable[Meeting]]] = {
+            simulator.SIMULATED_ACT_ENTER: provider.enter,
+            simulator.SIMULATED_ACT_LEAVE: provider.leave,
+            simulator.SIMULATED_ACT_WAIT: provider.wait,
+            simulator.SIMULATED_ACT_END: provider.end_by_host,
+            simulator.SIMULATED_ACT_CANCEL: provider.cancel,
+        }
+
+    async def CreateMeeting(
+        self, request: simulator.CreateMeetingRequest, context: rpc.Context
+    ) -> simulator.CreateMeetingResponse:
+        start, end = requests.interval(request.start_time, request.end_time)
+        code = requests.meeting_code(request.meeting_code) if request.meeting_code else ""
+        creator = requests.account(request.account_id) or rpc.principal().account_id
+        made = await self._provider.create(code, requests.subject(request.subject), creator, start, end)
+        return simulator.CreateMeetingResponse(meeting=to_proto(made))
+
+    async def ActInMeeting(
+        self, request: simulator.ActInMeetingRequest, context: rpc.Context
+    ) -> simulator.ActInMeetingResponse:
+        code = requests.meeting_code(request.meeting_code)
+        account = requests.account(request.account_id) or rpc.principal().account_id
+        if request.act == simulator.SIMULATED_ACT_MOVE:
+            start = requests.moment("start_time", request.start_time)
+            end = requests.moment("end_time", request.end_time) if request.HasField("end_time") else None
+            after = await self._provider.move(code, start, end)
+        elif request.act in self._acts:
+            after = await self._acts[request.act](code, account)
+        else:
+            raise rpc.invalid("act", "say what happens: ENTER, LEAVE, WAIT, END, CANCEL or MOVE")
+        return simulator.ActInMeetingResponse(meeting=to_proto(after))

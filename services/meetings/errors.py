@@ -1,0 +1,81 @@
+"""What Tencent Meeting's error codes mean. The code counts and the call it answers; the HTTP status says nothing."""
+
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+
+from services.meetings.provider import (
+    AwayError,
+    CancelledError,
+    MisconfiguredError,
+    NoSuchMeetingError,
+    NotPermittedError,
+    ProviderError,
+    RateLimitedError,
+    WrongStateError,
+)
+
+log = logging.getLogger(__name__)
+
+MINUTE, HOUR = 60, 3600
+
+
+class Endpoint(StrEnum):
+    """The calls that we make."""
+
+    FIND = "GET /v1/meetings"
+    GET = "GET /v1/meetings/{id}"
+    PARTICIPANTS = "GET /v1/meetings/{id}/participants"
+    PRESENT = "GET /v1/meetings/{id}/real-time-participants"
+    END = "POST /v1/meetings/{id}/dismiss"
+    CONTROL = "PUT /v1/real-control/meetings/{id}/status"
+
+
+ABSENT = {9002, 9003, 190457}
+CANCELLED = 9007
+FORBIDDEN = {9042, 500014, 9099, 9100, 9101, 9102}
+MISCONFIGURED = {190300, 190303, 200001, 200003}
+"""Clock, key, header, signature."""
+REPLAYED = 190301
+TOO_MANY: Mapping[int, int] = {
+    190310: MINUTE,  # all calls of a minute
+    190311: HOUR,  # all calls of a day
+    190313: MINUTE,  # this call, a minute
+    500046: MINUTE,  # real-time data of one meeting, a minute
+    9061: MINUTE,  # one meeting, too often
+    9008: MINUTE,
+    500029: HOUR,
+    500168: HOUR,
+}
+OF_ALL_CALLS = {190310, 190311}
+UNREGISTERED = 190001
+STATES = {13602, 13603, 14151, 14152}
+TRANSIENT = {41, 28, 960000, 20201, *range(13000, 13704)} - STATES
+
+
+def to_error(endpoint: Endpoint, code: int, message: str) -> ProviderError:
+    """The error of the port. What nobody documented may be different later: AwayError, never "there is none"."""
+    text = f"{endpoint}: {code} {message[:200]}"
+    if code in ABSENT or (code == UNREGISTERED and endpoint in (Endpoint.FIND, Endpoint.GET)):
+        return NoSuchMeetingError(text)  # whoever is unknown over there can have no meeting there
+    if code == CANCELLED:
+        return CancelledError(text)
+    if code in FORBIDDEN:
+        return NotPermittedError(text)
+    if code in STATES:
+        return WrongStateError(text)
+    if code in TOO_MANY:
+        return RateLimitedError(text, TOO_MANY[code])
+    return _ours_or_theirs(code, text)
+
+
+def _ours_or_theirs(code: int, text: str) -> ProviderError:
+    if code in MISCONFIGURED:
+        log.error("the provider does not accept our requests: check clock, ids and keys: %s", text)
+        return MisconfiguredError(text)
+    if code in TRANSIENT or code in (0, REPLAYED):
+        return AwayError(text)
+    if code in (190004, 9093, 9098):
+        return ProviderError(text)
+    log.error("the provider answered what is not documented: %s", text)
+    return AwayError(text)

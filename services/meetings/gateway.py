@@ -1,0 +1,154 @@
+"""The two questions that everybody asks, whoever provides the meetings: what is behind a number, and who came."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+from yunhui.meetings.v1 import meeting_pb2 as pb
+from yunhui.meetings.v1 import meeting_service_pb2 as api
+
+from services import rpc
+from services.clock import to_timestamp
+from services.meetings import requests
+from services.meetings.happenings import Happenings
+from services.meetings.provider import (
+    AwayError,
+    Meeting,
+    MeetingKey,
+    NoSuchMeetingError,
+    NotPermittedError,
+    Participant,
+    Provider,
+    ProviderError,
+)
+
+log = logging.getLogger(__name__)
+
+NOT_FOUND = api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_NOT_FOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """[since, until) in epoch ms; None is open."""
+
+    since: int | None
+    until: int | None
+
+    def holds(self, participant: Participant) -> bool:
+        """Whether somebody was inside at some time of it."""
+        left = participant.leave_time
+        before = self.until is None or participant.enter_time < self.until
+        return before and (self.since is None or left is None or left >= self.since)
+
+
+class Gateway:
+    """Asks the provider in use, and remembers nothing but what was reported."""
+
+    def __init__(self, provider: Provider, happenings: Happenings) -> None:
+        self._provider = provider
+        self._happenings = happenings
+
+    async def look_up(self, asked: api.LookUpMeetingRequest, account: str) -> api.LookUpMeetingResponse:
+        """On behalf of `account`. Raises rpc.RpcError: INVALID_ARGUMENT, UNAVAILABLE, INTERNAL."""
+        try:
+            meeting = await self._look_up(asked, None if asked.any_owner else account)
+        except (NoSuchMeetingError, NotPermittedError) as error:
+            log.info("not found: %s", error)
+            return NOT_FOUND
+        except AwayError as error:
+            log.warning("no answer: %s", error)
+            raise rpc.unavailable("the meeting provider", error.retry_seconds) from error
+        except ProviderError as error:
+            log.error("a look-up was refused: %s", error)
+            words = "the meeting provider does not understand our question; it was logged"
+            raise rpc.failure(grpc.StatusCode.INTERNAL, "PROVIDER_REFUSED", words) from error
+        if not asked.any_owner and not meeting.belongs_to(account):
+            return NOT_FOUND
+        return api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_FOUND, meeting=to_proto(meeting))
+
+    async def participants(self, asked: api.ListParticipantsRequest) -> api.ListParticipantsResponse:
+        """Never raises for the provider's sake: what it cannot say is UNKNOWN. Raises rpc.RpcError INVALID_ARGUMENT."""
+        key = requests.meeting_key(asked.meeting)
+        window = read_window(asked)
+        people: list[Participant] | None = None
+        reason = ""
+        try:
+            people = [each for each in await self._ask_who_came(key, window) if window.holds(each)]
+        except ProviderError as error:
+            log.warning("who came is unknown: %s", error)
+            reason = error.reason
+        reported = await self._happenings.first_entry(key, window.since, window.until)
+        return answer(people, reported, reason)
+
+    async def _look_up(self, asked: api.LookUpMeetingRequest, account: str | None) -> Meeting:
+        if bool(asked.meeting_code) == asked.HasField("meeting"):
+            raise rpc.invalid("meeting_code", "give either meeting_code or meeting")
+        if asked.meeting_code:
+            return await self._provider.find(requests.meeting_code(asked.meeting_code), account)
+        key = requests.meeting_key(asked.meeting)
+        self._refuse_strange(key)
+        return await self._provider.get(key.meeting_id, account)
+
+    async def _ask_who_came(self, key: MeetingKey, window: Window) -> list[Participant]:
+        self._refuse_strange(key)
+        return await self._provider.participants(key, window.since)
+
+    def _refuse_strange(self, key: MeetingKey) -> None:
+        if key.provider != self._provider.name:
+            raise NoSuchMeetingError(f"a meeting of {key.provider!r} while {self._provider.name!r} is in use")
+
+
+def read_window(asked: api.ListParticipantsRequest) -> Window:
+    since = requests.moment("start_time", asked.start_time) if asked.HasField("start_time") else None
+    until = requests.moment("end_time", asked.end_time) if asked.HasField("end_time") else None
+    if since is not None and until is not None and until <= since:
+        raise rpc.invalid("end_time", "must be later than start_time")
+    return Window(since, until)
+
+
+def answer(people: Sequence[Participant] | None, reported: int | None, reason: str) -> api.ListParticipantsResponse:
+    """`people` None: the provider could not say. That somebody was reported to enter is known all the same."""
+    if people is None and reported is None:
+        return api.ListParticipantsResponse(knowledge=pb.KNOWLEDGE_UNKNOWN, unknown_reason=reason)
+    entries = [each.enter_time for each in people or []] + ([reported] if reported is not None else [])
+    return api.ListParticipantsResponse(
+        knowledge=pb.KNOWLEDGE_KNOWN,
+        participants=[_participant(each) for each in people or []],
+        first_enter_time=to_timestamp(min(entries)) if entries else None,
+        occupied=any(each.leave_time is None for each in people or []),
+    )
+
+
+def to_proto(meeting: Meeting) -> pb.Meeting:
+    return pb.Meeting(
+        provider=meeting.provider,
+        meeting_id=meeting.meeting_id,
+        meeting_code=meeting.meeting_code,
+        subject=meeting.subject,
+        creator_account_id=meeting.creator,
+        host_account_ids=meeting.hosts,
+        state=pb.MeetingState.Value(f"MEETING_STATE_{meeting.state}"),
+        occurrences=[
+            pb.Occurrence(
+                sub_meeting_id=each.sub_meeting_id,
+                start_time=to_timestamp(each.start_time),
+                end_time=to_timestamp(each.end_time),
+                cancelled=each.cancelled,
+            )
+            for each in meeting.occurrences
+        ],
+        more_occurrences=meeting.more_occurrences,
+        recurring=meeting.recurring,
+    )
+
+
+def _participant(participant: Participant) -> pb.Participant:
+    left = participant.leave_time
+    return pb.Participant(
+        account_id=participant.account,
+        display_name=participant.display_name,
+        enter_time=to_timestamp(participant.enter_time),
+        leave_time=None if left is None else to_timestamp(left),
+        inside=left is None,
+    )

@@ -1,0 +1,64 @@
+"""The gateway's tables: what was reported, once each, and the meetings of the simulated provider.
+
+Times are epoch milliseconds.
+"""
+
+import sqlalchemy as sa
+from sqlmodel import Field, Index, SQLModel
+
+from services import outbox
+
+
+class Report(SQLModel, table=True):
+    """Something that a provider reported. `natural_key` is what it was: however often it arrives, it is one row."""
+
+    __tablename__ = "report"
+    __table_args__ = (Index("report_meeting", "provider", "meeting_id", "sub_meeting_id", "kind"),)
+
+    natural_key: str = Field(primary_key=True, description="SHA-256 in hex")
+    kind: str
+    provider: str
+    meeting_id: str
+    sub_meeting_id: str
+    event_time: int = Field(sa_type=sa.BigInteger, description="when it happened, as the provider says")
+    receive_time: int = Field(sa_type=sa.BigInteger)
+
+
+class MeetingSequence(SQLModel, table=True):
+    """How many events of a meeting were published, and how recent the last change is that was told."""
+
+    __tablename__ = "meeting_sequence"
+
+    entity_id: str = Field(primary_key=True)
+    last_seq: int
+    change_time: int = Field(sa_type=sa.BigInteger)
+
+
+class SimulatedMeeting(SQLModel, table=True):
+    """`ended` and `cancelled` are for good: the number is free again."""
+
+    __tablename__ = "simulated_meeting"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite"))
+    meeting_code: str = Field(index=True)
+    subject: str
+    creator: str
+    start_time: int = Field(sa_type=sa.BigInteger)
+    end_time: int = Field(sa_type=sa.BigInteger)
+    ended: bool = False
+    cancelled: bool = False
+
+
+class SimulatedVisit(SQLModel, table=True):
+    """One stay of one person in the meeting itself; `leave_time` is null while inside."""
+
+    __tablename__ = "simulated_visit"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite"))
+    meeting_id: int = Field(foreign_key="simulated_meeting.id", index=True, sa_type=sa.BigInteger)
+    account: str
+    enter_time: int = Field(sa_type=sa.BigInteger)
+    leave_time: int | None = Field(default=None, sa_type=sa.BigInteger)
+
+
+TABLES: list[type[SQLModel]] = [Report, MeetingSequence, SimulatedMeeting, SimulatedVisit, *outbox.TABLES]

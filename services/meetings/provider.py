@@ -1,0 +1,163 @@
+"""The port: what every provider of meetings can be asked, in words that belong to none of them.
+
+Times are epoch milliseconds. Persons are accounts of ours; "" is somebody without one, such as a guest.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class State(StrEnum):
+    """How things stand now. Says nothing about whether somebody came: who came and left leaves it SCHEDULED."""
+
+    UNKNOWN = "UNSPECIFIED"
+    SCHEDULED = "SCHEDULED"
+    RUNNING = "RUNNING"
+    ENDED = "ENDED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingKey:
+    """Which meeting, or which occurrence of it. Never the number: numbers are used again."""
+
+    provider: str
+    meeting_id: str
+    sub_meeting_id: str = ""
+
+    @property
+    def entity_id(self) -> str:
+        return f"{self.provider}/{self.meeting_id}/{self.sub_meeting_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One time at which the meeting takes place: [start_time, end_time)."""
+
+    sub_meeting_id: str
+    start_time: int
+    end_time: int
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    provider: str
+    meeting_id: str
+    meeting_code: str
+    subject: str
+    creator: str
+    hosts: tuple[str, ...]
+    state: State
+    occurrences: tuple[Occurrence, ...]
+    more_occurrences: bool = False
+    recurring: bool = False
+
+    def belongs_to(self, account: str) -> bool:
+        """Its creator or a named host; one who was only invited, or is host for a while, is neither."""
+        return bool(account) and (account == self.creator or account in self.hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Somebody who entered the meeting itself, over all visits: `leave_time` is None while inside."""
+
+    account: str
+    display_name: str
+    enter_time: int
+    leave_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What a running meeting shall be like; None leaves a thing as it is."""
+
+    mute_all: bool | None = None
+    locked: bool | None = None
+    waiting_room: bool | None = None
+
+
+class ProviderError(Exception):
+    """The provider gave no answer of use. The message is for logs and holds nothing secret."""
+
+    reason = "PROVIDER_REFUSED"
+
+
+class AwayError(ProviderError):
+    """Nobody can say now: later it may be different. `retry_seconds` is when to ask again at the earliest."""
+
+    reason = "PROVIDER_AWAY"
+    retry_seconds = 5
+
+
+class MisconfiguredError(AwayError):
+    """It does not accept us: clock, ids or keys. Somebody must mend it; then the same question gets its answer."""
+
+    retry_seconds = 60
+
+
+class RateLimitedError(AwayError):
+    """The provider, or our own restraint, allows no more calls for the moment."""
+
+    reason = "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_seconds: int = 60) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class NoSuchMeetingError(ProviderError):
+    """It does not exist, or is not one that we may see: providers do not say which."""
+
+    reason = "NO_SUCH_MEETING"
+
+
+class CancelledError(NoSuchMeetingError):
+    """It was cancelled, and that is all the provider says."""
+
+
+class NotPermittedError(ProviderError):
+    """We may not ask this, or may not ask it about this meeting."""
+
+    reason = "NOT_PERMITTED"
+
+
+class WrongStateError(ProviderError):
+    """What was asked for cannot be done to the meeting as it is, for example because it has ended."""
+
+
+class IncompleteError(ProviderError):
+    """There is more than could be read: what was read must not be taken for all."""
+
+    reason = "INCOMPLETE"
+
+
+class Provider(Protocol):
+    """Every method raises ProviderError, in bounded time."""
+
+    name: str
+
+    async def find(self, meeting_code: str, account: str | None) -> Meeting:
+        """The meeting that has the number now, asked by `account` (None: by us). Raises NoSuchMeetingError."""
+        ...
+
+    async def get(self, meeting_id: str, account: str | None) -> Meeting:
+        """A meeting found before, whatever became of its number. Raises NoSuchMeetingError."""
+        ...
+
+    async def participants(self, key: MeetingKey, since: int | None) -> list[Participant]:
+        """All who entered, past and present; at least those who were inside at or after `since`. Empty is nobody."""
+        ...
+
+    async def present(self, key: MeetingKey) -> list[Participant]:
+        """Who is inside now."""
+        ...
+
+    async def end(self, key: MeetingKey) -> None:
+        """Ends the meeting for everybody; nothing happens to one that has ended."""
+        ...
+
+    async def control(self, key: MeetingKey, control: Control) -> None:
+        """Changes what a running meeting is like."""
+        ...

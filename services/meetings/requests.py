@@ -1,0 +1,65 @@
+"""What callers ask, checked and made plain: every fault names its field and the way out."""
+
+import re
+import unicodedata
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.meetings.v1 import meeting_pb2 as pb
+
+from services import rpc
+from services.clock import from_timestamp
+from services.meetings.provider import MeetingKey
+
+LAST_SECOND = 253_402_300_799  # of the year 9999
+LONGEST_ID = 64
+LONGEST_ACCOUNT = 128
+LONGEST_SUBJECT = 200
+
+_CODE = re.compile(r"\d(?:[\s-]*\d)*")
+
+
+def meeting_code(given: str) -> str:
+    """The 9 or 10 digits in "123-456-789" or "#腾讯会议：123-456-789"; anything else is refused."""
+    numbers = _CODE.findall(unicodedata.normalize("NFKC", given)) if len(given) <= 200 else []
+    digits = [re.sub(r"\D", "", number) for number in numbers]
+    if len(digits) == 1 and 9 <= len(digits[0]) <= 10 and digits[0].isascii():
+        return digits[0]
+    raise rpc.invalid("meeting_code", "must be the 9 or 10 digits of one meeting, for example 123-456-789")
+
+
+def meeting_key(given: pb.MeetingKey) -> MeetingKey:
+    for name in ("provider", "meeting_id", "sub_meeting_id"):
+        value = getattr(given, name)
+        if len(value) > LONGEST_ID or not value.isprintable():
+            raise rpc.invalid(f"meeting.{name}", f"must be at most {LONGEST_ID} printable characters")
+        if not value and name != "sub_meeting_id":
+            raise rpc.invalid(f"meeting.{name}", "is required")
+    return MeetingKey(given.provider, given.meeting_id, given.sub_meeting_id)
+
+
+def account(given: str) -> str:
+    if len(given) > LONGEST_ACCOUNT or not given.isprintable():
+        raise rpc.invalid("account_id", f"must be at most {LONGEST_ACCOUNT} printable characters")
+    return given
+
+
+def subject(given: str) -> str:
+    if not given.strip() or len(given) > LONGEST_SUBJECT or not given.isprintable():
+        raise rpc.invalid("subject", f"say what the meeting is about, in at most {LONGEST_SUBJECT} characters")
+    return given.strip()
+
+
+def moment(field: str, given: Timestamp) -> int:
+    """Required; epoch ms."""
+    if not given.seconds and not given.nanos:
+        raise rpc.invalid(field, "is required")
+    if not 0 < given.seconds <= LAST_SECOND or not 0 <= given.nanos < 1_000_000_000:
+        raise rpc.invalid(field, "is not a valid time")
+    return from_timestamp(given)
+
+
+def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
+    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    if end <= start:
+        raise rpc.invalid("end_time", "must be later than start_time")
+    return start, end

@@ -1,0 +1,77 @@
+"""What the gateway receives from NATS: booking's two questions, each answered by one replica of the queue group."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import grpc
+from faststream.nats import NatsBroker
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2
+from yunhui.meetings.v1 import meeting_service_pb2 as pb
+
+from services import bus, rpc
+from services.meetings import requests
+from services.meetings.gateway import Gateway
+from services.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_UP = "meetings.look_up"
+PARTICIPANTS = "meetings.participants"
+AT_ONCE = 64
+
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", pb.LookUpMeetingReply, pb.ListParticipantsReply)
+
+
+def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
+    """A broker that answers; start and stop it. A question that waits for the provider keeps no other waiting."""
+    broker = bus.create_broker(settings, "meetings")
+
+    @broker.subscriber(LOOK_UP, queue=LOOK_UP, decoder=bus.undecoded, max_workers=AT_ONCE, title=LOOK_UP)
+    async def on_look_up(body: bytes) -> bytes:
+        return (await look_up(gateway, body)).SerializeToString()
+
+    @broker.subscriber(PARTICIPANTS, queue=PARTICIPANTS, decoder=bus.undecoded, max_workers=AT_ONCE, title=PARTICIPANTS)
+    async def on_participants(body: bytes) -> bytes:
+        return (await participants(gateway, body)).SerializeToString()
+
+    return broker
+
+
+async def look_up(gateway: Gateway, body: bytes) -> pb.LookUpMeetingReply:
+    async def ask(asked: pb.LookUpMeetingRequest) -> pb.LookUpMeetingReply:
+        account = requests.account(asked.account_id)
+        if not account and not asked.any_owner:
+            raise rpc.invalid("account_id", "is required: on whose behalf?")
+        return pb.LookUpMeetingReply(response=await gateway.look_up(asked, account))
+
+    return await _answered(body, pb.LookUpMeetingRequest, pb.LookUpMeetingReply, ask)
+
+
+async def participants(gateway: Gateway, body: bytes) -> pb.ListParticipantsReply:
+    async def ask(asked: pb.ListParticipantsRequest) -> pb.ListParticipantsReply:
+        return pb.ListParticipantsReply(response=await gateway.participants(asked))
+
+    return await _answered(body, pb.ListParticipantsRequest, pb.ListParticipantsReply, ask)
+
+
+async def _answered(body: bytes, kind: type[Q], reply: type[A], ask: Callable[[Q], Awaitable[A]]) -> A:
+    try:
+        return await ask(kind.FromString(body))
+    except DecodeError:
+        log.error("%s: a message of %d bytes cannot be read", kind.DESCRIPTOR.name, len(body))
+        return reply(error=_error(rpc.invalid("request", "the bytes are not a message of this method")))
+    except rpc.RpcError as error:
+        return reply(error=_error(error))
+    except Exception:
+        log.exception("%s failed", kind.DESCRIPTOR.name)
+        words = "an error of ours; it was logged"
+        return reply(error=_error(rpc.failure(grpc.StatusCode.INTERNAL, "INTERNAL", words)))
+
+
+def _error(error: rpc.RpcError) -> pb.MeetingsError:
+    pauses = [each.retry_delay for each in error.details if isinstance(each, error_details_pb2.RetryInfo)]
+    retry = pauses[0].ToMilliseconds() if pauses else 0
+    return pb.MeetingsError(code=error.code.value[0], message=str(error), retry_after_ms=retry)

@@ -1,0 +1,53 @@
+"""A stand-in for each test, the provider that asks it, and a database on both kinds of server."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.database import Database
+from services.meetings.happenings import Happenings
+from services.meetings.tencent import Tencent
+from services.standin.server import Standin
+from tests.meetings.builders import HandClock, provider
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    made = Standin()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def tencent(standin: Standin) -> AsyncIterator[Tencent]:
+    made, client = provider(standin.address)
+    yield made
+    await client.close()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/meetings.db"
+    postgres: str = request.getfixturevalue("postgres")
+    return postgres
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    made = Database(url)
+    made.migrate("services.meetings")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def happenings(database: Database, clock: HandClock) -> Happenings:
+    return Happenings(database, clock, lambda: None)

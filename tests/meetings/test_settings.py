@@ -1,0 +1,59 @@
+"""The gateway refuses to start with what cannot work, and says what is missing. Accounts are users by one pattern."""
+
+import base64
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.meetings.__main__ import MeetingsSettings
+from services.meetings.accounts import Accounts
+
+KEY = base64.b64encode(b"k" * 32).decode().rstrip("=")
+BASE = {"database_url": "sqlite:///x.db", "issuer": "https://id.example.org", "jwks": "keys.json"}
+TENCENT = {
+    "meetings_provider": "tencent",
+    "tencent_app_id": "1",
+    "tencent_secret_id": "2",
+    "tencent_secret_key": "3",
+    "tencent_operator": "admin",
+}
+
+
+def settings(**given: Any) -> MeetingsSettings:
+    return MeetingsSettings(**{**BASE, **TENCENT, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"meetings_provider": "simulated"}, "refused in production"),
+        ({"tencent_app_id": ""}, "YUNHUI_TENCENT_APP_ID"),
+        ({"tencent_secret_key": ""}, "YUNHUI_TENCENT_SECRET_KEY"),
+        ({"tencent_operator": ""}, "YUNHUI_TENCENT_OPERATOR"),
+        ({"tencent_address": "http://api.meeting.qq.com"}, "https"),
+        ({"tencent_userid": "everybody"}, "exactly once"),
+        ({"tencent_userid": "{account}{account}"}, "exactly once"),
+        ({"webhook_aes_key": "short"}, "43"),
+        ({"webhook_aes_key": "!" * 43}, "43"),
+        ({"webhook_listen": "here"}, "host:port"),
+    ],
+)
+def test_what_cannot_work_is_refused(given: dict[str, str], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        settings(**given)
+
+
+def test_secrets_are_not_shown() -> None:
+    made = settings(tencent_secret_key="very secret", webhook_token="also secret", webhook_aes_key=KEY)
+    assert "secret" not in repr(made).replace("tencent_secret", "")
+    assert KEY not in repr(made)
+
+
+def test_an_account_is_a_user_of_the_same_name_unless_said_otherwise() -> None:
+    assert settings().tencent_userid == settings(tencent_userid="").tencent_userid == "{account}"
+    accounts = Accounts("cn-{account}@example.org")
+    assert accounts.to_user("li") == "cn-li@example.org"
+    assert accounts.to_account("cn-li@example.org") == "li"
+    strangers = ["li@example.org", "cn-li@example.com", "cn-@example.org", ""]
+    assert [accounts.to_account(user) for user in strangers] == ["", "", "", ""]

@@ -1,0 +1,124 @@
+"""The simulated provider: meetings that commands make and people that commands play, on both databases."""
+
+import json
+
+import grpc
+import pytest
+import sqlalchemy as sa
+
+from services import outbox, rpc
+from services.database import Database
+from services.meetings.happenings import Happenings
+from services.meetings.provider import MeetingKey, NoSuchMeetingError, State
+from services.meetings.simulated import Simulated
+from tests.meetings.builders import HandClock
+
+HOUR = 3_600_000
+CODE = "123456789"
+
+
+@pytest.fixture
+def simulated(database: Database, clock: HandClock, happenings: Happenings) -> Simulated:
+    return Simulated(database, clock, happenings)
+
+
+async def make(simulated: Simulated, clock: HandClock, code: str = CODE) -> str:
+    made = await simulated.create(code, "组会", "li", clock.time + HOUR, clock.time + 2 * HOUR)
+    return made.meeting_id
+
+
+async def told(database: Database) -> list[str]:
+    table = outbox.TABLE.c
+    query = sa.select(table.subject, table.payload).order_by(table.seq)
+    rows = await database.read(lambda connection: connection.execute(query).all())
+    return [subject.rpartition(".")[2] + "!" * json.loads(text).get("everybodyLeft", False) for subject, text in rows]
+
+
+def at(meeting_id: str) -> MeetingKey:
+    return MeetingKey("simulated", meeting_id)
+
+
+async def test_a_meeting_is_made_and_found_and_outlives_a_restart(
+    simulated: Simulated, clock: HandClock, url: str, happenings: Happenings
+) -> None:
+    made = await make(simulated, clock)
+    found = await simulated.find(CODE, "li")
+    assert (found.meeting_id, found.state, found.belongs_to("li")) == (made, State.SCHEDULED, True)
+    await simulated.enter(CODE, "li")
+    again = Database(url)
+    revived = Simulated(again, clock, happenings)
+    assert (await revived.get(made, None)).state == State.RUNNING
+    assert [each.account for each in await revived.present(at(made))] == ["li"]
+    again.close()
+
+
+async def test_people_come_and_go(simulated: Simulated, clock: HandClock, database: Database) -> None:
+    """Waiting is not entering; entering twice is being inside once; coming back keeps the first entry."""
+    made = await make(simulated, clock)
+    await simulated.wait(CODE, "li")
+    assert await simulated.participants(at(made), None) == []
+    first = clock.time
+    for account in ("li", "li", "wang"):
+        await simulated.enter(CODE, account)
+    clock.time += 1000
+    await simulated.leave(CODE, "li")
+    await simulated.leave(CODE, "wang")
+    assert await simulated.present(at(made)) == []
+    assert (await simulated.get(made, None)).state == State.SCHEDULED
+    clock.time += 1000
+    await simulated.enter(CODE, "li")
+    people = await simulated.participants(at(made), None)
+    assert [(each.account, each.enter_time, each.leave_time) for each in people] == [
+        ("li", first, None),
+        ("wang", first, first + 1000),
+    ]
+    assert await told(database) == ["entered", "entered", "left", "left!", "entered"]
+
+
+async def test_it_is_moved_ended_and_cancelled(simulated: Simulated, clock: HandClock, database: Database) -> None:
+    made = await make(simulated, clock)
+    moved = await simulated.move(CODE, clock.time + 5 * HOUR, None)
+    assert moved.occurrences[0].end_time - moved.occurrences[0].start_time == HOUR
+    await simulated.enter(CODE, "li")
+    assert (await simulated.end_by_host(CODE, "li")).state == State.ENDED
+    await simulated.end(at(made))
+    other = await make(simulated, clock)
+    assert (await simulated.cancel(CODE, "li")).state == State.CANCELLED
+    assert (await simulated.get(other, None)).state == State.CANCELLED
+    assert await told(database) == ["changed", "entered", "left!", "ended", "cancelled"]
+
+
+async def test_a_number_is_free_again_when_its_meeting_is_over(simulated: Simulated, clock: HandClock) -> None:
+    first = await make(simulated, clock)
+    with pytest.raises(rpc.RpcError) as caught:
+        await make(simulated, clock)
+    assert caught.value.code == grpc.StatusCode.ALREADY_EXISTS
+    clock.time += 3 * HOUR
+    second = await make(simulated, clock)
+    assert (await simulated.find(CODE, None)).meeting_id == second
+    assert (await simulated.get(first, None)).state == State.ENDED
+
+
+async def test_numbers_are_chosen(simulated: Simulated, clock: HandClock) -> None:
+    made = [await make(simulated, clock, "") for _ in range(3)]
+    assert len({(await simulated.get(each, None)).meeting_code for each in made}) == 3
+
+
+async def test_what_cannot_be_is_refused(simulated: Simulated, clock: HandClock) -> None:
+    for code in ("999999999", CODE):
+        with pytest.raises(rpc.RpcError) as caught:
+            await simulated.enter(code, "li")
+        assert caught.value.code == grpc.StatusCode.NOT_FOUND
+    for odd in ("x", "", "9" * 30, "①"):
+        with pytest.raises(NoSuchMeetingError):
+            await simulated.get(odd, None)
+    await make(simulated, clock)
+    for act in (simulated.leave(CODE, "li"), _enter_then_cancel(simulated)):
+        with pytest.raises(rpc.RpcError) as caught:
+            await act
+        assert caught.value.code == grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def _enter_then_cancel(simulated: Simulated) -> None:
+    await simulated.enter(CODE, "li")
+    await simulated.cancel(CODE, "li")
