@@ -20,7 +20,9 @@ from services.booking import life, store
 from services.cli.state import State
 from services.clock import DAY, HOUR, MINUTE
 from services.database import create_engine
+from services.notifier.deliveries import ATTEMPT
 from services.notifier.deliveries import TABLE as DELIVERY
+from services.notifier.inbox import TABLE as INBOX
 from services.outbox import TABLE as OUTBOX
 
 YEARS = 3 * 365 * DAY
@@ -64,7 +66,9 @@ def fill(state: State, size: Size, progress: Progress) -> None:
         for kind in (life.ATTENDANCE, life.COMPLETION):
             booking.repeat(store.DEADLINE, size.past, size.reservations, partial(deadline, size=size, kind=kind))
     with Writer(state.database("notifier"), progress) as notifier:
+        notifier.repeat(INBOX, 0, size.past, arrival)
         notifier.repeat(DELIVERY, 0, size.past, delivery)
+        notifier.repeat(ATTEMPT, 0, size.past, attempt)
 
 
 class Writer:
@@ -80,7 +84,7 @@ class Writer:
         """The first row of the table once for each number, with the columns that `vary` gives."""
         with self._engine.begin() as connection:
             model = dict(connection.execute(sa.select(table).limit(1)).mappings().one())
-        model.pop("seq" if table is OUTBOX else "id", None)  # given by the database
+        model.pop("seq", None)  # given by the database
         for start in range(first, end, PAGE):
             stop = min(start + PAGE, end)
             with self._engine.begin() as connection:
@@ -157,8 +161,23 @@ def event(i: Number, size: Size) -> Varied:
     return {"event_id": identifier("evt", i), "entity_id": identifier("rsv", i), "time": begin(i, size) - DAY}
 
 
+def arrival(i: Number) -> Varied:
+    return {"event_id": identifier("evt", i), "entity_id": identifier("rsv", i)}
+
+
 def delivery(i: Number) -> Varied:
-    return {"event_id": identifier("evt", i)}
+    """As the notifier keeps it after some weeks: without the content."""
+    return {
+        "delivery_id": identifier("dlv", i),
+        "event_id": identifier("evt", i),
+        "reservation_id": identifier("rsv", i),
+        "content": sa.literal(b""),
+        "kept": sa.literal(False),
+    }
+
+
+def attempt(i: Number) -> Varied:
+    return {"delivery_id": identifier("dlv", i)}
 
 
 def upcoming(i: Number, size: Size) -> Varied:

@@ -19,6 +19,7 @@ from sqlmodel import Field, Index, SQLModel
 
 from services import bus
 from services.bus import Event
+from services.clock import wait_at_most
 from services.database import Database
 
 log = logging.getLogger(__name__)
@@ -136,9 +137,7 @@ class Relay:
 
     async def _wait(self) -> bool:
         """True when there is news, not only time that has passed."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
-        if not self._woken.is_set():
+        if not await wait_at_most(self._woken, LOOK_SECONDS):
             return False
         await asyncio.sleep(GATHER_SECONDS)
         self._woken.clear()
@@ -169,15 +168,6 @@ class Relay:
     async def _release(self) -> None:
         if self._lease_end:
             await self._database.write(lambda c: _let_go(c, self._name))
-
-    async def status(self) -> Status:
-        return await self._database.read(read_status)
-
-    async def replay(self, after_event_id: str) -> int | None:
-        """Events stored after one, all for "", will be published again; how many. None when there is no such event."""
-        number = await self._database.write(lambda c: _mark_unpublished(c, after_event_id))
-        self.wake()
-        return number
 
     async def _publish_window(self) -> bool:
         """Publishes the next few events; False when there were none."""
@@ -235,7 +225,8 @@ def mark_published(connection: Connection, seqs: list[int]) -> None:
     connection.execute(sa.update(TABLE).where(TABLE.c.seq.in_(seqs)).values(publish_time=real_time()))
 
 
-def _mark_unpublished(connection: Connection, after_event_id: str) -> int | None:
+def mark_unpublished(connection: Connection, after_event_id: str) -> int | None:
+    """Events stored after one, all for "", will be published again; how many. None when there is no such event."""
     after: int | None = 0
     if after_event_id:
         after = connection.scalar(sa.select(TABLE.c.seq).where(TABLE.c.event_id == after_event_id))

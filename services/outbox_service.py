@@ -1,13 +1,15 @@
 """What administrators ask a program about its outbox over gRPC: how far it has come, and to publish again."""
 
+from collections.abc import Callable
+
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.outbox.v1 import outbox_service_pb2 as api
 from yunhui.outbox.v1 import outbox_service_pb2_grpc as api_grpc
 
-from services import rpc
+from services import outbox, rpc
 from services.clock import to_timestamp
-from services.outbox import Relay
+from services.database import Database
 
 SERVICE = "yunhui.outbox.v1.OutboxService"
 ROLES = {f"/{SERVICE}/{method}": frozenset({"admin"}) for method in ("GetOutboxStatus", "ReplayOutbox")}
@@ -16,13 +18,14 @@ ROLES = {f"/{SERVICE}/{method}": frozenset({"admin"}) for method in ("GetOutboxS
 class OutboxService(api_grpc.OutboxServiceServicer):
     """The same in every program that publishes events."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._wake = wake
 
     async def GetOutboxStatus(
         self, request: api.GetOutboxStatusRequest, context: rpc.Context
     ) -> api.GetOutboxStatusResponse:
-        status = await self._relay.status()
+        status = await self._database.read(outbox.read_status)
         return api.GetOutboxStatusResponse(
             last_number=status.last_number,
             waiting_count=status.waiting_count,
@@ -32,9 +35,10 @@ class OutboxService(api_grpc.OutboxServiceServicer):
         )
 
     async def ReplayOutbox(self, request: api.ReplayOutboxRequest, context: rpc.Context) -> api.ReplayOutboxResponse:
-        number = await self._relay.replay(request.after_event_id)
+        number = await self._database.write(lambda c: outbox.mark_unpublished(c, request.after_event_id))
         if number is None:
             raise rpc.not_found("event")
+        self._wake()
         return api.ReplayOutboxResponse(event_count=number)
 
 
@@ -42,5 +46,6 @@ def _moment(time: int | None) -> Timestamp | None:
     return None if time is None else to_timestamp(time)
 
 
-def add(relay: Relay, server: grpc.aio.Server) -> None:
-    api_grpc.add_OutboxServiceServicer_to_server(OutboxService(relay), server)
+def add(database: Database, wake: Callable[[], None], server: grpc.aio.Server) -> None:
+    """`wake` tells the relay that there is something to publish."""
+    api_grpc.add_OutboxServiceServicer_to_server(OutboxService(database, wake), server)

@@ -48,21 +48,30 @@ async def until(condition: Any) -> None:
 
 
 class MailSink:
-    """An SMTP server that keeps what it takes. `answers` are given to the next DATA commands, in order."""
+    """An SMTP server that keeps what it takes. `answers` are given to the next DATA commands, in order.
 
-    def __init__(self) -> None:
+    Besides answers: "close" cuts the connection after DATA, "lost" takes the mail and cuts it before the answer,
+    "stall" takes it and never answers. `options` are aiosmtpd's, for encryption and sign-in.
+    """
+
+    def __init__(self, **options: Any) -> None:
         self.port = free_port()
         self.taken: list[EmailMessage] = []
         self.raw: list[bytes] = []
         self.refused_recipients: Mapping[str, str] = {}
         self.answers: list[str] = []
         self.asked = 0
+        self.sessions = 0
         self.gate: asyncio.Event | None = None
+        self._options = options
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: SMTP(self, hostname="sink.test", loop=loop), HOST, self.port)
+        self._server = await asyncio.get_running_loop().create_server(self._session, HOST, self.port)
+
+    def _session(self) -> SMTP:
+        self.sessions += 1
+        return SMTP(self, hostname="sink.test", loop=asyncio.get_running_loop(), **self._options)
 
     async def stop(self) -> None:
         if self._server:
@@ -80,15 +89,17 @@ class MailSink:
     async def handle_DATA(self, server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802
         self.asked += 1
         answer = self.answers.pop(0) if self.answers else "250 taken"
-        if answer == "close" and isinstance(server.transport, asyncio.Transport):
+        if answer in ("close", "lost") and isinstance(server.transport, asyncio.Transport):
             server.transport.abort()
         if self.gate:
             await self.gate.wait()
-        if answer.startswith("250"):
+        if answer.startswith("250") or answer in ("lost", "stall"):
             self.raw.append(envelope.content)
             message = email.message_from_bytes(envelope.content, policy=policy.default)
             assert isinstance(message, EmailMessage)
             self.taken.append(message)
+        if answer == "stall":
+            await asyncio.sleep(PATIENCE_SECONDS)
         return answer
 
     def message_ids(self) -> list[str]:
@@ -157,6 +168,21 @@ class Bus:
         target = subject or headers["ce-type"]
         await client.jetstream().publish(target, payload, headers=dict(headers))
         await client.close()
+
+    async def messages(self, stream: str) -> list[Any]:
+        """All of a stream, in order."""
+        client = await self.connect()
+        jetstream = client.jetstream()
+        state = (await jetstream.stream_info(stream)).state
+        found = [await jetstream.get_msg(stream, seq) for seq in range(state.first_seq, state.last_seq + 1)]
+        await client.close()
+        return found
+
+    async def count(self, stream: str, wanted: int) -> bool:
+        client = await self.connect()
+        info = await client.jetstream().stream_info(stream)
+        await client.close()
+        return bool(info.state.messages == wanted)
 
     async def drained(self) -> bool:
         """Whether the notifier has settled all there is."""

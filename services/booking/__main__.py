@@ -51,7 +51,7 @@ async def main(settings: BookingSettings) -> None:
 
     def add(server: grpc.aio.Server) -> None:
         add_BookingServiceServicer_to_server(service, server)
-        outbox_service.add(relay, server)
+        outbox_service.add(database, relay.wake, server)
 
     server = rpc.Server(
         settings.listen,

@@ -13,7 +13,7 @@ from services import rpc
 from services.booking import life, store
 from services.booking.lifecycle import Lifecycle, until_fresh
 from services.booking.reservations import take_deadline
-from services.clock import Clock
+from services.clock import Clock, wait_at_most
 from services.database import Database
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,9 @@ class Deadlines:
         """Returns at `due`, when woken, or when the clock has jumped; looks at the clock, not at the database."""
         while due is None or self._clock.now() < due:
             left = self._clock.patience if due is None else (due - self._clock.now()) / 1000
-            try:
-                await asyncio.wait_for(self._woken.wait(), max(0.001, min(left, self._clock.patience)))
-            except TimeoutError:
-                continue
-            await asyncio.sleep(GATHER_SECONDS)
-            return
+            if await wait_at_most(self._woken, max(0.001, min(left, self._clock.patience))):
+                await asyncio.sleep(GATHER_SECONDS)
+                return
 
     async def catch_up(self) -> None:
         """Deals with everything that is due, in the order in which it was due.

@@ -52,7 +52,10 @@ class Verdict:
 
 
 class Lifecycle:
-    """Watchers reservations. `catch_up` deals with deadlines that are due; `committed` is told of every commit."""
+    """Leads reservations through their lives.
+
+    `catch_up` deals with deadlines that are due; `committed` is told of every commit.
+    """
 
     def __init__(
         self,

@@ -7,6 +7,8 @@ import typer
 from services.cli import (
     account,
     clock,
+    dead_events,
+    deliveries,
     demo,
     doctor,
     events,
@@ -21,6 +23,7 @@ from services.cli import (
     texts,
     up,
     watch,
+    webhooks,
 )
 from services.cli.terminal import Terminal, command, group
 from services.cli.texts import Text
@@ -32,11 +35,13 @@ def add(name: str, text: Text, function: Callable[..., None], to: typer.Typer = 
     to.command(name, help=text.help)(command(function))
 
 
-def add_group(name: str, text: Text, alone: Callable[[Terminal], None] | None = None) -> typer.Typer:
+def add_group(
+    name: str, text: Text, alone: Callable[[Terminal], None] | None = None, to: typer.Typer = app
+) -> typer.Typer:
     """`alone` is what the group does when no command is named; help is shown when there is none."""
     made = typer.Typer(no_args_is_help=alone is None, invoke_without_command=alone is not None)
     made.callback()(group(alone))
-    app.add_typer(made, name=name, help=text.help)
+    to.add_typer(made, name=name, help=text.help)
     return made
 
 
@@ -98,6 +103,26 @@ add("tail", texts.HELP_EVENTS_TAIL, events.tail, events_app)
 outbox_app = add_group("outbox", texts.HELP_OUTBOX)
 add("status", texts.HELP_OUTBOX_STATUS, outbox.status, outbox_app)
 add("replay", texts.HELP_OUTBOX_REPLAY, outbox.replay, outbox_app)
+dead_app = add_group("dead", texts.HELP_DEAD, to=events_app)
+add("list", texts.HELP_DEAD_LIST, dead_events.dead, dead_app)
+add("show", texts.HELP_DEAD_SHOW, dead_events.show, dead_app)
+add("retry", texts.HELP_DEAD_RETRY, dead_events.retry, dead_app)
+add("drop", texts.HELP_DEAD_DROP, dead_events.drop, dead_app)
+
+deliveries_app = add_group("deliveries", texts.HELP_DELIVERIES)
+add("list", texts.HELP_DELIVERIES_LIST, deliveries.deliveries, deliveries_app)
+add("show", texts.HELP_DELIVERIES_SHOW, deliveries.show, deliveries_app)
+add("resend", texts.HELP_DELIVERIES_RESEND, deliveries.resend, deliveries_app)
+
+preferences_app = add_group("preferences", texts.HELP_PREFERENCES)
+add("show", texts.HELP_PREFERENCES_SHOW, deliveries.preferences, preferences_app)
+add("set", texts.HELP_PREFERENCES_SET, deliveries.set_preferences, preferences_app)
+
+webhooks_app = add_group("webhooks", texts.HELP_WEBHOOKS, webhooks.webhooks)
+add("list", texts.HELP_WEBHOOKS_LIST, webhooks.webhooks, webhooks_app)
+add("add", texts.HELP_WEBHOOKS_ADD, webhooks.add, webhooks_app)
+add("set", texts.HELP_WEBHOOKS_SET, webhooks.change, webhooks_app)
+add("remove", texts.HELP_WEBHOOKS_REMOVE, webhooks.remove, webhooks_app)
 
 bus_app = add_group("bus", texts.HELP_BUS)
 add("setup", texts.HELP_BUS_SETUP, doctor.setup, bus_app)

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import Message
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
+from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from services.cli import texts
@@ -86,6 +87,11 @@ def open_policy(terminal: Terminal) -> Connection[PolicyServiceStub]:
 def open_meetings(terminal: Terminal) -> Connection[MeetingServiceStub]:
     """As whoever is signed in. Raises CommandError."""
     return Connection(MeetingServiceStub, address_of(terminal, "meetings"), token(terminal))
+
+
+def open_notifier(terminal: Terminal) -> Connection[NotifierServiceStub]:
+    """As whoever is signed in. Raises CommandError."""
+    return Connection(NotifierServiceStub, address_of(terminal, "notifier"), token(terminal))
 
 
 def address_of(terminal: Terminal, service: str) -> str:

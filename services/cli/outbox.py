@@ -20,7 +20,7 @@ from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
 
-STREAMS = {"booking": "BOOKING", "policy": "POLICY", "meetings": "MEETINGS"}
+STREAMS = {"booking": "BOOKING", "policy": "POLICY", "meetings": "MEETINGS", "notifier": "NOTIFIER"}
 """The programs that publish events, and the stream of each."""
 POLL_SECONDS = 0.2
 

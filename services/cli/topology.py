@@ -34,6 +34,7 @@ STREAMS = (
     _stream("POLICY", "yunhui.policy.>"),
     _stream("NOTIFIER", "yunhui.notifier.>"),
     _stream("MEETINGS", "yunhui.meetings.>"),
+    _stream("DEAD", "yunhui.dead.>"),  # events that a consumer could not read or write, with the reason
 )
 CONSUMERS = (
     Consumer(
@@ -41,9 +42,9 @@ CONSUMERS = (
         ConsumerConfig(
             durable_name="notifier",
             ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=60.0,
-            max_deliver=-1,  # the notifier itself gives up what no mail can be made of; an outage must lose none
-            max_ack_pending=256,
+            ack_wait=30.0,  # it only stores: mails are sent afterwards
+            max_deliver=-1,  # the notifier itself buries what it cannot read; an outage must lose none
+            max_ack_pending=1024,
         ),
     ),
 )

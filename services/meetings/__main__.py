@@ -123,13 +123,13 @@ async def serve_webhooks(settings: MeetingsSettings, happenings: Happenings) -> 
 
 
 def create_server(
-    settings: MeetingsSettings, gateway: Gateway, simulated: Simulated | None, relay: Relay
+    settings: MeetingsSettings, gateway: Gateway, simulated: Simulated | None, database: Database, relay: Relay
 ) -> rpc.Server:
     def add(server: grpc.aio.Server) -> None:
         add_MeetingServiceServicer_to_server(api.MeetingService(gateway), server)
         if simulated:
             add_SimulatorServiceServicer_to_server(api.SimulatorService(simulated), server)
-        outbox_service.add(relay, server)
+        outbox_service.add(database, relay.wake, server)
 
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
     return rpc.Server(
@@ -154,7 +154,7 @@ async def main(settings: MeetingsSettings) -> None:
     else:
         provider, client = create_tencent(settings, time)
     gateway = Gateway(provider, happenings)
-    server = create_server(settings, gateway, simulated, relay)
+    server = create_server(settings, gateway, simulated, database, relay)
     broker = create_broker(settings, gateway)
     await run_until_stopped(server, bus.serve(broker), relay.run(), serve_webhooks(settings, happenings))
     if client:

@@ -3,38 +3,48 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import time
-from typing import NoReturn, Self
+from pathlib import Path
+from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import grpc
 from pydantic import Field, SecretStr, field_validator, model_validator
+from yunhui.notifier.v1.notifier_service_pb2_grpc import add_NotifierServiceServicer_to_server
 
-from services import clock, rpc
+from services import clock, outbox_service, rpc
 from services.database import Database
-from services.identity import InvalidTokenError, Principal, Verifier
-from services.notifier import envelope
-from services.notifier.channels import Encryption, Smtp
-from services.notifier.courier import Courier
+from services.identity import KeySource, Verifier
+from services.notifier import api, envelope
+from services.notifier.addresses import Guard
+from services.notifier.channels import MAIL, Channel
 from services.notifier.deliveries import Deliveries
+from services.notifier.intake import Intake
 from services.notifier.messages import Composer
-from services.notifier.planner import Deliver, Planner, Timetable
-from services.notifier.subscriptions import Receiver, Retry, Subscription
+from services.notifier.outlet import Outlet
+from services.notifier.planner import Planner, Timetable
+from services.notifier.sender import Retry, Sender
+from services.notifier.smtp import Encryption, Server, Smtp
+from services.notifier.subscriptions import Receiver, Subscription
 from services.notifier.values import Letterhead
+from services.notifier.webhooks import Caller
 from services.process import run_until_stopped
-from services.settings import Settings, load
+from services.settings import ServerSettings, load
 
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
 LEASE_MARGIN_SECONDS = 15.0
+FORGET_SECONDS = 3600.0
+KEEP_MS = 14 * clock.DAY
+"""So long a notice that was settled can be sent again; then its content, personal data, is removed."""
 
 
-class NotifierSettings(Settings):
+class NotifierSettings(ServerSettings):
     """Settings of the notifier."""
 
-    listen: str = Field("127.0.0.1:0", description="host:port for gRPC, of which there is only health")
     database_url: str = Field(description="sqlite:///FILE or postgresql+psycopg://...")
     portal_url: str = Field("http://127.0.0.1:8080", description="the pages for people, for links in mails")
     display_zone: str = Field("Asia/Shanghai", description="IANA zone in which mails show times")
@@ -51,9 +61,35 @@ class NotifierSettings(Settings):
     )
     smtp_user: str = Field("", description="user at the mail server; none when empty")
     smtp_password: SecretStr = Field(SecretStr(""), description="its password")
-    smtp_timeout_seconds: float = Field(20.0, description="for sending one mail", gt=0, le=40)
+    smtp_ca_file: Path | None = Field(None, description="authorities to trust, PEM; the system's when not given")
+    smtp_timeout_seconds: float = Field(
+        20.0, description="for opening a session, and for sending one mail", gt=0, le=40
+    )
+    mails_per_second: float = Field(50.0, description="no faster than that", gt=0, le=10_000)
     retry_first_seconds: float = Field(5.0, description="pause before a second attempt; doubled each time", gt=0)
     retry_longest_seconds: float = Field(300.0, description="longest pause between attempts", gt=0)
+    mail_give_up_hours: float = Field(96.0, description="a mail that no server took for so long has failed", gt=0)
+    webhook_timeout_seconds: float = Field(10.0, description="for one call", gt=0, le=40)
+    webhook_give_up_hours: float = Field(
+        72.0, description="a call that was not accepted for so long has failed, and such a webhook is off", gt=0
+    )
+
+    def mail_server(self) -> Server:
+        return Server(
+            host=self.smtp_host,
+            port=self.smtp_port,
+            sender=self.mail_from,
+            encryption=self.smtp_tls,
+            user=self.smtp_user,
+            password=self.smtp_password.get_secret_value(),
+            ca_file=str(self.smtp_ca_file) if self.smtp_ca_file else None,
+            timeout=self.smtp_timeout_seconds,
+            rate=self.mails_per_second,
+        )
+
+    def retry(self, channel: str) -> Retry:
+        hours = self.mail_give_up_hours if channel == MAIL else self.webhook_give_up_hours
+        return Retry(self.retry_first_seconds, self.retry_longest_seconds, int(hours * clock.HOUR))
 
     @field_validator("mail_from")
     @classmethod
@@ -104,40 +140,56 @@ class NotifierSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What runs. Each call of `subscription` makes a fresh one on a fresh connection."""
+    """The notifier put together, without servers; each `subscription()` is a fresh one on a fresh connection."""
 
-    subscription: Callable[[], Subscription]
+    deliveries: Deliveries
+    outlet: Outlet
+    senders: list[Sender]
+    intake: Intake
     planner: Planner
-    deliver: Deliver
+    subscription: Callable[[], Subscription]
+    service: api.NotifierService
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        sending = [sender.run() for sender in self.senders]
+        return [
+            receive_forever(self.subscription),
+            self.outlet.run(),
+            self.planner.run(self.intake.queue, self.intake.queued),
+            *sending,
+            forget_forever(self.deliveries),
+        ]
 
 
 def build(options: NotifierSettings, database: Database) -> Parts:
-    """The parts put together."""
-    zone = ZoneInfo(options.display_zone)
-    letterhead = Letterhead(options.mail_from, options.portal_url, zone, options.support_mail)
-    channel = Smtp(
-        host=options.smtp_host,
-        port=options.smtp_port,
-        sender=options.mail_from,
-        encryption=options.smtp_tls,
-        user=options.smtp_user,
-        password=options.smtp_password.get_secret_value(),
-        timeout=options.smtp_timeout_seconds,
-    )
-    lease_ms = int((options.smtp_timeout_seconds + LEASE_MARGIN_SECONDS) * clock.SECOND)
-    now = clock.create(options.clock_file)
-    deliveries = Deliveries(database, now, lease_ms)
-    composer = Composer(letterhead)
+    now, zone = clock.create(options.clock_file), ZoneInfo(options.display_zone)
+    composer = Composer(Letterhead(options.mail_from, options.portal_url, zone, options.support_mail))
     timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
     planner = Planner(database, now, composer, timetable)
-    courier = Courier(composer, deliveries, channel, planner.note)
-    retry = Retry(options.retry_first_seconds, options.retry_longest_seconds)
-    receiver = Receiver(courier, retry)
-    graceful_seconds = 2 * options.smtp_timeout_seconds + 5  # an event has at most a few mails
-    return Parts(lambda: Subscription(options, receiver, graceful_seconds), planner, courier.deliver)
+    guard = Guard(development=options.environment == "development")
+    outlet = Outlet(options, database)
+    longest_seconds = max(2 * options.smtp_timeout_seconds, options.webhook_timeout_seconds)
+    lease_ms = int((longest_seconds + LEASE_MARGIN_SECONDS) * clock.SECOND)
+    deliveries = Deliveries(database, now, lease_ms, outlet.wake)
+    channels: list[Channel] = [Smtp(options.mail_server()), webhook_caller(options, database, guard)]
+    senders = [Sender(deliveries, channel, now, options.retry(channel.name)) for channel in channels]
+
+    def queued() -> None:
+        for sender in senders:
+            sender.wake()
+
+    intake = Intake(database, now, composer, planner, queued)
+    receiver = Receiver(intake, outlet.bury)
+    service = api.NotifierService(database, now, deliveries, intake, senders, guard)
+    return Parts(deliveries, outlet, senders, intake, planner, lambda: Subscription(options, receiver), service)
 
 
-async def receive_forever(subscription: Callable[[], Subscription]) -> NoReturn:
+def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:
+    patience_ms = int(options.webhook_give_up_hours * clock.HOUR)
+    return Caller(database, guard, options.webhook_timeout_seconds, patience_ms)
+
+
+async def receive_forever(subscription: Callable[[], Subscription]) -> None:
     """Begins again, on a fresh connection, whenever the bus turns the old one away for good."""
     while True:
         try:
@@ -151,24 +203,35 @@ NICENESS = 19
 """Where processors are shared, mail may wait a second and whoever is booking may not."""
 
 
-class NobodyVerifier(Verifier):
-    """Lets nobody in: there is nothing but health to ask, so mail does not depend on the issuer's keys."""
-
-    def __init__(self) -> None:
-        pass
-
-    def verify(self, token: str) -> Principal:
-        raise InvalidTokenError("the notifier answers no calls")
+async def forget_forever(deliveries: Deliveries) -> None:
+    """What was settled long ago loses its content."""
+    while True:
+        try:
+            await deliveries.forget(KEEP_MS)
+        except Exception as error:
+            log.warning("old content stays for now: %s", type(error).__name__)
+        await asyncio.sleep(FORGET_SECONDS)
 
 
 async def main(options: NotifierSettings) -> None:
     os.nice(NICENESS)
     database = Database(options.database_url)
     database.migrate("services.notifier")
-    guard = rpc.Guard(NobodyVerifier(), {})
-    server = rpc.Server(options.listen, guard, [], lambda _: None, with_reflection=False)
     parts = build(options, database)
-    await run_until_stopped(server, receive_forever(parts.subscription), parts.planner.run(parts.deliver))
+    verifier = Verifier(options.issuer, options.audience, KeySource(options.jwks))
+
+    def add(server: grpc.aio.Server) -> None:
+        add_NotifierServiceServicer_to_server(parts.service, server)
+        outbox_service.add(database, parts.outlet.wake, server)
+
+    server = rpc.Server(
+        options.listen,
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES),
+        [api.SERVICE, outbox_service.SERVICE],
+        add,
+        with_reflection=options.environment == "development",
+    )
+    await run_until_stopped(server, *parts.loops())
     database.close()
 
 

@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A planned notice as it was read. `try_at` is what a claim compares."""
+    """A planned notice as it was read. Whoever settles it compares `try_at`."""
 
     plan_id: int
     kind: str
@@ -125,24 +125,21 @@ def read_next(connection: Connection) -> int | None:
     return earliest
 
 
-def claim(connection: Connection, due: Due, until: int) -> Due | None:
-    """The right to send it until then; None when somebody else was faster or it has been planned anew."""
-    held = Due(due.plan_id, due.kind, due.due_at, until, due.event_id, due.payload)
-    return held if _move(connection, due, try_at=until) else None
+def finish(connection: Connection, due: Due) -> bool:
+    """It is said, or is not to be. False when somebody else was faster, or it has been planned anew.
+
+    Personal data is kept only as long as it is needed.
+    """
+    return _move(connection, due, state=PlannedState.DONE, payload="")
 
 
-def finish(connection: Connection, held: Due) -> None:
-    """It was sent, or is not to be; personal data is kept only as long as it is needed."""
-    _move(connection, held, state=PlannedState.DONE, payload="")
+def repeat(connection: Connection, due: Due, due_at: int) -> bool:
+    """Done for this time; the next time is then. As finish."""
+    return _move(connection, due, due_at=due_at, try_at=due_at)
 
 
-def postpone(connection: Connection, held: Due, try_at: int) -> None:
-    _move(connection, held, try_at=try_at)
-
-
-def repeat(connection: Connection, held: Due, due_at: int) -> None:
-    """Done for this time; the next time is then."""
-    _move(connection, held, due_at=due_at, try_at=due_at)
+def postpone(connection: Connection, due: Due, try_at: int) -> None:
+    _move(connection, due, try_at=try_at)
 
 
 def _move(connection: Connection, due: Due, **values: object) -> bool:

@@ -1,92 +1,65 @@
-"""The way out: sends one message over SMTP and says whether the answer is final."""
+"""What a way out is to the rest: it takes one parcel to the other side and says how that went."""
 
-import asyncio
-from dataclasses import dataclass
-from enum import Enum
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
 
-import aiosmtplib
+from sqlalchemy.engine import Connection
 
-Encryption = Literal["auto", "required", "off", "implicit"]
-START_TLS: dict[Encryption, bool | None] = {"auto": None, "required": True, "off": False, "implicit": False}
+MAIL, WEBHOOK = "mail", "webhook"
+ANSWER_LENGTH = 200
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     ACCEPTED = "accepted"
     TEMPORARY = "temporary"
     PERMANENT = "permanent"
+    AWAY = "away"
+    """The other side could not be asked at all: that says nothing about this one, and others would fare the same."""
+    UNKNOWN = "unknown"
+    """Never an answer: stands for an attempt whose sender ended before the answer was stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`code` is the SMTP reply code, 0 when there was none. `text` may hold an address: never log it."""
+    """`code` is the SMTP reply code or HTTP status, 0 when there was none. `text` may hold an address: never log it."""
 
     verdict: Verdict
     code: int
     text: str
 
 
-class Channel(Protocol):
-    """Whatever takes a message to a person."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to make attempt `number` of one delivery until the lease ends."""
 
-    async def send(self, recipient: str, content: bytes) -> Answer:
+    delivery_id: str
+    number: int
+    event_id: str
+    channel: str
+    kind: str
+    recipient: str
+    message_id: str
+    content: bytes = field(repr=False)
+    first_time: int
+    expire_time: int = 0
+
+
+class Channel(Protocol):
+    """Whatever takes notices to the other side."""
+
+    name: str
+    shared: bool
+    """Whether all recipients are reached through one server: when it is away, nobody is tried."""
+
+    async def send(self, claim: Claim) -> Answer:
         """Never raises for what the other side does; that is what the Answer says."""
         ...
 
+    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None:
+        """Keeps, in the transaction that stores the answer, what the channel itself wants to know of it."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Smtp:
-    """One connection a message: mails are rare, and a connection kept open goes stale unseen."""
-
-    host: str
-    port: int
-    sender: str
-    encryption: Encryption = "auto"
-    user: str = ""
-    password: str = ""
-    timeout: float = 20.0
-
-    async def send(self, recipient: str, content: bytes) -> Answer:
-        """`timeout` seconds bound the whole conversation, in which each step has a timeout of its own too."""
-        try:
-            async with asyncio.timeout(self.timeout):
-                return await self._converse(recipient, content)
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            return classify(error)
-
-    async def _converse(self, recipient: str, content: bytes) -> Answer:
-        client = aiosmtplib.SMTP(
-            hostname=self.host,
-            port=self.port,
-            use_tls=self.encryption == "implicit",
-            start_tls=START_TLS[self.encryption],
-            username=self.user or None,
-            password=self.password or None,
-            timeout=self.timeout,
-        )
-        try:
-            await client.connect()
-            _, text = await client.sendmail(self.sender, [recipient], content)
-            return Answer(Verdict.ACCEPTED, 250, text)
-        finally:
-            client.close()  # without QUIT: once the message is taken, a lost goodbye must not make it fail
-
-
-def classify(error: Exception) -> Answer:
-    """Final is only a 5xx that answers this very message: sender, recipient or content.
-
-    A 5xx to the greeting, to TLS or to the password speaks about the installation; once that is put right the
-    mail can still go.
-    """
-    if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
-        error = error.recipients[0]
-    if isinstance(error, ValueError):
-        return Answer(Verdict.PERMANENT, 0, "not a sendable address")
-    if not isinstance(error, aiosmtplib.SMTPResponseException):
-        return Answer(Verdict.TEMPORARY, 0, f"{type(error).__name__}: {error}")
-    about_message = isinstance(
-        error, (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError)
-    )
-    final = about_message and 500 <= error.code < 600
-    verdict = Verdict.PERMANENT if final else Verdict.TEMPORARY
-    return Answer(verdict, error.code, f"{error.code} {error.message}")
+    async def rest(self) -> None:
+        """Nothing more to send for now: connections may be closed."""
+        ...

@@ -1,107 +1,305 @@
-"""The store of deliveries: a mail is claimed here before it is sent and marked after. Only this module knows SQL."""
+"""The delivery log: what is queued, claimed before it is sent and settled after, with every attempt. Here is its SQL.
 
+A lease that ends unsettled is claimed again: then the notice may repeat.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import sqlalchemy as sa
+from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
+from ulid import ULID
+from yunhui.notifier.v1 import delivery_pb2 as pb
+from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
-from services.clock import Clock
+from services import outbox, rpc
+from services.bus import Event
+from services.clock import Clock, to_timestamp
 from services.database import Database
-from services.notifier.channels import Answer, Verdict
-from services.notifier.messages import Message
-from services.notifier.models import Delivery, DeliveryState
+from services.notifier.channels import ANSWER_LENGTH, Answer, Claim, Verdict
+from services.notifier.models import AttemptRow, Delivery, DeliveryState
 
 TABLE = SQLModel.metadata.tables[str(Delivery.__tablename__)]
-
-STATES = {
-    Verdict.ACCEPTED: DeliveryState.SENT,
-    Verdict.TEMPORARY: DeliveryState.QUEUED,
-    Verdict.PERMANENT: DeliveryState.FAILED,
-}
-
-
-class BusyError(Exception):
-    """Another worker is sending this mail right now, or was when it died: its lease has not ended."""
+ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
+LOG = [column for column in TABLE.c if column.name != "content"]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to send one mail until the lease ends. `content` is what the first attempt stored."""
+class Parcel:
+    """One notice to one recipient, ready to go. `content` is exactly what every attempt sends."""
 
-    delivery_id: int
+    event_id: str
+    channel: str
+    kind: str
+    recipient: str
+    account_id: str
+    reservation_id: str
+    message_id: str
     content: bytes
+    expire_time: int = 0
+    """Epoch ms from which on it is of no use to anybody; 0: it always is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which deliveries to list; empty fields ask for all. `before_key` is the last delivery_id of the page before."""
+
+    reservation_id: str = ""
+    account_id: str = ""
+    kind: str = ""
+    channel: str = ""
+    states: Sequence[str] = ()
+    before_key: str = ""
+    limit: int = 50
+
+
+def enqueue(connection: Connection, parcels: Iterable[Parcel], now: int) -> None:
+    """In the transaction that takes the event in. Of two alike in one event, one goes."""
+    unique = {(parcel.event_id, parcel.channel, parcel.kind, parcel.recipient): parcel for parcel in parcels}
+    rows = [_row(parcel, now) for parcel in unique.values()]
+    if rows:
+        connection.execute(sa.insert(TABLE), rows)
+
+
+def _row(parcel: Parcel, now: int) -> dict[str, Any]:
+    values = {name: getattr(parcel, name) for name in Parcel.__slots__}
+    times = dict.fromkeys(("due_time", "first_time", "create_time", "update_time"), now)
+    return {"delivery_id": new_id(), **values, **times, **EMPTY}
+
+
+EMPTY: dict[str, Any] = {
+    "state": DeliveryState.QUEUED,
+    "attempts": 0,
+    "code": 0,
+    "answer": "",
+    "event_seq": 0,
+    "kept": True,
+    "lease_end": 0,
+}
+
+
+def new_id() -> str:
+    return f"dlv_{ULID()}".lower()
 
 
 class Deliveries:
-    """Claims and marks deliveries. A lease that ends unmarked is claimed again: then the mail may repeat."""
+    """`published` is told when events about deliveries wait in the outbox."""
 
-    def __init__(self, database: Database, clock: Clock, lease_ms: int) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, lease_ms: int, published: Callable[[], None] = lambda: None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._lease_ms = lease_ms
+        self._published = published
 
-    async def claim(self, event_id: str, message: Message) -> Claim | None:
-        """None when the mail is settled already. Raises BusyError."""
+    async def claim(self, channel: str, without: Collection[str] = ()) -> Claim | None:
+        """The one that has been due longest, but none to the recipients in `without`. None when nothing is due."""
         now = self._clock.now()
-        lease_end = now + self._lease_ms
-        return await self._database.write(lambda c: _claim(c, event_id, message, now, lease_end))
+        return await self._database.write(lambda c: _claim(c, channel, without, now, now + self._lease_ms))
 
-    async def settle(self, claim: Claim, answer: Answer) -> None:
-        """Marks what became of the attempt and ends the lease."""
-        values = {
-            "state": STATES[answer.verdict],
-            "answer": answer.text[:200],
-            "lease_end": 0,
-            "update_time": self._clock.now(),
-        }
-        if answer.verdict is Verdict.ACCEPTED:
-            values["content"] = b""  # personal data is kept only as long as it is needed
-        await self._database.write(lambda c: _update(c, claim.delivery_id, values))
+    async def next_due(self, channel: str, without: Collection[str] = ()) -> int | None:
+        """Epoch ms of when there may be something to claim; None when nothing is queued."""
+        free_at = sa.case((TABLE.c.lease_end > TABLE.c.due_time, TABLE.c.lease_end), else_=TABLE.c.due_time)
+        query = sa.select(sa.func.min(free_at)).where(*_queued(channel, without))
+        return await self._database.read(lambda c: c.scalar(query))
+
+    async def settle(
+        self, claim: Claim, answer: Answer, due: int | None, note: Callable[[Connection], None] = lambda _: None
+    ) -> None:
+        """Stores the answer and ends the lease. `due` (epoch ms) is the next attempt; None when there is none."""
+        now = self._clock.now()
+
+        def work(connection: Connection) -> None:
+            _record(connection, claim.delivery_id, claim.number, answer, now)
+            _mark(connection, claim, answer, due, now)
+            note(connection)
+
+        await self._database.write(work)
+        self.announce()
+
+    def announce(self) -> None:
+        """Events about deliveries may wait in the outbox."""
+        self._published()
+
+    async def resend(self, delivery_id: str) -> sa.Row[Any]:
+        """Queues it again, due now. Raises rpc.RpcError."""
+        now = self._clock.now()
+        return await self._database.write(lambda c: _resend(c, delivery_id, now))
+
+    async def list(self, wanted: Filter) -> Sequence[sa.Row[Any]]:
+        return await self._database.read(lambda c: _list(c, wanted))
+
+    async def get(self, delivery_id: str) -> tuple[sa.Row[Any], Sequence[sa.Row[Any]]]:
+        """The delivery and its attempts in order. Raises rpc.not_found."""
+
+        def work(connection: Connection) -> tuple[sa.Row[Any], Sequence[sa.Row[Any]]]:
+            attempts = sa.select(ATTEMPT).where(ATTEMPT.c.delivery_id == delivery_id).order_by(ATTEMPT.c.number)
+            return _get(connection, delivery_id), connection.execute(attempts).all()
+
+        return await self._database.read(work)
+
+    async def forget(self, keep_ms: int) -> None:
+        """Removes the content, which is personal data, of what was settled longer ago."""
+        before = self._clock.now() - keep_ms
+        old = (TABLE.c.kept, TABLE.c.update_time < before, TABLE.c.state != DeliveryState.QUEUED)
+        forget = sa.update(TABLE).where(*old).values(content=b"", kept=False)
+        if await self._database.read(lambda c: c.scalar(sa.select(sa.exists().where(*old)))):
+            await self._database.write(lambda c: c.execute(forget))
 
 
-def _claim(connection: Connection, event_id: str, message: Message, now: int, lease_end: int) -> Claim | None:
-    row = connection.execute(_find(event_id, message)).one_or_none()
+def fail_queued(connection: Connection, recipient: str, reason: str, now: int) -> None:
+    """Gives up all that waits for a recipient."""
+    mine = (TABLE.c.recipient == recipient, TABLE.c.state == DeliveryState.QUEUED)
+    _finish(connection, DeliveryState.FAILED, {"answer": reason}, now, *mine)
+
+
+def _queued(channel: str, without: Collection[str]) -> list[sa.ColumnElement[bool]]:
+    conditions = [TABLE.c.channel == channel, TABLE.c.state == sa.literal_column("'queued'")]  # so the index is used
+    return [*conditions, TABLE.c.recipient.not_in(without)] if without else conditions
+
+
+def _claim(connection: Connection, channel: str, without: Collection[str], now: int, lease_end: int) -> Claim | None:
+    due = (*_queued(channel, without), TABLE.c.due_time <= now, TABLE.c.lease_end <= now)
+    query = sa.select(TABLE).where(*due).order_by(TABLE.c.due_time, TABLE.c.delivery_id).limit(1)
+    row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
-        return _insert(connection, event_id, message, now, lease_end)
-    if row.state != DeliveryState.QUEUED:
         return None
-    if row.lease_end > now:
-        raise BusyError
-    _update(connection, row.id, {"attempts": row.attempts + 1, "lease_end": lease_end, "update_time": now})
-    return Claim(row.id, row.content)
-
-
-def _find(event_id: str, message: Message) -> sa.Select[Any]:
-    columns = [TABLE.c[name] for name in ("id", "state", "attempts", "lease_end", "content")]
-    mine = (
-        TABLE.c.event_id == event_id,
-        TABLE.c.kind == message.kind,
-        TABLE.c.recipient == message.recipient,
+    if row.lease_end:
+        unknown = Answer(Verdict.UNKNOWN, 0, "the sender ended before the answer was stored")
+        _record(connection, row.delivery_id, row.attempts, unknown, row.lease_end)
+    values = {"attempts": row.attempts + 1, "lease_end": lease_end}
+    connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == row.delivery_id).values(**values))
+    return Claim(
+        delivery_id=row.delivery_id,
+        number=row.attempts + 1,
+        event_id=row.event_id,
+        channel=row.channel,
+        kind=row.kind,
+        recipient=row.recipient,
+        message_id=row.message_id,
+        content=row.content,
+        first_time=row.first_time,
+        expire_time=row.expire_time,
     )
-    return sa.select(*columns).where(*mine).with_for_update()
 
 
-def _insert(connection: Connection, event_id: str, message: Message, now: int, lease_end: int) -> Claim:
-    # on PostgreSQL the slower of two replicas fails at the unique constraint here, and its event comes again
-    statement = sa.insert(TABLE).values(
-        event_id=event_id,
-        kind=message.kind,
-        recipient=message.recipient,
-        state=DeliveryState.QUEUED,
-        attempts=1,
-        answer="",
-        content=message.content,
-        lease_end=lease_end,
-        create_time=now,
-        update_time=now,
+def _record(connection: Connection, delivery_id: str, number: int, answer: Answer, time: int) -> None:
+    mine = (ATTEMPT.c.delivery_id == delivery_id, ATTEMPT.c.number == number)
+    connection.execute(sa.delete(ATTEMPT).where(*mine))  # "unknown", when the lease ended before the answer came
+    values = {"time": time, "verdict": answer.verdict, **_told(answer)}
+    connection.execute(sa.insert(ATTEMPT).values(delivery_id=delivery_id, number=number, **values))
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    """Foreign text as every database takes it."""
+    text = answer.text.replace("\0", "").encode(errors="replace").decode()
+    return {"code": answer.code, "answer": text[:ANSWER_LENGTH]}
+
+
+def _mark(connection: Connection, claim: Claim, answer: Answer, due: int | None, now: int) -> None:
+    """An answer that comes after the lease counts only when it is yes: the attempt that came after it has the say."""
+    told = _told(answer)
+    mine = TABLE.c.delivery_id == claim.delivery_id
+    if answer.verdict is Verdict.ACCEPTED:
+        _finish(connection, DeliveryState.SENT, told, now, mine, TABLE.c.state != DeliveryState.SENT)
+        return
+    current = (mine, TABLE.c.state == DeliveryState.QUEUED, TABLE.c.attempts == claim.number)
+    if due is None:
+        _finish(connection, DeliveryState.FAILED, told, now, *current)
+    else:
+        values = {**told, "due_time": due, "lease_end": 0, "update_time": now}
+        connection.execute(sa.update(TABLE).where(*current).values(**values))
+
+
+def _finish(
+    connection: Connection, state: DeliveryState, told: dict[str, Any], now: int, *which: sa.ColumnElement[bool]
+) -> None:
+    """Final, with an event for each."""
+    ids = connection.execute(sa.select(TABLE.c.delivery_id).where(*which).with_for_update()).scalars().all()
+    if not ids:
+        return
+    values = {**told, "state": state, "lease_end": 0, "update_time": now, "event_seq": TABLE.c.event_seq + 1}
+    connection.execute(sa.update(TABLE).where(*which).values(**values))
+    for start in range(0, len(ids), 500):
+        rows = connection.execute(sa.select(*LOG).where(TABLE.c.delivery_id.in_(ids[start : start + 500])))
+        outbox.append(connection, [_event(row, now) for row in rows])
+
+
+def _event(row: sa.Row[Any], now: int) -> Event:
+    delivery = to_message(row)
+    delivery.ClearField("recipient")
+    delivery.ClearField("answer")
+    payload = MessageToJson(DeliveryEvent(delivery=delivery), indent=None, ensure_ascii=False)
+    subject = f"yunhui.notifier.delivery.{row.state}"
+    return Event(f"evt_{ULID()}".lower(), subject, row.delivery_id, row.event_seq, now, payload)
+
+
+def _get(connection: Connection, delivery_id: str, *, lock: bool = False) -> sa.Row[Any]:
+    query = sa.select(*LOG).where(TABLE.c.delivery_id == delivery_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise rpc.not_found("delivery")
+    return row
+
+
+def _resend(connection: Connection, delivery_id: str, now: int) -> sa.Row[Any]:
+    row = _get(connection, delivery_id, lock=True)
+    if row.state == DeliveryState.QUEUED:
+        message = "it waits for its next attempt already: see due_time"
+        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_QUEUED", message)
+    if not row.kept:
+        message = "what it said is kept no longer, to protect personal data: it cannot be sent again"
+        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_FORGOTTEN", message)
+    values = {"state": DeliveryState.QUEUED, "due_time": now, "first_time": now, "lease_end": 0, "update_time": now}
+    connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == delivery_id).values(**values))
+    return _get(connection, delivery_id)
+
+
+def _list(connection: Connection, wanted: Filter) -> Sequence[sa.Row[Any]]:
+    query = sa.select(*LOG).order_by(TABLE.c.delivery_id.desc()).limit(wanted.limit)
+    for name in ("reservation_id", "account_id", "kind", "channel"):
+        if value := getattr(wanted, name):
+            query = query.where(TABLE.c[name] == value)
+    if wanted.states:
+        query = query.where(TABLE.c.state.in_(wanted.states))
+    if wanted.before_key:
+        query = query.where(TABLE.c.delivery_id < wanted.before_key)
+    return connection.execute(query).all()
+
+
+def to_message(row: sa.Row[Any]) -> pb.Delivery:
+    message = pb.Delivery(
+        delivery_id=row.delivery_id,
+        event_id=row.event_id,
+        channel=pb.Channel.Value(f"CHANNEL_{row.channel.upper()}"),
+        kind=row.kind,
+        recipient=row.recipient,
+        account_id=row.account_id,
+        reservation_id=row.reservation_id,
+        message_id=row.message_id,
+        state=pb.DeliveryState.Value(f"DELIVERY_STATE_{row.state.upper()}"),
+        attempt_count=row.attempts,
+        code=row.code,
+        answer=row.answer,
+        create_time=to_timestamp(row.create_time),
+        update_time=to_timestamp(row.update_time),
+        resendable=row.kept and row.state != DeliveryState.QUEUED,
     )
-    key = connection.execute(statement).inserted_primary_key
-    if key is None:
-        raise RuntimeError("the database gave no key")
-    return Claim(key[0], message.content)
+    if row.state == DeliveryState.QUEUED:
+        message.due_time.CopyFrom(to_timestamp(row.due_time))
+    return message
 
 
-def _update(connection: Connection, delivery_id: int, values: dict[str, Any]) -> None:
-    connection.execute(sa.update(TABLE).where(TABLE.c.id == delivery_id).values(**values))
+def to_attempt(row: sa.Row[Any]) -> pb.Attempt:
+    return pb.Attempt(
+        number=row.number,
+        time=to_timestamp(row.time),
+        verdict=pb.AttemptVerdict.Value(f"ATTEMPT_VERDICT_{row.verdict.upper()}"),
+        code=row.code,
+        answer=row.answer,
+    )

@@ -33,6 +33,17 @@ class Event:
     time: datetime
     body: ReservationEvent | AccountEvent
 
+    @property
+    def account_id(self) -> str:
+        """Whose reservation or standing it is about."""
+        if isinstance(self.body, AccountEvent):
+            return self.body.account.account_id
+        return self.body.reservation.organizer.account_id or self.body.request.organizer.account_id
+
+    @property
+    def reservation_id(self) -> str:
+        return self.body.reservation.reservation_id
+
 
 def parse(headers: Mapping[str, str], payload: bytes) -> Event | None:
     """None for an entity that the notifier does not know. Raises UnreadableEventError."""

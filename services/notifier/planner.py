@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from yunhui.booking.v1.events_pb2 import ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Reservation
 from yunhui.policy.v1.decision_pb2 import Decision, Obligation
 
-from services.clock import DAY, MINUTE, SECOND, Clock, from_timestamp
+from services.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_at_most
 from services.database import Database
 from services.notifier import agenda
 from services.notifier.agenda import Case, Due, Plan
@@ -26,11 +26,10 @@ from services.notifier.values import Digest, OpenCase
 
 log = logging.getLogger(__name__)
 
-Deliver = Callable[[str, Sequence[Message]], Awaitable[bool]]
-"""Takes the mails of one source to their people; False when some must be tried again. Sends none twice."""
+About = tuple[str, str]
+"""Account and reservation that a mail is about; empty where there is none."""
 
-AT_ONCE = 8
-LEASE_MS = 2 * MINUTE  # longer than sending takes at most, and than the lease of the mail itself
+PAGE = 8
 AGAIN_MS = MINUTE
 RECHECK_MS = MINUTE  # a replica that died may have planned what this one was not told of
 RETRY_SECONDS = 1.0
@@ -44,6 +43,21 @@ ANSWERS = {
     "reservation.cancelled",
     "reservation.updated",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Mails of one source, to be queued."""
+
+    source_id: str
+    messages: Sequence[Message]
+    about: About = ("", "")
+    expire_time: int = 0
+    """Epoch ms from which on they are of no use to anybody; 0: they always are."""
+
+
+Queue = Callable[[Connection, Letter], None]
+"""Queues the mails in the transaction in which the notice is taken off the agenda."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class Timetable:
 
 
 class Planner:
-    """Is told of every event by the courier, and says later what is to be said later."""
+    """Is told of every event that is taken in, and says later what is to be said later."""
 
     def __init__(self, database: Database, clock: Clock, composer: Composer, timetable: Timetable) -> None:
         self._database = database
@@ -74,32 +88,32 @@ class Planner:
         self._woken = asyncio.Event()
         self._next = math.inf
         """Until when it sleeps, epoch ms; while it does not, anything planned makes it look again."""
+        self._soonest = math.inf
+        """The earliest notice planned since it last looked."""
 
-    async def note(self, event: Event) -> Sequence[str]:
-        """Plans what follows from an event; telling it again changes nothing.
+    def note(self, connection: Connection, event: Event, now: int) -> Sequence[str]:
+        """Plans what follows from an event, in the transaction that takes it in; again, it changes nothing.
 
-        The addresses of support that had the reservation before them until now. Raises what keeps the store away.
+        The addresses of support that had the reservation before them until now. Call `look` after the commit.
         """
         if not isinstance(event.body, ReservationEvent) or not event.body.HasField("reservation"):
             return []
-        body, now = event.body, self._clock.now()
+        body, record = event.body, event.body.reservation
         planned, asked = self._reminder(event, body, now), to_case(event, body)
-        ends = event.type in ANSWERS and body.reservation.version > 1 and not asked
-
-        def work(connection: Connection) -> list[str]:
-            if planned:
-                agenda.plan(connection, planned)
-            if asked:
-                agenda.open_case(connection, asked)
-            record = body.reservation
-            return agenda.close_case(connection, record.reservation_id, record.version, event.event_id) if ends else []
-
-        if not (planned or asked or ends):
+        if planned:
+            agenda.plan(connection, planned)
+            if planned.state == PlannedState.WAITING:
+                self._soonest = min(self._soonest, planned.due_at)
+        if asked:
+            agenda.open_case(connection, asked)
+        if event.type not in ANSWERS or record.version <= 1 or asked:
             return []
-        addresses = await self._database.write(work)
-        if planned and planned.state == PlannedState.WAITING and planned.due_at < self._next:
+        return agenda.close_case(connection, record.reservation_id, record.version, event.event_id)
+
+    def look(self) -> None:
+        """What was noted is committed."""
+        if self._soonest < self._next:
             self._woken.set()
-        return addresses
 
     def _reminder(self, event: Event, body: ReservationEvent, now: int) -> Plan | None:
         """Whoever books or moves within the lead has just read the mail about it: no reminder then."""
@@ -112,17 +126,17 @@ class Planner:
         state = PlannedState.WAITING if waits else PlannedState.VOID
         return Plan(agenda.REMINDER, record.reservation_id, record.version, due, event.event_id, payload, state)
 
-    async def run(self, deliver: Deliver) -> None:
-        """Until cancelled; what is being sent then is finished."""
+    async def run(self, queue: Queue, queued: Callable[[], None]) -> None:
+        """Until cancelled. `queued` is told when there are mails to be sent."""
         prepared = False
         while True:
             self._woken.clear()
-            self._next = math.inf
+            self._next = self._soonest = math.inf
             try:
                 if not prepared:
                     await self._prepare()
                     prepared = True
-                await self.catch_up(deliver)
+                await self.catch_up(queue, queued)
                 earliest = await self._database.read(agenda.read_next)
             except Exception as error:
                 log.warning("planned notices: trying again: %s", type(error).__name__)
@@ -146,67 +160,66 @@ class Planner:
         self._next = until = min(due, recheck) if due is not None else recheck
         while (now := self._clock.now()) < until:
             left = (until - now) / SECOND
-            try:
-                await asyncio.wait_for(self._woken.wait(), min(left, self._clock.patience))
-            except TimeoutError:
-                continue
-            return
+            if await wait_at_most(self._woken, min(left, self._clock.patience)):
+                return
 
-    async def catch_up(self, deliver: Deliver) -> None:
-        """Sends everything that is due. Raises what keeps the store away."""
-        while page := await self._database.read(lambda c: agenda.read_due(c, self._clock.now(), AT_ONCE)):
-            sending = asyncio.gather(*(self._attend(due, deliver) for due in page))
-            try:
-                await asyncio.shield(sending)
-            except asyncio.CancelledError:
-                await sending
-                raise
+    async def catch_up(self, queue: Queue, queued: Callable[[], None]) -> None:
+        """Queues everything that is due. Raises what keeps the store away."""
+        while page := await self._database.read(lambda c: agenda.read_due(c, self._clock.now(), PAGE)):
+            for due in page:
+                await self._attend(due, queue)
+            queued()
 
-    async def _attend(self, due: Due, deliver: Deliver) -> None:
-        held = await self._database.write(lambda c: agenda.claim(c, due, self._clock.now() + LEASE_MS))
-        if held is None:
-            return
+    async def _attend(self, due: Due, queue: Queue) -> None:
         try:
-            settled = await (self._digest(held, deliver) if held.kind == agenda.DIGEST else self._remind(held, deliver))
+            letters = await (self._digest(due) if due.kind == agenda.DIGEST else self._remind(due))
         except Exception as error:
-            log.error("planned %s %d: %s: trying again later", held.kind, held.plan_id, type(error).__name__)
-            settled = False
-        await self._database.write(lambda c: self._note_attempt(c, held, settled))
+            # only the type is told: the text could quote the event
+            log.error("planned %s %d: %s: trying again later", due.kind, due.plan_id, type(error).__name__)
+            again = self._clock.now() + AGAIN_MS
+            await self._database.write(lambda c: agenda.postpone(c, due, again))
+            return
 
-    def _note_attempt(self, connection: Connection, held: Due, settled: bool) -> None:
+        def work(connection: Connection) -> None:
+            if self._take_off(connection, due):
+                for letter in letters:
+                    queue(connection, letter)
+
+        await self._database.write(work)
+
+    def _take_off(self, connection: Connection, due: Due) -> bool:
+        """Off the agenda, in one transaction with what it says: whoever is second finds nothing to do."""
         now = self._clock.now()
-        following = self._timetable.next_digest(now) if held.kind == agenda.DIGEST else None
-        if not settled:
-            agenda.postpone(connection, held, now + AGAIN_MS)
-        elif following:
-            agenda.repeat(connection, held, following)
-            agenda.prune(connection, now)
-        else:
-            agenda.finish(connection, held)
+        following = self._timetable.next_digest(now) if due.kind == agenda.DIGEST else None
+        if following is None:
+            return agenda.finish(connection, due)
+        agenda.prune(connection, now)
+        return agenda.repeat(connection, due, following)
 
-    async def _remind(self, held: Due, deliver: Deliver) -> bool:
+    async def _remind(self, due: Due) -> list[Letter]:
         """Noticed only after the start, for example after a stop, it would be of no use to anybody."""
-        body = json_format.Parse(held.payload, ReservationEvent(), ignore_unknown_fields=True)
-        if self._clock.now() >= from_timestamp(body.reservation.start_time):
-            return True
-        moment = datetime.fromtimestamp(held.due_at / SECOND, UTC)
-        return await deliver(held.event_id, self._composer.remind(held.event_id, body, moment))
+        body = json_format.Parse(due.payload, ReservationEvent(), ignore_unknown_fields=True)
+        record = body.reservation
+        start = from_timestamp(record.start_time)
+        if self._clock.now() >= start:
+            return []
+        moment = datetime.fromtimestamp(due.due_at / SECOND, UTC)
+        messages = self._composer.remind(due.event_id, body, moment)
+        return [Letter(due.event_id, messages, (record.organizer.account_id, record.reservation_id), start)]
 
-    async def _digest(self, held: Due, deliver: Deliver) -> bool:
-        """One mail to each address with something open, named by the day: a second attempt is the same mail."""
+    async def _digest(self, due: Due) -> list[Letter]:
+        """One mail to each address with something open, named by the day."""
         now = self._clock.now()
         cases, failed = await self._database.read(
             lambda c: (agenda.read_cases(c, now), agenda.count_failed(c, now - DAY))
         )
-        day = datetime.fromtimestamp(held.due_at / SECOND, self._timetable.zone).date()
-        addresses = dict.fromkeys(address for case in cases for address in case.addresses)
-        settled = True
-        for address in addresses:
+        day = datetime.fromtimestamp(due.due_at / SECOND, self._timetable.zone).date()
+        letters = []
+        for address in dict.fromkeys(address for case in cases for address in case.addresses):
             mine = [to_open_case(case) for case in cases if address in case.addresses]
             source_id = f"digest-{day}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
-            messages = self._composer.digest(source_id, Digest(address, now, mine, failed))
-            settled &= await deliver(source_id, messages)
-        return settled
+            letters.append(Letter(source_id, self._composer.digest(source_id, Digest(address, now, mine, failed))))
+        return letters
 
 
 def to_case(event: Event, body: ReservationEvent) -> Case | None:

@@ -3,103 +3,99 @@
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
 
-from faststream import AckPolicy
+from faststream import AckPolicy, Context
 from faststream.nats import JStream, NatsBroker, PullSub
-from faststream.nats.annotations import NatsMessage
+from faststream.nats.message import NatsBatchMessage
 from faststream.security import SASLPlaintext
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 
 from services import bus
-from services.notifier.courier import Courier, UnwritableEventError
-from services.notifier.events import UnreadableEventError, parse
+from services.notifier.intake import Arrival, Bury, Intake, Outcome
 from services.settings import Settings
 
 log = logging.getLogger(__name__)
 
+BatchAnnotation = Annotated[NatsBatchMessage, Context("message")]
 STREAM, CONSUMER, SUBJECTS = "BOOKING", "notifier", "yunhui.booking.>"
-AT_ONCE = 8  # mails under way at the same time
+BATCH = 64  # events that are taken in with one commit
 FETCH_SECONDS = 5.0
 REST_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Pauses between attempts, in seconds: doubled each time up to a limit."""
-
-    first: float = 5.0
-    longest: float = 300.0
-    unwritable_limit: int = 20
-    """An event that no mail can be made of is given up after so many attempts: time enough to mend the notifier."""
-
-    def pause(self, attempt: int) -> float:
-        """`attempt` counts from 1."""
-        return float(min(self.first * 2 ** min(attempt - 1, 32), self.longest))
+GRACEFUL_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 60.0
+MOST_WAITS = 8
+"""An event waits for the one before it for two minutes, far longer than the bus keeps back what was in hand when a
+notifier died. After that it is taken: the one before it is never going to come, the stream begins in the middle."""
 
 
 class Receiver:
-    """Answers each event: ack when it is settled, nak with a pause to see it again, term when it is no event."""
+    """Answers each event by hand: ack when it is stored, nak with a pause to see it again, term when it is dead."""
 
-    def __init__(self, courier: Courier, retry: Retry) -> None:
-        self._courier = courier
-        self._retry = retry
+    def __init__(self, intake: Intake, bury: Bury) -> None:
+        self._intake = intake
+        self._bury = bury
 
-    async def receive(self, message: NatsMessage) -> None:
-        sequence = message.raw_message.metadata.sequence.stream
+    async def receive(self, messages: Sequence[Msg]) -> None:
+        """Raises nothing: what is not acknowledged comes again."""
+        arrivals = [to_arrival(message) for message in messages]
+        late = [each.metadata.sequence.stream for each in messages if each.metadata.num_delivered > MOST_WAITS]
         try:
-            settled = await self._carry(message)
-        except UnreadableEventError as error:
-            log.error("stream message %d is refused: %s", sequence, error)
-            await message.reject()
-        except UnwritableEventError as error:
-            await self._postpone_or_give_up(message, error)
+            outcome = await self._intake.take(arrivals, self._bury, late)
         except Exception as error:
-            log.error("stream message %d failed: %s", sequence, type(error).__name__)
-            await self._postpone(message)
-        else:
-            await (message.ack() if settled else self._postpone(message))
+            log.error("%d events are not taken in, they come again: %s", len(messages), type(error).__name__)
+            outcome = Outcome(postponed={arrival.sequence for arrival in arrivals})
+        for message in messages:
+            await _answer(message, outcome)
 
-    async def _carry(self, message: NatsMessage) -> bool:
-        event = parse(message.headers, message.body)
-        return event is None or await self._courier.carry(event)
 
-    async def _postpone_or_give_up(self, message: NatsMessage, error: UnwritableEventError) -> None:
-        metadata = message.raw_message.metadata
-        last = metadata.num_delivered >= self._retry.unwritable_limit
-        log.error("stream message %d: no mail from it%s: %s", metadata.sequence.stream, ", given up" * last, error)
-        await (message.reject() if last else self._postpone(message))
+async def _answer(message: Msg, outcome: Outcome) -> None:
+    sequence = message.metadata.sequence.stream
+    if sequence in outcome.postponed:
+        await message.nak(delay=pause_seconds(message.metadata.num_delivered))
+    elif sequence in outcome.dead:
+        await message.term()
+    else:
+        await message.ack()
 
-    async def _postpone(self, message: NatsMessage) -> None:
-        await message.nack(delay=self._retry.pause(message.raw_message.metadata.num_delivered))
+
+def to_arrival(message: Msg) -> Arrival:
+    return Arrival(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+
+
+def pause_seconds(attempt: int) -> float:
+    """Doubled each time up to a limit. `attempt` counts from 1."""
+    return float(min(2 ** min(attempt - 2, 32), LONGEST_PAUSE_SECONDS))
 
 
 class Subscription:
     """One connection to the bus and the consumer on it. `run` ends only when the connection is lost for good."""
 
-    def __init__(self, settings: Settings, receiver: Receiver, graceful_seconds: float) -> None:
+    def __init__(self, settings: Settings, receiver: Receiver) -> None:
         self._lost = asyncio.Event()
         self._inbox_prefix = f"{bus.connect_options(settings, CONSUMER)['inbox_prefix']}."
-        self.broker = self._broker(settings, graceful_seconds)
+        self.broker = self._broker(settings)
         self._subscriber = self.broker.subscriber(
             SUBJECTS,
             durable=CONSUMER,
             stream=JStream(STREAM, declare=False),  # streams and consumers are made by the admin step
-            pull_sub=PullSub(batch_size=AT_ONCE, timeout=FETCH_SECONDS),
+            pull_sub=PullSub(batch_size=BATCH, timeout=FETCH_SECONDS, batch=True),
             ack_policy=AckPolicy.MANUAL,
             inbox_prefix=self._inbox_prefix.encode(),
             decoder=_undecoded,
             title="notifier",
-            description="Everything that happens to reservations and accounts; makes the mails about it.",
+            description="Everything that happens to reservations and accounts; what they come to is queued.",
         )
 
         @self._subscriber
-        async def on_event(_: bytes, message: NatsMessage) -> None:
-            await receiver.receive(message)
+        async def on_events(_: list[bytes], batch: BatchAnnotation) -> None:
+            await receiver.receive(batch.raw_message)
 
-    def _broker(self, settings: Settings, graceful_seconds: float) -> NatsBroker:
+    def _broker(self, settings: Settings) -> NatsBroker:
         options = dict(bus.connect_options(settings, CONSUMER))
         user, password = options.pop("user"), options.pop("password")
         report = options.pop("error_cb")
@@ -118,7 +114,7 @@ class Subscription:
             security=security,
             error_cb=on_error,
             closed_cb=on_closed,
-            graceful_timeout=graceful_seconds,
+            graceful_timeout=GRACEFUL_SECONDS,
             logger=None,  # FastStream would log exceptions whole, and they can quote an event
             **options,
         )
@@ -156,6 +152,9 @@ class CalmSubscription:
         self._subscription = subscription
 
     async def fetch(self, batch: int, timeout: float | None) -> list[Any]:  # noqa: ASYNC109 - FastStream calls it so
+        """What is there. FastStream would go on until the batch is full: what has come is not to wait for more."""
+        if batch < BATCH:
+            raise NatsTimeoutError
         try:
             return list(await self._subscription.fetch(batch=batch, timeout=timeout))
         except TimeoutError:
@@ -178,6 +177,6 @@ def _ends_connection(error: Exception) -> bool:
     return type(error) is NatsError and "permissions violation" not in str(error).lower()
 
 
-async def _undecoded(message: NatsMessage) -> bytes:
+async def _undecoded(message: NatsBatchMessage) -> Any:
     """What cannot be decoded must reach the receiver too: only there is it refused for good."""
     return message.body

@@ -53,7 +53,7 @@ async def main(settings: PolicySettings) -> None:
 
     def add(server: grpc.aio.Server) -> None:
         add_PolicyServiceServicer_to_server(service, server)
-        outbox_service.add(relay, server)
+        outbox_service.add(database, relay.wake, server)
 
     server = rpc.Server(
         settings.listen,

@@ -225,9 +225,9 @@ class World:
     # requests
 
     def create(self, wanted: Request, key: str, body: Any) -> Answer | Repeated:
+        self.settle(wanted.account)
         if wanted.start < self.now and (wanted.actor, key) not in self.answered:
             raise Refused("INVALID_ARGUMENT")
-        self.settle(wanted.account)
         if earlier := self.repeated(wanted.actor, key, body):
             return earlier
         self.check(wanted)
@@ -236,9 +236,9 @@ class World:
         return self.make(wanted, self.rules(wanted))
 
     def series(self, wanted: list[Request], key: str, body: Any, *, all_or_none: bool) -> list[Answer] | Repeated:
+        self.settle(wanted[0].account)
         if wanted[0].start < self.now and (wanted[0].actor, key) not in self.answered:
             raise Refused("INVALID_ARGUMENT")
-        self.settle(wanted[0].account)
         if earlier := self.repeated(wanted[0].actor, key, body):
             return earlier
         for each in wanted:

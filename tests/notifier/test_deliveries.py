@@ -1,49 +1,22 @@
-"""Claims: one worker a mail, one effect an event, on both databases."""
+"""The delivery log: one worker a notice, every attempt kept, on both databases."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
+import itertools
+from typing import Any
 
+import grpc
 import pytest
 import sqlalchemy as sa
 
-from services.database import ConflictError, Database
-from services.notifier.channels import Answer, Verdict
-from services.notifier.deliveries import TABLE, BusyError, Deliveries
-from services.notifier.messages import Message
+from services import outbox, rpc
+from services.database import Database
+from services.notifier import deliveries as log
+from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.deliveries import Deliveries
+from tests.notifier.conftest import HandClock
+from tests.notifier.parcels import LATER, NEVER, SENT, attempts, parcel, queue, rows
 
 LEASE = 1000
-MAIL = Message("confirmation", "booker@example.org", b"mail")
-SENT = Answer(Verdict.ACCEPTED, 250, "250 taken")
-LATER = Answer(Verdict.TEMPORARY, 451, "451 later")
-NEVER = Answer(Verdict.PERMANENT, 550, "550 no")
-
-
-class HandClock:
-    """Stands still until it is set."""
-
-    patience = 1.0
-
-    def __init__(self) -> None:
-        self.time = 1_000_000
-
-    def now(self) -> int:
-        return self.time
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    on_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'notifier.db'}" if on_sqlite else request.getfixturevalue("postgres")
-    made = Database(url)
-    made.migrate("services.notifier")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
 
 
 @pytest.fixture
@@ -51,70 +24,160 @@ def deliveries(database: Database, clock: HandClock) -> Deliveries:
     return Deliveries(database, clock, LEASE)
 
 
-async def rows(database: Database) -> list[sa.Row[tuple[object, ...]]]:
-    return await database.read(lambda c: list(c.execute(sa.select(TABLE)).all()))
-
-
-@pytest.mark.parametrize("answer", [SENT, NEVER])
-async def test_settled_mail_is_not_claimed_again(deliveries: Deliveries, answer: Answer) -> None:
-    """Sent or refused for good: the event may come again, the mail may not."""
-    claim = await deliveries.claim("event-1", MAIL)
+async def claimed(deliveries: Deliveries) -> Claim:
+    claim = await deliveries.claim(MAIL)
     assert claim is not None
-    await deliveries.settle(claim, answer)
-    assert await deliveries.claim("event-1", MAIL) is None
+    return claim
 
 
-async def test_held_mail_is_busy_until_the_lease_ends(deliveries: Deliveries, clock: HandClock) -> None:
-    """A worker that died between sending and marking leaves the mail to the next: then it may repeat."""
-    await deliveries.claim("event-1", MAIL)
-    clock.time += LEASE - 1
-    with pytest.raises(BusyError):
-        await deliveries.claim("event-1", MAIL)
+async def events(database: Database) -> list[tuple[Any, ...]]:
+    columns = (outbox.TABLE.c.subject, outbox.TABLE.c.entity_id, outbox.TABLE.c.entity_seq, outbox.TABLE.c.payload)
+    return await database.read(lambda c: [tuple(row) for row in c.execute(sa.select(*columns))])
+
+
+@pytest.mark.parametrize(("answer", "state"), [(SENT, "sent"), (NEVER, "failed")])
+async def test_settled_is_not_claimed_again_and_the_world_hears_of_it(
+    deliveries: Deliveries, database: Database, clock: HandClock, answer: Answer, state: str
+) -> None:
+    """An event without recipient and answer: both are personal data."""
+    await queue(database, clock.now(), parcel())
+    await deliveries.settle(await claimed(deliveries), answer, None)
+    assert await deliveries.claim(MAIL) is None
+    [row] = await rows(database)
+    assert (row.state, row.answer, row.attempts, row.lease_end) == (state, answer.text, 1, 0)
+    [(subject, entity_id, seq, payload)] = await events(database)
+    assert (subject, entity_id, seq) == (f"yunhui.notifier.delivery.{state}", row.delivery_id, 1)
+    assert "booker@" not in payload
+    assert answer.text not in payload
+
+
+async def test_what_is_due_later_is_claimed_later(deliveries: Deliveries, database: Database, clock: HandClock) -> None:
+    """The table says when, whoever asks."""
+    await queue(database, clock.now(), parcel())
+    await deliveries.settle(await claimed(deliveries), LATER, clock.now() + 5000)
+    assert await deliveries.next_due(MAIL) == clock.now() + 5000
+    clock.time += 4999
+    assert await deliveries.claim(MAIL) is None
     clock.time += 1
-    assert await deliveries.claim("event-1", MAIL) is not None
+    assert (await claimed(deliveries)).number == 2
 
 
-async def test_later_attempts_send_what_the_first_stored(deliveries: Deliveries) -> None:
-    """An update of the templates between two attempts does not make two different mails of one."""
-    claim = await deliveries.claim("event-1", MAIL)
-    assert claim is not None
-    await deliveries.settle(claim, LATER)
-    again = await deliveries.claim("event-1", Message(MAIL.kind, MAIL.recipient, b"changed"))
-    assert again is not None
-    assert again.content == b"mail"
-
-
-async def test_row_tells_the_story_and_forgets_the_mail(
+async def test_held_until_the_lease_ends_and_then_an_attempt_of_unknown_outcome(
     deliveries: Deliveries, database: Database, clock: HandClock
 ) -> None:
-    """Attempts, last answer and times; the content goes once it is sent."""
-    for answer in (LATER, SENT):
-        claim = await deliveries.claim("event-1", MAIL)
-        assert claim is not None
-        clock.time += 5
-        await deliveries.settle(claim, answer)
-    [row] = await rows(database)
-    assert (row.state, row.attempts, row.answer, row.content) == ("sent", 2, "250 taken", b"")
-    assert (row.create_time, row.update_time, row.lease_end) == (1_000_000, 1_000_010, 0)
+    """A worker that died between sending and storing leaves the mail to the next: then it may repeat."""
+    await queue(database, clock.now(), parcel())
+    await claimed(deliveries)
+    clock.time += LEASE - 1
+    assert await deliveries.claim(MAIL) is None
+    assert await deliveries.next_due(MAIL) == clock.now() + 1
+    clock.time += 1
+    assert (await claimed(deliveries)).number == 2
+    assert [row[:2] for row in await attempts(database)] == [(1, Verdict.UNKNOWN)]
 
 
-async def test_each_mail_of_an_event_is_claimed_on_its_own(deliveries: Deliveries, database: Database) -> None:
-    """Support and booker both hear of an escalation."""
-    assert await deliveries.claim("event-1", MAIL) is not None
-    assert await deliveries.claim("event-1", Message("escalation", "support@example.org", b"")) is not None
-    assert await deliveries.claim("event-2", MAIL) is not None
-    assert len(await rows(database)) == 3
+async def test_a_late_yes_counts_and_a_late_no_does_not(
+    deliveries: Deliveries, database: Database, clock: HandClock
+) -> None:
+    """Whose lease has ended may still know that the mail is out; that it is not is for the next attempt to say."""
+    await queue(database, clock.now(), parcel())
+    slow = await claimed(deliveries)
+    clock.time += LEASE
+    quick = await claimed(deliveries)
+    await deliveries.settle(slow, NEVER, None)
+    assert (await rows(database))[0].state == "queued"
+    await deliveries.settle(slow, SENT, None)
+    await deliveries.settle(quick, LATER, clock.now() + 5)
+    assert [(row.state, row.event_seq) for row in await rows(database)] == [("sent", 1)]
+    assert [row[:2] for row in await attempts(database)] == [(1, "accepted"), (2, "temporary")]
+
+
+async def test_sent_again_is_a_new_attempt_with_the_same_content(
+    deliveries: Deliveries, database: Database, clock: HandClock
+) -> None:
+    """The same Message-ID: a mailbox that has it already shows one."""
+    await queue(database, clock.now(), parcel())
+    first = await claimed(deliveries)
+    await deliveries.settle(first, NEVER, None)
+    await deliveries.resend(first.delivery_id)
+    again = await claimed(deliveries)
+    assert (again.number, again.content, again.message_id) == (2, first.content, first.message_id)
+    await deliveries.settle(again, SENT, None)
+    assert [row[1:3] for row in await attempts(database)] == [("permanent", 550), ("accepted", 250)]
+    assert [event[2] for event in await events(database)] == [1, 2]
+
+
+async def test_queued_forgotten_and_unknown_cannot_be_sent_again(
+    deliveries: Deliveries, database: Database, clock: HandClock
+) -> None:
+    """And each says why."""
+    await queue(database, clock.now(), parcel())
+    delivery_id = (await rows(database))[0].delivery_id
+    for unready, reason in ((delivery_id, "DELIVERY_QUEUED"), ("dlv_none", "DELIVERY_NOT_FOUND")):
+        with pytest.raises(rpc.RpcError) as caught:
+            await deliveries.resend(unready)
+        assert reason in str(caught.value.to_status())
+    await deliveries.settle(await claimed(deliveries), SENT, None)
+    clock.time += 10
+    await deliveries.forget(keep_ms=10)
+    assert (await rows(database))[0].kept
+    clock.time += 1
+    await deliveries.forget(keep_ms=10)
+    assert [(row.content, row.kept) for row in await rows(database)] == [(b"", False)]
+    with pytest.raises(rpc.RpcError, match="personal data") as caught:
+        await deliveries.resend(delivery_id)
+    assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_busy_recipients_are_passed_over(deliveries: Deliveries, database: Database, clock: HandClock) -> None:
+    """The others go on."""
+    await queue(database, clock.now(), parcel(), parcel("event-2", recipient="other@example.org"))
+    found = await deliveries.claim(MAIL, {"booker@example.org"})
+    assert found is not None
+    assert found.recipient == "other@example.org"
+    assert await deliveries.claim(MAIL, {"booker@example.org"}) is None
+    assert await deliveries.claim("webhook") is None
+
+
+async def test_two_alike_in_one_event_are_one(database: Database, clock: HandClock) -> None:
+    """An event can never keep itself out."""
+    await queue(database, clock.now(), parcel(), parcel(), parcel(kind="escalation"))
+    assert [row.kind for row in await rows(database)] == ["confirmation", "escalation"]
+
+
+async def test_foreign_text_is_kept_as_every_database_takes_it(
+    deliveries: Deliveries, database: Database, clock: HandClock
+) -> None:
+    """A server's answer must not be what keeps the answer from being stored."""
+    await queue(database, clock.now(), parcel())
+    strange = Answer(Verdict.PERMANENT, 550, "550 \0\udcff" + "x" * 500)
+    await deliveries.settle(await claimed(deliveries), strange, None)
+    assert (await rows(database))[0].answer == ("550 ?" + "x" * 500)[:200]
+
+
+async def test_all_that_waits_for_a_recipient_can_be_given_up(database: Database, clock: HandClock) -> None:
+    """With an event for each."""
+    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(3)))
+    await queue(database, clock.now(), parcel("event-9", recipient="other@example.org"))
+    await database.write(lambda c: log.fail_queued(c, "booker@example.org", "gone", 5))
+    assert sorted(row.state for row in await rows(database)) == ["failed"] * 3 + ["queued"]
+    assert len(await events(database)) == 3
 
 
 async def test_replicas_that_race_get_one_claim(database: Database, clock: HandClock) -> None:
-    """The others are told that it is busy, or stumble over the unique constraint: either way they come again."""
+    """Each mail is claimed once, and none is forgotten."""
     url = database.engine.url.render_as_string(hide_password=False)
     others = [Database(url) for _ in range(4)]
-    for number in range(10):
-        event_id = f"event-{number}"
-        attempts = [Deliveries(other, clock, LEASE).claim(event_id, MAIL) for other in others]
-        answers = await asyncio.gather(*attempts, return_exceptions=True)
-        refused = [answer for answer in answers if isinstance(answer, BusyError | ConflictError)]
-        assert len(refused) == len(others) - 1
+    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(30)))
+
+    async def work(other: Database) -> list[str]:
+        mine, found = Deliveries(other, clock, LEASE), []
+        for _ in range(40):
+            if claim := await mine.claim(MAIL):
+                found.append(claim.event_id)
+        return found
+
+    found = await asyncio.gather(*(work(other) for other in others))
+    assert sorted(itertools.chain(*found)) == sorted(f"event-{number}" for number in range(30))
     for other in others:
         other.close()

@@ -1,27 +1,30 @@
 """Planned notices on both databases: each at its time, once, whoever stops, restarts or runs beside it."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
 
 from services.clock import DAY, HOUR, MINUTE, SECOND
 from services.database import Database
 from services.notifier import agenda
-from services.notifier.channels import Smtp
-from services.notifier.courier import Courier
-from services.notifier.deliveries import Deliveries
+from services.notifier.channels import MAIL, Verdict
+from services.notifier.deliveries import TABLE, Deliveries
+from services.notifier.intake import Arrival, Intake
 from services.notifier.messages import Composer
-from services.notifier.planner import AGAIN_MS, LEASE_MS, Planner, Timetable
+from services.notifier.planner import Planner, Timetable
+from services.notifier.sender import Retry, Sender
+from services.notifier.smtp import Smtp
 from tests.notifier import samples
 from tests.servers import MailSink, until
 
@@ -59,30 +62,52 @@ class Replica:
     channel: Smtp
     timetable: Timetable = TIMETABLE
     planner: Planner = field(init=False)
-    courier: Courier = field(init=False)
+    intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:
         composer = Composer(samples.LETTERHEAD)
         self.planner = Planner(self.database, self.clock, composer, self.timetable)
-        deliveries = Deliveries(self.database, self.clock, MINUTE)
-        self.courier = Courier(composer, deliveries, self.channel, self.planner.note)
+        self.intake = Intake(self.database, self.clock, composer, self.planner, lambda: None)
+        self.deliveries = Deliveries(self.database, self.clock, MINUTE)
+        self.sender = Sender(self.deliveries, self.channel, self.clock, Retry())
 
     async def told(self, event_type: str, body: ProtoMessage, event_id: str = "event-1") -> None:
-        assert await self.courier.carry(samples.event(event_type, body, event_id))
+        payload = json_format.MessageToJson(body).encode()
+        arrival = Arrival(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
+        outcome = await self.intake.take([arrival], nowhere)
+        assert not outcome.dead
+        assert not outcome.postponed
+        await self.post()
 
     async def at(self, now: int) -> None:
         self.clock.time = now
-        await self.planner.catch_up(self.courier.deliver)
+        await self.planner.catch_up(self.intake.queue, lambda: None)
+        await self.post()
+
+    async def post(self) -> None:
+        """Sends what is queued, in the order in which it was."""
+        while claim := await self.deliveries.claim(MAIL):
+            answer = await self.channel.send(claim)
+            assert answer.verdict is Verdict.ACCEPTED
+            await self.deliveries.settle(claim, answer, None)
+        await self.channel.rest()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.planner.run(self.courier.deliver))
+        tasks = [
+            asyncio.create_task(self.planner.run(self.intake.queue, self.sender.wake)),
+            asyncio.create_task(self.sender.run()),
+        ]
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def nowhere(_subject: str, _payload: bytes, _headers: dict[str, str]) -> None:
+    """Where dead letters go."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -221,35 +246,28 @@ async def test_replicas_remind_once(replica: Replica, another: Callable[[], Repl
     """Twenty reminders due at the same moment, three replicas."""
     for number in range(20):
         body = samples.confirmed(reservation_id=f"reservation-{number}")
-        await replica.planner.note(samples.event("reservation.confirmed", body, f"event-{number}"))
+        event = samples.event("reservation.confirmed", body, f"event-{number}")
+        await replica.database.write(partial(replica.planner.note, event=event, now=NOW))
     await asyncio.gather(*(each.at(DUE) for each in (replica, another(), another())))
     assert sorted(sink.message_ids()) == sorted(f"<event-{number}.reminder@yunhui.example.org>" for number in range(20))
 
 
-async def test_replica_that_died_while_sending_is_relieved(
-    replica: Replica, another: Callable[[], Replica], database: Database, clock: StandingClock, sink: MailSink
+async def test_a_reminder_still_queued_at_the_start_is_not_sent(
+    replica: Replica, clock: StandingClock, database: Database, sink: MailSink
 ) -> None:
-    """What it had claimed becomes due again."""
+    """The mail server was away all the time."""
     await replica.told("reservation.confirmed", samples.confirmed())
     clock.time = DUE
-    [due] = await database.read(lambda c: agenda.read_due(c, DUE, 10))
-    assert await database.write(lambda c: agenda.claim(c, due, DUE + LEASE_MS))
-    assert not await database.write(lambda c: agenda.claim(c, due, DUE + LEASE_MS + 1))
-    await another().at(DUE + LEASE_MS - 1)
+    await replica.planner.catch_up(replica.intake.queue, lambda: None)
+    clock.time = START
+    async with replica.running():
+        failed = sa.select(TABLE.c.answer).where(TABLE.c.state == "failed")
+        await until(lambda: is_there(database, failed, "not sent: its time has passed"))
     assert kinds(sink) == ["confirmation"]
-    await another().at(DUE + LEASE_MS)
-    assert kinds(sink) == ["confirmation", "reminder"]
 
 
-async def test_mail_server_away_until_the_start(replica: Replica, database: Database, sink: MailSink) -> None:
-    """It is tried again, and no longer once the meeting has begun."""
-    await replica.told("reservation.confirmed", samples.confirmed())
-    sink.answers = ["451 later", "451 later"]
-    await replica.at(DUE)
-    await replica.at(DUE + AGAIN_MS)
-    assert (sink.asked, await states(database)) == (3, ["waiting"])
-    await replica.at(START)
-    assert (sink.asked, await states(database)) == (3, ["done"])
+async def is_there(database: Database, query: sa.Select[Any], found: str) -> bool:
+    return bool(await database.read(lambda c: c.scalar(query)) == found)
 
 
 async def test_restart_and_jump_of_the_clock(
@@ -393,16 +411,6 @@ async def test_what_support_has_answered_is_not_withdrawn(replica: Replica, sink
     await replica.told("reservation.updated", samples.changed(version=3), "event-3")
     await replica.told("reservation.cancelled", samples.cancelled(version=4), "event-4")
     assert kinds(sink)[2:] == ["confirmation", "change", "cancellation"]
-
-
-async def test_withdrawal_survives_a_mail_server_that_is_away(replica: Replica, sink: MailSink) -> None:
-    """The case is closed at the first attempt, and who was asked is still known at the second."""
-    await replica.told("reservation.pending_approval", samples.pending())
-    sink.answers = ["250 taken", "451 later"]
-    event = samples.event("reservation.cancelled", samples.withdrawn(), "event-2")
-    assert not await replica.courier.carry(event)
-    assert await replica.courier.carry(event)
-    assert kinds(sink)[2:] == ["cancellation", "withdrawn"]
 
 
 async def test_changed_request_waits_since_it_was_first_made(replica: Replica, database: Database) -> None:

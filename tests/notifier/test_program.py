@@ -1,6 +1,7 @@
 """The notifier as a process: started as installations start it, ended by SIGTERM."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from joserfc.jwk import ECKey, KeySet
 
 from tests.notifier import samples
 from tests.servers import HOST, Bus, MailSink, free_port, password, until
@@ -17,6 +19,8 @@ from tests.servers import HOST, Bus, MailSink, free_port, password, until
 
 @asynccontextmanager
 async def program(bus: Bus, sink: MailSink, folder: Path, listen: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    keys = KeySet([ECKey.generate_key("P-256")])
+    (folder / "jwks.json").write_text(json.dumps(keys.as_dict(private=False)))
     environment = {
         "YUNHUI_ENVIRONMENT": "development",
         "YUNHUI_NATS_URL": bus.url,
@@ -27,6 +31,8 @@ async def program(bus: Bus, sink: MailSink, folder: Path, listen: str) -> AsyncI
         "YUNHUI_MAIL_FROM": samples.LETTERHEAD.sender,
         "YUNHUI_SMTP_PORT": str(sink.port),
         "YUNHUI_SMTP_TLS": "off",
+        "YUNHUI_ISSUER": "https://issuer.example.org",
+        "YUNHUI_JWKS": str(folder / "jwks.json"),
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.notifier", env={**os.environ, **environment}, stderr=asyncio.subprocess.PIPE

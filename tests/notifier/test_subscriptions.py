@@ -1,7 +1,7 @@
 """From the bus to the mailbox, over a real nats-server that lets the notifier do only what installations allow."""
 
 import asyncio
-import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
+from standardwebhooks.webhooks import Webhook
 
 from services.database import Database
-from services.notifier.__main__ import NotifierSettings, build, receive_forever
+from services.notifier import inbox, webhooks
+from services.notifier.__main__ import NotifierSettings, build
+from services.notifier.dead_letters import TABLE as DEAD
 from services.notifier.deliveries import TABLE
 from tests.notifier import samples
 from tests.notifier.test_events import POISON
+from tests.notifier.test_webhooks import Receiver
 from tests.servers import HOST, PATIENCE_SECONDS, Bus, MailSink, free_port, password, until
 
 Notifier = AbstractAsyncContextManager[None]
@@ -33,6 +37,8 @@ def options(bus: Bus, sink: MailSink) -> NotifierSettings:
         nats_url=bus.url,
         nats_user="notifier",
         nats_password=SecretStr(password("notifier")),
+        issuer="https://issuer.example.org",
+        jwks="unused.json",
         database_url="sqlite://",
         portal_url="http://portal.example.org",
         mail_from=samples.LETTERHEAD.sender,
@@ -49,13 +55,13 @@ def options(bus: Bus, sink: MailSink) -> NotifierSettings:
 def notifier(bus: Bus, sink: MailSink, database: Database) -> Callable[[], Notifier]:
     @asynccontextmanager
     async def run() -> AsyncIterator[None]:
-        task = asyncio.create_task(receive_forever(build(options(bus, sink), database).subscription))
+        tasks = [asyncio.create_task(loop) for loop in build(options(bus, sink), database).loops()]
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     return run
 
@@ -75,7 +81,7 @@ async def test_event_becomes_one_mail(bus: Bus, sink: MailSink, notifier: Callab
 
 
 async def test_same_event_twice_is_one_mail(bus: Bus, sink: MailSink, notifier: Callable[[], Notifier]) -> None:
-    """Under another Nats-Msg-Id JetStream lets the repeat through; the notifier does not."""
+    """Under another Nats-Msg-Id JetStream lets the repeat through; the inbox does not."""
     async with notifier():
         for event_id in ("event-1", "event-1", "event-2"):
             await publish(bus, event_id)
@@ -98,16 +104,73 @@ async def test_repeat_after_a_restart_is_still_one_mail(
     assert len(sink.taken) == 1
 
 
-async def test_poison_blocks_nobody(bus: Bus, sink: MailSink, notifier: Callable[[], Notifier]) -> None:
-    """Every unreadable message is refused once, and what comes after it arrives."""
-    for headers, payload in POISON.values():
-        unbroken = {name: value for name, value in headers.items() if "\n" not in value}
+async def test_poison_blocks_nobody(
+    bus: Bus, sink: MailSink, database: Database, notifier: Callable[[], Notifier]
+) -> None:
+    """What cannot be read lies in the dead-letter stream with the reason, and what comes after it arrives."""
+    for number, (headers, payload) in enumerate(POISON.values()):
+        unbroken = {name: value for name, value in headers.items() if "\n" not in value} | {"Nats-Msg-Id": str(number)}
+        if "ce-id" in unbroken:
+            unbroken["ce-id"] = f"poison-{number}"
         await bus.publish(unbroken, payload, "yunhui.booking.reservation.confirmed")
     await publish(bus, "event-1")
     async with notifier():
         await until(lambda: sink.taken)
         await until(bus.drained)
-    assert (await bus.consumer()).num_redelivered == 0
+    dead = await database.read(lambda c: c.execute(sa.select(DEAD.c.dead_event_id, DEAD.c.reason)).all())
+    assert len(dead) == len(POISON)
+    buried = await bus.messages("DEAD")
+    assert {message.headers["dead-reason"] for message in buried} == {row.reason for row in dead}
+    assert {message.subject for message in buried} == {"yunhui.dead.notifier.booking.reservation.confirmed"}
+    assert ((await bus.consumer()).num_redelivered or 0) <= len(
+        POISON
+    )  # those that came before the outlet was connected
+
+
+async def test_an_event_waits_for_the_one_before_it(
+    bus: Bus, sink: MailSink, database: Database, notifier: Callable[[], Notifier]
+) -> None:
+    """Whatever order they arrive in, the inbox has the order of the reservation."""
+    for number in (3, 1, 2):
+        headers = samples.headers("reservation.confirmed", f"event-{number}")
+        order = {"ce-subject": "reservation-1", "ce-sequence": str(number)}
+        await bus.publish({**headers, **order}, samples.payload(samples.confirmed()))
+    async with notifier():
+        await until(lambda: len(sink.taken) == 3)
+        await until(bus.drained)
+    query = sa.select(inbox.TABLE.c.entity_seq).order_by(inbox.TABLE.c.seq)
+    assert await database.read(lambda c: list(c.execute(query).scalars())) == [1, 2, 3]
+
+
+async def test_the_world_hears_of_deliveries(bus: Bus, sink: MailSink, notifier: Callable[[], Notifier]) -> None:
+    """Through the outbox, as the notifier's own events."""
+    sink.answers = ["250 taken", "550 no"]
+    async with notifier():
+        for number in (1, 2):
+            await publish(bus, f"event-{number}")
+            await until(lambda number=number: sink.asked == number)
+        await until(lambda: bus.count("NOTIFIER", 2))
+    subjects = [message.subject for message in await bus.messages("NOTIFIER")]
+    assert subjects == ["yunhui.notifier.delivery.sent", "yunhui.notifier.delivery.failed"]
+
+
+async def test_an_event_is_posted_to_a_webhook(
+    bus: Bus, sink: MailSink, database: Database, notifier: Callable[[], Notifier]
+) -> None:
+    """With the same payload as on the bus, beside the mail."""
+    receiver = Receiver()
+    await receiver.start()
+    url = receiver.url
+    webhook = await database.write(lambda c: webhooks.create(c, url, "yunhui.booking.reservation.*", "", 1))
+    await publish(bus, "event-1")
+    async with notifier():
+        await until(lambda: receiver.calls and sink.taken)
+        await until(bus.drained)
+    await receiver.stop()
+    [(headers, content)] = receiver.calls
+    posted = Webhook(webhook.secret).verify(content, headers)
+    assert posted["type"] == "yunhui.booking.reservation.confirmed"
+    assert posted["data"] == json.loads(samples.payload(samples.confirmed()))
 
 
 async def test_nothing_personal_is_logged(
@@ -116,11 +179,13 @@ async def test_nothing_personal_is_logged(
     """Neither address, name nor subject, whether it goes well or not."""
     caplog.set_level("DEBUG", "services")
     sink.answers = ["550 no <booker@example.org>", "451 later <booker@example.org>"]
-    await bus.publish(samples.headers("reservation.confirmed"), b'{"reservation": {"subject": 7, "x": "canary"}}')
+    poison = b'{"reservation": {"subject": 7, "x": "canary"}}'
+    await bus.publish(samples.headers("reservation.confirmed", "poison"), poison)
     await publish(bus, "event-1")
     await publish(bus, "event-2", "reservation.pending_approval")
     async with notifier():
         await until(bus.drained)
+        await until(lambda: len(sink.taken) == 2)
     for told in (
         "the payload is no ReservationEvent",
         "permanent, code 550",
@@ -159,6 +224,7 @@ async def test_refused_for_good_is_not_tried_again(
     await publish(bus, "event-1")
     async with notifier():
         await until(bus.drained)
+        await until(lambda: sink.asked)
     states = await database.read(lambda c: c.execute(sa.select(TABLE.c.state, TABLE.c.answer)).all())
     assert [tuple(state) for state in states] == [("failed", "550 no such person")]
     assert sink.taken == []
@@ -232,6 +298,8 @@ def test_unsafe_settings_are_refused() -> None:
         "database_url": "sqlite://",
         "mail_from": "noreply@example.org",
         "portal_url": "https://portal.example.org/",
+        "issuer": "https://issuer.example.org",
+        "jwks": "https://issuer.example.org/keys",
     }
     assert NotifierSettings.model_validate(good).portal_url == "https://portal.example.org"
     assert NotifierSettings.model_validate(good | {"digest_time": "none"}).digest_time is None

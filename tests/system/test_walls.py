@@ -17,6 +17,7 @@ PUBLISH = {
     "policy": ("yunhui.policy.test", "booking.requests"),
     "notifier": (
         "yunhui.notifier.test",
+        "yunhui.dead.notifier.test",
         "$JS.API.CONSUMER.INFO.BOOKING.notifier",
         "$JS.API.CONSUMER.MSG.NEXT.BOOKING.notifier",
         "$JS.ACK.BOOKING.notifier.1.2.3.4.5",

@@ -1,0 +1,160 @@
+"""`yunhui deliveries` and `yunhui preferences`: who was told what and how that went, and who wants to be told what."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text as Styled
+from yunhui.notifier.v1 import delivery_pb2 as pb
+from yunhui.notifier.v1 import notifier_service_pb2 as api
+
+from services.cli import moments, texts
+from services.cli.arguments import read_choice
+from services.cli.client import open_notifier
+from services.cli.failures import CommandError, ExitCode
+from services.cli.terminal import Terminal
+
+STATES = {
+    "queued": (pb.DELIVERY_STATE_QUEUED, texts.DELIVERY_QUEUED),
+    "sent": (pb.DELIVERY_STATE_SENT, texts.DELIVERY_SENT),
+    "failed": (pb.DELIVERY_STATE_FAILED, texts.DELIVERY_FAILED),
+}
+VERDICTS = {
+    pb.ATTEMPT_VERDICT_ACCEPTED: texts.VERDICT_ACCEPTED,
+    pb.ATTEMPT_VERDICT_TEMPORARY: texts.VERDICT_TEMPORARY,
+    pb.ATTEMPT_VERDICT_PERMANENT: texts.VERDICT_PERMANENT,
+    pb.ATTEMPT_VERDICT_AWAY: texts.VERDICT_AWAY,
+    pb.ATTEMPT_VERDICT_UNKNOWN: texts.VERDICT_UNKNOWN,
+}
+Reservation = Annotated[str, typer.Option(help=texts.OPTION_ABOUT_RESERVATION.help)]
+Account = Annotated[str, typer.Option(help=texts.OPTION_ABOUT_ACCOUNT.help)]
+Kind = Annotated[str, typer.Option(help=texts.OPTION_KIND.help)]
+State = Annotated[str, typer.Option("--only", metavar="|".join(STATES), help=texts.OPTION_DELIVERY_STATE.help)]
+Limit = Annotated[int, typer.Option(min=1, max=500, help=texts.OPTION_LIMIT.help)]
+Page = Annotated[str, typer.Option(help=texts.OPTION_PAGE.help)]
+
+
+def deliveries(
+    terminal: Terminal,
+    reservation: Reservation = "",
+    account: Account = "",
+    kind: Kind = "",
+    only: State = "",
+    limit: Limit = 50,
+    page: Page = "",
+) -> None:
+    states = [STATES[read_choice(only, tuple(STATES))][0]] if only else []
+    request = api.ListDeliveriesRequest(
+        reservation_id=reservation, account_id=account, kind=kind, states=states, page_size=limit, page_token=page
+    )
+    with open_notifier(terminal) as notifier:
+        answer = notifier.ask(notifier.stub.ListDeliveries, request)
+    terminal.answer(answer, lambda to: show_deliveries(to, answer))
+
+
+def show(terminal: Terminal, delivery_id: str) -> None:
+    with open_notifier(terminal) as notifier:
+        answer = notifier.ask(notifier.stub.GetDelivery, api.GetDeliveryRequest(delivery_id=delivery_id))
+    terminal.answer(answer, lambda to: show_delivery(to, answer))
+
+
+def resend(terminal: Terminal, delivery_id: str) -> None:
+    with open_notifier(terminal) as notifier:
+        answer = notifier.ask(notifier.stub.ResendDelivery, api.ResendDeliveryRequest(delivery_id=delivery_id))
+    terminal.answer(answer, lambda to: to.say(texts.DELIVERY_RESENT, id=answer.delivery.delivery_id))
+
+
+def show_deliveries(terminal: Terminal, answer: api.ListDeliveriesResponse) -> None:
+    if not answer.deliveries:
+        terminal.say(texts.NO_DELIVERIES)
+        return
+    table = Table(padding=(0, 1))
+    for text in (texts.DELIVERY, texts.TIME, texts.NOTICE, texts.MAIL_TO, texts.STATE):
+        table.add_column(terminal.text(text), overflow="fold")
+    table.add_column(terminal.text(texts.ATTEMPTS), justify="right")
+    table.add_column(terminal.text(texts.SERVER_SAID), overflow="fold", ratio=1)
+    for each in answer.deliveries:
+        table.add_row(
+            each.delivery_id,
+            moments.show(each.create_time, terminal.language),
+            each.kind,
+            Styled(each.recipient),
+            state_of(terminal, each.state),
+            str(each.attempt_count),
+            Styled(each.answer),
+        )
+    terminal.out.print(table)
+    if answer.next_page_token:
+        terminal.say(texts.MORE, page=answer.next_page_token)
+
+
+def state_of(terminal: Terminal, state: int) -> str:
+    return next((terminal.text(text) for number, text in STATES.values() if number == state), str(state))
+
+
+def show_delivery(terminal: Terminal, answer: api.GetDeliveryResponse) -> None:
+    delivery = answer.delivery
+    show_deliveries(terminal, api.ListDeliveriesResponse(deliveries=[delivery]))
+    for text, value in (
+        (texts.EVENT, delivery.event_id),
+        (texts.RESERVATION, delivery.reservation_id),
+        (texts.ACCOUNT, delivery.account_id),
+        (texts.MESSAGE_ID, delivery.message_id),
+    ):
+        terminal.out.print(f"{terminal.text(text)}: {value}", markup=False, soft_wrap=True)
+    if delivery.HasField("due_time"):
+        terminal.say(texts.TRIED_NEXT, time=moments.show(delivery.due_time, terminal.language))
+    if answer.attempts:
+        terminal.out.print(attempts_table(terminal, answer.attempts))
+
+
+def attempts_table(terminal: Terminal, attempts: Iterable[pb.Attempt]) -> Table:
+    table = Table(padding=(0, 1))
+    table.add_column(terminal.text(texts.ATTEMPT), justify="right")
+    for text in (texts.TIME, texts.RESULT, texts.SERVER_SAID):
+        table.add_column(terminal.text(text), overflow="fold")
+    for each in attempts:
+        time = moments.show_moment(moments.to_moment(each.time), terminal.language)
+        verdict = terminal.text(VERDICTS[each.verdict]) if each.verdict in VERDICTS else str(each.verdict)
+        table.add_row(str(each.number), time, verdict, Styled(each.answer))
+    return table
+
+
+# Preferences
+
+Whose = Annotated[str, typer.Option(help=texts.OPTION_WHOSE_NOTICES.help)]
+
+
+def preferences(terminal: Terminal, account: Whose = "") -> None:
+    with open_notifier(terminal) as notifier:
+        answer = notifier.ask(notifier.stub.GetPreferences, api.GetPreferencesRequest(account_id=account))
+    terminal.answer(answer, lambda to: show_preferences(to, answer.notices))
+
+
+def set_preferences(
+    terminal: Terminal,
+    wishes: Annotated[list[str], typer.Argument(metavar="NOTICE=on|off", help=texts.OPTION_WISHES.help)],
+    account: Whose = "",
+) -> None:
+    request = api.UpdatePreferencesRequest(account_id=account, notices=[read_wish(each) for each in wishes])
+    with open_notifier(terminal) as notifier:
+        answer = notifier.ask(notifier.stub.UpdatePreferences, request)
+    terminal.answer(answer, lambda to: show_preferences(to, answer.notices))
+
+
+def read_wish(typed: str) -> api.NoticePreference:
+    notice, separator, switch = typed.partition("=")
+    if not separator or switch not in ("on", "off"):
+        raise CommandError(texts.BAD_WISH, ExitCode.USAGE, typed=typed)
+    return api.NoticePreference(notice=notice, enabled=switch == "on")
+
+
+def show_preferences(terminal: Terminal, notices: Iterable[api.NoticePreference]) -> None:
+    table = Table(padding=(0, 1))
+    for text in (texts.NOTICE, texts.IS_SENT):
+        table.add_column(terminal.text(text), overflow="fold")
+    for each in notices:
+        word = texts.ALWAYS if each.mandatory else texts.YES if each.enabled else texts.NO
+        table.add_row(Styled(each.notice), terminal.text(word))
+    terminal.out.print(table)

@@ -1,0 +1,287 @@
+"""All that the notifier does for callers, one method an RPC: check what came in, hand it on, answer."""
+
+import base64
+import json
+import re
+
+import grpc
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.notifier.v1 import delivery_pb2 as pb
+from yunhui.notifier.v1 import notifier_service_pb2 as api
+from yunhui.notifier.v1 import notifier_service_pb2_grpc as api_grpc
+
+from services import rpc
+from services.clock import Clock
+from services.database import Database
+from services.identity import Principal
+from services.notifier import dead_letters, deliveries, preferences, webhooks
+from services.notifier.addresses import Guard, RefusedAddressError
+from services.notifier.channels import MAIL
+from services.notifier.deliveries import Deliveries, Filter
+from services.notifier.intake import Intake
+from services.notifier.models import DeadEventState
+from services.notifier.sender import Sender
+
+SERVICE = "yunhui.notifier.v1.NotifierService"
+
+_PEOPLE = frozenset({"booker", "support", "admin"})
+_SUPPORT = frozenset({"support", "admin"})
+_ADMIN = frozenset({"admin"})
+
+ROLES = {
+    f"/{SERVICE}/{method}": roles
+    for method, roles in {
+        "ListDeliveries": _SUPPORT,
+        "GetDelivery": _SUPPORT,
+        "ResendDelivery": _SUPPORT,
+        "GetPreferences": _PEOPLE,
+        "UpdatePreferences": _PEOPLE,
+        "CreateWebhook": _ADMIN,
+        "ListWebhooks": _ADMIN,
+        "UpdateWebhook": _ADMIN,
+        "DeleteWebhook": _ADMIN,
+        "ListDeadEvents": _ADMIN,
+        "GetDeadEvent": _ADMIN,
+        "RetryDeadEvent": _ADMIN,
+        "DropDeadEvent": _ADMIN,
+    }.items()
+}
+
+MAX_PAGE = 500
+MAX_NOTE = 500
+MAX_DESCRIPTION = 200
+MAX_WEBHOOKS = 100
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_FILTER = re.compile(r"yunhui\.booking(\.([a-z_]+|\*)){0,4}(\.>)?")
+_ADDRESS = re.compile(r"([^\s<>@])[^\s<>@]*(@[^\s<>@]+)")
+
+
+class NotifierService(api_grpc.NotifierServiceServicer):
+    def __init__(
+        self, database: Database, clock: Clock, log: Deliveries, intake: Intake, senders: list[Sender], guard: Guard
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._log = log
+        self._intake = intake
+        self._senders = senders
+        self._guard = guard
+
+    async def ListDeliveries(
+        self, request: api.ListDeliveriesRequest, context: rpc.Context
+    ) -> api.ListDeliveriesResponse:
+        size = page_size(request.page_size)
+        wanted = Filter(
+            reservation_id=request.reservation_id,
+            account_id=request.account_id,
+            kind=request.kind,
+            channel=_enum(pb.Channel, "channel", request.channel),
+            states=[_enum(pb.DeliveryState, "states", state) for state in request.states],
+            before_key=optional_id("page_token", request.page_token),
+            limit=size + 1,
+        )
+        rows = await self._log.list(wanted)
+        more = rows[size - 1].delivery_id if len(rows) > size else ""
+        return api.ListDeliveriesResponse(deliveries=[shown(row) for row in rows[:size]], next_page_token=more)
+
+    async def GetDelivery(self, request: api.GetDeliveryRequest, context: rpc.Context) -> api.GetDeliveryResponse:
+        row, attempts = await self._log.get(required_id("delivery_id", request.delivery_id))
+        told = [deliveries.to_attempt(each) for each in attempts]
+        for attempt in told:
+            attempt.answer = masked(attempt.answer)
+        return api.GetDeliveryResponse(delivery=shown(row), attempts=told)
+
+    async def ResendDelivery(
+        self, request: api.ResendDeliveryRequest, context: rpc.Context
+    ) -> api.ResendDeliveryResponse:
+        row = await self._log.resend(required_id("delivery_id", request.delivery_id))
+        for sender in self._senders:
+            sender.wake()
+        return api.ResendDeliveryResponse(delivery=shown(row))
+
+    async def GetPreferences(
+        self, request: api.GetPreferencesRequest, context: rpc.Context
+    ) -> api.GetPreferencesResponse:
+        account_id = own_account(rpc.principal(), request.account_id)
+        off = await self._database.read(lambda c: preferences.switched_off(c, account_id))
+        return api.GetPreferencesResponse(account_id=account_id, notices=all_notices(off))
+
+    async def UpdatePreferences(
+        self, request: api.UpdatePreferencesRequest, context: rpc.Context
+    ) -> api.UpdatePreferencesResponse:
+        account_id = own_account(rpc.principal(), request.account_id)
+        wishes = preferences.check([(each.notice, each.enabled) for each in request.notices])
+        now = self._clock.now()
+
+        def work(connection: Connection) -> set[str]:
+            preferences.update(connection, account_id, wishes, now)
+            return preferences.switched_off(connection, account_id)
+
+        off = await self._database.write(work)
+        return api.UpdatePreferencesResponse(account_id=account_id, notices=all_notices(off))
+
+    async def CreateWebhook(self, request: api.CreateWebhookRequest, context: rpc.Context) -> api.CreateWebhookResponse:
+        url = await self._checked_url(request.url)
+        subjects = checked_filter(request.filter or webhooks.EVERYTHING)
+        description = checked_text("description", request.description, MAX_DESCRIPTION)
+        now = self._clock.now()
+
+        def work(connection: Connection) -> sa.Row[tuple[object, ...]]:
+            if len(webhooks.read_all(connection)) >= MAX_WEBHOOKS:
+                message = f"there are {MAX_WEBHOOKS} webhooks already: remove one first"
+                raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", message)
+            return webhooks.create(connection, url, subjects, description, now)
+
+        row = await self._database.write(work)
+        return api.CreateWebhookResponse(webhook=webhooks.to_message(row), secret=row.secret)
+
+    async def ListWebhooks(self, request: api.ListWebhooksRequest, context: rpc.Context) -> api.ListWebhooksResponse:
+        rows = await self._database.read(webhooks.read_all)
+        return api.ListWebhooksResponse(webhooks=[webhooks.to_message(row) for row in rows])
+
+    async def UpdateWebhook(self, request: api.UpdateWebhookRequest, context: rpc.Context) -> api.UpdateWebhookResponse:
+        webhook_id, now = required_id("webhook_id", request.webhook_id), self._clock.now()
+        values: dict[str, object] = {}
+        if request.HasField("url"):
+            values["url"] = await self._checked_url(request.url)
+        if request.HasField("filter"):
+            values["filter"] = checked_filter(request.filter)
+        if request.HasField("description"):
+            values["description"] = checked_text("description", request.description, MAX_DESCRIPTION)
+        if request.HasField("enabled"):
+            values["enabled"] = request.enabled
+        row = await self._database.write(lambda c: webhooks.update(c, webhook_id, values, now))
+        self._log.announce()
+        return api.UpdateWebhookResponse(webhook=webhooks.to_message(row))
+
+    async def DeleteWebhook(self, request: api.DeleteWebhookRequest, context: rpc.Context) -> api.DeleteWebhookResponse:
+        webhook_id, now = required_id("webhook_id", request.webhook_id), self._clock.now()
+        await self._database.write(lambda c: webhooks.delete(c, webhook_id, now))
+        self._log.announce()
+        return api.DeleteWebhookResponse()
+
+    async def ListDeadEvents(
+        self, request: api.ListDeadEventsRequest, context: rpc.Context
+    ) -> api.ListDeadEventsResponse:
+        size, before = page_size(request.page_size), from_page_token(request.page_token)
+        state = _enum(api.DeadEventState, "state", request.state) or DeadEventState.OPEN
+        rows = await self._database.read(lambda c: dead_letters.list_page(c, state, before, size + 1))
+        more = to_page_token(rows[size - 1]) if len(rows) > size else ""
+        shown_rows = [dead_letters.to_message(row) for row in rows[:size]]
+        return api.ListDeadEventsResponse(dead_events=shown_rows, next_page_token=more)
+
+    async def GetDeadEvent(self, request: api.GetDeadEventRequest, context: rpc.Context) -> api.GetDeadEventResponse:
+        wanted = required_id("dead_event_id", request.dead_event_id)
+        row = await self._database.read(lambda c: dead_letters.get(c, wanted))
+        return api.GetDeadEventResponse(
+            dead_event=dead_letters.to_message(row),
+            headers=dead_letters.headers_of(row),
+            payload=row.payload[: rpc.MAX_MESSAGE_BYTES],
+        )
+
+    async def RetryDeadEvent(
+        self, request: api.RetryDeadEventRequest, context: rpc.Context
+    ) -> api.RetryDeadEventResponse:
+        wanted = required_id("dead_event_id", request.dead_event_id)
+        row = await self._intake.retry(wanted, rpc.principal().account_id)
+        return api.RetryDeadEventResponse(dead_event=dead_letters.to_message(row))
+
+    async def DropDeadEvent(self, request: api.DropDeadEventRequest, context: rpc.Context) -> api.DropDeadEventResponse:
+        wanted = required_id("dead_event_id", request.dead_event_id)
+        note = checked_text("note", request.note, MAX_NOTE)
+        if not note:
+            raise rpc.invalid("note", "is required: say why it is dropped")
+        row = await self._intake.drop(wanted, rpc.principal().account_id, note)
+        return api.DropDeadEventResponse(dead_event=dead_letters.to_message(row))
+
+    async def _checked_url(self, url: str) -> str:
+        try:
+            await self._guard.pin(url)
+        except RefusedAddressError as error:
+            raise rpc.invalid("url", str(error)) from error
+        return url
+
+
+def own_account(caller: Principal, asked: str) -> str:
+    """Whose preferences; the same answer for what is another's and what does not exist."""
+    if asked in ("", caller.account_id) or caller.has("admin"):
+        return checked_text("account_id", asked, 128) or caller.account_id
+    raise rpc.not_found("account")
+
+
+def all_notices(off: set[str]) -> list[api.NoticePreference]:
+    optional = [api.NoticePreference(notice=each, enabled=each not in off) for each in preferences.OPTIONAL]
+    return optional + [
+        api.NoticePreference(notice=each, enabled=True, mandatory=True) for each in preferences.MANDATORY
+    ]
+
+
+def shown(row: sa.Row[tuple[object, ...]]) -> pb.Delivery:
+    """Addresses only to admins."""
+    delivery = deliveries.to_message(row)
+    delivery.answer = masked(delivery.answer)
+    if delivery.channel == pb.Channel.Value(f"CHANNEL_{MAIL.upper()}"):
+        delivery.recipient = masked(delivery.recipient)
+    return delivery
+
+
+def masked(text: str) -> str:
+    """booker@example.org becomes b***@example.org, unless an admin asks."""
+    return text if rpc.principal().has("admin") else _ADDRESS.sub(r"\1***\2", text)
+
+
+def required_id(field: str, value: str) -> str:
+    if not value:
+        raise rpc.invalid(field, "is required")
+    return optional_id(field, value)
+
+
+def optional_id(field: str, value: str) -> str:
+    if value and not _ID.fullmatch(value):
+        raise rpc.invalid(field, "is not one of ours: 1 to 128 letters, digits, '.', '_' or '-'")
+    return value
+
+
+def checked_text(field: str, value: str, longest: int) -> str:
+    text = value.strip()
+    if len(text) > longest or not text.isprintable():
+        raise rpc.invalid(field, f"at most {longest} characters on one line")
+    return text
+
+
+def checked_filter(subjects: str) -> str:
+    if not _FILTER.fullmatch(subjects):
+        raise rpc.invalid("filter", f"must be a subject such as yunhui.booking.reservation.* or {webhooks.EVERYTHING}")
+    return subjects
+
+
+def _enum(kind: "type[object]", field: str, number: int) -> str:
+    """`queued` for DELIVERY_STATE_QUEUED; empty for the unspecified."""
+    if not number:
+        return ""
+    try:
+        name: str = kind.Name(number)  # type: ignore[attr-defined] # of every protobuf enum
+    except ValueError:
+        raise rpc.invalid(field, f"{number} is not known") from None
+    return name.removeprefix(kind.Name(0).removesuffix("UNSPECIFIED")).lower()  # type: ignore[attr-defined]
+
+
+def page_size(asked: int) -> int:
+    if not 0 <= asked <= MAX_PAGE:
+        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
+    return asked or 50
+
+
+def to_page_token(last: sa.Row[tuple[object, ...]]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([last.create_time, last.dead_event_id]).encode()).decode()
+
+
+def from_page_token(token: str) -> tuple[int, str] | None:
+    if not token:
+        return None
+    try:
+        time, event_id = json.loads(base64.urlsafe_b64decode(token.encode()))
+        return min(max(int(time), 0), 2**62), optional_id("page_token", str(event_id))
+    except (ValueError, TypeError) as error:
+        raise rpc.invalid("page_token", "is not one of ours: start again with the first page") from error

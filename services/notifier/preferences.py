@@ -1,0 +1,61 @@
+"""Which notices an account gets: some it may switch off, and some it must get."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import SQLModel
+
+from services import rpc
+from services.notifier.events import Event
+from services.notifier.models import OptOut
+
+TABLE = SQLModel.metadata.tables[str(OptOut.__tablename__)]
+
+OPTIONAL = ("confirmation", "change", "own_cancellation", "reminder", "pending", "waived")
+MANDATORY = (
+    *("cancellation", "declined", "expired", "release", "violation", "suspension"),
+    *("escalation", "withdrawn", "digest"),
+)
+"""A cancellation by somebody else, and so on: who does not hear of these stands before a locked door."""
+
+
+def notice_of(event: Event, kind: str) -> str:
+    """The name under which a message of this kind can be switched off. `kind` may carry a number: "escalation-2"."""
+    notice = kind.partition("-")[0]
+    own = event.body.actor == event.account_id
+    return "own_cancellation" if notice == "cancellation" and own else notice
+
+
+def is_wanted(connection: Connection, account_id: str, notice: str) -> bool:
+    if notice not in OPTIONAL or not account_id:
+        return True
+    return notice not in switched_off(connection, account_id)
+
+
+def switched_off(connection: Connection, account_id: str) -> set[str]:
+    query = sa.select(TABLE.c.notice).where(TABLE.c.account_id == account_id)
+    return set(connection.execute(query).scalars())
+
+
+def update(connection: Connection, account_id: str, wishes: Mapping[str, bool], now: int) -> None:
+    """All or none. What is not named stays."""
+    mine = (TABLE.c.account_id == account_id, TABLE.c.notice.in_(wishes))
+    connection.execute(sa.delete(TABLE).where(*mine))
+    off = [notice for notice, enabled in wishes.items() if not enabled]
+    rows = [{"account_id": account_id, "notice": notice, "create_time": now} for notice in off]
+    if rows:
+        connection.execute(sa.insert(TABLE), rows)
+
+
+def check(wishes: Sequence[tuple[str, bool]]) -> Mapping[str, bool]:
+    """Raises rpc.RpcError that names the field. The last of several wishes about one notice holds."""
+    for number, (notice, enabled) in enumerate(wishes):
+        field = f"notices[{number}]"
+        if notice not in (*OPTIONAL, *MANDATORY):
+            raise rpc.invalid(f"{field}.notice", f"is not one of: {', '.join((*OPTIONAL, *MANDATORY))}")
+        if notice in MANDATORY and not enabled:
+            raise rpc.invalid(
+                f"{field}.enabled", f"'{notice}' is mandatory and cannot be switched off; {', '.join(OPTIONAL)} can"
+            )
+    return {notice: enabled for notice, enabled in wishes if notice in OPTIONAL}

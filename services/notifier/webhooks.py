@@ -1,0 +1,220 @@
+"""Webhooks: who registered, which events they get, and the signed call in the form of Standard Webhooks."""
+
+import asyncio
+import base64
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+import httpx
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import SQLModel
+from standardwebhooks.webhooks import Webhook as Signer
+from ulid import ULID
+from yunhui.notifier.v1 import notifier_service_pb2 as api
+
+from services import rpc
+from services.clock import to_timestamp
+from services.database import Database
+from services.notifier import deliveries
+from services.notifier.addresses import Guard, RefusedAddressError
+from services.notifier.channels import ANSWER_LENGTH, WEBHOOK, Answer, Claim, Verdict
+from services.notifier.deliveries import Parcel
+from services.notifier.events import UnreadableEventError
+from services.notifier.inbox import Entry
+from services.notifier.models import Webhook
+
+TABLE = SQLModel.metadata.tables[str(Webhook.__tablename__)]
+EVERYTHING = "yunhui.booking.>"
+SECRET_BYTES = 32
+GONE = 410
+AWAY_CODES = {429, 500, 502, 503, 504}
+
+
+def create(connection: Connection, url: str, subjects: str, description: str, now: int) -> sa.Row[Any]:
+    webhook_id = f"whk_{ULID()}".lower()
+    row = {"webhook_id": webhook_id, "url": url, "filter": subjects, "description": description}
+    state = {"secret": new_secret(), "enabled": True, "reason": "", "failing_since": 0}
+    connection.execute(sa.insert(TABLE).values(**row, **state, create_time=now, update_time=now))
+    return get(connection, webhook_id)
+
+
+def new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def get(connection: Connection, webhook_id: str) -> sa.Row[Any]:
+    """Raises rpc.not_found."""
+    row = connection.execute(sa.select(TABLE).where(TABLE.c.webhook_id == webhook_id)).one_or_none()
+    if row is None:
+        raise rpc.not_found("webhook")
+    return row
+
+
+def read_all(connection: Connection) -> Sequence[sa.Row[Any]]:
+    return connection.execute(sa.select(TABLE).order_by(TABLE.c.webhook_id)).all()
+
+
+def update(connection: Connection, webhook_id: str, values: Mapping[str, Any], now: int) -> sa.Row[Any]:
+    """Raises rpc.not_found. Switching off gives up what is queued."""
+    get(connection, webhook_id)
+    changes = dict(values)
+    if changes.get("enabled"):
+        changes |= {"reason": "", "failing_since": 0}
+    if changes.get("enabled") is False:
+        _switch_off(connection, webhook_id, "switched off by an administrator", now)
+    connection.execute(sa.update(TABLE).where(TABLE.c.webhook_id == webhook_id).values(**changes, update_time=now))
+    return get(connection, webhook_id)
+
+
+def delete(connection: Connection, webhook_id: str, now: int) -> None:
+    """Raises rpc.not_found. What was sent stays in the log; what is queued fails."""
+    get(connection, webhook_id)
+    connection.execute(sa.delete(TABLE).where(TABLE.c.webhook_id == webhook_id))
+    deliveries.fail_queued(connection, webhook_id, "the webhook was removed", now)
+
+
+def _switch_off(connection: Connection, webhook_id: str, reason: str, now: int) -> None:
+    values = {"enabled": False, "reason": reason, "update_time": now}
+    connection.execute(sa.update(TABLE).where(TABLE.c.webhook_id == webhook_id).values(**values))
+    deliveries.fail_queued(connection, webhook_id, f"the webhook is off: {reason}", now)
+
+
+def body(headers: Mapping[str, str], payload: bytes) -> bytes:
+    """What is posted: type, time and the event as it was published. Raises UnreadableEventError."""
+    try:
+        data = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise UnreadableEventError("the payload is no JSON") from None
+    content = {"type": headers.get("ce-type", ""), "timestamp": headers.get("ce-time", ""), "data": data}
+    return json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def parcels(connection: Connection, entry: Entry, call: bytes, about: tuple[str, str]) -> list[Parcel]:
+    """One for each webhook that wants to know."""
+    query = sa.select(TABLE.c.webhook_id, TABLE.c.filter).where(TABLE.c.enabled)
+    wanting = [row.webhook_id for row in connection.execute(query) if matches(row.filter, entry.subject)]
+    event_id = entry.event_id
+    return [Parcel(event_id, WEBHOOK, entry.subject, each, *about, event_id, call) for each in wanting]
+
+
+def matches(subjects: str, subject: str) -> bool:
+    """As NATS does: * stands for one part, > at the end for one or more."""
+    wanted, parts = subjects.split("."), subject.split(".")
+    for index, part in enumerate(wanted):
+        if part == ">":
+            return len(parts) > index
+        if index >= len(parts) or part not in ("*", parts[index]):
+            return False
+    return len(wanted) == len(parts)
+
+
+def to_message(row: sa.Row[Any]) -> api.Webhook:
+    message = api.Webhook(
+        webhook_id=row.webhook_id,
+        url=row.url,
+        filter=row.filter,
+        description=row.description,
+        enabled=row.enabled,
+        reason=row.reason,
+        create_time=to_timestamp(row.create_time),
+        update_time=to_timestamp(row.update_time),
+    )
+    if row.failing_since:
+        message.failing_since.CopyFrom(to_timestamp(row.failing_since))
+    return message
+
+
+class Caller:
+    """The channel: posts to the address that was checked, follows no redirect, reads little of the answer."""
+
+    name = WEBHOOK
+    shared = False
+
+    def __init__(self, database: Database, guard: Guard, timeout: float, patience_ms: int) -> None:
+        self._database = database
+        self._guard = guard
+        self._patience_ms = patience_ms
+        limits = httpx.Limits(max_keepalive_connections=0)  # a kept connection would outlive the check of its address
+        self._client = httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False, limits=limits)
+        self._timeout = timeout
+
+    async def send(self, claim: Claim) -> Answer:
+        try:
+            row = await self._database.read(lambda c: get(c, claim.recipient))
+        except rpc.RpcError as error:
+            gone = error.code is grpc.StatusCode.NOT_FOUND
+            return Answer(Verdict.PERMANENT if gone else Verdict.TEMPORARY, 0, str(error))
+        try:
+            async with asyncio.timeout(self._timeout):  # the client's own is for each step
+                return await self._post(row, claim)
+        except RefusedAddressError as error:
+            return Answer(Verdict.AWAY, 0, f"not called: {error}")
+        except (httpx.HTTPError, TimeoutError, OSError) as error:
+            return Answer(Verdict.AWAY, 0, f"{type(error).__name__}: {error}")
+
+    async def _post(self, row: sa.Row[Any], claim: Claim) -> Answer:
+        address = await self._guard.pin(row.url)
+        parts = urlsplit(row.url)
+        url = httpx.URL(row.url).copy_with(host=address)
+        headers = {**signed(row.secret, claim.message_id, claim.content), "Host": parts.netloc}
+        request = self._client.build_request(
+            "POST", url, content=claim.content, headers=headers, extensions={"sni_hostname": parts.hostname}
+        )
+        answer = await self._client.send(request, stream=True)
+        try:
+            return classify(answer.status_code, await _beginning(answer))
+        finally:
+            await answer.aclose()
+
+    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None:
+        """Since when nothing was accepted; switched off by 410, or when that has lasted too long."""
+        row = connection.execute(sa.select(TABLE).where(TABLE.c.webhook_id == claim.recipient)).one_or_none()
+        if row is None or not row.enabled:
+            return
+        since = 0 if answer.verdict is Verdict.ACCEPTED else row.failing_since or now
+        if since != row.failing_since:
+            mine = TABLE.c.webhook_id == claim.recipient
+            connection.execute(sa.update(TABLE).where(mine).values(failing_since=since))
+        if answer.code == GONE:
+            _switch_off(connection, claim.recipient, "the receiver answered 410 Gone", now)
+        elif since and now - since >= self._patience_ms:
+            reason = f"nothing was accepted for {self._patience_ms // 3_600_000} hours; last: {answer.text[:100]}"
+            _switch_off(connection, claim.recipient, reason, now)
+
+    async def rest(self) -> None:
+        """No connection is kept anyway."""
+
+
+def signed(secret: str, message_id: str, content: bytes) -> dict[str, str]:
+    now = datetime.now(UTC)  # real time: receivers compare it with theirs
+    return {
+        "content-type": "application/json",
+        "user-agent": "yunhui",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Signer(secret).sign(message_id, now, content.decode()),
+    }
+
+
+async def _beginning(answer: httpx.Response) -> str:
+    read = b""
+    async for part in answer.aiter_raw():
+        read += part
+        if len(read) >= ANSWER_LENGTH:
+            break
+    return read[:ANSWER_LENGTH].decode("utf-8", "replace")
+
+
+def classify(status: int, text: str) -> Answer:
+    told = f"{status} {text}".strip()
+    if 200 <= status < 300:
+        return Answer(Verdict.ACCEPTED, status, told)
+    if status == GONE:
+        return Answer(Verdict.PERMANENT, status, told)
+    return Answer(Verdict.AWAY if status in AWAY_CODES else Verdict.TEMPORARY, status, told)

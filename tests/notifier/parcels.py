@@ -1,0 +1,50 @@
+"""Ready-made parcels, and the ways of a test to queue and to look at them."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.database import Database
+from services.notifier import deliveries
+from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.deliveries import ATTEMPT, TABLE, Parcel
+from services.notifier.messages import Composer
+from tests.notifier.samples import BOOKER, LETTERHEAD, SAMPLES, event
+
+LETTER = Composer(LETTERHEAD).compose(event("reservation.confirmed", SAMPLES["reservation.confirmed"]()))[0].content
+SENT = Answer(Verdict.ACCEPTED, 250, "250 taken")
+LATER = Answer(Verdict.TEMPORARY, 451, "451 later")
+NEVER = Answer(Verdict.PERMANENT, 550, "550 no")
+
+
+def parcel(event_id: str = "event-1", **changes: Any) -> Parcel:
+    values: dict[str, Any] = {
+        "event_id": event_id,
+        "channel": MAIL,
+        "kind": "confirmation",
+        "recipient": BOOKER,
+        "account_id": "account-1",
+        "reservation_id": "reservation-1",
+        "message_id": f"<{event_id}@example.org>",
+        "content": LETTER,
+    }
+    return Parcel(**{**values, **changes})
+
+
+def claim(recipient: str = BOOKER, content: bytes = LETTER, channel: str = MAIL) -> Claim:
+    return Claim("dlv_1", 1, "event-1", channel, "confirmation", recipient, "event-1", content, 0)
+
+
+async def queue(database: Database, now: int, *parcels: Parcel) -> None:
+    await database.write(lambda c: deliveries.enqueue(c, parcels, now))
+
+
+async def rows(database: Database) -> list[Any]:
+    return await database.read(lambda c: list(c.execute(sa.select(TABLE).order_by(TABLE.c.delivery_id)).all()))
+
+
+async def attempts(database: Database) -> list[tuple[Any, ...]]:
+    """Number, verdict, code and answer of each, in order of time."""
+    columns = (ATTEMPT.c.number, ATTEMPT.c.verdict, ATTEMPT.c.code, ATTEMPT.c.answer)
+    query = sa.select(*columns).order_by(ATTEMPT.c.time, ATTEMPT.c.delivery_id, ATTEMPT.c.number)
+    return await database.read(lambda c: [tuple(row) for row in c.execute(query)])

@@ -1,0 +1,255 @@
+"""Sending by the table's due times: what is retried when, what is given up, and what an outage of a day comes to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from services import rpc
+from services.clock import DAY, HOUR, MINUTE, SECOND
+from services.database import Database
+from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.deliveries import Deliveries
+from services.notifier.sender import Retry, Sender
+from services.notifier.smtp import Server, Smtp
+from tests.notifier.conftest import HandClock
+from tests.notifier.parcels import LATER, NEVER, SENT, attempts, parcel, queue, rows
+from tests.notifier.samples import LETTERHEAD
+from tests.servers import HOST, MailSink, until
+
+AWAY = Answer(Verdict.AWAY, 0, "ConnectionRefusedError")
+RETRY = Retry(first_seconds=5, longest_seconds=300, give_up_ms=2 * DAY)
+Run = Callable[[Any], AbstractAsyncContextManager[Sender]]
+
+
+class Script:
+    """A channel that answers as the test says; what is left out is taken."""
+
+    name = MAIL
+    shared = True
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def send(self, claim: Claim) -> Answer:
+        self.asked.append(claim.event_id)
+        answer = self.answers.pop(0) if self.answers else SENT
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None: ...
+
+    async def rest(self) -> None: ...
+
+
+@pytest.fixture
+def deliveries(database: Database, clock: HandClock) -> Deliveries:
+    return Deliveries(database, clock, 100 * SECOND)
+
+
+@pytest.fixture
+def run(deliveries: Deliveries, clock: HandClock) -> Run:
+    @asynccontextmanager
+    async def running(channel: Any) -> Any:
+        sender = Sender(deliveries, channel, clock, RETRY)
+        task = asyncio.create_task(sender.run())
+        yield sender
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    return running
+
+
+def settled(database: Database, *states: str) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return sorted(row.state for row in await rows(database)) == sorted(states)
+
+    return look
+
+
+def tried(database: Database, number: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return len(await attempts(database)) == number
+
+    return look
+
+
+async def test_pauses_grow_and_the_clock_decides(database: Database, clock: HandClock, run: Run) -> None:
+    """5, 10, 20, ... seconds after each no, and then no more."""
+    await queue(database, clock.now(), parcel())
+    due = []
+    async with run(Script(LATER, LATER, LATER)):
+        for number in range(1, 4):
+            await until(tried(database, number))
+            [row] = await rows(database)
+            due.append((row.due_time - clock.now()) // SECOND)
+            clock.time = row.due_time
+        await until(settled(database, "sent"))
+    assert due == [5, 10, 20]
+    assert [RETRY.pause_ms(number) for number in (6, 7, 99)] == [160_000, 300_000, 300_000]
+    assert [row[:2] for row in await attempts(database)] == [
+        (1, "temporary"),
+        (2, "temporary"),
+        (3, "temporary"),
+        (4, "accepted"),
+    ]
+
+
+async def test_final_is_final(database: Database, clock: HandClock, run: Run) -> None:
+    """And visible, with the server's words."""
+    await queue(database, clock.now(), parcel())
+    channel = Script(NEVER)
+    async with run(channel):
+        await until(settled(database, "failed"))
+        clock.time += DAY
+    assert [(row.code, row.answer) for row in await rows(database)] == [(550, "550 no")]
+    assert len(channel.asked) == 1
+
+
+async def test_given_up_after_long(database: Database, clock: HandClock, run: Run) -> None:
+    """The last answer says why."""
+    await queue(database, clock.now(), parcel())
+    clock.time += RETRY.give_up_ms - 5 * SECOND
+    async with run(Script(LATER)):
+        await until(settled(database, "failed"))
+    assert [row.answer for row in await rows(database)] == ["451 later"]
+
+
+async def test_an_outage_of_a_day_loses_nothing_and_floods_nobody(
+    database: Database, clock: HandClock, run: Run
+) -> None:
+    """While the server is away one mail at a time asks for it, no more than every five minutes; then all go, once."""
+    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(40)))
+    channel = Script(*[AWAY] * 10_000)
+    start = clock.now()
+    async with run(channel) as sender:
+        await until(lambda: channel.asked)
+        while clock.now() < start + DAY:
+            asked = len(channel.asked)
+            clock.time += 30 * MINUTE
+            sender.wake()
+            await until(lambda asked=asked: len(channel.asked) > asked)
+        channel.answers.clear()
+        before = len(channel.asked)
+        clock.time += HOUR
+        sender.wake()
+        await until(settled(database, *["sent"] * 40))
+    assert before <= 4 * 50  # of four workers, some may have begun before it was known
+    assert sorted(channel.asked[before:]) == sorted(f"event-{number}" for number in range(40))
+
+
+async def test_while_one_asks_for_all_the_others_rest(
+    database: Database, clock: HandClock, deliveries: Deliveries, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is slow to say that it is away costs nothing meanwhile."""
+    gate, looks = asyncio.Event(), []
+    channel = Script(AWAY)
+    send, next_due = channel.send, deliveries.next_due
+
+    async def slowly(claim: Claim) -> Answer:
+        if channel.asked:
+            await gate.wait()
+        return await send(claim)
+
+    async def counted(*given: Any) -> int | None:
+        looks.append(1)
+        return await next_due(*given)
+
+    monkeypatch.setattr(channel, "send", slowly)
+    monkeypatch.setattr(deliveries, "next_due", counted)
+    await queue(database, clock.now(), *(parcel(f"event-{n}", recipient=f"r{n}@example.org") for n in range(3)))
+    async with run(channel):
+        await until(tried(database, 1))
+        clock.time += MINUTE
+        await asyncio.sleep(0.3)
+        assert len(looks) < 10
+        gate.set()
+        await until(settled(database, *["sent"] * 3))
+
+
+async def test_no_two_at_once_to_one_recipient(
+    database: Database, clock: HandClock, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So they arrive in order, whatever the server takes its time over."""
+    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(10)))
+    channel = Script()
+    send, under_way, most = channel.send, [0], [0]
+
+    async def slowly(claim: Claim) -> Answer:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        await asyncio.sleep(0.02)
+        under_way[0] -= 1
+        return await send(claim)
+
+    monkeypatch.setattr(channel, "send", slowly)
+    async with run(channel):
+        await until(settled(database, *["sent"] * 10))
+    assert (most[0], channel.asked) == (1, [row.event_id for row in await rows(database)])
+
+
+async def test_an_error_of_ours_holds_up_only_that_mail(database: Database, clock: HandClock, run: Run) -> None:
+    """And it is tried again."""
+    await queue(database, clock.now(), parcel(), parcel("event-2", recipient="other@example.org"))
+    async with run(Script(RuntimeError("a bug"))):
+        await until(settled(database, "queued", "sent"))
+        clock.time += 5 * SECOND
+        await until(settled(database, "sent", "sent"))
+
+
+async def test_an_answer_outlives_a_restart_of_the_database(
+    database: Database, clock: HandClock, deliveries: Deliveries, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mail is out: it must not go out again because that could not be stored at once."""
+    monkeypatch.setattr("services.notifier.sender.RETRY_SECONDS", 0.01)
+    store, failures = deliveries.settle, [rpc.unavailable("database")] * 3
+
+    async def settle(*given: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await store(*given)
+
+    monkeypatch.setattr(deliveries, "settle", settle)
+    await queue(database, clock.now(), parcel())
+    channel = Script()
+    async with run(channel):
+        await until(settled(database, "sent"))
+    assert len(channel.asked) == 1
+
+
+async def test_told_to_end_it_stores_what_is_under_way(database: Database, clock: HandClock, sink: MailSink) -> None:
+    """And leaves the rest unclaimed, for the next start."""
+    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(3)))
+    sink.gate = asyncio.Event()
+    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=10, rate=1000)
+    sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
+    task = asyncio.create_task(sender.run())
+    await until(lambda: sink.asked)
+    task.cancel()
+    sink.gate.set()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [(row.state, row.lease_end) for row in await rows(database)] == [("sent", 0), ("queued", 0), ("queued", 0)]
+
+
+async def test_every_misdeed_of_a_server_ends_well(database: Database, clock: HandClock, sink: MailSink) -> None:
+    """4xx then 2xx, 5xx, a stall, a cut, a lost answer: repeats only where the mail was taken and nobody said so."""
+    misdeeds = ["451 later", "550 never", "stall", "close", "lost", "421 closing"]
+    for number, _ in enumerate(misdeeds):
+        await queue(database, clock.now(), parcel(f"event-{number}", recipient=f"r{number}@example.org"))
+    sink.answers = list(misdeeds)
+    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=1, rate=1000)
+    sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
+    task = asyncio.create_task(sender.run())
+    await until(lambda: sink.asked >= len(misdeeds))
+    await until(tried(database, len(misdeeds)))
+    clock.time += MINUTE
+    sender.wake()
+    await until(settled(database, "failed", *["sent"] * 5))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(sink.taken) == 5 + 2  # the stall and the lost answer: both had been taken
