@@ -24,6 +24,7 @@ from services.cli.state import State
 from services.clock import DevelopmentClock
 from tests.faults import answers, checker
 from tests.faults.answers import Answer
+from tests.servers import until
 from tests.system.stack import MONDAY, Stack
 
 ROOMS = [10, 10, 30, 30, 30, 30, 30, 30, 30, 30, 60, 60, 60, 60, 99, 99, 99, 99, 300, 300]
@@ -93,6 +94,17 @@ class Installation:
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(query))]
+
+    async def consumed(self) -> None:
+        """Until the notifier has nothing before it. Raises TimeoutError."""
+        client = await nats.connect(self.bus, user="admin", password=self.state.password("admin"))
+
+        async def nothing_left() -> bool:
+            info = await client.jetstream().consumer_info("BOOKING", "notifier")
+            return not info.num_pending and not info.num_ack_pending
+
+        await until(nothing_left)
+        await client.close()
 
     async def published(self) -> list[tuple[str, str]]:
         """(event id, entity) of all that is in the stream, in its order."""

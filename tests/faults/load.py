@@ -1,7 +1,8 @@
 """Clients, as a process of their own, that ask real programs for rooms and write down every answer.
 
-`python -m tests.faults.load crowd|rush --state DIR --log FILE --size N ADDRESS...`: a crowd of 16 clients wants 20
-rooms at the same hours, changes its mind and cancels; in a rush one account asks 64 times at once, `size` rounds long.
+`python -m tests.faults.load crowd|rush|queue --state DIR --log FILE --size N ADDRESS...`: a crowd of 16 clients wants
+20 rooms at the same hours, changes its mind and cancels; in a rush one account asks 64 times at once, `size` rounds
+long; a queue makes `size` reservations that the rules confirm, about 40 a second, and changes or cancels some.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
+from bench import bookers
 from services.cli import issuer
 from services.cli.issuer import SampleAccount
 from services.cli.state import State
@@ -30,6 +32,8 @@ MIDNIGHT = 1_751_817_600_000  # 2025-07-07 in Shanghai, a Monday; the clock is s
 CLIENTS = 16
 ACCOUNTS = 120
 AT_ONCE = 64
+QUEUE_ROOMS = 100
+QUEUE_PAUSE_SECONDS = 0.75
 TRIES = 300
 PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 20.0
@@ -201,7 +205,41 @@ def rush_request(number: int, index: int, start: int) -> api.CreateReservationRe
     )
 
 
-LOADS: dict[str, tuple[Callable[[Load], Awaitable[None]], int]] = {"crowd": (crowd, 1), "rush": (rush, AT_ONCE + 3)}
+async def queue(load: Load) -> None:
+    """`size` reservations for 100 rooms; of ten, one is cancelled and one gets fewer people."""
+    people = iter(enumerate(bookers.wishes(QUEUE_ROOMS)))
+    left = iter(range(load.size))
+
+    async def work(client: Client) -> None:
+        for number, requests in people:
+            for request in requests:
+                index = next(left, None)
+                if index is None:
+                    return
+                await asyncio.sleep(random.uniform(0, QUEUE_PAUSE_SECONDS))
+                name = request.request_id = request.subject = f"{load.name}-{request.request_id}"
+                answer = await load.ask(client, f"{load.name}-{number}", request)
+                if answer.facts and (change := change_of_mind(index, answer.facts.reservation_id, name)):
+                    await load.ask(client, f"{load.name}-{number}", change)
+
+    await asyncio.gather(*map(work, load.clients))
+
+
+def change_of_mind(index: int, reservation_id: str, name: str) -> Message | None:
+    if index % 10 == 3:
+        return api.CancelReservationRequest(reservation_id=reservation_id)
+    if index % 10 == 7:
+        return api.UpdateReservationRequest(
+            request_id=f"{name}-change", reservation_id=reservation_id, participant_count=3
+        )
+    return None
+
+
+LOADS: dict[str, tuple[Callable[[Load], Awaitable[None]], int]] = {
+    "crowd": (crowd, 1),
+    "rush": (rush, AT_ONCE + 3),
+    "queue": (queue, 1),
+}
 
 
 async def main(options: argparse.Namespace) -> None:

@@ -46,6 +46,10 @@ def as_seen(language: str, stack: Stack, token: str, code: str) -> Any:
     return yunhui("query", code, "--lang", language, "--state", str(stack.state), YUNHUI_TOKEN=token)
 
 
+def happened(stack: Stack, code: str) -> list[str]:
+    return [subject.rpartition(".")[2] for subject, _ in published(stack, code)]
+
+
 def test_support_sees_it_and_who_is_inside_shows(stack: Stack) -> None:
     booker, support = stack.login("booker", "host"), stack.login("support", "helper")
     booker.yunhui("simulate", "meeting", "444-555-666", "--start", "2025-07-08 10:00", "--minutes", "60")
@@ -53,8 +57,7 @@ def test_support_sees_it_and_who_is_inside_shows(stack: Stack) -> None:
         assert booker.yunhui("simulate", act, "444-555-666").code == 0
         seen = support.yunhui("query", "444-555-666", "--any").answer["meeting"]
         assert seen["state"] == f"MEETING_STATE_{state}"
-    kinds = [subject.rpartition(".")[2] for subject, _ in published(stack, "444555666")]
-    assert kinds == ["entered", "left", "ended"]
+    wait_for(lambda: happened(stack, "444555666") == ["entered", "left", "ended"])
 
 
 def published(stack: Stack, code: str) -> list[tuple[str, dict[str, Any]]]:
