@@ -19,7 +19,7 @@ from services.booking.watchers import Watchers
 from services.database import Database
 from services.identity import KeySource, Verifier
 from services.outbox import Relay
-from services.process import run_until_stopped
+from services.process import migrate, run_until_stopped
 from services.settings import ServerSettings, load
 
 
@@ -30,7 +30,7 @@ class BookingSettings(ServerSettings):
 async def main(settings: BookingSettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
-    database.migrate("services.booking")
+    migrate(database, "services.booking")
     watchers = Watchers()
     connection = await bus.connect(settings, "booking", watchers.interrupt)
     watchers.attach(connection)

@@ -25,7 +25,7 @@ from services.meetings.simulated import Simulated
 from services.meetings.subscriptions import create_broker
 from services.meetings.tencent import Client, Tencent
 from services.outbox import Relay
-from services.process import run_until_stopped
+from services.process import migrate, run_until_stopped
 from services.settings import ServerSettings, load
 
 NONE = SecretStr("")
@@ -144,7 +144,7 @@ def create_server(
 async def main(settings: MeetingsSettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
-    database.migrate("services.meetings")
+    migrate(database, "services.meetings")
     connection = await bus.connect(settings, "meetings")
     relay = Relay(database, connection, "meetings")
     happenings = Happenings(database, time, relay.wake)

@@ -30,7 +30,7 @@ from services.notifier.smtp import Encryption, Server, Smtp
 from services.notifier.subscriptions import Receiver, Subscription
 from services.notifier.values import Letterhead
 from services.notifier.webhooks import Caller
-from services.process import run_until_stopped
+from services.process import migrate, run_until_stopped
 from services.settings import ServerSettings, load
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ async def forget_forever(deliveries: Deliveries) -> None:
 async def main(options: NotifierSettings) -> None:
     os.nice(NICENESS)
     database = Database(options.database_url)
-    database.migrate("services.notifier")
+    migrate(database, "services.notifier")
     parts = build(options, database)
     verifier = Verifier(options.issuer, options.audience, KeySource(options.jwks))
 

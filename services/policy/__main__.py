@@ -16,7 +16,7 @@ from services.policy import api
 from services.policy.simulation import Fetch, Simulator
 from services.policy.subscriptions import create_broker
 from services.policy.versions import Versions
-from services.process import run_until_stopped
+from services.process import migrate, run_until_stopped
 from services.settings import ServerSettings, load
 
 EXPORT_SUBJECT = "booking.requests"
@@ -43,7 +43,7 @@ def fetch_over(nats: Client) -> Fetch:
 async def main(settings: PolicySettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
-    database.migrate("services.policy")
+    migrate(database, "services.policy")
     connection = await bus.connect(settings, "policy")
     relay = Relay(database, connection, "policy")
     versions = Versions(database, time, relay.wake)
