@@ -142,7 +142,8 @@ async def replicated(
     issuer.prepare_keys(state)
     development_clock.start_at(state, datetime.fromisoformat(MONDAY))
     plan = Plan(state, ports.choose(auto=True))
-    policy, booking, _ = plan.services()
+    programs = {program.name: program for program in plan.services()}
+    policy, booking = programs["policy"], programs["booking"]
     url = database_url or f"sqlite:///{state.database('booking')}"
     started: list[Child] = []
     try:

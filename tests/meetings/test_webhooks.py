@@ -103,10 +103,10 @@ async def test_a_repeat_is_acknowledged_and_changes_nothing(
 
 async def test_forged_and_stale_calls_are_refused(sender: Sender, http: httpx.AsyncClient, database: Database) -> None:
     """Nothing is stored: a forged entry must not stop a no-show."""
-    data = sender.encode(json.dumps(joined()).encode())
+    data, now = sender.encode(json.dumps(joined()).encode()), int(time.time())  # NOW may be minutes ago
     forged = await asyncio.to_thread(sender.deliver, joined(), "forged", "another token")
-    stale = sender.sign(data, timestamp=str((NOW - 301) * 1000))
-    future = sender.sign(data, timestamp=str((NOW + 400) * 1000))
+    stale = sender.sign(data, timestamp=str((now - 301) * 1000))
+    future = sender.sign(data, timestamp=str((now + 400) * 1000))
     answers = [await post(sender, http, data, **headers) for headers in (stale, future, {"signature": "0" * 40})]
     bare = await http.post(sender.url, json={"data": data})
     assert [forged.status, bare.status_code, *(each.status_code for each in answers)] == [403] * 5
