@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 SOURCE_PREFIX = "/yunhui/"
 RETRY_SECONDS = 1.0
+REFUSED = "permissions violation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ def connect_options(
 
     async def on_error(error: Exception) -> None:
         # a refused publish or subscribe reaches the caller only as a timeout: here is where it shows
-        log.error("NATS: %s", error)
+        if REFUSED in str(error).lower():
+            log.error("NATS: the user %s may not do this: %s", settings.nats_user, error)
+        else:
+            log.error("NATS: %s", error)
         await interrupted()
 
     async def on_disconnect() -> None:

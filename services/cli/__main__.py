@@ -6,6 +6,7 @@ import typer
 
 from services.cli import (
     account,
+    bus,
     clock,
     dead_events,
     deliveries,
@@ -125,7 +126,7 @@ add("set", texts.HELP_WEBHOOKS_SET, webhooks.change, webhooks_app)
 add("remove", texts.HELP_WEBHOOKS_REMOVE, webhooks.remove, webhooks_app)
 
 bus_app = add_group("bus", texts.HELP_BUS)
-add("setup", texts.HELP_BUS_SETUP, doctor.setup, bus_app)
+add("setup", texts.HELP_BUS_SETUP, bus.setup, bus_app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`yunhui doctor` looks whether all is well; `yunhui bus setup` is the admin step that makes the bus right."""
+"""`yunhui doctor` looks whether all is well."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,20 +26,6 @@ class Finding:
     what: str
     good: bool
     detail: str
-
-
-def setup(terminal: Terminal) -> None:
-    names = asyncio.run(apply_topology(terminal))
-    terminal.print_json({"streams_and_consumers": names})
-    terminal.say(texts.BUS_READY, names=", ".join(names))
-
-
-async def apply_topology(terminal: Terminal) -> list[str]:
-    connection = await events.connect(terminal, "admin")
-    try:
-        return await topology.apply(connection)
-    finally:
-        await connection.close()
 
 
 def doctor(terminal: Terminal) -> None:

@@ -1,9 +1,12 @@
-"""`yunhui events tail`: follows what happens, as any subscriber could."""
+"""`yunhui events tail`: what happened and what happens, as any subscriber could see it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import nats
@@ -11,51 +14,99 @@ import nats.errors
 import typer
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import DeliverPolicy
 
-from services.cli import client, texts
+from services.cli import client, development_clock, happenings, moments, texts
+from services.cli.arguments import read_duration, read_moment
 from services.cli.failures import CommandError, ExitCode
+from services.cli.feed import Feed, merged
+from services.cli.happenings import Wanted
 from services.cli.terminal import Terminal
+from services.cli.texts import Text
 
-EVERYTHING = "yunhui.>"
+CONNECT_SECONDS = 3.0
+CLOCKS_APART = timedelta(minutes=1)
+"""So far the clocks of the machines may be apart; what the server sends too early is left out here."""
 
 
 def tail(
     terminal: Terminal,
-    only: Annotated[str, typer.Option("--filter", help=texts.OPTION_FILTER.help)] = EVERYTHING,
+    since: Annotated[str, typer.Option("--since", help=texts.OPTION_EVENTS_SINCE.help)] = "",
+    only: Annotated[str, typer.Option("--filter", help=texts.OPTION_FILTER.help)] = happenings.EVERYTHING,
+    account: Annotated[str, typer.Option("--account", help=texts.OPTION_EVENTS_ACCOUNT.help)] = "",
+    reservation: Annotated[str, typer.Option("--reservation", help=texts.OPTION_EVENTS_RESERVATION.help)] = "",
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help=texts.OPTION_FOLLOW.help)] = True,
 ) -> None:
-    asyncio.run(follow(terminal, only))
+    subjects = happenings.subjects(only)
+    wanted = Wanted(account, reservation, read_since(since, now(terminal)) if since else None)
+    asyncio.run(until_stopped(read(terminal, subjects, wanted, follow=follow)))
 
 
-async def follow(terminal: Terminal, only: str) -> None:
-    if not only.startswith("yunhui."):
-        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=only, choices=EVERYTHING)
-    connection = await connect(terminal, "subscriber")
+def read_since(typed: str, now: datetime) -> datetime:
+    """'10m' before `now`, or a moment. Raises CommandError."""
+    with contextlib.suppress(ValueError):
+        return now - moments.parse_duration(typed)
+    return read_moment(typed, now) if any(mark in typed for mark in "-: ") else now - read_duration(typed)
 
-    async def tell(message: Msg) -> None:
-        show_event(terminal, message)
 
-    await connection.subscribe(only, cb=tell)
-    await connection.flush()
-    terminal.err.print(terminal.text(texts.WAITING_FOR_EVENTS), style="dim")
-    stop = asyncio.Event()
+def now(terminal: Terminal) -> datetime:
+    """By the clock that events are dated with."""
+    return development_clock.now(terminal.state) if terminal.state.clock.exists() else datetime.now(UTC)
+
+
+async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Ctrl-C is the usual end, and no failure."""
+    task = asyncio.ensure_future(work)
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
-    await connection.close()
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
-def show_event(terminal: Terminal, message: Msg) -> None:
-    headers = message.headers or {}
-    payload = read_payload(message.data)
-    if terminal.json:
-        # flushed: a reader at the other end of a pipe waits for this line, and may wait long for the next
-        print(
-            json.dumps({"subject": message.subject, "headers": headers, "data": payload}, ensure_ascii=False),
-            flush=True,
+async def read(terminal: Terminal, subjects: dict[str, str], wanted: Wanted, *, follow: bool) -> None:
+    narrator = Narrator(terminal)
+    connection = await connect_patiently(terminal, narrator)
+    try:
+        feeds = [Feed(connection, stream, subject, narrator) for stream, subject in subjects.items()]
+        await asyncio.gather(*(feed.open(*beginning(terminal, wanted, follow=follow)) for feed in feeds))
+        terminal.say(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
+        async for message in merged(feeds):
+            show(terminal, message, wanted)
+        if follow:
+            narrator.say(texts.WAITING_FOR_EVENTS)
+            await asyncio.gather(*(show_live(terminal, feed, wanted) for feed in feeds))
+    finally:
+        narrator.leaving = True
+        await connection.close()
+
+
+async def show_live(terminal: Terminal, feed: Feed, wanted: Wanted) -> None:
+    async for message in feed.live():
+        show(terminal, message, wanted)
+
+
+def beginning(terminal: Terminal, wanted: Wanted, *, follow: bool) -> tuple[DeliverPolicy, datetime | None]:
+    """Where the server begins. It knows when an event reached it, which is never before the time that it tells of."""
+    if wanted.since is None:
+        return (DeliverPolicy.NEW if follow else DeliverPolicy.ALL), None
+    ahead = now(terminal) - datetime.now(UTC)  # the development clock only gains: it was less ahead before
+    return DeliverPolicy.BY_START_TIME, wanted.since.astimezone(UTC) - ahead - CLOCKS_APART
+
+
+def show(terminal: Terminal, message: Msg, wanted: Wanted) -> None:
+    headers, payload = message.headers or {}, read_payload(message.data)
+    if not wanted.includes(headers, payload):
+        return
+    if not terminal.json:
+        terminal.out.print(
+            happenings.to_line(terminal, message.subject, headers, payload), markup=False, soft_wrap=True
         )
         return
-    time = headers.get("ce-time", "")
-    terminal.out.print(f"{time}  {message.subject}  {subject_matter(payload)}", markup=False, soft_wrap=True)
+    # flushed: a reader at the other end of a pipe waits for this line, and may wait long for the next
+    print(
+        json.dumps({"subject": message.subject, "headers": headers, "data": payload}, ensure_ascii=False),
+        flush=True,
+    )
 
 
 def read_payload(data: bytes) -> dict[str, Any]:
@@ -66,27 +117,54 @@ def read_payload(data: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def subject_matter(payload: dict[str, Any]) -> str:
-    """Who, what and which rules, as far as the event says."""
-    record = payload.get("reservation") or payload.get("request") or {}
-    who = (record.get("organizer") or payload.get("account") or {}).get("accountId", "")
-    rules = ",".join(rule.get("ruleId", "") for rule in (payload.get("decision") or {}).get("rules", ()))
-    return "  ".join(filter(None, [who, record.get("reservationId", ""), record.get("subject", ""), rules]))
+class Narrator:
+    """Says what is no event: on stderr, for people and programs alike."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self.leaving = False
+
+    def say(self, text: Text, **values: object) -> None:
+        self._terminal.err.print(self._terminal.text(text, **values), markup=False, style="dim")
+
+    def away(self, stream: str) -> None:
+        self.say(texts.STREAM_AWAY, stream=stream)
+
+    def back(self, stream: str) -> None:
+        self.say(texts.STREAM_BACK, stream=stream)
+
+    async def bus_away(self) -> None:
+        if not self.leaving:
+            self.say(texts.BUS_LOST)
+
+    async def bus_back(self) -> None:
+        self.say(texts.BUS_BACK)
 
 
 async def connect(terminal: Terminal, user: str) -> Client:
     """As YUNHUI_NATS_* say, else as `user` of the development bus. Raises CommandError."""
+    return await _connect(terminal, user, allow_reconnect=False)
+
+
+async def connect_patiently(terminal: Terminal, narrator: Narrator) -> Client:
+    """As a subscriber who stays: the bus must be there now, and may be away later. Raises CommandError."""
+    await (await connect(terminal, "subscriber")).close()
+    return await _connect(
+        terminal,
+        "subscriber",
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.25,
+        disconnected_cb=narrator.bus_away,
+        reconnected_cb=narrator.bus_back,
+    )
+
+
+async def _connect(terminal: Terminal, user: str, **options: Any) -> Client:
     url, name, password = bus_login(terminal, user)
+    login = {"user": name, "password": password, "inbox_prefix": f"_INBOX_{name}", "error_cb": _quiet}
     try:
-        return await nats.connect(
-            url,
-            user=name,
-            password=password,
-            inbox_prefix=f"_INBOX_{name}",
-            allow_reconnect=False,
-            connect_timeout=3,
-            error_cb=_quiet,
-        )
+        return await nats.connect(url, connect_timeout=CONNECT_SECONDS, **login, **options)
     except (TimeoutError, OSError, nats.errors.Error) as error:
         raise CommandError(texts.BUS_AWAY, ExitCode.AWAY, address=url) from error
 

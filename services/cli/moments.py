@@ -79,8 +79,13 @@ def show(stamp: Timestamp, language: str) -> str:
 
 def show_moment(moment: datetime, language: str) -> str:
     """The same, with seconds."""
+    return _with_zone(show_second(moment, language), language)
+
+
+def show_second(moment: datetime, language: str) -> str:
+    """Without the zone: for lists whose heading names it."""
     local = moment.astimezone(PLATFORM_ZONE)
-    return _with_zone(f"{_minute(local, language)}:{local:%S}", language)
+    return f"{_minute(local, language)}:{local:%S}"
 
 
 def show_interval(start: Timestamp, end: Timestamp, language: str) -> str:

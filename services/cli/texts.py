@@ -59,7 +59,7 @@ HELP_CLOCK = Text("开发时钟：查看或向前拨", "the development clock: l
 HELP_CLOCK_ADVANCE = Text("向前拨一段时间，如 45m", "move forward by, for example, 45m")
 HELP_CLOCK_SET = Text("向前拨到某一时刻", "move forward to a moment")
 HELP_EVENTS = Text("事件", "what happened")
-HELP_EVENTS_TAIL = Text("实时显示事件", "follow events as they happen")
+HELP_EVENTS_TAIL = Text("显示已发生的和正在发生的事件", "show events: those that were, and those that come")
 HELP_MAIL = Text("开发环境收到的邮件", "mail that the development sink received")
 HELP_MAIL_SHOW = Text("显示一封邮件", "show one mail")
 HELP_BUS = Text("消息总线", "the bus")
@@ -105,7 +105,15 @@ OPTION_ENABLED = Text("是否可以预定；停用后已有预约保留", "wheth
 OPTION_FREE_FROM = Text("从何时起；默认现在", "from when on; now by default")
 OPTION_FREE_UNTIL = Text("到何时止，最长 31 天；默认一天", "until when, at most 31 days; a day by default")
 OPTION_WHOSE = Text("此账号的（support、admin）", "of this account (support, admin)")
-OPTION_FILTER = Text("只看此主题，如 yunhui.booking.>", "only this subject, e.g. yunhui.booking.>")
+OPTION_FILTER = Text(
+    "只看这些事件，如 'reservation.*' 或 yunhui.booking.>", "only these, e.g. 'reservation.*' or yunhui.booking.>"
+)
+OPTION_EVENTS_SINCE = Text(
+    "从何时起：10m（之前）或某一时刻；默认只看新的", "from when on: 10m (ago), or a moment; only new ones if not given"
+)
+OPTION_EVENTS_ACCOUNT = Text("只看此账号的", "only about this account")
+OPTION_EVENTS_RESERVATION = Text("只看此预约的", "only about this reservation")
+OPTION_FOLLOW = Text("继续等待新事件，还是看完即止", "wait for new ones, or end with what is there")
 
 # What goes wrong
 BAD_TIME = Text(
@@ -113,6 +121,10 @@ BAD_TIME = Text(
 )
 BAD_DURATION = Text("看不懂时长 “{typed}”，请写成 45m、2h 或 1d。", "cannot read '{typed}'; write 45m, 2h or 1d.")
 BAD_CHOICE = Text("“{typed}” 不可用，可选：{choices}。", "'{typed}' is not known; choose one of: {choices}.")
+BAD_FILTER = Text(
+    "没有事件符合 “{typed}”。可用的例子：{choices}。",
+    "no event can match '{typed}'. Examples of what can: {choices}.",
+)
 BAD_ACCOUNT = Text(
     "账号名只能由 1 至 64 个字母、数字、“-”、“_”、“.” 组成。",
     "an account's name has 1 to 64 letters, digits, '-', '_' or '.'.",
@@ -364,8 +376,22 @@ MAIL_DATE = Text("日期", "date")
 MAIL_SUBJECT = Text("主题", "subject")
 ATTACHMENT = Text("附件", "attached")
 WAITING_FOR_EVENTS = Text("等待事件…（Ctrl-C 结束）", "waiting for events ... (Ctrl-C ends)")
+BUS_LOST = Text("与消息总线的连接断开，正在重连…", "the bus is away; connecting again ...")
+BUS_BACK = Text("已重新连接，从断开处继续。", "connected again, going on from where it was.")
+STREAM_AWAY = Text("事件流 {stream} 暂不可用，正在重试…", "the stream {stream} is away; trying again ...")
+STREAM_BACK = Text("事件流 {stream} 已恢复。", "the stream {stream} is back.")
 WAITING_FOR_CHANGES = Text("等待变化…（Ctrl-C 结束）", "waiting for changes ... (Ctrl-C ends)")
-BUS_READY = Text("流与消费者已就绪：{names}", "streams and consumers are in place: {names}")
+BUS_CREATED = Text("{name}：已创建", "{name}: created")
+BUS_UPDATED = Text("{name}：已更改（{settings}）", "{name}: updated ({settings})")
+BUS_UNCHANGED = Text("{name}：无需更改", "{name}: as declared, nothing to do")
+BUS_REFUSED = Text(
+    "服务器上的 {name} 无法改成声明的样子：{reason}。",
+    "The server cannot make {name} what it is declared to be: {reason}.",
+)
+BUS_NOT_SET_UP = Text(
+    "消息总线没有答复（{reason}）：请确认 JetStream 已启用，并且用户是管理员（admin）。",
+    "The bus gave no answer ({reason}): see that JetStream is enabled, and that the user is the administrator (admin).",
+)
 CHECKED = Text("检查项", "checked")
 FOUND = Text("结果", "found")
 GOOD = Text("正常", "ok")
@@ -439,6 +465,26 @@ DEAD_DROPPED = Text("已放弃", "dropped")
 DEAD_TAKEN_IN = Text("{id} 已重新处理。", "{id} was taken in.")
 DEAD_SETTLED = Text("{id} 已放弃，原因已记录。", "{id} is dropped; the reason is on the record.")
 NO_DEAD_EVENTS = Text("没有这样的事件。", "No such events.")
+
+# Events
+EVENT_CONFIRMED = Text("预定成功", "confirmed")
+EVENT_PENDING = Text("待审批", "pending approval")
+EVENT_DENIED = Text("拒绝", "denied")
+EVENT_REDIRECTED = Text("改用个人账号", "redirected")
+EVENT_UPDATED = Text("已更改", "updated")
+EVENT_CANCELLED = Text("已取消", "cancelled")
+EVENT_APPROVED = Text("已批准", "approved")
+EVENT_DECLINED = Text("已驳回", "declined")
+EVENT_EXPIRED = Text("审批超时", "approval expired")
+EVENT_IN_USE = Text("有人入会", "in use")
+EVENT_COMPLETED = Text("已结束", "completed")
+EVENT_RELEASED = Text("未参会，已释放", "no-show, released")
+EVENT_VIOLATION = Text("记录违约", "violation recorded")
+EVENT_WAIVED = Text("撤销违约", "violation waived")
+EVENT_SUSPENDED = Text("限制预定", "suspended")
+EVENT_REINSTATED = Text("限制解除", "reinstated")
+EVENT_PUBLISHED = Text("规则发布", "policy published")
+EVENT_ROLLED_BACK = Text("规则回退", "policy rolled back")
 
 # Demo
 STORY_TITLE = Text("教程演示", "the tutorial as a story")

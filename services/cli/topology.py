@@ -1,11 +1,13 @@
 """Streams and durable consumers of the bus, declared once as data; the admin step makes the server match."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 DUPLICATE_WINDOW_SECONDS = 3600.0  # a relay that was away for so long may publish again without a repeat
 
@@ -16,6 +18,33 @@ class Consumer:
 
     stream: str
     config: ConsumerConfig
+
+    @property
+    def name(self) -> str:
+        return f"{self.stream}/{self.config.durable_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the admin step did with one stream or consumer. `changed`: setting -> (before, after); None: it is new."""
+
+    name: str
+    changed: dict[str, tuple[Any, Any]] | None
+
+    @property
+    def did(self) -> str:
+        if self.changed is None:
+            return "created"
+        return "updated" if self.changed else "unchanged"
+
+
+class RefusedError(Exception):
+    """The server has one that cannot be made as declared, for example with another kind of storage."""
+
+    def __init__(self, name: str, error: APIError) -> None:
+        super().__init__(f"{name}: {error.description}")
+        self.name = name
+        self.reason = error.description or type(error).__name__
 
 
 def _stream(name: str, subject: str) -> StreamConfig:
@@ -50,14 +79,15 @@ CONSUMERS = (
 )
 
 
-async def apply(client: Client) -> list[str]:
-    """Creates what is missing and updates what differs; twice is the same as once. Returns the names, in order."""
+OPEN_STREAMS = ("BOOKING", "POLICY")
+"""Those that the user `subscriber` may read from the past on (nats.conf)."""
+
+
+async def apply(client: Client) -> list[Applied]:
+    """Creates what is missing and updates what differs; twice is the same as once. Raises RefusedError."""
     jetstream = client.jetstream()
-    for stream in STREAMS:
-        await _apply_stream(jetstream, stream)
-    for consumer in CONSUMERS:
-        await jetstream.add_consumer(consumer.stream, consumer.config)
-    return names()
+    done = [await _apply_stream(jetstream, stream) for stream in STREAMS]
+    return done + [await _apply_consumer(jetstream, consumer) for consumer in CONSUMERS]
 
 
 async def missing(client: Client) -> list[str]:
@@ -73,22 +103,45 @@ async def missing(client: Client) -> list[str]:
         try:
             await jetstream.consumer_info(consumer.stream, str(consumer.config.durable_name))
         except NotFoundError:
-            absent.append(_consumer_name(consumer))
+            absent.append(consumer.name)
     return absent
 
 
 def names() -> list[str]:
-    return [str(stream.name) for stream in STREAMS] + [_consumer_name(consumer) for consumer in CONSUMERS]
+    return [str(stream.name) for stream in STREAMS] + [consumer.name for consumer in CONSUMERS]
 
 
-def _consumer_name(consumer: Consumer) -> str:
-    return f"{consumer.stream}/{consumer.config.durable_name}"
+async def _apply_stream(jetstream: JetStreamContext, stream: StreamConfig) -> Applied:
+    name = str(stream.name)
+    before = await _found(_settings(jetstream.stream_info(name)))
+    make = jetstream.add_stream if before is None else jetstream.update_stream
+    return await _applied(name, before, _settings(make(stream)))
 
 
-async def _apply_stream(jetstream: JetStreamContext, stream: StreamConfig) -> None:
+async def _apply_consumer(jetstream: JetStreamContext, consumer: Consumer) -> Applied:
+    info = jetstream.consumer_info(consumer.stream, str(consumer.config.durable_name))
+    before = await _found(_settings(info))
+    after = jetstream.add_consumer(consumer.stream, consumer.config)
+    return await _applied(consumer.name, before, _settings(after))
+
+
+async def _settings(info: Awaitable[Any]) -> dict[str, Any]:
+    return asdict((await info).config)
+
+
+async def _found(settings: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:
     try:
-        await jetstream.stream_info(str(stream.name))
+        return await settings
     except NotFoundError:
-        await jetstream.add_stream(stream)
-    else:
-        await jetstream.update_stream(stream)
+        return None
+
+
+async def _applied(name: str, before: dict[str, Any] | None, after: Awaitable[dict[str, Any]]) -> Applied:
+    """What the server holds afterwards is compared, not what was asked for: it fills in defaults of its own."""
+    try:
+        settings = await after
+    except APIError as error:
+        raise RefusedError(name, error) from error
+    if before is None:
+        return Applied(name, None)
+    return Applied(name, {key: (before[key], value) for key, value in settings.items() if before[key] != value})

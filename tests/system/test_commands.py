@@ -226,8 +226,22 @@ def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
 
 
 def test_bus_setup_can_be_repeated(stack: Stack) -> None:
-    """The admin step changes nothing where nothing differs."""
-    assert stack.yunhui("bus", "setup", "--json").answer == stack.yunhui("bus", "setup", "--json").answer
+    """`up` has done it already: the admin step changes nothing where nothing differs, and says so."""
+    done = stack.yunhui("bus", "setup", "--json").answer["streams_and_consumers"]
+    assert {(each["name"], each["did"]) for each in done} >= {
+        ("BOOKING", "unchanged"),
+        ("BOOKING/notifier", "unchanged"),
+    }
+    assert {each["did"] for each in done} == {"unchanged"}
+    assert "BOOKING：无需更改" in stack.yunhui("bus", "setup", "--lang", "zh-CN").out
+
+
+def test_bus_setup_is_for_the_administrator(stack: Stack) -> None:
+    """Anybody else is told who may; nothing hangs."""
+    login = {"YUNHUI_NATS_USER": "booking", "YUNHUI_NATS_PASSWORD": stack.password("booking")}
+    said = yunhui("bus", "setup", "--lang", "en", YUNHUI_NATS_URL=stack.run["nats"], **login)
+    assert said.code == 5
+    assert "the administrator (admin)" in said.err
 
 
 def test_events_can_be_followed(stack: Stack) -> None:

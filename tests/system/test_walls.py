@@ -22,19 +22,33 @@ PUBLISH = {
         "$JS.API.CONSUMER.MSG.NEXT.BOOKING.notifier",
         "$JS.ACK.BOOKING.notifier.1.2.3.4.5",
     ),
-    "subscriber": (),
+    "subscriber": (
+        "$JS.API.CONSUMER.CREATE.BOOKING.test",
+        "$JS.API.CONSUMER.CREATE.BOOKING.test.yunhui.booking.>",
+        "$JS.API.CONSUMER.CREATE.POLICY.test",
+        "$JS.API.CONSUMER.INFO.BOOKING.test",
+        "$JS.API.CONSUMER.MSG.NEXT.BOOKING.test",
+    ),
 }
 CHANGES = "yunhui.booking.reservation.*"
 SUBSCRIBE = {
     "booking": ("booking.requests", CHANGES, "_INBOX_booking.test", "_INBOX_booking.>"),
     "policy": ("policy.decide", "_INBOX_policy.test"),
     "notifier": ("_INBOX_notifier.test",),
-    "subscriber": ("yunhui.>", CHANGES),
+    "subscriber": ("yunhui.>", CHANGES, "_INBOX_subscriber.test"),
 }
 FOR_NOBODY = (
     "$JS.API.STREAM.DELETE.BOOKING",
     "$JS.API.STREAM.PURGE.BOOKING",
     "$JS.API.STREAM.CREATE.OTHER",
+    "$JS.API.STREAM.UPDATE.BOOKING",
+    "$JS.API.CONSUMER.CREATE.BOOKING",
+    "$JS.API.CONSUMER.CREATE.BOOKING.notifier",
+    "$JS.API.CONSUMER.CREATE.BOOKING.notifier.yunhui.booking.>",
+    "$JS.API.CONSUMER.DURABLE.CREATE.BOOKING.notifier",
+    "$JS.API.CONSUMER.DURABLE.CREATE.BOOKING.test",
+    "$JS.API.CONSUMER.PAUSE.BOOKING.notifier",
+    "$JS.API.CONSUMER.LIST.BOOKING",
     "$JS.API.CONSUMER.DELETE.BOOKING.notifier",
     "$JS.API.STREAM.MSG.GET.BOOKING",
     "$JS.API.DIRECT.GET.BOOKING",

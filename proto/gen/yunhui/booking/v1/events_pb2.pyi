@@ -22,7 +22,19 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class ReservationEvent(_message.Message):
     """Something happened to a reservation, or to a request for one.
-    Subject: yunhui.booking.reservation.{confirmed,pending_approval,denied,redirected,updated,cancelled,approved,declined,expired,in_use,completed,released}.
+    Each event, by its subject:
+    yunhui.booking.reservation.confirmed: a request was allowed, and a room is held.
+    yunhui.booking.reservation.pending_approval: a request was sent to support; no room is held yet.
+    yunhui.booking.reservation.denied: a request was refused by a rule, such as that no room is free; there is no reservation.
+    yunhui.booking.reservation.redirected: a request belongs on the personal free account; there is no reservation.
+    yunhui.booking.reservation.updated: the time or the number of people was changed, perhaps the room with it.
+    yunhui.booking.reservation.cancelled: a person cancelled it; the room, if one was held, is free again.
+    yunhui.booking.reservation.approved: support approved it, and a room is held.
+    yunhui.booking.reservation.declined: support declined it; the quota came back.
+    yunhui.booking.reservation.expired: support did not answer in time; the quota came back.
+    yunhui.booking.reservation.in_use: somebody entered the meeting for the first time.
+    yunhui.booking.reservation.completed: it is over: the end came, it was given back early, or an entry was proved late.
+    yunhui.booking.reservation.released: nobody entered in time: the room is free again, and a violation is recorded.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -112,7 +124,11 @@ Global___RefusedRequest: _TypeAlias = RefusedRequest  # noqa: Y015
 @_typing.final
 class AccountEvent(_message.Message):
     """Something happened to an account's standing.
-    Subject: yunhui.booking.account.{violation_recorded,violation_waived,suspended,reinstated}.
+    Each event, by its subject:
+    yunhui.booking.account.violation_recorded: nobody came to a reservation; the evidence is in the decision.
+    yunhui.booking.account.violation_waived: support waived a violation, or a late proof of entry annulled it.
+    yunhui.booking.account.suspended: booking is closed for the account until the end of the suspension.
+    yunhui.booking.account.reinstated: booking is open again: the suspension ended, or was lifted.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

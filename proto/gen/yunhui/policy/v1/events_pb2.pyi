@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class PolicyVersionEvent(_message.Message):
     """A version of the policy came into being.
-    Subject: yunhui.policy.version.{published,rolled_back}.
+    Each event, by its subject:
+    yunhui.policy.version.published: a new version of the rules was published; it decides from its effective time on.
+    yunhui.policy.version.rolled_back: a new version was published that takes over the rules of an earlier one.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

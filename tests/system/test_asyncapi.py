@@ -1,0 +1,175 @@
+"""Every event, as a running installation publishes it, against docs/asyncapi.yaml; they are recorded as its examples.
+
+After a change of an event: GOLDEN=write make test ARGS=tests/system/test_asyncapi.py, then python -m tools.asyncapi.
+"""
+
+import copy
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator, FormatChecker
+
+from services.policy import versions
+from tests.system.stack import MONDAY, Person, Stack, wait_for
+from tools import asyncapi
+
+pytestmark = pytest.mark.system
+
+RULES = Path(versions.__file__).parent / "rules" / "default.yaml"
+Recorded = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(asyncapi.DOCUMENT.read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]) -> Iterator[list[Recorded]]:
+    """All that an installation published while everything happened in it that can."""
+    stack = Stack(tmp_path_factory.mktemp("events"))
+    stack.start("--clock", MONDAY)
+    play(stack)
+    missing = set(document["channels"])
+
+    def all_told() -> list[Recorded] | None:
+        said = stack.yunhui("events", "tail", "--no-follow", "--json")
+        events = [json.loads(line) for line in said.out.splitlines()]
+        missing.difference_update(event["subject"] for event in events)
+        return events if not missing else None
+
+    try:
+        yield wait_for(all_told)
+    except AssertionError:
+        pytest.fail(f"the story has no {sorted(missing)}: add what leads to them")
+    finally:
+        stack.stop()
+
+
+def play(stack: Stack) -> None:
+    """A Monday in which each event happens."""
+    booker, support, service = stack.login("booker", "ada"), stack.login("support"), stack.login("service")
+    booker.reserve("2025-07-20 10:00")  # denied: too far ahead
+    booker.reserve("2025-07-08 10:00", minutes=30)  # redirected: too short
+    moved = reserve(booker, "2025-07-08 10:00")
+    booker.yunhui("change", moved, "--minutes", "90")
+    booker.yunhui("cancel", moved, "--note", "改期")
+    used = reserve(booker, "2025-07-07 09:00")
+    service.yunhui("entered", used)
+    booker.yunhui("end", used)
+    large = stack.login("booker", "grace")
+    support.yunhui("approve", reserve(large, "2025-07-08 10:00", 120), "--note", "see you")
+    support.yunhui("decline", reserve(large, "2025-07-09 10:00", 120), "--note", "too many")
+    reserve(large, "2025-07-07 10:00", 120)  # expires
+    absent = stack.login("booker", "alan")
+    for start in ("2025-07-07 09:00", "2025-07-07 11:00"):  # released twice: suspended
+        reserve(absent, start)
+    publish(stack.login("admin"))
+    stack.yunhui("clock", "set", "2025-07-07 12:00")
+    second = wait_for(lambda: suspended_by(absent))
+    support.yunhui("waive", second, "--note", "the network was down")
+
+
+def reserve(person: Person, start: str, people: int = 12) -> str:
+    return str(person.reserve(start, people=people).answer["reservation"]["reservationId"])
+
+
+def suspended_by(person: Person) -> str | None:
+    """The id of the violation that closed booking."""
+    standing = person.yunhui("quota").answer["standing"]
+    return standing["violations"][0]["violationId"] if "suspension" in standing else None
+
+
+def publish(admin: Person) -> None:
+    done = [
+        admin.yunhui("policy", "publish", str(RULES), "--note", "as delivered").code,
+        admin.yunhui("policy", "rollback", "default@1", "--note", "and back").code,
+    ]
+    assert done == [0, 0]
+
+
+def test_every_event_keeps_to_its_schema(recorded: list[Recorded], document: dict[str, Any]) -> None:
+    """With nothing in it that the document does not name."""
+    strict = closed(document)
+    for event in recorded:
+        message = strict["components"]["messages"][event["subject"]]
+        assert faults(strict, message["headers"], event["headers"]) == []
+        assert faults(strict, message["payload"], event["data"]) == [], event["subject"]
+        assert event["headers"]["ce-type"] == event["subject"]
+
+
+@pytest.mark.parametrize("fault", [{"reservation": {"version": 1}}, {"actor": None}, {"reservatoin": {}}])
+def test_what_is_wrong_is_found(document: dict[str, Any], fault: dict[str, Any]) -> None:
+    """A number where proto3 JSON writes text, a null, a name that nobody declared."""
+    strict = closed(document)
+    payload = strict["components"]["messages"]["yunhui.booking.reservation.confirmed"]["payload"]
+    assert faults(strict, payload, fault)
+
+
+def faults(document: dict[str, Any], schema: dict[str, Any], instance: Any) -> list[str]:
+    whole = {"allOf": [schema], "components": document["components"]}  # references begin at the root
+    validator = Draft7Validator(whole, format_checker=times())
+    return [error.message for error in validator.iter_errors(instance)]
+
+
+def times() -> FormatChecker:
+    checker = FormatChecker(formats=())
+    checker.checks("date-time", raises=ValueError)(lambda text: datetime.fromisoformat(text).tzinfo is not None)
+    return checker
+
+
+def closed(document: dict[str, Any]) -> dict[str, Any]:
+    """The same, with every object complete: subscribers must take new fields, these tests must not."""
+    strict = copy.deepcopy(document)
+    for schema in strict["components"]["schemas"].values():
+        if schema["type"] == "object":
+            schema["additionalProperties"] = False
+    return strict
+
+
+def test_the_events_of_an_entity_are_counted_without_a_gap(recorded: list[Recorded]) -> None:
+    """As docs/events.md promises: from 1, in order, each id once."""
+    entities: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for event in recorded:
+        headers = event["headers"]
+        entities[headers["ce-source"], headers["ce-subject"]].append(int(headers["ce-sequence"]))
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in entities.values()), entities
+    ids = [event["headers"]["ce-id"] for event in recorded]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_examples_are_of_the_same_form(recorded: list[Recorded], document: dict[str, Any]) -> None:
+    """The fields of the recorded example are those that events have today."""
+    first: dict[str, Recorded] = {}
+    for event in recorded:
+        first.setdefault(event["subject"], event)
+    examples = {
+        subject: {"headers": named(first[subject]["headers"], document), "payload": first[subject]["data"]}
+        for subject in document["channels"]
+    }
+    if os.environ.get("GOLDEN") == "write":
+        text = json.dumps(examples, ensure_ascii=False, indent=1)
+        asyncapi.EXAMPLES.write_text(text + "\n", encoding="utf-8")
+    kept = asyncapi.read_examples()
+    for subject, example in examples.items():
+        assert form(kept[subject]) == form(example), subject
+
+
+def named(headers: dict[str, str], document: dict[str, Any]) -> dict[str, str]:
+    """Without those of the transport, which come and go."""
+    return {name: headers[name] for name in document["components"]["schemas"]["Headers"]["properties"]}
+
+
+def form(part: Any) -> Any:
+    """Names and kinds of values, without the values; of a list, its first."""
+    if isinstance(part, dict):
+        return {name: form(value) for name, value in part.items()}
+    return [form(value) for value in part[:1]] if isinstance(part, list) else type(part).__name__
