@@ -33,6 +33,13 @@ NAMES: Mapping[str, Text] = {
     "yunhui.booking.account.reinstated": texts.EVENT_REINSTATED,
     "yunhui.policy.version.published": texts.EVENT_PUBLISHED,
     "yunhui.policy.version.rolled_back": texts.EVENT_ROLLED_BACK,
+    "yunhui.meetings.meeting.entered": texts.EVENT_ENTERED,
+    "yunhui.meetings.meeting.left": texts.EVENT_LEFT,
+    "yunhui.meetings.meeting.ended": texts.EVENT_ENDED,
+    "yunhui.meetings.meeting.changed": texts.EVENT_MEETING_CHANGED,
+    "yunhui.meetings.meeting.cancelled": texts.EVENT_MEETING_CANCELLED,
+    "yunhui.notifier.delivery.sent": texts.EVENT_SENT,
+    "yunhui.notifier.delivery.failed": texts.EVENT_NOT_SENT,
 }
 """One line for each event type; a type that is not here is shown by its subject."""
 
@@ -90,11 +97,12 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 def account_of(payload: Mapping[str, Any]) -> str:
-    return str((_record(payload).get("organizer") or payload.get("account") or {}).get("accountId", ""))
+    named = _record(payload).get("organizer") or payload.get("account") or payload.get("delivery") or payload
+    return str(named.get("accountId", ""))
 
 
 def reservation_of(payload: Mapping[str, Any]) -> str:
-    return str(_record(payload).get("reservationId", ""))
+    return str((payload.get("delivery") or _record(payload)).get("reservationId", ""))
 
 
 def time_of(headers: Mapping[str, str]) -> datetime | None:
@@ -116,9 +124,10 @@ def to_line(terminal: Terminal, subject: str, headers: Mapping[str, str], payloa
 
 
 def about(payload: Mapping[str, Any]) -> str:
-    """In the words of who made it: the subject of a meeting, or a version and its note."""
-    version = payload.get("policy") or {}
-    return str(_record(payload).get("subject") or " ".join(filter(None, [version.get("version"), version.get("note")])))
+    """The subject of a meeting, or its number; the kind of a notice; or a version and its note."""
+    version, notice = payload.get("policy") or {}, (payload.get("delivery") or {}).get("kind")
+    words = " ".join(filter(None, [version.get("version"), version.get("note")]))
+    return str(_record(payload).get("subject") or payload.get("meetingCode") or notice or words)
 
 
 def padded(text: str, width: int) -> str:

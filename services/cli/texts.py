@@ -485,6 +485,13 @@ EVENT_SUSPENDED = Text("限制预定", "suspended")
 EVENT_REINSTATED = Text("限制解除", "reinstated")
 EVENT_PUBLISHED = Text("规则发布", "policy published")
 EVENT_ROLLED_BACK = Text("规则回退", "policy rolled back")
+EVENT_ENTERED = Text("进入会议", "entered")
+EVENT_LEFT = Text("离开会议", "left")
+EVENT_ENDED = Text("会议结束", "meeting ended")
+EVENT_MEETING_CHANGED = Text("会议改期", "meeting changed")
+EVENT_MEETING_CANCELLED = Text("会议取消", "meeting cancelled")
+EVENT_SENT = Text("通知已送达", "notice sent")
+EVENT_NOT_SENT = Text("通知未送达", "notice failed")
 
 # Demo
 STORY_TITLE = Text("教程演示", "the tutorial as a story")

@@ -79,7 +79,7 @@ CONSUMERS = (
 )
 
 
-OPEN_STREAMS = ("BOOKING", "POLICY")
+OPEN_STREAMS = ("BOOKING", "POLICY", "MEETINGS", "NOTIFIER")
 """Those that the user `subscriber` may read from the past on (nats.conf)."""
 
 

@@ -14,7 +14,7 @@ from services.cli.state import write_private
 from services.cli.terminal import Terminal, open_terminal
 
 HEADERS = {"ce-time": "2025-07-07T02:00:05.250Z"}
-OWNERS = ("booking", "policy")
+OWNERS = ("booking", "policy", "meetings", "notifier")
 CONFIRMED = "yunhui.booking.reservation.confirmed"
 PAYLOAD: dict[str, Any] = {
     "reservation": {"reservationId": "rsv_1", "subject": "组会", "organizer": {"accountId": "ann"}},
@@ -30,7 +30,7 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Terminal:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("yunhui.>", {"BOOKING": "yunhui.booking.>", "POLICY": "yunhui.policy.>"}),
+        ("yunhui.>", {owner.upper(): f"yunhui.{owner}.>" for owner in OWNERS}),
         ("yunhui.policy.>", {"POLICY": "yunhui.policy.>"}),
         ("yunhui.booking.*.suspended", {"BOOKING": "yunhui.booking.*.suspended"}),
         ("version.published", {owner.upper(): f"yunhui.{owner}.version.published" for owner in OWNERS}),
@@ -91,8 +91,8 @@ def test_a_line_says_when_what_whose_and_why(terminal: Terminal) -> None:
 
 def test_what_is_not_known_is_shown_all_the_same(terminal: Terminal) -> None:
     """A newer program may publish what this command has no words for."""
-    line = happenings.to_line(terminal, "yunhui.meetings.meeting.entered", {}, {})
-    assert "meetings.meeting.entered" in line
+    line = happenings.to_line(terminal, "yunhui.meetings.meeting.moved", {}, {})
+    assert "meetings.meeting.moved" in line
 
 
 def test_every_event_has_a_line() -> None:

@@ -14,6 +14,8 @@ from jsonschema import Draft7Validator
 
 from services.booking import life
 from services.cli import happenings
+from services.meetings.happenings import Kind
+from services.notifier.models import DeliveryState
 from tests.nodejs import install
 from tools import asyncapi
 from tools.contracts import Contracts
@@ -64,6 +66,8 @@ def published() -> Iterator[str]:
     yield from (f"yunhui.booking.reservation.{name}" for name in chosen("booking/reservations.py", "name"))
     yield from (f"yunhui.booking.account.{name}" for name in first_arguments("booking/standing.py", "account_event"))
     yield from (f"yunhui.policy.version.{name}" for name in chosen("policy/versions.py", "kind"))
+    yield from (f"yunhui.meetings.meeting.{kind}" for kind in Kind)
+    yield from (f"yunhui.notifier.delivery.{state}" for state in (DeliveryState.SENT, DeliveryState.FAILED))
 
 
 def life_events() -> set[str]:

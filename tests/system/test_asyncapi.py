@@ -8,8 +8,11 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -37,7 +40,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any])
     """All that an installation published while everything happened in it that can."""
     stack = Stack(tmp_path_factory.mktemp("events"))
     stack.start("--clock", MONDAY)
-    play(stack)
+    with gone() as address:
+        stack.login("admin").yunhui("webhooks", "add", address)
+        play(stack)
     missing = set(document["channels"])
 
     def all_told() -> list[Recorded] | None:
@@ -74,8 +79,34 @@ def play(stack: Stack) -> None:
         reserve(absent, start)
     publish(stack.login("admin"))
     stack.yunhui("clock", "set", "2025-07-07 12:00")
+    meet(stack.login("booker", "host"))
     second = wait_for(lambda: suspended_by(absent))
     support.yunhui("waive", second, "--note", "the network was down")
+
+
+def meet(host: Person) -> None:
+    """Two meetings at the simulated provider, with all that can happen to one."""
+    for code in ("111-222-333", "444-555-666"):
+        host.yunhui("simulate", "meeting", code, "--start", "2025-07-08 10:00", "--minutes", "60")
+    host.yunhui("simulate", "move", "111-222-333", "--start", "2025-07-08 11:00")
+    for act in ("enter", "leave", "end"):
+        host.yunhui("simulate", act, "111-222-333")
+    assert host.yunhui("simulate", "cancel", "444-555-666").code == 0
+
+
+@contextmanager
+def gone() -> Iterator[str]:
+    """The address of a subscriber that says at every call that it is there no more."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(410)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook"
+        server.shutdown()
 
 
 def reserve(person: Person, start: str, people: int = 12) -> str:

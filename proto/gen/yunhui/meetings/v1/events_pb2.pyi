@@ -21,8 +21,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class MeetingEvent(_message.Message):
     """Something happened to a meeting, as its provider reported it.
-    Subject: yunhui.meetings.meeting.{entered,left,ended,changed,cancelled}. `ce-subject` is provider, meeting_id and
-    sub_meeting_id joined by "/". Providers deliver late, twice, in any order, or not at all: whoever must know asks
+    Each event, by its subject:
+    yunhui.meetings.meeting.entered: somebody entered the meeting itself, not only its waiting room.
+    yunhui.meetings.meeting.left: somebody left, or everybody has.
+    yunhui.meetings.meeting.ended: it was ended for everybody, or its planned end came.
+    yunhui.meetings.meeting.changed: it was planned anew; a hint to look it up.
+    yunhui.meetings.meeting.cancelled: it was called off.
+    `ce-subject` is provider, meeting_id and sub_meeting_id joined by "/". Providers deliver late, twice, in any order, or not at all: whoever must know asks
     ListParticipants and LookUpMeeting as well.
     """
 

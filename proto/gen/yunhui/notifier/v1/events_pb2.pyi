@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class DeliveryEvent(_message.Message):
     """A notice reached the other side, or never will unless somebody sends it again.
-    Subject: yunhui.notifier.delivery.{sent,failed}.
+    Each event, by its subject:
+    yunhui.notifier.delivery.sent: the mail server, or the subscriber behind a webhook, has taken it.
+    yunhui.notifier.delivery.failed: it was refused for good, or given up; support can send it again.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
