@@ -65,7 +65,7 @@ def test_a_program_is_counted_with_what_it_started_and_apart_from_what_has_a_nam
         after = processes.cpu_seconds(programs)
         assert after["parent"] >= 0.3
         assert after["this"] - before["this"] < 0.3
-        assert processes.spent(before, after) >= 0.3 - before["parent"]
+        assert processes.spent(before, after) > 0.29 - before["parent"]  # sums of hundredths are not exact
         assert processes.memory_mb({"parent": process.pid})[0] > 1
         process.communicate("\n")
     with pytest.raises(RuntimeError, match="parent"):
