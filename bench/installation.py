@@ -60,7 +60,19 @@ class Installation:
         clock = [] if self.state.clock.exists() else ["--clock", bookers.CLOCK]
         if self._databases:
             return [sys.executable, "-m", "bench.postgres", *state, *clock, "--url", self._databases.url]
-        return [sys.executable, "-m", "services.cli", "up", "--json", "--ports", "auto", *state, *clock]
+        return [
+            sys.executable,
+            "-m",
+            "services.cli",
+            "up",
+            "--json",
+            "--ports",
+            "auto",
+            "--meetings",
+            "off",
+            *state,
+            *clock,
+        ]
 
     @property
     def address(self) -> str:

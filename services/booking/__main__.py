@@ -1,6 +1,7 @@
 """Composition root of booking: settings in, parts wired, served until SIGTERM."""
 
 import asyncio
+from typing import Literal
 
 import grpc
 from pydantic import Field
@@ -9,13 +10,17 @@ from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceService
 from services import bus, clock, outbox_service, rpc
 from services.booking import api
 from services.booking.deadlines import Deadlines
+from services.booking.inquiries import Inquiries, Reports
 from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
+from services.booking.lookups import Lookups
+from services.booking.meetings_client import MeetingsClient
 from services.booking.policy_client import PolicyClient
 from services.booking.series import Series
-from services.booking.subscriptions import create_broker
+from services.booking.subscriptions import create_broker, create_consumer
 from services.booking.updates import Updates
 from services.booking.watchers import Watchers
+from services.consumer import receive_forever
 from services.database import Database
 from services.identity import KeySource, Verifier
 from services.outbox import Relay
@@ -25,6 +30,9 @@ from services.settings import ServerSettings, load
 
 class BookingSettings(ServerSettings):
     database_url: str = Field(description="sqlite:///FILE or postgresql+psycopg://...")
+    meetings: Literal["required", "off"] = Field(
+        "required", description="off: no gateway; numbers are not looked up, and who entered is reported by a program"
+    )
 
 
 async def main(settings: BookingSettings) -> None:
@@ -42,11 +50,14 @@ async def main(settings: BookingSettings) -> None:
         deadlines.wake()
 
     lifecycle = Lifecycle(database, policy, time, lambda: deadlines.catch_up(), committed)
-    deadlines = Deadlines(database, time, lifecycle)
+    gateway = MeetingsClient(connection) if settings.meetings == "required" else None
+    inquiries = Inquiries(database, time, gateway, lifecycle, committed) if gateway else None
+    lookups = Lookups(gateway)
+    deadlines = Deadlines(database, time, lifecycle, inquiries)
     intake = Intake(database, policy, time, deadlines.catch_up, committed)
-    updates = Updates(database, policy, time, deadlines.catch_up, committed)
+    updates = Updates(database, policy, time, deadlines.catch_up, committed, lookups)
     series = Series(database, policy, time, deadlines.catch_up, committed)
-    service = api.BookingService(database, policy, time, intake, lifecycle, updates, series, watchers)
+    service = api.BookingService(database, policy, time, intake, lifecycle, updates, series, watchers, lookups)
     verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
 
     def add(server: grpc.aio.Server) -> None:
@@ -62,7 +73,11 @@ async def main(settings: BookingSettings) -> None:
         before_stop=watchers.close,
     )
     broker = create_broker(settings, database)
-    await run_until_stopped(server, relay.run(), deadlines.run(), intake.run(), bus.serve(broker))
+    loops = [relay.run(), deadlines.run(), intake.run(), bus.serve(broker)]
+    if inquiries:
+        reports = Reports(database, lifecycle, inquiries)
+        loops.append(receive_forever(lambda: create_consumer(settings, reports)))
+    await run_until_stopped(server, *loops)
     await bus.close(connection)
     database.close()
 

@@ -14,8 +14,9 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import rpc
 from services.booking import answers, life, recurrence, requests, rooms, standing, store
-from services.booking.intake import Ask, Intake
+from services.booking.intake import Ask, Intake, Reply
 from services.booking.lifecycle import Lifecycle, Verdict
+from services.booking.lookups import Lookups
 from services.booking.policy_client import PolicyClient
 from services.booking.requests import Wish
 from services.booking.series import Series, SeriesAsk
@@ -69,6 +70,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         updates: Updates,
         series: Series,
         watchers: Watchers,
+        lookups: Lookups,
     ) -> None:
         self._database = database
         self._policy = policy_client
@@ -78,14 +80,21 @@ class BookingService(api_grpc.BookingServiceServicer):
         self._updates = updates
         self._series = series
         self._watchers = watchers
+        self._lookups = lookups
 
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
     ) -> api.CreateReservationResponse:
         wish = requests.to_wish(request)
-        reply = await self._intake.submit(to_ask(wish, rpc.principal(), store=True))
+        reply = await self._submit(wish, store=True)
         assert isinstance(reply, api.CreateReservationResponse)  # noqa: S101 - told apart by `store`
         return reply
+
+    async def _submit(self, wish: Wish, *, store: bool) -> Reply:
+        """The meeting is looked up before the request joins a batch."""
+        ask = to_ask(wish, rpc.principal(), store=store)
+        await self._lookups.attach([ask])
+        return await self._intake.submit(ask)
 
     async def CreateReservationSeries(
         self, request: api.CreateReservationSeriesRequest, context: rpc.Context
@@ -102,13 +111,14 @@ class BookingService(api_grpc.BookingServiceServicer):
             occurrences=[to_ask(wish, caller, store=True) for wish in wishes],
             all_or_none=request.all_or_none,
         )
+        await self._lookups.attach(ask.occurrences)
         return await self._series.create(ask)
 
     async def CheckReservation(
         self, request: api.CheckReservationRequest, context: rpc.Context
     ) -> api.CheckReservationResponse:
         wish = requests.to_wish(request.request, complete=False)
-        reply = await self._intake.submit(to_ask(wish, rpc.principal(), store=False))
+        reply = await self._submit(wish, store=False)
         assert isinstance(reply, api.CheckReservationResponse)  # noqa: S101 - told apart by `store`
         return reply
 

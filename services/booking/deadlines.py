@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from services import rpc
 from services.booking import life, store
+from services.booking.inquiries import Inquiries
 from services.booking.lifecycle import Lifecycle, until_fresh
 from services.booking.reservations import take_deadline
 from services.clock import Clock, wait_at_most
@@ -32,16 +33,22 @@ class Due:
 
 
 class Deadlines:
-    """Sleeps until the next deadline; `wake` says that there may be an earlier one now."""
+    """Sleeps until the next deadline; `wake` says that there may be an earlier one now.
 
-    def __init__(self, database: Database, clock: Clock, lifecycle: Lifecycle) -> None:
+    `inquiries` None: meetings are not looked up, and who came is what was reported.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, lifecycle: Lifecycle, inquiries: Inquiries | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
-        self._handlers: Mapping[str, Callable[[str, int], Awaitable[None]]] = {
-            life.ATTENDANCE: lifecycle.judge_attendance,
+        self._handlers: Mapping[str, Callable[[str, int], Awaitable[bool | None]]] = {
+            life.ATTENDANCE: inquiries.judge_attendance if inquiries else lifecycle.judge_attendance,
             life.COMPLETION: lifecycle.complete,
             life.ESCALATION: lifecycle.expire,
             life.SUSPENSION_END: lifecycle.reinstate,
+            life.RECONCILIATION: inquiries.reconcile if inquiries else _leave,
         }
         self._woken = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
@@ -93,7 +100,9 @@ class Deadlines:
 
     async def _deal_with(self, due: Due, failures: dict[str, Exception]) -> None:
         async def attempt() -> None:
-            await self._handlers[due.kind](due.entity_id, due.due_time)
+            # False: it was moved on, and may be due again at this very time by now
+            if await self._handlers[due.kind](due.entity_id, due.due_time) is False:
+                return
             await self._database.write(lambda c: take_deadline(c, due.kind, due.entity_id, due.due_time))
 
         try:
@@ -103,6 +112,10 @@ class Deadlines:
             if isinstance(error, rpc.RpcError) and error.code is grpc.StatusCode.UNAVAILABLE:
                 raise
             failures[due.entity_id] = error
+
+
+async def _leave(_entity_id: str, _due: int) -> None:
+    """Nothing to do; the deadline goes."""
 
 
 def read_due(connection: Connection, now: int, limit: int) -> list[Due]:

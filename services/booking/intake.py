@@ -18,13 +18,14 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import rpc
-from services.booking import alternatives, answers, requests, reservations, store
+from services.booking import alternatives, answers, meetings, requests, reservations, store
 from services.booking.events import new_id, to_outcome
+from services.booking.meetings import Key
 from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.reservations import Decided
-from services.booking.store import AccountState, Profile
+from services.booking.store import AccountState, Holder, Profile
 from services.clock import DAY, Clock, to_timestamp
 from services.database import ConflictError, Database
 
@@ -41,7 +42,10 @@ Reply = api.CreateReservationResponse | api.CheckReservationResponse
 
 @dataclass(eq=False, slots=True)
 class Ask:
-    """One request under way. `profile` None: of an account that must be known already."""
+    """One request under way. `profile` None: of an account that must be known already.
+
+    `obstacle`: why the meeting could not be looked up; told unless the request is a repeated one.
+    """
 
     wish: Wish
     actor: str
@@ -51,6 +55,7 @@ class Ask:
     store: bool
     reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     attempts: int = 0
+    obstacle: rpc.RpcError | None = None
 
     def resolve(self, result: Reply | Exception) -> None:
         if self.reply.done():  # the caller has gone
@@ -68,6 +73,7 @@ class Situation:
     accounts: dict[str, AccountState]
     pool: Pool
     answers: dict[answers.Key, answers.Stored]
+    holders: dict[Key, Holder]
 
 
 class Intake:
@@ -226,6 +232,7 @@ def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
         store.read_accounts(connection, [ask.account_id for ask in asks], now),
         pool,
         answers.read(connection, keys),
+        store.read_holders(connection, [ask.wish.meeting.key for ask in asks if ask.wish.meeting]),
     )
 
 
@@ -239,11 +246,21 @@ def early_reply(ask: Ask, situation: Situation, now: int) -> Reply | None:
         raise rpc.unavailable("policy")
     if ask.profile is None and situation.accounts[ask.account_id].profile is None:
         raise rpc.not_found("account")
+    check_meeting(ask, situation)
     if wish.room_id and wish.room_id not in situation.pool.rooms:
         raise rpc.not_found("room")
     if wish.room_id and (seats := situation.pool.rooms[wish.room_id].capacity) < wish.participant_count:
         raise rpc.invalid("room_id", f"seats {seats}, but {wish.participant_count} are expected: choose another room")
     return None
+
+
+def check_meeting(ask: Ask, situation: Situation) -> None:
+    """Raises rpc.RpcError when its meeting cannot be reserved."""
+    if ask.obstacle:
+        raise ask.obstacle
+    holder = situation.holders.get(ask.wish.meeting.key) if ask.wish.meeting else None
+    if holder:
+        raise meetings.already_reserved(holder.name_to(ask.actor))
 
 
 def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:

@@ -24,13 +24,18 @@ ATTENDANCE = "attendance"
 COMPLETION = "completion"
 ESCALATION = "escalation"
 SUSPENSION_END = "suspension_end"
+RECONCILIATION = "reconciliation"
 
 DEADLINES: dict[str, tuple[str, ...]] = {
     PENDING_APPROVAL: (ESCALATION,),
-    CONFIRMED: (ATTENDANCE, COMPLETION),
+    CONFIRMED: (ATTENDANCE, COMPLETION, RECONCILIATION),
     IN_USE: (COMPLETION,),
 }
-"""What the clock still has to do with a reservation in a state; the other states are final."""
+"""What the clock still has to do with a reservation in a state; the other states are final.
+
+attendance: released if nobody came; while the meetings gateway cannot say who came, it is asked again until the end.
+reconciliation: the meeting is looked at again before the start; only where meetings are looked up.
+"""
 
 BOOKER, SUPPORT, GATEWAY, CLOCK = "booker", "support", "meetings gateway", "clock"
 
@@ -60,15 +65,43 @@ _TABLE = (
     Transition(PENDING_APPROVAL, "cancel", CANCELLED, BOOKER, "", "policy says whether quota comes back", "cancelled"),
     Transition(PENDING_APPROVAL, "update", PENDING_APPROVAL, BOOKER, "policy says ESCALATE", "asks support", "updated"),
     Transition(PENDING_APPROVAL, "confirm", CONFIRMED, BOOKER, "changed, policy says ALLOW", "takes a room", "updated"),
+    Transition(
+        PENDING_APPROVAL,
+        "notice",
+        PENDING_APPROVAL,
+        GATEWAY,
+        "the meeting was changed",
+        "it is shown",
+        "meeting_changed",
+    ),
     Transition(CONFIRMED, "update", CONFIRMED, BOOKER, "policy says ALLOW", "takes the room that fits now", "updated"),
     Transition(CONFIRMED, "enter", IN_USE, GATEWAY, "from an hour before the start until the release", "", "in_use"),
+    Transition(CONFIRMED, "notice", CONFIRMED, GATEWAY, "the meeting was changed", "it is shown", "meeting_changed"),
     Transition(
         CONFIRMED, "cancel", CANCELLED, BOOKER, "", "room free, policy says whether quota comes back", "cancelled"
     ),
     Transition(
-        CONFIRMED, "release", NO_SHOW, CLOCK, "policy says that nobody came in time", "room free, violation", "released"
+        CONFIRMED, "lapse", CANCELLED, GATEWAY, "the meeting was cancelled", "as if the booker cancelled", "cancelled"
     ),
-    Transition(CONFIRMED, "complete", COMPLETED, CLOCK, "end reached, no release was due", "room free", "completed"),
+    Transition(
+        CONFIRMED,
+        "release",
+        NO_SHOW,
+        CLOCK,
+        "it is known, and policy says, that nobody came in time",
+        "room free, violation",
+        "released",
+    ),
+    Transition(
+        CONFIRMED,
+        "complete",
+        COMPLETED,
+        CLOCK,
+        "end reached, no release was due or nobody can say who came",
+        "room free, no judgement",
+        "completed",
+    ),
+    Transition(IN_USE, "notice", IN_USE, GATEWAY, "the meeting was changed", "it is shown", "meeting_changed"),
     Transition(IN_USE, "complete", COMPLETED, CLOCK, "end reached", "room free", "completed"),
     Transition(IN_USE, "end", COMPLETED, BOOKER, "early give-back", "room free", "completed"),
     Transition(

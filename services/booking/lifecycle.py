@@ -1,6 +1,6 @@
 """What happens to a reservation after it was made: each change one transaction that is lost or won as a whole."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,8 +14,9 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import outbox, rpc
-from services.booking import life, standing, store
+from services.booking import life, meetings, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
+from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
 from services.booking.reservations import deadline_rows, decision_row, release_time
 from services.booking.standing import StaleError
@@ -82,18 +83,44 @@ class Lifecycle:
             if case.state == life.CANCELLED:
                 return await self._cancelled_before(case.record)
             require(case, "cancel")
-            question = to_question(pdp.ACTION_CANCEL, case, now)
-            decision = await self._policy.decide_one(question)
-
-            def work(connection: Connection) -> pb.Reservation:
-                row = decision_row(decision, question, actor, case.record)
-                connection.execute(sa.insert(store.DECISION), [row])
-                payload = events_pb2.ReservationEvent(decision=decision, actor=actor)
-                return change(connection, case, "cancel", payload, now, cancel_time=now, note=note)
-
-            return to_cancel_response(await self._commit(work), decision)
+            return await self._cancel(case, "cancel", actor, note, now)
 
         return await until_fresh(attempt)
+
+    async def lapse(self, reservation_id: str, note: str) -> None:
+        """Its meeting was cancelled, and its time is near. What is not waiting for people any more stays as it is."""
+
+        async def attempt() -> None:
+            now = self._clock.now()
+            case = await self._read(reservation_id, None, now)
+            if life.next_state(case.state, "lapse"):
+                await self._cancel(case, "lapse", SYSTEM, note, now)
+
+        await until_fresh(attempt)
+
+    async def _cancel(self, case: Case, event: str, actor: str, note: str, now: int) -> api.CancelReservationResponse:
+        question = to_question(pdp.ACTION_CANCEL, case, now)
+        decision = await self._policy.decide_one(question)
+
+        def work(connection: Connection) -> pb.Reservation:
+            row = decision_row(decision, question, actor, case.record)
+            connection.execute(sa.insert(store.DECISION), [row])
+            payload = events_pb2.ReservationEvent(decision=decision, actor=actor)
+            return change(connection, case, event, payload, now, cancel_time=now, note=note)
+
+        return to_cancel_response(await self._commit(work), decision)
+
+    async def notice(self, reservation_id: str, seen: Seen, actor: str) -> None:
+        """Shows what became of the meeting."""
+
+        async def attempt() -> None:
+            case = await self._read(reservation_id, None, self._clock.now())
+            if life.next_state(case.state, "notice") and meetings.is_news(
+                meetings.from_proto(case.record.meeting), seen
+            ):
+                await self._apply(case, "notice", actor, **meetings.to_row(seen))
+
+        await until_fresh(attempt)
 
     async def _cancelled_before(self, record: pb.Reservation) -> api.CancelReservationResponse:
         decision = await self._database.read(lambda c: store.read_cancellation(c, record.reservation_id))
@@ -111,8 +138,14 @@ class Lifecycle:
 
         return await until_fresh(attempt)
 
-    async def report_attendance(self, reservation_id: str, enter_time: int, actor: str) -> pb.Reservation:
-        """Somebody entered at enter_time (epoch ms). After a release it annuls the violation. Raises rpc.RpcError."""
+    async def report_attendance(
+        self, reservation_id: str, enter_time: int, actor: str, evidence: Mapping[str, Any] | None = None
+    ) -> pb.Reservation:
+        """Somebody entered at enter_time (epoch ms). After a release it annuls the violation. Raises rpc.RpcError.
+
+        `evidence`: further columns to keep.
+        """
+        kept = evidence or {}
 
         async def attempt() -> pb.Reservation:
             case = await self._read(reservation_id, None, self._clock.now())
@@ -122,9 +155,9 @@ class Lifecycle:
             require(case, event)
             check_entry(case.record, enter_time)
             if event == "enter":
-                return await self._apply(case, "enter", actor=actor, enter_time=enter_time)
+                return await self._apply(case, "enter", actor=actor, enter_time=enter_time, **kept)
             now = self._clock.now()
-            return await self._commit(lambda connection: annul(connection, case, actor, enter_time, now))
+            return await self._commit(lambda connection: annul(connection, case, actor, enter_time, now, **kept))
 
         return await until_fresh(attempt)
 
@@ -151,9 +184,13 @@ class Lifecycle:
 
         return await until_fresh(attempt)
 
-    async def complete(self, reservation_id: str, due: int) -> None:
-        """The reserved time is over."""
+    async def complete(self, reservation_id: str, due: int) -> bool:
+        """The reserved time is over. False while it is still being asked who came: then it has been moved on."""
+        if await self._database.read(lambda c: asked_again(c, reservation_id)) is not None:
+            await self._database.write(lambda c: complete_later(c, reservation_id, due))
+            return False
         await self._advance(reservation_id, life.COMPLETION, "complete", due)
+        return True
 
     async def expire(self, reservation_id: str, due: int) -> None:
         """Support did not answer in time."""
@@ -174,12 +211,13 @@ class Lifecycle:
         kinds = {obligation.kind for obligation in decision.obligations}
         if policy.Obligation.KIND_RELEASE_ROOM not in kinds:
             return
+        committed = from_timestamp(case.record.release_time)  # earlier than `due` when it was not known at once
 
         def work(connection: Connection) -> None:
             connection.execute(sa.insert(store.DECISION), [decision_row(decision, question, SYSTEM, case.record)])
             payload = events_pb2.ReservationEvent(decision=decision, actor=SYSTEM)
             record = change(connection, case, "release", payload, due)
-            standing.record_violation(connection, case.account, record, decision, due)
+            standing.record_violation(connection, case.account, record, decision, committed)
 
         await self._commit(work)
 
@@ -241,6 +279,21 @@ def read_case(connection: Connection, reservation_id: str, owner: str | None, no
     return Case(record, store.read_accounts(connection, [account_id], now)[account_id])
 
 
+def asked_again(connection: Connection, reservation_id: str) -> int | None:
+    """When the meetings gateway is asked the next time who came, epoch ms; None when it is not asked any more."""
+    record = store.read_reservation(connection, reservation_id)
+    if record is None or not record.HasField("meeting") or record.release_time.seconds > record.end_time.seconds:
+        return None
+    return store.read_deadline(connection, life.ATTENDANCE, reservation_id)
+
+
+def complete_later(connection: Connection, reservation_id: str, due: int) -> None:
+    """As soon as it is asked again who came; that comes first."""
+    asked = asked_again(connection, reservation_id)
+    if asked is not None:
+        store.move_deadline(connection, life.COMPLETION, reservation_id, due, max(asked, due + 1))
+
+
 def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> pb.Reservation:
     """Raises StaleError, or rpc.RpcError when there is no such room or none is free."""
     payload = events_pb2.ReservationEvent(actor=verdict.actor)
@@ -265,10 +318,10 @@ def check_entry(record: pb.Reservation, enter_time: int) -> None:
         raise failed_precondition("TOO_LATE", "entered after the room was due for release")
 
 
-def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: int) -> pb.Reservation:
+def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: int, **kept: Any) -> pb.Reservation:
     """A late proof: the reservation counts as held, its violation as waived."""
     payload = events_pb2.ReservationEvent(actor=actor)
-    record = change(connection, case, "prove", payload, now, enter_time=enter_time)
+    record = change(connection, case, "prove", payload, now, enter_time=enter_time, **kept)
     violation = store.read_violation(connection, store.VIOLATION.c.reservation_id == record.reservation_id)
     if violation:
         standing.waive(connection, violation, SYSTEM, "", now)

@@ -13,6 +13,7 @@ from services.clock import DAY
 
 LONGEST = DAY
 HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"
+HOLDS_MEETING = "state IN ('PENDING_APPROVAL', 'CONFIRMED', 'IN_USE') AND meeting_id <> ''"
 
 
 def moment(**options: Any) -> Any:
@@ -57,6 +58,13 @@ class Reservation(SQLModel, table=True):
                 ("reservation_held", ("start_time", "end_time", "room_id", "reservation_id")),
             )
         ),
+        Index(  # one live reservation at most for each occurrence
+            "reservation_meeting",
+            *("meeting_id", "sub_meeting_id", "provider"),
+            unique=True,
+            sqlite_where=sa.text(HOLDS_MEETING),
+            postgresql_where=sa.text(HOLDS_MEETING),
+        ),
     )
 
     reservation_id: str = Field(primary_key=True)
@@ -77,6 +85,16 @@ class Reservation(SQLModel, table=True):
     release_time: int | None = moment(default=None, description="when it is released if nobody enters")
     decision_id: str
     note: str
+    provider: str = Field(default="", description="who holds the meeting; empty: it was not looked up")
+    meeting_id: str = Field(default="", description="its id there; the number is used again and is no key")
+    sub_meeting_id: str = Field(default="", description="which occurrence; empty for a meeting that takes place once")
+    meeting_state: str = Field(default="", description="as last seen")
+    meeting_start_time: int | None = moment(default=None, description="planned, as last seen")
+    meeting_end_time: int | None = moment(default=None)
+    attendance: str = Field(default="", description="what the gateway said: KNOWN, UNKNOWN, or empty: not asked")
+    ask_time: int | None = moment(default=None, description="when it was asked last")
+    ask_count: int = Field(default=0)
+    unknown_reason: str = Field(default="")
 
 
 class Decision(SQLModel, table=True):

@@ -9,6 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 
 from services import rpc
 from services.booking import answers
+from services.booking.meetings import Seen
 from services.booking.models import LONGEST
 from services.clock import DAY, from_timestamp
 
@@ -39,7 +40,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A checked request for a room. Times are epoch ms; room_id and account_id are "" when not given."""
+    """A checked request for a room. Times are epoch ms; room_id and account_id are "" when not given.
+
+    `meeting` is what was found behind the number; None where nobody looked.
+    """
 
     request_id: str
     meeting_code: str
@@ -50,6 +54,7 @@ class Wish:
     room_id: str
     account_id: str
     body_hash: bytes
+    meeting: Seen | None = None
 
 
 def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> Wish:

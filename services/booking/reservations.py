@@ -14,13 +14,13 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
 
 from services import outbox
-from services.booking import answers, life, store
+from services.booking import answers, life, meetings, store
 from services.booking.events import SYSTEM, new_id, refusal_event, reservation_event, to_outcome
 from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.store import AccountState, Profile
 from services.bus import Event
-from services.clock import SECOND, from_timestamp, to_timestamp
+from services.clock import HOUR, SECOND, from_timestamp, to_timestamp
 
 _STATES = {policy.EFFECT_ALLOW: life.CONFIRMED, policy.EFFECT_ESCALATE: life.PENDING_APPROVAL}
 _INSERTS = {
@@ -29,6 +29,10 @@ _INSERTS = {
     "answer": sa.insert(store.ANSWER),
     "deadline": sa.insert(store.DEADLINE),
 }
+NOT_ASKED = {"attendance": "", "ask_time": None, "ask_count": 0, "unknown_reason": ""}
+"""Nobody has asked yet who came."""
+RECONCILE = HOUR
+"""So long before the start the meeting is looked at again: events may have been lost, others may want its room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ def _to_record(decided: Decided, state: str, room: Room | None, now: int) -> res
         create_time=to_timestamp(now),
         update_time=to_timestamp(now),
         decision_id=decided.decision.decision_id,
+        meeting=meetings.to_proto(wish.meeting) if wish.meeting else None,
     )
     release = release_time(decided.decision, wish.start_time)
     if room and release is not None:
@@ -179,6 +184,8 @@ def _add_reservation(rows: _Rows, decided: Decided, record: reservation_pb2.Rese
         "create_time": from_timestamp(record.create_time),
         "update_time": from_timestamp(record.update_time),
         "release_time": from_timestamp(record.release_time) if record.HasField("release_time") else None,
+        **meetings.to_row(wish.meeting),
+        **NOT_ASKED,
     }
     rows.inserts["reservation"].append(row)
     rows.inserts["deadline"] += deadline_rows(record, decided.decision)
@@ -196,6 +203,11 @@ def deadline_rows(record: reservation_pb2.Reservation, decision: policy.Decision
     }
     if record.HasField("release_time"):
         due[life.ATTENDANCE] = from_timestamp(record.release_time)
+    if (
+        record.HasField("meeting")
+        and from_timestamp(record.update_time) < from_timestamp(record.start_time) - RECONCILE
+    ):
+        due[life.RECONCILIATION] = from_timestamp(record.start_time) - RECONCILE
     mine = {"entity_id": record.reservation_id, "account_id": record.organizer.account_id}
     kinds = life.DEADLINES[life.from_proto(record.state)]
     return [{"kind": kind, "due_time": due[kind], **mine} for kind in kinds if kind in due]
@@ -203,9 +215,7 @@ def deadline_rows(record: reservation_pb2.Reservation, decision: policy.Decision
 
 def take_deadline(connection: Connection, kind: str, entity_id: str, due: int) -> bool:
     """Takes a deadline away; False when another was faster, or it is due at another time now."""
-    c = store.DEADLINE.c
-    mine = (c.kind == kind) & (c.entity_id == entity_id) & (c.due_time == due)
-    return bool(connection.execute(sa.delete(store.DEADLINE).where(mine)).rowcount)
+    return store.settle_deadline(connection, kind, entity_id, due, None)
 
 
 def _refusal(decided: Decided, now: int) -> Event:

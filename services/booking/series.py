@@ -9,7 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking import answers, intake, reservations, store
+from services.booking import answers, intake, meetings, reservations, store
 from services.booking.events import to_outcome
 from services.booking.intake import Ask, Situation
 from services.booking.lifecycle import until_fresh
@@ -70,6 +70,7 @@ class Series:
                 return answers.replay(earlier, ask.body_hash, api.CreateReservationSeriesResponse)
             for each in ask.occurrences:
                 intake.early_reply(each, situation, now)
+            check_meetings(ask)
             decided = [await self._decide(each, situation, now) for each in ask.occurrences]
             reply = await self._database.write(lambda connection: store_series(connection, ask, decided, now))
             self._committed()
@@ -100,6 +101,13 @@ class Series:
             for room in intake.free_rooms(ask, situation.pool)[:1]:
                 situation.pool.hold(room.room_id, ask.wish.start_time, ask.wish.end_time)
         return intake.to_decided(ask, situation, question, decision, [])
+
+
+def check_meetings(ask: SeriesAsk) -> None:
+    """Raises rpc.RpcError when one occurrence of the meeting would be reserved twice."""
+    keys = [each.wish.meeting.key for each in ask.occurrences if each.wish.meeting]
+    if len(set(keys)) < len(keys):
+        raise meetings.twice()
 
 
 def survey(connection: Connection, ask: SeriesAsk, now: int) -> tuple[Situation, answers.Stored | None]:

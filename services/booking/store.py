@@ -12,11 +12,13 @@ from sqlalchemy.engine import Connection, RowMapping
 from sqlmodel import SQLModel
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1.meeting_pb2 import Knowledge
 from yunhui.policy.v1 import policy_service_pb2 as policy
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services.booking import life
-from services.booking.models import HOLDS_ROOM, LONGEST, TABLES
+from services.booking import life, meetings
+from services.booking.meetings import Key, Seen
+from services.booking.models import HOLDS_MEETING, HOLDS_ROOM, LONGEST, TABLES
 from services.booking.pool import Interval, Pool
 from services.clock import DAY, to_timestamp
 from services.database import ForEach
@@ -141,6 +143,42 @@ def has_deadline(connection: Connection, kind: str, entity_id: str, due: int) ->
     return connection.scalar(query) is not None
 
 
+def read_deadline(connection: Connection, kind: str, entity_id: str) -> int | None:
+    """When it is due, epoch ms."""
+    c = DEADLINE.c
+    due: int | None = connection.scalar(sa.select(c.due_time).where(c.kind == kind, c.entity_id == entity_id))
+    return due
+
+
+def move_deadline(connection: Connection, kind: str, entity_id: str, due: int, later: int) -> bool:
+    """False when another was faster, or it is due at another time now."""
+    c = DEADLINE.c
+    mine = (c.kind == kind) & (c.entity_id == entity_id) & (c.due_time == due)
+    return bool(connection.execute(sa.update(DEADLINE).where(mine).values(due_time=later)).rowcount)
+
+
+def settle_deadline(connection: Connection, kind: str, entity_id: str, due: int, later: int | None) -> bool:
+    """Moved on, or with None taken away. False when another was faster."""
+    if later is not None:
+        return move_deadline(connection, kind, entity_id, due, later)
+    c = DEADLINE.c
+    mine = (c.kind == kind) & (c.entity_id == entity_id) & (c.due_time == due)
+    return bool(connection.execute(sa.delete(DEADLINE).where(mine)).rowcount)
+
+
+def keep_evidence(
+    connection: Connection, reservation_id: str, evidence: dict[str, Any], leased: int, later: int | None, end: int
+) -> None:
+    """What was said about who came, unless another was faster. Without a `later` nothing stands before the end."""
+    if not settle_deadline(connection, life.ATTENDANCE, reservation_id, leased, later):
+        return
+    c, d = RESERVATION.c, DEADLINE.c
+    connection.execute(sa.update(RESERVATION).where(c.reservation_id == reservation_id).values(evidence))
+    if later is None:
+        completion = (d.kind == life.COMPLETION) & (d.entity_id == reservation_id)
+        connection.execute(sa.update(DEADLINE).where(completion).values(due_time=end))
+
+
 def lock_account(connection: Connection, account_id: str) -> AccountState:
     """An account that exists, without its history, locked until the transaction ends."""
     query = sa.select(ACCOUNT).where(ACCOUNT.c.account_id == account_id).with_for_update()
@@ -172,6 +210,50 @@ def lock_pool(connection: Connection, wanted: Collection[Interval], without: str
 def _to_pool(connection: Connection, rooms: list[pb.Room], wanted: Collection[Interval], without: str) -> Pool:
     holds = _HOLDS.execute(connection, list(dict.fromkeys(wanted)), without=without)
     return Pool(rooms, [(row[0], row[1], row[2]) for row in holds])
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The live reservation of a meeting."""
+
+    reservation_id: str
+    account_id: str
+    created_by: str
+
+    def name_to(self, caller: str) -> str:
+        """Its id for whoever may see it, else ""."""
+        return self.reservation_id if caller in (self.account_id, self.created_by) else ""
+
+
+_HOLDERS = ForEach(
+    "SELECT provider, meeting_id, sub_meeting_id, reservation_id, account_id, created_by FROM reservation"  # noqa: S608 - made of constants
+    f" WHERE {HOLDS_MEETING} AND ({{0}}) AND reservation_id <> :without",
+    "meeting_id = :meeting{0} AND sub_meeting_id = :sub{0} AND provider = :provider{0}",
+    " OR ",
+    *("provider", "meeting", "sub"),
+)
+
+
+def read_holders(connection: Connection, keys: Collection[Key], without: str = "") -> dict[Key, Holder]:
+    """Which of these meetings are reserved already, leaving out the reservation `without`."""
+    rows = _HOLDERS.execute(connection, list(dict.fromkeys(keys)), without=without) if keys else ()
+    return {Key(row[0], row[1], row[2]): Holder(row[3], row[4], row[5]) for row in rows}
+
+
+def read_reservations_of(connection: Connection, key: Key, entered: Interval | None = None) -> list[pb.Reservation]:
+    """Those that wait for, or are in, a meeting: all its occurrences when the key names none.
+
+    With `entered`, also no-shows that begin then: somebody may have come after all.
+    """
+    c = RESERVATION.c
+    mine = (c.provider == key.provider) & (c.meeting_id == key.meeting_id)
+    if key.sub_meeting_id:
+        mine &= c.sub_meeting_id == key.sub_meeting_id
+    found = list(connection.execute(_RECORD.where(sa.text(HOLDS_MEETING), mine)).mappings())
+    if entered:
+        missed = (c.state == life.NO_SHOW) & c.start_time.between(*entered)
+        found += connection.execute(_RECORD.where(missed, mine)).mappings()
+    return [to_reservation(row) for row in found]
 
 
 def read_rooms(connection: Connection) -> list[pb.Room]:
@@ -321,9 +403,13 @@ _PLAIN = (
     *("reservation_id", "version", "created_by", "meeting_code", "subject"),
     *("participant_count", "decision_id", "note"),
 )
+_MEETING = (
+    *("provider", "meeting_id", "sub_meeting_id", "meeting_state", "meeting_start_time", "meeting_end_time"),
+    *("attendance", "ask_time", "ask_count", "unknown_reason"),
+)
 _RECORD = (
     sa.select(
-        *(RESERVATION.c[name] for name in (*_PLAIN, *_TIMES, "state", "account_id", "room_id")),
+        *(RESERVATION.c[name] for name in (*_PLAIN, *_TIMES, *_MEETING, "state", "account_id", "room_id")),
         *(ACCOUNT.c[name] for name in ("display_name", "email", "locale", "department")),
         ROOM.c.display_name.label("room_name"),
         ROOM.c.capacity,
@@ -342,4 +428,22 @@ def to_reservation(row: RowMapping) -> pb.Reservation:
     if row["room_id"] is not None:
         room = {"display_name": row["room_name"], **{name: row[name] for name in ("room_id", "capacity", "enabled")}}
         record.room.CopyFrom(pb.Room(**room))
+    if row["meeting_id"]:
+        record.meeting.CopyFrom(meetings.to_proto(to_seen(row)))
+    if row["attendance"]:
+        record.attendance.CopyFrom(to_attendance(row))
     return record
+
+
+def to_seen(row: RowMapping) -> Seen:
+    key = Key(row["provider"], row["meeting_id"], row["sub_meeting_id"])
+    return Seen(key, row["meeting_state"], row["meeting_start_time"], row["meeting_end_time"])
+
+
+def to_attendance(row: RowMapping) -> pb.Attendance:
+    return pb.Attendance(
+        knowledge=Knowledge.Value(f"KNOWLEDGE_{row['attendance']}"),
+        ask_time=to_timestamp(row["ask_time"]),
+        ask_count=row["ask_count"],
+        unknown_reason=row["unknown_reason"],
+    )

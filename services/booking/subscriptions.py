@@ -1,18 +1,25 @@
-"""What booking receives from NATS: the policy asks for stored requests, to try a draft on them."""
+"""What booking receives from NATS: the policy asks for stored requests, the meetings gateway tells what happened."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from faststream.nats import NatsBroker
+from google.protobuf import json_format
 from google.protobuf.message import DecodeError
+from nats.aio.msg import Msg
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import export_pb2 as export
+from yunhui.meetings.v1.events_pb2 import MeetingEvent
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services import bus
-from services.booking import life, store
+from services.booking import life, meetings, store
+from services.booking.inquiries import Reports
 from services.clock import from_timestamp, to_timestamp
+from services.consumer import PullConsumer, Source
 from services.database import Database
 from services.settings import Settings
 
@@ -20,6 +27,15 @@ log = logging.getLogger(__name__)
 
 SUBJECT = QUEUE = "booking.requests"
 PAGE = 500
+EVENTS = Source(
+    "MEETINGS",
+    "yunhui.meetings.>",
+    "booking",
+    16,
+    "What happens to meetings: who entered, what was changed or cancelled.",
+)
+GRACEFUL_SECONDS = 10.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 300.0
 
 
 def create_broker(settings: Settings, database: Database) -> NatsBroker:
@@ -71,3 +87,43 @@ def to_stored(row: sa.RowMapping) -> export.StoredRequest:
         if row[name] is not None:
             getattr(stored, name).CopyFrom(to_timestamp(row[name]))
     return stored
+
+
+def create_consumer(settings: Settings, reports: Reports) -> PullConsumer:
+    """The durable consumer of the gateway's events; `run` it."""
+
+    async def receive(messages: Sequence[Msg]) -> None:
+        await asyncio.gather(*(answer(reports, message) for message in messages))
+
+    return PullConsumer(settings, EVENTS, receive, GRACEFUL_SECONDS)
+
+
+async def answer(reports: Reports, message: Msg) -> None:
+    """ack when it has had its effect, nak to see it again, term when it is no event."""
+    metadata = message.metadata
+    try:
+        await take(reports, message.subject, message.data)
+    except (json_format.ParseError, ValueError, RecursionError):
+        log.error("stream message %d of %s is no event", metadata.sequence.stream, EVENTS.stream)
+        await message.term()
+    except Exception as error:
+        log.warning("stream message %d of %s: %s", metadata.sequence.stream, EVENTS.stream, type(error).__name__)
+        pause = FIRST_PAUSE_SECONDS * 2 ** min(metadata.num_delivered - 1, 16)
+        await message.nak(delay=min(pause, LONGEST_PAUSE_SECONDS))
+    else:
+        await message.ack()
+
+
+async def take(reports: Reports, subject: str, body: bytes) -> None:
+    """Any number of times, in any order. Raises ValueError for what is no event."""
+    kind = subject.rpartition(".")[2]
+    if kind not in ("entered", "changed", "cancelled", "ended"):
+        return
+    event = json_format.Parse(body, MeetingEvent(), ignore_unknown_fields=True)
+    key = meetings.from_key(event.meeting)
+    if not key.provider or not key.meeting_id:
+        raise ValueError("names no meeting")
+    if kind == "entered":
+        await reports.entered(key, from_timestamp(event.event_time))
+    else:
+        await reports.changed(key, cancelled=kind == "cancelled")

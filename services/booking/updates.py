@@ -14,14 +14,16 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import rpc
-from services.booking import answers, life, requests, store
+from services.booking import answers, life, meetings, requests, store
 from services.booking.events import to_outcome
 from services.booking.intake import LOOK_AHEAD
 from services.booking.lifecycle import Case, change, read_case, require, to_question, until_fresh
+from services.booking.lookups import Lookups
+from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
 from services.booking.pool import Pool
 from services.booking.requests import Change
-from services.booking.reservations import deadline_rows, decision_row, release_time
+from services.booking.reservations import NOT_ASKED, deadline_rows, decision_row, release_time
 from services.booking.standing import StaleError
 from services.clock import Clock, from_timestamp, to_timestamp
 from services.database import Database
@@ -46,8 +48,10 @@ class Updates:
         clock: Clock,
         catch_up: Callable[[], Awaitable[None]],
         committed: Callable[[], None],
+        lookups: Lookups,
     ) -> None:
         self._database = database
+        self._lookups = lookups
         self._policy = policy_client
         self._clock = clock
         self._catch_up = catch_up
@@ -65,9 +69,10 @@ class Updates:
             require(case, "update")
             check_version(case.record, wanted.version)
             after = to_changed(case.record, wanted, now)
+            seen = await self._find_meeting(case.record, after, actor)
             question = to_update_question(situation, after, now)
             decision = await self._policy.decide_one(question)
-            update = Update(wanted, actor, case, after, question, decision)
+            update = Update(wanted, actor, case, after, question, decision, seen)
             return await self._store(update, now)
 
         return await until_fresh(attempt)
@@ -83,6 +88,17 @@ class Updates:
             raise rpc.unavailable("policy")
         return situation
 
+    async def _find_meeting(self, record: pb.Reservation, after: pb.Reservation, actor: str) -> Seen | None:
+        """None when the interval stays as it is. Raises rpc.RpcError when there is no such meeting to reserve then."""
+        if (record.start_time, record.end_time) == (after.start_time, after.end_time):
+            return None
+        seen = await self._lookups.again(after)
+        if seen:
+            holders = await self._database.read(lambda c: store.read_holders(c, [seen.key], record.reservation_id))
+            for holder in holders.values():
+                raise meetings.already_reserved(holder.name_to(actor))
+        return seen
+
     async def _store(self, update: "Update", now: int) -> api.UpdateReservationResponse:
         answer = await self._database.write(lambda connection: store_update(connection, update, now))
         self._committed()
@@ -91,7 +107,10 @@ class Updates:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A change with the decision about it; `after` is the reservation as it is wanted, its room not yet chosen."""
+    """A change with the decision about it; `after` is the reservation as it is wanted, its room not yet chosen.
+
+    `seen`: the meeting at the new time; None when the time, or whatever meeting there is, stays.
+    """
 
     wanted: Change
     actor: str
@@ -99,6 +118,7 @@ class Update:
     after: pb.Reservation
     question: pdp.DecideRequest
     decision: policy.Decision
+    seen: Seen | None
 
     @property
     def event(self) -> str | None:
@@ -196,6 +216,8 @@ def apply(connection: Connection, update: Update, event: str, now: int) -> pb.Re
     start, end = from_timestamp(after.start_time), from_timestamp(after.end_time)
     fields: dict[str, Any] = {"start_time": start, "end_time": end}
     fields |= {"participant_count": after.participant_count, "decision_id": decision.decision_id}
+    if update.seen:
+        fields |= meetings.to_row(update.seen) | NOT_ASKED
     if decision.effect == policy.EFFECT_ALLOW:
         rooms = free_rooms(store.lock_pool(connection, [(start, end)], after.reservation_id), after)
         if not rooms:

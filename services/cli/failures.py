@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from services.cli import texts
+from services.cli import moments, texts
 from services.cli.texts import Text
 
 
@@ -48,6 +48,7 @@ class CallError(CommandError):
         super().__init__(text, code, detail=status.message, address=address, status=_code(error).name, field="")
         self.status = status
         self._name_the_field(status)
+        self._say_the_reason(status)
 
     def to_json(self, language: str) -> str:
         status = self.status
@@ -65,7 +66,29 @@ class CallError(CommandError):
         if self.text is texts.INVALID_FIELD:
             self.text = texts.OTHER_ERROR
 
+    def _say_the_reason(self, status: status_pb2.Status) -> None:
+        """What we have a sentence of our own for, in either language."""
+        for detail in status.details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info) and info.reason in _REASONS:
+                self.text = _REASONS[info.reason]
+                self.values |= {"metadata": dict(info.metadata)}
 
+    def sentence(self, language: str) -> str:
+        figures: dict[str, str] = self.values.get("metadata", {})  # type: ignore[assignment] # put there above
+        if "start_time" in figures:
+            first, last = (moments.from_json(figures[name]) for name in ("start_time", "end_time"))
+            self.values["time"] = moments.show_interval(first, last, language)
+        self.values["id"] = figures.get("reservation_id") or texts.BY_ANOTHER.to(language)
+        return super().sentence(language)
+
+
+_REASONS = {
+    "MEETING_NOT_FOUND": texts.MEETING_NOT_YOURS,
+    "MEETING_OVER": texts.MEETING_OVER,
+    "MEETING_ELSEWHERE": texts.MEETING_ELSEWHERE,
+    "MEETING_ALREADY_RESERVED": texts.MEETING_RESERVED,
+}
 _KINDS = {
     grpc.StatusCode.INVALID_ARGUMENT: (texts.INVALID_FIELD, ExitCode.USAGE),
     grpc.StatusCode.NOT_FOUND: (texts.NOT_FOUND, ExitCode.NOT_FOUND),

@@ -27,6 +27,7 @@ NAMES: Mapping[str, Text] = {
     "yunhui.booking.reservation.in_use": texts.EVENT_IN_USE,
     "yunhui.booking.reservation.completed": texts.EVENT_COMPLETED,
     "yunhui.booking.reservation.released": texts.EVENT_RELEASED,
+    "yunhui.booking.reservation.meeting_changed": texts.EVENT_ITS_MEETING_CHANGED,
     "yunhui.booking.account.violation_recorded": texts.EVENT_VIOLATION,
     "yunhui.booking.account.violation_waived": texts.EVENT_WAIVED,
     "yunhui.booking.account.suspended": texts.EVENT_SUSPENDED,

@@ -16,16 +16,9 @@ from services.cli import client, development_clock, moments, texts
 from services.cli.arguments import read_moment
 from services.cli.client import Connection, open_meetings
 from services.cli.failures import CommandError, ExitCode
+from services.cli.rendering import MEETING_STATES
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
-
-STATES = {
-    pb.MEETING_STATE_UNSPECIFIED: texts.MEETING_UNKNOWN,
-    pb.MEETING_STATE_SCHEDULED: texts.MEETING_SCHEDULED,
-    pb.MEETING_STATE_RUNNING: texts.MEETING_RUNNING,
-    pb.MEETING_STATE_ENDED: texts.MEETING_ENDED,
-    pb.MEETING_STATE_CANCELLED: texts.MEETING_CANCELLED,
-}
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)]
 Who = Annotated[str, typer.Option("--account", help=texts.OPTION_WHO.help)]
@@ -64,7 +57,7 @@ def show_meeting(terminal: Terminal, meeting: pb.Meeting) -> None:
 def facts(terminal: Terminal, meeting: pb.Meeting) -> Iterable[tuple[Text, str]]:
     yield texts.MEETING, dashed(meeting.meeting_code)
     yield texts.SUBJECT, meeting.subject
-    yield texts.STATE, terminal.text(STATES[meeting.state])
+    yield texts.STATE, terminal.text(MEETING_STATES[meeting.state])
     yield texts.TIME, "\n".join(times(terminal, meeting))
     if meeting.creator_account_id:
         yield texts.CREATOR, meeting.creator_account_id

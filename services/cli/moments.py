@@ -60,6 +60,13 @@ def to_timestamp(moment: datetime) -> Timestamp:
     return stamp
 
 
+def from_json(text: str) -> Timestamp:
+    """RFC 3339, as proto3 JSON has it. Raises ValueError."""
+    stamp = Timestamp()
+    stamp.FromJsonString(text)
+    return stamp
+
+
 def to_moment(stamp: Timestamp) -> datetime:
     return datetime.fromtimestamp(stamp.seconds, PLATFORM_ZONE)
 

@@ -56,6 +56,8 @@ class Plan:
     ports: Mapping[str, int]
     standin: str = field(default="", kw_only=True)
     """Address of a stand-in for Tencent's cloud; the simulated provider is used when empty."""
+    meetings: str = field(default="required", kw_only=True)
+    """Whether booking looks meetings up: "required" or "off"."""
 
     def address(self, name: str) -> str:
         return f"{HOST}:{self.ports[name]}"
@@ -102,7 +104,7 @@ class Plan:
         return [
             self._service("policy"),
             self._service("meetings", meetings),
-            self._service("booking"),
+            self._service("booking", {"YUNHUI_MEETINGS": self.meetings}),
             self._service("notifier", mail),
         ]
 

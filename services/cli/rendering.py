@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text as Styled
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1 import meeting_pb2
 from yunhui.policy.v1 import decision_pb2 as policy
 
 from services.cli import moments, texts
@@ -33,6 +34,15 @@ STATES: Mapping[int, Text] = {
     pb.RESERVATION_STATE_CANCELLED: texts.STATE_CANCELLED,
     pb.RESERVATION_STATE_DECLINED: texts.STATE_DECLINED,
     pb.RESERVATION_STATE_EXPIRED: texts.STATE_EXPIRED,
+}
+
+
+MEETING_STATES: Mapping[int, Text] = {
+    meeting_pb2.MEETING_STATE_UNSPECIFIED: texts.MEETING_UNKNOWN,
+    meeting_pb2.MEETING_STATE_SCHEDULED: texts.MEETING_SCHEDULED,
+    meeting_pb2.MEETING_STATE_RUNNING: texts.MEETING_RUNNING,
+    meeting_pb2.MEETING_STATE_ENDED: texts.MEETING_ENDED,
+    meeting_pb2.MEETING_STATE_CANCELLED: texts.MEETING_CANCELLED,
 }
 
 
@@ -152,8 +162,28 @@ def reservation_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tu
         yield texts.RELEASE_AT, moments.show(record.release_time, language)
     if record.HasField("enter_time"):
         yield texts.ENTERED_AT, moments.show(record.enter_time, language)
+    yield from meeting_facts(terminal, record)
     if record.note:
         yield texts.NOTE, record.note
+
+
+def meeting_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tuple[Text, str]]:
+    """What became of the meeting, where that is news, and what was said about who came."""
+    meeting, language = record.meeting, terminal.language
+    if meeting.state in (meeting_pb2.MEETING_STATE_CANCELLED, meeting_pb2.MEETING_STATE_ENDED):
+        yield texts.MEETING_STATE, terminal.text(MEETING_STATES[meeting.state])
+    moved = (meeting.start_time, meeting.end_time) != (record.start_time, record.end_time)
+    if meeting.HasField("start_time") and moved:
+        yield texts.MEETING_PLANNED, moments.show_interval(meeting.start_time, meeting.end_time, language)
+    if record.HasField("attendance"):
+        yield texts.CAME, attendance(terminal, record)
+
+
+def attendance(terminal: Terminal, record: pb.Reservation) -> str:
+    asked, said = record.attendance, moments.show(record.attendance.ask_time, terminal.language)
+    if asked.knowledge != meeting_pb2.KNOWLEDGE_KNOWN:
+        return terminal.text(texts.CAME_UNKNOWN, time=said, count=asked.ask_count, reason=asked.unknown_reason)
+    return terminal.text(texts.CAME_SOMEBODY if record.HasField("enter_time") else texts.CAME_NOBODY, time=said)
 
 
 def show_reservations(terminal: Terminal, records: Iterable[pb.Reservation], *, with_account: bool) -> None:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import development_clock, moments, rendering, texts
+from services.cli import development_clock, moments, proposal, rendering, texts
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.failures import CommandError, ExitCode
+from services.cli.proposal import Wanted
 from services.cli.terminal import Terminal
 
 Start = Annotated[str, typer.Option(help=texts.OPTION_START.help)]
@@ -23,22 +24,49 @@ For = Annotated[str | None, typer.Option("--account", help=texts.OPTION_FOR.help
 
 def reserve(
     terminal: Terminal,
-    code: Code,
-    subject: Subject,
-    start: Start,
-    minutes: Minutes,
-    people: People,
+    meeting: Annotated[str, typer.Option(metavar="CODE", help=texts.OPTION_MEETING.help)] = "",
+    code: Code = "",
+    subject: Subject = "",
+    start: Start = "",
+    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=texts.OPTION_MINUTES.help)] = None,
+    people: Annotated[int | None, typer.Option(min=1, help=texts.OPTION_PEOPLE.help)] = None,
     room: Room = None,
     account: For = None,
     request_id: Annotated[str, typer.Option(help=texts.OPTION_REQUEST_ID.help)] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help=texts.OPTION_DRY_RUN.help)] = False,
     repeat: Annotated[str, typer.Option(metavar="RRULE", help=texts.OPTION_REPEAT.help)] = "",
     all_or_none: Annotated[bool, typer.Option("--all-or-none", help=texts.OPTION_ALL_OR_NONE.help)] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=texts.OPTION_YES.help)] = False,
 ) -> None:
-    request = to_request(terminal, start, minutes, people, room, account)
-    request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject))
     if dry_run and repeat:
         raise CommandError(texts.NO_DRY_SERIES, ExitCode.USAGE)
+    if meeting:
+        request = proposal.propose(terminal, meeting, Wanted(subject, start, minutes, people, account))
+        request.room_id = room or ""
+        if not (yes or dry_run):
+            proposal.confirm(terminal, request)
+    else:
+        request = spelled_out(terminal, Wanted(subject, start, minutes, people, account), room)
+        request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject))
+    send(terminal, request, request_id=request_id, dry_run=dry_run, repeat=repeat, all_or_none=all_or_none)
+
+
+def spelled_out(terminal: Terminal, wanted: Wanted, room: str | None) -> api.CreateReservationRequest:
+    """Without a look-up everything must be said; a number or subject that is missing, booking names itself."""
+    if not (wanted.start and wanted.minutes and wanted.people):
+        raise CommandError(texts.SAY_EVERYTHING, ExitCode.USAGE)
+    return to_request(terminal, wanted.start, wanted.minutes, wanted.people, room, wanted.account)
+
+
+def send(
+    terminal: Terminal,
+    request: api.CreateReservationRequest,
+    *,
+    request_id: str,
+    dry_run: bool,
+    repeat: str,
+    all_or_none: bool,
+) -> None:
     if dry_run:
         ask_only(terminal, request)
     elif repeat:

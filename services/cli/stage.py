@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -14,9 +14,12 @@ from typing import Self, TypeVar
 
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1 import simulator_service_pb2 as simulator
+from yunhui.meetings.v1.meeting_pb2 import Meeting
+from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
 from services.cli import development_clock, issuer, leash, mail, moments, texts
-from services.cli.client import Booking, booking_at
+from services.cli.client import Booking, Connection, booking_at
 from services.cli.failures import CommandError
 from services.cli.issuer import SampleAccount
 from services.cli.mail import Mail
@@ -33,24 +36,49 @@ STOP_SECONDS = 30.0
 class Stage:
     """Accounts, the clock and the mail sink of one installation."""
 
-    def __init__(self, state: State, address: str, language: str) -> None:
+    def __init__(self, state: State, addresses: Mapping[str, str], language: str) -> None:
         self.state = state
         self.language = language
-        self._address = address
+        self._addresses = addresses
         self._bookings: dict[str, Booking] = {}
+        self._simulators: dict[str, Connection[SimulatorServiceStub]] = {}
 
     def booking(self, account: str, role: str = "booker") -> Booking:
         """The connection of one account; its token is minted at the first call."""
         if account not in self._bookings:
             sample = SampleAccount(account, role, self.language)
-            self._bookings[account] = booking_at(self._address, issuer.mint(self.state, sample))
+            self._bookings[account] = booking_at(self._addresses["booking"], issuer.mint(self.state, sample))
         return self._bookings[account]
 
-    def reserve(self, account: str, start: datetime, minutes: int, people: int) -> api.CreateReservationResponse:
+    def simulator(self, account: str) -> Connection[SimulatorServiceStub]:
+        """What this account does in the meeting client."""
+        if account not in self._simulators:
+            token = issuer.mint(self.state, SampleAccount(account, "booker", self.language))
+            self._simulators[account] = Connection(SimulatorServiceStub, self._addresses["meetings"], token)
+        return self._simulators[account]
+
+    def make_meeting(self, account: str, start: datetime, minutes: int) -> Meeting:
         """Raises CallError."""
-        request = api.CreateReservationRequest(
-            meeting_code="123-456-789",
+        request = simulator.CreateMeetingRequest(
             subject=texts.SAMPLE_SUBJECT.to(self.language),
+            start_time=moments.to_timestamp(start),
+            end_time=moments.to_timestamp(start + timedelta(minutes=minutes)),
+        )
+        meetings = self.simulator(account)
+        return meetings.ask(meetings.stub.CreateMeeting, request).meeting
+
+    def enter(self, account: str, meeting_code: str) -> None:
+        """Raises CallError."""
+        request = simulator.ActInMeetingRequest(meeting_code=meeting_code, act=simulator.SIMULATED_ACT_ENTER)
+        meetings = self.simulator(account)
+        meetings.ask(meetings.stub.ActInMeeting, request)
+
+    def reserve(self, account: str, start: datetime, minutes: int, people: int) -> api.CreateReservationResponse:
+        """A room for a meeting that was made for it. Raises CallError."""
+        meeting = self.make_meeting(account, start, minutes)
+        request = api.CreateReservationRequest(
+            meeting_code=meeting.meeting_code,
+            subject=meeting.subject,
             start_time=moments.to_timestamp(start),
             end_time=moments.to_timestamp(start + timedelta(minutes=minutes)),
             participant_count=people,
@@ -82,6 +110,8 @@ class Stage:
     def close(self) -> None:
         for booking in self._bookings.values():
             booking.close()
+        for meetings in self._simulators.values():
+            meetings.close()
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +153,7 @@ def raised(state: State, clock: str, language: str) -> Iterator[Stage]:
         line = process.stdout.readline()
         if not line:
             raise CommandError(texts.DEMO_NOT_STARTED, log=log.read_text(errors="replace"))
-        with Stage(state, str(json.loads(line)["booking"]), language) as stage:
+        with Stage(state, json.loads(line), language) as stage:
             yield stage
     finally:
         stop(process)

@@ -1,7 +1,7 @@
 """The tutorial's rules as a story: each step asks the running programs something and judges the answer."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from yunhui.booking.v1 import booking_service_pb2 as api
@@ -75,7 +75,10 @@ def large_meeting(stage: Stage) -> Scene:
 
 
 def nobody_comes(stage: Stage) -> Scene:
-    return miss(stage, at(0, 9), "NO_SHOW, 1 violation")
+    """Nobody but somebody else, in a meeting of their own at the same time."""
+    [kept] = book(stage, "booker-6", [at(0, 9)])
+    scene = miss(stage, at(0, 9), "NO_SHOW, 1 violation; booker-6: IN_USE", {"booker-6": kept})
+    return replace(scene, answer=f"{scene.answer}; booker-6: {state_of(stage, 'booker-6', kept)}")
 
 
 def nobody_comes_again(stage: Stage) -> Scene:
@@ -127,16 +130,27 @@ def book(stage: Stage, account: str, starts: Iterable[datetime]) -> list[str]:
     return made
 
 
-def miss(stage: Stage, start: datetime, expected: str) -> Scene:
-    """A reservation that nobody comes to, and what the account's standing says after it."""
+def miss(stage: Stage, start: datetime, expected: str, kept: Mapping[str, str] | None = None) -> Scene:
+    """A reservation that nobody comes to, and what the account's standing says after it.
+
+    The accounts in `kept` enter the meetings of theirs at the start.
+    """
     [reservation_id] = book(stage, "booker-5", [start])
     asked = describe(stage, "booker-5", start, 60, 12)
+    if kept:
+        stage.move_to(start)
+    for account, own in (kept or {}).items():
+        stage.enter(account, stage.reservation(account, own).meeting_code)
     later = start + timedelta(minutes=30, seconds=1)
     stage.move_to(later)
     wait_for(lambda: stage.reservation("booker-5", reservation_id).state == pb.RESERVATION_STATE_NO_SHOW)
-    state = pb.ReservationState.Name(stage.reservation("booker-5", reservation_id).state)
-    answer = state.removeprefix("RESERVATION_STATE_") + standing_summary(stage.standing("booker-5"))
+    answer = state_of(stage, "booker-5", reservation_id) + standing_summary(stage.standing("booker-5"))
     return Scene(f"{asked} → {later:%H:%M}", answer, expected)
+
+
+def state_of(stage: Stage, account: str, reservation_id: str) -> str:
+    state = stage.reservation(account, reservation_id).state
+    return pb.ReservationState.Name(state).removeprefix("RESERVATION_STATE_")
 
 
 def standing_summary(standing: pb.Standing) -> str:

@@ -320,6 +320,46 @@ WHO_CHANGES = Text("涉及账号", "who")
 NOTHING_CHANGES = Text("{total} 个请求，没有任何变化。", "{total} requests, and nothing would change.")
 
 # Meetings
+OPTION_MEETING = Text(
+    "会议号：查询会议，按其时间和主题预定，可用其他选项调整",
+    "the meeting's number: it is looked up, and its time and subject are proposed; other options adjust them",
+)
+OPTION_YES = Text("不再询问", "do not ask again")
+RESERVE_THIS = Text("按此预定？", "Reserve this?")
+NOTHING_RESERVED = Text("没有预定。", "Nothing was reserved.")
+SAY_YES = Text("请核对后加上 --yes。", "If this is right, add --yes.")
+SAY_PEOPLE = Text("请说明参会人数：--people。", "Say how many people are expected: --people.")
+SAY_EVERYTHING = Text(
+    "请给出 --meeting，或同时给出 --code、--subject、--start、--minutes、--people。",
+    "Give --meeting, or all of --code, --subject, --start, --minutes and --people.",
+)
+MEETING_TELLS_NO_TIME = Text(
+    "查不到会议的时间，请给出 --start 和 --minutes。", "The meeting tells no time: give --start and --minutes."
+)
+MEETING_OVER = Text(
+    "该会议已取消或已结束，请在腾讯会议中重新创建。",
+    "This meeting was cancelled or is over: make a new one in the meeting client.",
+)
+MEETING_ELSEWHERE = Text(
+    "会议时间是 {time}，预留时间须与之重叠；也可以先在腾讯会议中修改会议时间。",
+    "The meeting takes place {time}: reserve a time that overlaps it, or move the meeting first.",
+)
+MEETING_RESERVED = Text("这场会议已经预定：{id}", "This meeting is reserved already: {id}")
+BY_ANOTHER = Text("由其他账号预定", "by another account")
+MEETING_NOT_YOURS = Text(
+    "没有查到这场会议。请核对会议号，并确认它是用当前账号创建或主持的；个人免费版账号的会议无法查询。",
+    "No such meeting was found. Check the number, and that you made it, or host it, with this account; meetings of a "
+    "personal free account cannot be looked up.",
+)
+MEETING_PLANNED = Text("会议计划", "meeting planned")
+MEETING_STATE = Text("会议状态", "meeting")
+CAME = Text("入会查询", "who came")
+CAME_NOBODY = Text("{time} 查询：无人进入", "asked {time}: nobody had entered")
+CAME_SOMEBODY = Text("{time} 查询：有人进入", "asked {time}: somebody had entered")
+CAME_UNKNOWN = Text(
+    "{time} 第 {count} 次查询：未知（{reason}），不计违约",
+    "asked {time}, time {count}: unknown ({reason}); it counts against nobody",
+)
 HELP_QUERY = Text("按会议号查询会议（教程步骤 1）", "look a meeting up by its number (step 1 of the tutorial)")
 HELP_SIMULATE = Text("模拟腾讯会议里发生的事（开发环境）", "play what happens in the meeting client (development)")
 HELP_SIMULATE_MEETING = Text("创建一场模拟会议", "make a simulated meeting")
@@ -341,6 +381,7 @@ OPTION_WEBHOOKS = Text(
 )
 OPTION_SHARE = Text("此类事件所占的比例，0 至 1", "share of the events that this befalls, 0 to 1")
 OPTION_USERS = Text("企业成员，可重复", "somebody of the enterprise; repeatable")
+OPTION_MEETINGS = Text("off：不查询会议，会议号可以任意填写", "off: meetings are not looked up, and any number will do")
 OPTION_STANDIN = Text("使用此地址的替身（见 yunhui standin）", "use the stand-in there (see yunhui standin)")
 STANDIN_RUNS = Text(
     "替身地址：{address}，事件发往：{webhooks}。另开终端运行：yunhui up --standin {address}（Ctrl-C 结束）",
@@ -479,6 +520,7 @@ EVENT_EXPIRED = Text("审批超时", "approval expired")
 EVENT_IN_USE = Text("有人入会", "in use")
 EVENT_COMPLETED = Text("已结束", "completed")
 EVENT_RELEASED = Text("未参会，已释放", "no-show, released")
+EVENT_ITS_MEETING_CHANGED = Text("其会议有变", "meeting differs")
 EVENT_VIOLATION = Text("记录违约", "violation recorded")
 EVENT_WAIVED = Text("撤销违约", "violation waived")
 EVENT_SUSPENDED = Text("限制预定", "suspended")

@@ -76,6 +76,16 @@ CONSUMERS = (
             max_ack_pending=1024,
         ),
     ),
+    Consumer(
+        "MEETINGS",
+        ConsumerConfig(
+            durable_name="booking",
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=60.0,
+            max_deliver=-1,  # what cannot be asked about while the provider is away is told again
+            max_ack_pending=256,
+        ),
+    ),
 )
 
 

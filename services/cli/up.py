@@ -14,10 +14,10 @@ from rich.table import Table
 
 from services.cli import clock as clocks
 from services.cli import development_clock, issuer, moments, pool, ports, texts
-from services.cli.arguments import read_moment
+from services.cli.arguments import read_choice, read_moment
 from services.cli.child import StartError
 from services.cli.development_clock import BackwardsError
-from services.cli.failures import CommandError, ExitCode
+from services.cli.failures import CommandError
 from services.cli.programs import Plan, Program
 from services.cli.state import AlreadyRunningError, State
 from services.cli.supervisor import Observer, Supervisor, TooManyDeathsError
@@ -30,25 +30,26 @@ def up(
     with_ports: Annotated[str, typer.Option("--ports", metavar="fixed|auto", help=texts.OPTION_PORTS.help)] = "fixed",
     clock: Annotated[str | None, typer.Option(help=texts.OPTION_CLOCK.help)] = None,
     standin: Annotated[str, typer.Option(metavar="URL", help=texts.OPTION_STANDIN.help)] = "",
+    meetings: Annotated[str, typer.Option(metavar="required|off", help=texts.OPTION_MEETINGS.help)] = "required",
 ) -> None:
-    if with_ports not in ("fixed", "auto"):
-        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=with_ports, choices="fixed, auto")
+    read_choice(with_ports, ("fixed", "auto"))
+    read_choice(meetings, ("required", "off"))
     wanted = read_moment(clock, datetime.now(UTC)) if clock else None
     terminal.state.prepare()
     try:
         with terminal.state.lock():
-            run(terminal, wanted, auto_ports=with_ports == "auto", standin=standin)
+            run(terminal, wanted, auto_ports=with_ports == "auto", standin=standin, meetings=meetings)
     except AlreadyRunningError as error:
         raise CommandError(texts.ALREADY_RUNNING, state=terminal.state.root) from error
 
 
-def run(terminal: Terminal, wanted: datetime | None, *, auto_ports: bool, standin: str) -> None:
+def run(terminal: Terminal, wanted: datetime | None, *, auto_ports: bool, standin: str, meetings: str) -> None:
     """Holds the lock of the state directory while it runs."""
     issuer.prepare_keys(terminal.state)
     if wanted:
         set_clock(terminal.state, wanted, terminal.language)
     try:
-        plan = Plan(terminal.state, ports.choose(auto=auto_ports), standin=standin)
+        plan = Plan(terminal.state, ports.choose(auto=auto_ports), standin=standin, meetings=meetings)
     except ports.PortTakenError as error:
         raise CommandError(texts.PORT_TAKEN, port=error.port, program=error.program) from error
     asyncio.run(serve(terminal, Supervisor(plan, Narrator(terminal))))
@@ -152,8 +153,7 @@ def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
         "rooms",
         f"simulate meeting 123-456-789 --start '{start:%Y-%m-%d %H:%M}' --minutes 60",
         "query 123-456-789",
-        f"reserve --code 123-456-789 --subject {terminal.text(texts.SAMPLE_SUBJECT)} "
-        f"--start '{start:%Y-%m-%d %H:%M}' --minutes 60 --people 12",
+        "reserve --meeting 123-456-789 --people 12 --yes",
         "mine",
         "mail",
     ):

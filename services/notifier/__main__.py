@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yunhui.notifier.v1.notifier_service_pb2_grpc import add_NotifierServiceServicer_to_server
 
 from services import clock, outbox_service, rpc
+from services.consumer import PullConsumer, receive_forever
 from services.database import Database
 from services.identity import KeySource, Verifier
 from services.notifier import api, envelope
@@ -27,7 +28,7 @@ from services.notifier.outlet import Outlet
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
 from services.notifier.smtp import Encryption, Server, Smtp
-from services.notifier.subscriptions import Receiver, Subscription
+from services.notifier.subscriptions import Receiver, create_consumer
 from services.notifier.values import Letterhead
 from services.notifier.webhooks import Caller
 from services.process import migrate, run_until_stopped
@@ -35,7 +36,6 @@ from services.settings import ServerSettings, load
 
 log = logging.getLogger(__name__)
 
-RESTART_SECONDS = 1.0
 LEASE_MARGIN_SECONDS = 15.0
 FORGET_SECONDS = 3600.0
 KEEP_MS = 14 * clock.DAY
@@ -140,20 +140,20 @@ class NotifierSettings(ServerSettings):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The notifier put together, without servers; each `subscription()` is a fresh one on a fresh connection."""
+    """The notifier put together, without servers; each `consumer()` is a fresh one on a fresh connection."""
 
     deliveries: Deliveries
     outlet: Outlet
     senders: list[Sender]
     intake: Intake
     planner: Planner
-    subscription: Callable[[], Subscription]
+    consumer: Callable[[], PullConsumer]
     service: api.NotifierService
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         sending = [sender.run() for sender in self.senders]
         return [
-            receive_forever(self.subscription),
+            receive_forever(self.consumer),
             self.outlet.run(),
             self.planner.run(self.intake.queue, self.intake.queued),
             *sending,
@@ -181,22 +181,12 @@ def build(options: NotifierSettings, database: Database) -> Parts:
     intake = Intake(database, now, composer, planner, queued)
     receiver = Receiver(intake, outlet.bury)
     service = api.NotifierService(database, now, deliveries, intake, senders, guard)
-    return Parts(deliveries, outlet, senders, intake, planner, lambda: Subscription(options, receiver), service)
+    return Parts(deliveries, outlet, senders, intake, planner, lambda: create_consumer(options, receiver), service)
 
 
 def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:
     patience_ms = int(options.webhook_give_up_hours * clock.HOUR)
     return Caller(database, guard, options.webhook_timeout_seconds, patience_ms)
-
-
-async def receive_forever(subscription: Callable[[], Subscription]) -> None:
-    """Begins again, on a fresh connection, whenever the bus turns the old one away for good."""
-    while True:
-        try:
-            await subscription().run()
-        except Exception as error:
-            log.warning("NATS: %s: trying again", type(error).__name__)
-        await asyncio.sleep(RESTART_SECONDS)
 
 
 NICENESS = 19

@@ -63,6 +63,7 @@ class Values:
             "reasons": _reasons(body.decision, calendar.locale),
             "deadline": _deadline(calendar, reservation, body.decision),
             "decided": body.HasField("decision"),
+            "by_system": body.actor == "system",
             "by_other": body.actor not in {"", reservation.organizer.account_id},
             "link": f"{portal}/reservations/{quote(reservation.reservation_id, safe='')}",
             "case": case,

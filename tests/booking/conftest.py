@@ -14,8 +14,11 @@ from services import rpc
 from services.booking import store
 from services.booking.api import BookingService
 from services.booking.deadlines import Deadlines
+from services.booking.inquiries import Inquiries
 from services.booking.intake import Intake
 from services.booking.lifecycle import Lifecycle
+from services.booking.lookups import Lookups
+from services.booking.meetings_client import MeetingsClient
 from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.series import Series
 from services.booking.updates import Updates
@@ -51,24 +54,28 @@ class ManualClock:
 
 @dataclass
 class Booking:
-    """One replica, wired like services/booking/__main__.py but without servers."""
+    """One replica, wired like services/booking/__main__.py but without servers. `meetings` None: none are looked up."""
 
     database: Database
     policy: LocalPolicy
     clock: ManualClock
+    meetings: MeetingsClient | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lifecycle = Lifecycle(
             self.database, self.policy, self.clock, lambda: self.deadlines.catch_up(), lambda: None
         )
-        self.deadlines = Deadlines(self.database, self.clock, self.lifecycle)
-        self.intake = Intake(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
-        self.updates = Updates(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
-        self.series = Series(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
-        self.service = BookingService(
-            self.database, self.policy, self.clock, self.intake, self.lifecycle, self.updates, self.series, Watchers()
+        self.inquiries = (
+            Inquiries(self.database, self.clock, self.meetings, self.lifecycle, lambda: None) if self.meetings else None
         )
+        lookups = Lookups(self.meetings)
+        self.deadlines = Deadlines(self.database, self.clock, self.lifecycle, self.inquiries)
+        self.intake = Intake(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
+        self.updates = Updates(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None, lookups)
+        self.series = Series(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
+        parts = (self.intake, self.lifecycle, self.updates, self.series, Watchers(), lookups)
+        self.service = BookingService(self.database, self.policy, self.clock, *parts)
         self.tasks.append(asyncio.create_task(self.intake.run()))
 
     async def stop(self) -> None:

@@ -12,6 +12,7 @@ from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceService
 
 from services import rpc
 from services.booking.api import ROLES, SERVICE, BookingService
+from services.booking.lookups import Lookups
 from services.booking.watchers import Watchers
 from services.identity import Principal, Verifier
 from tests.booking.conftest import Booking
@@ -30,7 +31,7 @@ class NamedTokens(Verifier):
 
 async def serve(booking: Booking, changes: Watchers) -> rpc.Server:
     """Started; `changes` end when it stops."""
-    parts = (booking.intake, booking.lifecycle, booking.updates, booking.series, changes)
+    parts = (booking.intake, booking.lifecycle, booking.updates, booking.series, changes, Lookups(None))
     servicer = BookingService(booking.database, booking.policy, booking.clock, *parts)
     server = rpc.Server(
         "127.0.0.1:0",

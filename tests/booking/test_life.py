@@ -12,12 +12,14 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import rpc
 from services.booking import life, store
-from services.clock import HOUR, MINUTE
+from services.booking.meetings import Key, Seen
+from services.clock import DAY, HOUR, MINUTE
 from tests.booking.builders import TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.test_lifecycle import made, state, subjects, verdict
 
 ENTERED = TEN + 5 * MINUTE
+MOVED = Seen(Key("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)
 ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
     "approve": lambda booking, id_: booking.lifecycle.resolve(id_, verdict()),
     "decline": lambda booking, id_: booking.lifecycle.resolve(id_, verdict(approve=False)),
@@ -29,9 +31,11 @@ ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
     "release": lambda booking, id_: booking.lifecycle.judge_attendance(id_, TEN + 30 * MINUTE),
     "complete": lambda booking, id_: booking.lifecycle.complete(id_, TEN + HOUR),
     "end": lambda booking, id_: booking.lifecycle.end(id_, None, "booker"),
+    "notice": lambda booking, id_: booking.lifecycle.notice(id_, MOVED, "meetings"),
+    "lapse": lambda booking, id_: booking.lifecycle.lapse(id_, "its meeting was cancelled"),
     "prove": lambda booking, id_: booking.lifecycle.report_attendance(id_, ENTERED, "gateway"),
 }
-NEVER_REFUSED = {"expire", "release", "complete"}  # the clock finds nothing to do
+NEVER_REFUSED = {"expire", "release", "complete", "notice", "lapse"}  # clock and gateway find nothing to do
 ASKED_AGAIN = {
     ("CANCELLED", "cancel"),
     ("COMPLETED", "end"),
@@ -75,7 +79,7 @@ async def test_what_the_table_lists_happens_and_is_told(booking: Booking, before
     assert await state(booking, reservation) == transition.next_state
     assert (await subjects(booking))[told] == f"reservation.{transition.publishes}"
     kinds = await deadline_kinds(booking, reservation)
-    assert kinds == sorted(life.DEADLINES.get(transition.next_state, ()))
+    assert kinds == sorted({*life.DEADLINES.get(transition.next_state, ())} - {life.RECONCILIATION})
 
 
 @pytest.mark.parametrize(

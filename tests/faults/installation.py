@@ -121,7 +121,7 @@ class Installation:
 async def upped(root: Path) -> AsyncIterator[Installation]:
     """One `yunhui up`, on SQLite."""
     stack = Stack(root)
-    await asyncio.to_thread(stack.start, "--clock", MONDAY)
+    await asyncio.to_thread(stack.start, "--clock", MONDAY, "--meetings", "off")
     try:
         state = State(root)
         url = f"sqlite:///{state.database('booking')}"
@@ -141,7 +141,7 @@ async def replicated(
     state.prepare()
     issuer.prepare_keys(state)
     development_clock.start_at(state, datetime.fromisoformat(MONDAY))
-    plan = Plan(state, ports.choose(auto=True))
+    plan = Plan(state, ports.choose(auto=True), meetings="off")
     programs = {program.name: program for program in plan.services()}
     policy, booking = programs["policy"], programs["booking"]
     url = database_url or f"sqlite:///{state.database('booking')}"

@@ -31,7 +31,7 @@ class Trust:
 
     def __init__(self) -> None:
         self._survey = intake.survey
-        self._situation = Situation({}, Pool([], []), {})
+        self._situation = Situation({}, Pool([], []), {}, {})
 
     def survey(self, connection: Connection, asks: list[Ask], now: int) -> Situation:
         self._situation = self._survey(connection, asks, now)

@@ -103,7 +103,7 @@ async def whole(root: Path) -> AsyncIterator[Whole]:
     issuer.prepare_keys(state)
     development_clock.start_at(state, datetime.fromisoformat(MONDAY))
     mailbox = Mailbox()
-    plan = Plan(state, {**ports.choose(auto=True), "mail": mailbox.port})
+    plan = Plan(state, {**ports.choose(auto=True), "mail": mailbox.port}, meetings="off")
     started: list[Child] = []
     await mailbox.start()
     try:

@@ -315,6 +315,16 @@ def test_somebody_else_cancelled() -> None:
     assert "设备 检修" in text
 
 
+def test_a_cancelled_meeting_took_its_reservation_with_it() -> None:
+    """Nobody is said to have cancelled the reservation, and the meeting is not said to be untouched."""
+    body = samples.cancelled()
+    body.actor = "system"
+    text = content(read(compose("reservation.cancelled", body)[0]), "plain")
+    assert "会议已在腾讯会议中取消" in text
+    assert "管理人员" not in text
+    assert "不受影响" not in text
+
+
 def test_pending_request_cancelled_promises_no_room() -> None:
     """Without a room nothing was given back, and nobody is thanked for it."""
     body: ReservationEvent = samples.cancelled(room=None)

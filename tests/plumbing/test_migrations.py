@@ -130,8 +130,36 @@ def test_the_walls_refuse_an_overlap(url: str) -> None:
     engine.dispose()
 
 
+def test_the_walls_refuse_a_second_live_reservation_of_a_meeting(url: str) -> None:
+    """What is over makes way, and so does another occurrence; without a meeting there is no such wall."""
+    engine = create_engine(url)
+    migrations.migrate(engine, "services.booking")
+    room, table = SQLModel.metadata.tables["room"], SQLModel.metadata.tables["reservation"]
+    meeting = {"provider": "simulated", "meeting_id": "1", "sub_meeting_id": "1"}
+    fields = [
+        meeting,
+        {**meeting, "sub_meeting_id": "2"},
+        {**meeting, "provider": "other"},
+        {**meeting, "state": "CANCELLED"},
+        *({}, {}),
+    ]
+    hour = 3_600_000
+    with engine.begin() as connection:
+        connection.execute(sa.insert(room), ROOMS)
+        for number, more in enumerate(fields):
+            connection.execute(sa.insert(table), [row(str(number), number * hour, number * hour + 1) | more])
+    for state in ("PENDING_APPROVAL", "CONFIRMED", "IN_USE"):
+        second = row("second", 20 * hour, 21 * hour) | meeting | {"state": state}
+        with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+            connection.execute(sa.insert(table), [second])
+    engine.dispose()
+
+
 def row(name: str, start: int, end: int) -> dict[str, Any]:
     numbers = {"version": 1, "participant_count": 3, "create_time": 1, "update_time": 1}
     texts = dict.fromkeys(("account_id", "created_by", "meeting_code", "subject", "decision_id", "note"), "")
+    texts |= dict.fromkeys(("provider", "meeting_id", "sub_meeting_id", "meeting_state", "attendance"), "")
+    texts |= {"unknown_reason": ""}
+    numbers |= {"ask_count": 0}
     place = {"room_id": "small-1", "start_time": start, "end_time": end, "state": "CONFIRMED"}
     return {"reservation_id": name, **numbers, **texts, **place}

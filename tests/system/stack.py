@@ -107,10 +107,17 @@ class Person:
     def yunhui(self, *arguments: str) -> Said:
         return yunhui(*arguments, "--json", "--state", str(self.stack.state), YUNHUI_TOKEN=self.token)
 
+    def meeting(self, start: str, minutes: int = 60) -> str:
+        """The number of a meeting that was made in the meeting client; "" when that did not work."""
+        said = self.yunhui("simulate", "meeting", "--start", start, "--minutes", str(minutes), "--subject", "组会")
+        return "" if said.code else str(said.answer["meeting"]["meetingCode"])
+
     def reserve(self, start: str, minutes: int = 60, people: int = 12, room: str = "") -> Said:
+        """For a meeting that was made for it."""
+        code = self.meeting(start, minutes) or "123-456-789"
         figures = ("--start", start, "--minutes", str(minutes), "--people", str(people))
         place = ("--room", room) if room else ()
-        return self.yunhui("reserve", "--code", "123-456-789", "--subject", "组会", *figures, *place)
+        return self.yunhui("reserve", "--code", code, "--subject", "组会", *figures, *place)
 
     def mine(self) -> list[dict[str, Any]]:
         reservations: list[dict[str, Any]] = self.yunhui("mine").answer.get("reservations", [])

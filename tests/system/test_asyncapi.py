@@ -88,6 +88,7 @@ def meet(host: Person) -> None:
     """Two meetings at the simulated provider, with all that can happen to one."""
     for code in ("111-222-333", "444-555-666"):
         host.yunhui("simulate", "meeting", code, "--start", "2025-07-08 10:00", "--minutes", "60")
+    assert host.yunhui("reserve", "--meeting", "111-222-333", "--people", "12", "--yes").code == 0
     host.yunhui("simulate", "move", "111-222-333", "--start", "2025-07-08 11:00")
     for act in ("enter", "leave", "end"):
         host.yunhui("simulate", act, "111-222-333")

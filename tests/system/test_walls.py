@@ -13,7 +13,14 @@ from tests.system.stack import Stack
 pytestmark = pytest.mark.system
 
 PUBLISH = {
-    "booking": ("yunhui.booking.test", "policy.decide"),
+    "booking": (
+        "yunhui.booking.test",
+        "policy.decide",
+        "meetings.look_up",
+        "$JS.API.CONSUMER.INFO.MEETINGS.booking",
+        "$JS.API.CONSUMER.MSG.NEXT.MEETINGS.booking",
+        "$JS.ACK.MEETINGS.booking.1.2.3.4.5",
+    ),
     "policy": ("yunhui.policy.test", "booking.requests"),
     "notifier": (
         "yunhui.notifier.test",

@@ -136,6 +136,16 @@ def upgrade() -> None:
         sa.Column("release_time", sa.BigInteger(), nullable=True),
         sa.Column("decision_id", sa.String(), nullable=False),
         sa.Column("note", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("meeting_id", sa.String(), nullable=False),
+        sa.Column("sub_meeting_id", sa.String(), nullable=False),
+        sa.Column("meeting_state", sa.String(), nullable=False),
+        sa.Column("meeting_start_time", sa.BigInteger(), nullable=True),
+        sa.Column("meeting_end_time", sa.BigInteger(), nullable=True),
+        sa.Column("attendance", sa.String(), nullable=False),
+        sa.Column("ask_time", sa.BigInteger(), nullable=True),
+        sa.Column("ask_count", sa.Integer(), nullable=False),
+        sa.Column("unknown_reason", sa.String(), nullable=False),
         sa.CheckConstraint("NOT (state IN ('CONFIRMED', 'IN_USE')) OR room_id IS NOT NULL", name="reservation_room"),
         sa.CheckConstraint("start_time < end_time AND end_time - start_time <= 86400000", name="reservation_interval"),
         sa.ForeignKeyConstraint(
@@ -160,6 +170,15 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state IN ('CONFIRMED', 'IN_USE')"),
         postgresql_where=sa.text("state IN ('CONFIRMED', 'IN_USE')"),
+    )
+    live = "state IN ('PENDING_APPROVAL', 'CONFIRMED', 'IN_USE') AND meeting_id <> ''"
+    op.create_index(
+        "reservation_meeting",
+        "reservation",
+        ["meeting_id", "sub_meeting_id", "provider"],
+        unique=True,
+        sqlite_where=sa.text(live),
+        postgresql_where=sa.text(live),
     )
     op.create_index("reservation_start", "reservation", ["start_time", "reservation_id"], unique=False)
     op.create_index("reservation_state", "reservation", ["state", "start_time", "reservation_id"], unique=False)

@@ -139,7 +139,11 @@ class BookingServiceServicer:
 
     def CreateReservation(self, request, context):
         """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
-        Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
+        The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
+        another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
+        Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
+        MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
+        UNAVAILABLE also while the provider of meetings is away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,7 +151,8 @@ class BookingServiceServicer:
 
     def CreateReservationSeries(self, request, context):
         """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
-        counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
+        counted. Atomic: what is made of it is stored together. Errors as for CreateReservation; each occurrence must overlap
+        an occurrence of the meeting of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +183,8 @@ class BookingServiceServicer:
         """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
         What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
-        ALREADY_EXISTS when request_id was used with another body.
+        ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
+        CreateReservation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,6 +216,7 @@ class BookingServiceServicer:
     def ReportAttendance(self, request, context):
         """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
         After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+        Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
         Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -39,11 +39,16 @@ class BookingServiceStub:
     def __new__(cls, channel: _aio.Channel) -> BookingServiceAsyncStub: ...
     CreateReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationRequest, _booking_service_pb2.CreateReservationResponse]
     """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
-    Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
+    The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
+    another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
+    Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
+    MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
+    UNAVAILABLE also while the provider of meetings is away.
     """
     CreateReservationSeries: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]
     """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
-    counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
+    counted. Atomic: what is made of it is stored together. Errors as for CreateReservation; each occurrence must overlap
+    an occurrence of the meeting of its own.
     """
     CheckReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]
     """What CreateReservation would answer now. Nothing is stored."""
@@ -55,7 +60,8 @@ class BookingServiceStub:
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
     What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
-    ALREADY_EXISTS when request_id was used with another body.
+    ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
+    CreateReservation.
     """
     CancelReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]
     """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
@@ -70,6 +76,7 @@ class BookingServiceStub:
     ReportAttendance: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]
     """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
     After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+    Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
     Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
     """
     GetStanding: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]
@@ -110,11 +117,16 @@ class BookingServiceAsyncStub(BookingServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationRequest, _booking_service_pb2.CreateReservationResponse]  # type: ignore[assignment]
     """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
-    Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
+    The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
+    another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
+    Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
+    MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
+    UNAVAILABLE also while the provider of meetings is away.
     """
     CreateReservationSeries: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]  # type: ignore[assignment]
     """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
-    counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
+    counted. Atomic: what is made of it is stored together. Errors as for CreateReservation; each occurrence must overlap
+    an occurrence of the meeting of its own.
     """
     CheckReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]  # type: ignore[assignment]
     """What CreateReservation would answer now. Nothing is stored."""
@@ -126,7 +138,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
     What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
-    ALREADY_EXISTS when request_id was used with another body.
+    ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
+    CreateReservation.
     """
     CancelReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]  # type: ignore[assignment]
     """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
@@ -141,6 +154,7 @@ class BookingServiceAsyncStub(BookingServiceStub):
     ReportAttendance: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]  # type: ignore[assignment]
     """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
     After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+    Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
     Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
     """
     GetStanding: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]  # type: ignore[assignment]
@@ -184,7 +198,11 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.CreateReservationResponse, _abc.Awaitable[_booking_service_pb2.CreateReservationResponse]]:
         """Asks for a room. A refusal is an answer, not an error. Atomic: reservation, decision and event commit together.
-        Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body.
+        The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
+        another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
+        Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
+        MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
+        UNAVAILABLE also while the provider of meetings is away.
         """
 
     @_abc_1.abstractmethod
@@ -194,7 +212,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.CreateReservationSeriesResponse, _abc.Awaitable[_booking_service_pb2.CreateReservationSeriesResponse]]:
         """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
-        counted. Atomic: what is made of it is stored together. Errors as for CreateReservation.
+        counted. Atomic: what is made of it is stored together. Errors as for CreateReservation; each occurrence must overlap
+        an occurrence of the meeting of its own.
         """
 
     @_abc_1.abstractmethod
@@ -230,7 +249,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
         What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
-        ALREADY_EXISTS when request_id was used with another body.
+        ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
+        CreateReservation.
         """
 
     @_abc_1.abstractmethod
@@ -269,6 +289,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_booking_service_pb2.ReportAttendanceResponse, _abc.Awaitable[_booking_service_pb2.ReportAttendanceResponse]]:
         """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
         After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
+        Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
         Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
         """
 

@@ -35,6 +35,7 @@ class ReservationEvent(_message.Message):
     yunhui.booking.reservation.in_use: somebody entered the meeting for the first time.
     yunhui.booking.reservation.completed: it is over: the end came, it was given back early, or an entry was proved late.
     yunhui.booking.reservation.released: nobody entered in time: the room is free again, and a violation is recorded.
+    yunhui.booking.reservation.meeting_changed: its meeting was planned anew or cancelled; the reservation is as it was.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -23,34 +23,39 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from yunhui.meetings.v1 import meeting_pb2 as yunhui_dot_meetings_dot_v1_dot_meeting__pb2
 from yunhui.policy.v1 import decision_pb2 as yunhui_dot_policy_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#yunhui/booking/v1/reservation.proto\x12\x11yunhui.booking.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fyunhui/policy/v1/decision.proto\"h\n\tOrganizer\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0e\n\x06locale\x18\x04 \x01(\t\x12\x12\n\ndepartment\x18\x05 \x01(\t\"P\n\x04Room\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0f\n\x07\x65nabled\x18\x04 \x01(\x08\"\xeb\x04\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32#.yunhui.booking.v1.ReservationState\x12/\n\torganizer\x18\x04 \x01(\x0b\x32\x1c.yunhui.booking.v1.Organizer\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x14\n\x0cmeeting_code\x18\x06 \x01(\t\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11participant_count\x18\n \x01(\x05\x12*\n\x04room\x18\x0b \x01(\x0b\x32\x17.yunhui.booking.v1.RoomH\x00\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nenter_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x0f \x01(\t\x12\x30\n\x0crelease_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x11 \x01(\tB\x07\n\x05_room\"\x92\x01\n\x0b\x41lternative\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04room\x18\x03 \x01(\x0b\x32\x17.yunhui.booking.v1.Room\"\x94\x02\n\tViolation\x12\x14\n\x0cviolation_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x16\n\x0ereservation_id\x18\x03 \x01(\t\x12\x32\n\x0eviolation_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12\x0e\n\x06waived\x18\x06 \x01(\x08\x12\x15\n\rsuspension_id\x18\x07 \x01(\t\x12\x11\n\twaived_by\x18\x08 \x01(\t\x12\x12\n\nwaive_note\x18\t \x01(\t\x12.\n\nwaive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x01\n\nSuspension\x12\x15\n\rsuspension_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12-\n\tlift_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x01\n\rQuotaStanding\x12+\n\x05usage\x18\x01 \x01(\x0b\x32\x1c.yunhui.policy.v1.QuotaUsage\x12\x11\n\tremaining\x18\x02 \x01(\x03\x12\x30\n\x0creturn_times\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcd\x01\n\x08Standing\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x30\n\x06quotas\x18\x02 \x03(\x0b\x32 .yunhui.booking.v1.QuotaStanding\x12\x30\n\nviolations\x18\x03 \x03(\x0b\x32\x1c.yunhui.booking.v1.Violation\x12\x31\n\nsuspension\x18\x04 \x01(\x0b\x32\x1d.yunhui.booking.v1.Suspension\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t*\xbc\x02\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12&\n\"RESERVATION_STATE_PENDING_APPROVAL\x10\x01\x12\x1f\n\x1bRESERVATION_STATE_CONFIRMED\x10\x02\x12\x1c\n\x18RESERVATION_STATE_IN_USE\x10\x03\x12\x1f\n\x1bRESERVATION_STATE_COMPLETED\x10\x04\x12\x1d\n\x19RESERVATION_STATE_NO_SHOW\x10\x05\x12\x1f\n\x1bRESERVATION_STATE_CANCELLED\x10\x06\x12\x1e\n\x1aRESERVATION_STATE_DECLINED\x10\x07\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x08*\x83\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_CONFIRMED\x10\x01\x12\x1c\n\x18OUTCOME_PENDING_APPROVAL\x10\x02\x12\x16\n\x12OUTCOME_REDIRECTED\x10\x03\x12\x12\n\x0eOUTCOME_DENIED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#yunhui/booking/v1/reservation.proto\x12\x11yunhui.booking.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a yunhui/meetings/v1/meeting.proto\x1a\x1fyunhui/policy/v1/decision.proto\"h\n\tOrganizer\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0e\n\x06locale\x18\x04 \x01(\t\x12\x12\n\ndepartment\x18\x05 \x01(\t\"P\n\x04Room\x12\x0f\n\x07room_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x05\x12\x0f\n\x07\x65nabled\x18\x04 \x01(\x08\"\xcd\x01\n\x0fReservedMeeting\x12+\n\x03key\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .yunhui.meetings.v1.MeetingState\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x97\x01\n\nAttendance\x12\x30\n\tknowledge\x18\x01 \x01(\x0e\x32\x1d.yunhui.meetings.v1.Knowledge\x12,\n\x08\x61sk_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\task_count\x18\x03 \x01(\x05\x12\x16\n\x0eunknown_reason\x18\x04 \x01(\t\"\xd3\x05\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32#.yunhui.booking.v1.ReservationState\x12/\n\torganizer\x18\x04 \x01(\x0b\x32\x1c.yunhui.booking.v1.Organizer\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x14\n\x0cmeeting_code\x18\x06 \x01(\t\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11participant_count\x18\n \x01(\x05\x12*\n\x04room\x18\x0b \x01(\x0b\x32\x17.yunhui.booking.v1.RoomH\x00\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nenter_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x0f \x01(\t\x12\x30\n\x0crelease_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x11 \x01(\t\x12\x33\n\x07meeting\x18\x12 \x01(\x0b\x32\".yunhui.booking.v1.ReservedMeeting\x12\x31\n\nattendance\x18\x13 \x01(\x0b\x32\x1d.yunhui.booking.v1.AttendanceB\x07\n\x05_room\"\x92\x01\n\x0b\x41lternative\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04room\x18\x03 \x01(\x0b\x32\x17.yunhui.booking.v1.Room\"\x94\x02\n\tViolation\x12\x14\n\x0cviolation_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x16\n\x0ereservation_id\x18\x03 \x01(\t\x12\x32\n\x0eviolation_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12\x0e\n\x06waived\x18\x06 \x01(\x08\x12\x15\n\rsuspension_id\x18\x07 \x01(\t\x12\x11\n\twaived_by\x18\x08 \x01(\t\x12\x12\n\nwaive_note\x18\t \x01(\t\x12.\n\nwaive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x01\n\nSuspension\x12\x15\n\rsuspension_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x05 \x01(\t\x12-\n\tlift_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x01\n\rQuotaStanding\x12+\n\x05usage\x18\x01 \x01(\x0b\x32\x1c.yunhui.policy.v1.QuotaUsage\x12\x11\n\tremaining\x18\x02 \x01(\x03\x12\x30\n\x0creturn_times\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcd\x01\n\x08Standing\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x30\n\x06quotas\x18\x02 \x03(\x0b\x32 .yunhui.booking.v1.QuotaStanding\x12\x30\n\nviolations\x18\x03 \x03(\x0b\x32\x1c.yunhui.booking.v1.Violation\x12\x31\n\nsuspension\x18\x04 \x01(\x0b\x32\x1d.yunhui.booking.v1.Suspension\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t*\xbc\x02\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12&\n\"RESERVATION_STATE_PENDING_APPROVAL\x10\x01\x12\x1f\n\x1bRESERVATION_STATE_CONFIRMED\x10\x02\x12\x1c\n\x18RESERVATION_STATE_IN_USE\x10\x03\x12\x1f\n\x1bRESERVATION_STATE_COMPLETED\x10\x04\x12\x1d\n\x19RESERVATION_STATE_NO_SHOW\x10\x05\x12\x1f\n\x1bRESERVATION_STATE_CANCELLED\x10\x06\x12\x1e\n\x1aRESERVATION_STATE_DECLINED\x10\x07\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x08*\x83\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_CONFIRMED\x10\x01\x12\x1c\n\x18OUTCOME_PENDING_APPROVAL\x10\x02\x12\x16\n\x12OUTCOME_REDIRECTED\x10\x03\x12\x12\n\x0eOUTCOME_DENIED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.booking.v1.reservation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESERVATIONSTATE']._serialized_start=1923
-  _globals['_RESERVATIONSTATE']._serialized_end=2239
-  _globals['_OUTCOME']._serialized_start=2242
-  _globals['_OUTCOME']._serialized_end=2373
-  _globals['_ORGANIZER']._serialized_start=124
-  _globals['_ORGANIZER']._serialized_end=228
-  _globals['_ROOM']._serialized_start=230
-  _globals['_ROOM']._serialized_end=310
-  _globals['_RESERVATION']._serialized_start=313
-  _globals['_RESERVATION']._serialized_end=932
-  _globals['_ALTERNATIVE']._serialized_start=935
-  _globals['_ALTERNATIVE']._serialized_end=1081
-  _globals['_VIOLATION']._serialized_start=1084
-  _globals['_VIOLATION']._serialized_end=1360
-  _globals['_SUSPENSION']._serialized_start=1363
-  _globals['_SUSPENSION']._serialized_end=1580
-  _globals['_QUOTASTANDING']._serialized_start=1583
-  _globals['_QUOTASTANDING']._serialized_end=1712
-  _globals['_STANDING']._serialized_start=1715
-  _globals['_STANDING']._serialized_end=1920
+  _globals['_RESERVATIONSTATE']._serialized_start=2423
+  _globals['_RESERVATIONSTATE']._serialized_end=2739
+  _globals['_OUTCOME']._serialized_start=2742
+  _globals['_OUTCOME']._serialized_end=2873
+  _globals['_ORGANIZER']._serialized_start=158
+  _globals['_ORGANIZER']._serialized_end=262
+  _globals['_ROOM']._serialized_start=264
+  _globals['_ROOM']._serialized_end=344
+  _globals['_RESERVEDMEETING']._serialized_start=347
+  _globals['_RESERVEDMEETING']._serialized_end=552
+  _globals['_ATTENDANCE']._serialized_start=555
+  _globals['_ATTENDANCE']._serialized_end=706
+  _globals['_RESERVATION']._serialized_start=709
+  _globals['_RESERVATION']._serialized_end=1432
+  _globals['_ALTERNATIVE']._serialized_start=1435
+  _globals['_ALTERNATIVE']._serialized_end=1581
+  _globals['_VIOLATION']._serialized_start=1584
+  _globals['_VIOLATION']._serialized_end=1860
+  _globals['_SUSPENSION']._serialized_start=1863
+  _globals['_SUSPENSION']._serialized_end=2080
+  _globals['_QUOTASTANDING']._serialized_start=2083
+  _globals['_QUOTASTANDING']._serialized_end=2212
+  _globals['_STANDING']._serialized_start=2215
+  _globals['_STANDING']._serialized_end=2420
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from yunhui.meetings.v1 import meeting_pb2 as _meeting_pb2
 from yunhui.policy.v1 import decision_pb2 as _decision_pb2
 import builtins as _builtins
 import sys
@@ -36,7 +37,7 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_IN_USE: _ReservationState.ValueType  # 3
     """Somebody entered the meeting."""
     RESERVATION_STATE_COMPLETED: _ReservationState.ValueType  # 4
-    """Over, and somebody was there: the end was reached, or it was given back early."""
+    """Over: somebody was there until the end or gave it back early, or nobody could say who was there."""
     RESERVATION_STATE_NO_SHOW: _ReservationState.ValueType  # 5
     """Nobody entered in time, as far as is known; the room was released."""
     RESERVATION_STATE_CANCELLED: _ReservationState.ValueType  # 6
@@ -58,7 +59,7 @@ RESERVATION_STATE_CONFIRMED: ReservationState.ValueType  # 2
 RESERVATION_STATE_IN_USE: ReservationState.ValueType  # 3
 """Somebody entered the meeting."""
 RESERVATION_STATE_COMPLETED: ReservationState.ValueType  # 4
-"""Over, and somebody was there: the end was reached, or it was given back early."""
+"""Over: somebody was there until the end or gave it back early, or nobody could say who was there."""
 RESERVATION_STATE_NO_SHOW: ReservationState.ValueType  # 5
 """Nobody entered in time, as far as is known; the room was released."""
 RESERVATION_STATE_CANCELLED: ReservationState.ValueType  # 6
@@ -174,6 +175,84 @@ class Room(_message.Message):
 Global___Room: _TypeAlias = Room  # noqa: Y015
 
 @_typing.final
+class ReservedMeeting(_message.Message):
+    """The meeting that a reservation is for, as its provider last showed it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    state: _meeting_pb2.MeetingState.ValueType
+    """How things stood with it. CANCELLED: nobody can enter any more; the reservation is cancelled by the system an hour
+    before its start, or when the meeting was cancelled later, unless its owner does so before.
+    """
+    @_builtins.property
+    def key(self) -> _meeting_pb2.MeetingKey:
+        """Which meeting, and which occurrence. The number in the reservation is no key."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Planned from, inclusive; absent when the provider tells no times."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Planned until, exclusive; absent when the provider tells no times."""
+
+    def __init__(
+        self,
+        *,
+        key: _meeting_pb2.MeetingKey | None = ...,
+        state: _meeting_pb2.MeetingState.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "key", b"key", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "key", b"key", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReservedMeeting: _TypeAlias = ReservedMeeting  # noqa: Y015
+
+@_typing.final
+class Attendance(_message.Message):
+    """What the meetings gateway said when it was asked who had come. Asking again does not change the reservation's version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWLEDGE_FIELD_NUMBER: _builtins.int
+    ASK_TIME_FIELD_NUMBER: _builtins.int
+    ASK_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_REASON_FIELD_NUMBER: _builtins.int
+    knowledge: _meeting_pb2.Knowledge.ValueType
+    """KNOWN: enter_time says whether and when somebody came. UNKNOWN: nobody could say; it counts against nobody."""
+    ask_count: _builtins.int
+    """How often it was asked."""
+    unknown_reason: _builtins.str
+    """Why it is unknown, in the words of ListParticipantsResponse.unknown_reason, or GATEWAY_AWAY."""
+    @_builtins.property
+    def ask_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked last."""
+
+    def __init__(
+        self,
+        *,
+        knowledge: _meeting_pb2.Knowledge.ValueType = ...,
+        ask_time: _timestamp_pb2.Timestamp | None = ...,
+        ask_count: _builtins.int = ...,
+        unknown_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask_time", b"ask_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_count", b"ask_count", "ask_time", b"ask_time", "knowledge", b"knowledge", "unknown_reason", b"unknown_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attendance: _TypeAlias = Attendance  # noqa: Y015
+
+@_typing.final
 class Reservation(_message.Message):
     """The record of one reservation."""
 
@@ -196,6 +275,8 @@ class Reservation(_message.Message):
     DECISION_ID_FIELD_NUMBER: _builtins.int
     RELEASE_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    MEETING_FIELD_NUMBER: _builtins.int
+    ATTENDANCE_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Stable, opaque id."""
     version: _builtins.int
@@ -246,6 +327,14 @@ class Reservation(_message.Message):
     def release_time(self) -> _timestamp_pb2.Timestamp:
         """When the room is released if nobody has entered; absent unless confirmed."""
 
+    @_builtins.property
+    def meeting(self) -> Global___ReservedMeeting:
+        """The meeting; absent where meetings are not looked up."""
+
+    @_builtins.property
+    def attendance(self) -> Global___Attendance:
+        """The evidence of who came; absent until it was asked for, and when an entry was reported before that."""
+
     def __init__(
         self,
         *,
@@ -266,10 +355,12 @@ class Reservation(_message.Message):
         decision_id: _builtins.str = ...,
         release_time: _timestamp_pb2.Timestamp | None = ...,
         note: _builtins.str = ...,
+        meeting: Global___ReservedMeeting | None = ...,
+        attendance: Global___Attendance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "create_time", b"create_time", "end_time", b"end_time", "enter_time", b"enter_time", "organizer", b"organizer", "release_time", b"release_time", "room", b"room", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "create_time", b"create_time", "end_time", b"end_time", "enter_time", b"enter_time", "meeting", b"meeting", "organizer", b"organizer", "release_time", b"release_time", "room", b"room", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "create_time", b"create_time", "created_by", b"created_by", "decision_id", b"decision_id", "end_time", b"end_time", "enter_time", b"enter_time", "meeting_code", b"meeting_code", "note", b"note", "organizer", b"organizer", "participant_count", b"participant_count", "release_time", b"release_time", "reservation_id", b"reservation_id", "room", b"room", "start_time", b"start_time", "state", b"state", "subject", b"subject", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "create_time", b"create_time", "created_by", b"created_by", "decision_id", b"decision_id", "end_time", b"end_time", "enter_time", b"enter_time", "meeting", b"meeting", "meeting_code", b"meeting_code", "note", b"note", "organizer", b"organizer", "participant_count", b"participant_count", "release_time", b"release_time", "reservation_id", b"reservation_id", "room", b"room", "start_time", b"start_time", "state", b"state", "subject", b"subject", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__room: _TypeAlias = _typing.Literal["room"]  # noqa: Y015
     _WhichOneofArgType__room: _TypeAlias = _typing.Literal["_room", b"_room"]  # noqa: Y015
@@ -279,7 +370,9 @@ Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
 
 @_typing.final
 class Alternative(_message.Message):
-    """Another time at which the whole request would be confirmed as things stand."""
+    """Another time at which the whole request would be confirmed as things stand; where meetings are looked up, once its
+    meeting overlaps that time: whoever made it can move it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

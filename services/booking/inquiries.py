@@ -1,0 +1,228 @@
+"""What booking asks the meetings gateway by itself: who came, and whether the meeting is still what it was.
+
+Asked in the background, so that no deadline waits for a provider. Whoever asks has moved the deadline on before:
+another replica leaves it alone, and a program that dies while it waits is followed by one that asks again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1 import meeting_pb2
+from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
+
+from services import rpc
+from services.booking import life, meetings, store
+from services.booking.lifecycle import EARLY_ENTRY, Lifecycle
+from services.booking.meetings import Key, Seen
+from services.booking.meetings_client import GATEWAY_AWAY, MeetingsClient
+from services.clock import MINUTE, Clock, from_timestamp
+from services.database import Database
+
+log = logging.getLogger(__name__)
+
+LEASE = MINUTE
+AT_ONCE = 64
+LONGEST_PAUSE = 15 * MINUTE
+ACTOR = "meetings"
+REFUSED = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+LAPSED = "会议已在会议软件中取消。 The meeting was cancelled in the meeting client."
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A deadline that is being dealt with here: `due` before, and until when nobody else takes it. Epoch ms."""
+
+    kind: str
+    record: pb.Reservation
+    due: int
+    leased: int
+
+    @property
+    def end(self) -> int:
+        return from_timestamp(self.record.end_time)
+
+
+class Inquiries:
+    """`committed` is told of every commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        client: MeetingsClient,
+        lifecycle: Lifecycle,
+        committed: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._client = client
+        self._lifecycle = lifecycle
+        self._committed = committed
+        self._allowed = asyncio.Semaphore(AT_ONCE)
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def judge_attendance(self, reservation_id: str, due: int) -> bool:
+        """Start plus grace has passed, or it is time to ask again: judged when it is known who came; else False."""
+        record = await self._database.read(lambda c: store.read_reservation(c, reservation_id))
+        if record and is_open(record):
+            await self._claim(life.ATTENDANCE, record, due, self._ask_who_came)
+            return False
+        await self._lifecycle.judge_attendance(reservation_id, due)
+        return True
+
+    async def reconcile(self, reservation_id: str, due: int) -> bool:
+        """The start is near: makes up for events about the meeting that were lost. False: that is under way."""
+        record = await self._database.read(lambda c: store.read_reservation(c, reservation_id))
+        if record is None or not record.HasField("meeting"):
+            return True
+        await self._claim(life.RECONCILIATION, record, due, self._reconcile)
+        return False
+
+    async def look_again(self, record: pb.Reservation, *, cancelled: bool = False) -> Seen | None:
+        """Shows on the reservation what became of its meeting. Raises rpc.RpcError when nobody can say.
+
+        `cancelled`: the provider has said so; then it may no longer show the meeting at all.
+        """
+        before = meetings.from_proto(record.meeting)
+        found = await self._client.get(before.key)
+        if found is None and not cancelled:
+            return None
+        seen = meetings.see_again(found, before) if found else meetings.cancelled(before)
+        if meetings.is_news(before, seen):
+            await self._lifecycle.notice(record.reservation_id, seen, ACTOR)
+        return seen
+
+    async def settle(self) -> None:
+        """Waits until everything that is being asked has been answered."""
+        while self._under_way:
+            await asyncio.gather(*self._under_way)
+
+    async def _claim(
+        self, kind: str, record: pb.Reservation, due: int, ask: Callable[[Claim], Awaitable[None]]
+    ) -> None:
+        leased = self._clock.now() + LEASE
+        mine = await self._database.write(lambda c: store.move_deadline(c, kind, record.reservation_id, due, leased))
+        if mine:
+            task = asyncio.create_task(self._attempt(Claim(kind, record, due, leased), ask))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _attempt(self, claim: Claim, ask: Callable[[Claim], Awaitable[None]]) -> None:
+        try:
+            async with self._allowed:
+                await ask(claim)
+        except Exception as error:
+            # the deadline comes again when its lease is over
+            log.warning("%s of %s: %s", claim.kind, claim.record.reservation_id, error)
+
+    async def _ask_who_came(self, claim: Claim) -> None:
+        record = claim.record
+        answer = await self._client.participants(meetings.from_key(record.meeting.key), *window(record))
+        known = answer.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
+        if known and answer.HasField("first_enter_time"):
+            await self._enter(record, from_timestamp(answer.first_enter_time))
+        elif answer.unknown_reason != GATEWAY_AWAY and await self._is_cancelled(record):
+            await self._lifecycle.lapse(record.reservation_id, LAPSED)
+        else:
+            await self._keep(claim, answer, known=known)
+
+    async def _enter(self, record: pb.Reservation, first: int) -> None:
+        """Whoever came even earlier, and was still there, had entered when the time for it began."""
+        entered = max(first, window(record)[0])
+        evidence = to_evidence(record, self._clock.now(), ListParticipantsResponse(), known=True)
+        await self._lifecycle.report_attendance(record.reservation_id, entered, ACTOR, evidence)
+
+    async def _is_cancelled(self, record: pb.Reservation) -> bool:
+        try:
+            seen = await self.look_again(record)
+        except rpc.RpcError:
+            return False
+        return seen is not None and seen.state == meetings.CANCELLED
+
+    async def _keep(self, claim: Claim, answer: ListParticipantsResponse, *, known: bool) -> None:
+        """Nobody: judged at once, as of when it was due. Unknown: asked again, and given up after the end."""
+        now = self._clock.now()
+        evidence = to_evidence(claim.record, now, answer, known=known)
+        later = claim.due if known else next_time(claim, now)
+        await self._database.write(
+            lambda c: store.keep_evidence(c, claim.record.reservation_id, evidence, claim.leased, later, claim.end)
+        )
+        self._committed()
+
+    async def _reconcile(self, claim: Claim) -> None:
+        record, now = claim.record, self._clock.now()
+        try:
+            seen = await self.look_again(record)
+        except rpc.RpcError:
+            later = now + MINUTE
+            if later < from_timestamp(record.start_time):  # the deadline after the start looks again
+                await self._move(claim, later)
+                return
+            seen = None
+        if seen and seen.state == meetings.CANCELLED:
+            await self._lifecycle.lapse(record.reservation_id, LAPSED)
+        await self._move(claim, None)
+
+    async def _move(self, claim: Claim, later: int | None) -> None:
+        key = (claim.kind, claim.record.reservation_id, claim.leased)
+        await self._database.write(lambda c: store.settle_deadline(c, *key, later))
+        self._committed()
+
+
+class Reports:
+    """What the gateway reports about meetings: late, twice, in any order, or not at all."""
+
+    def __init__(self, database: Database, lifecycle: Lifecycle, inquiries: Inquiries) -> None:
+        self._database = database
+        self._lifecycle = lifecycle
+        self._inquiries = inquiries
+
+    async def entered(self, key: Key, enter_time: int) -> None:
+        """A proof for every reservation that it can belong to, no-shows too."""
+        near = (enter_time - EARLY_ENTRY, enter_time + EARLY_ENTRY)
+        for record in await self._database.read(lambda c: store.read_reservations_of(c, key, near)):
+            try:
+                await self._lifecycle.report_attendance(record.reservation_id, enter_time, ACTOR)
+            except rpc.RpcError as error:
+                if error.code not in REFUSED:
+                    raise
+                log.info("no entry into %s: %s", record.reservation_id, error)
+
+    async def changed(self, key: Key, *, cancelled: bool) -> None:
+        """Raises rpc.RpcError while nobody can say what it is like now: to be told again."""
+        for record in await self._database.read(lambda c: store.read_reservations_of(c, key)):
+            await self._inquiries.look_again(record, cancelled=cancelled)
+
+
+def is_open(record: pb.Reservation) -> bool:
+    """It must still be asked who came; evidence of an earlier ask counts only if it was a definite one."""
+    waits = record.state == pb.RESERVATION_STATE_CONFIRMED and record.HasField("meeting")
+    return waits and record.attendance.knowledge != meeting_pb2.KNOWLEDGE_KNOWN
+
+
+def window(record: pb.Reservation) -> tuple[int, int]:
+    """[since, until), epoch ms: from an hour before the start up to the release, that moment included."""
+    return from_timestamp(record.start_time) - EARLY_ENTRY, from_timestamp(record.release_time) + 1
+
+
+def next_time(claim: Claim, now: int) -> int | None:
+    """Growing pauses, and once more at the end; None when it was asked at or after the end and is still unknown."""
+    if claim.due >= claim.end:
+        return None
+    pause: int = min(MINUTE * 2**claim.record.attendance.ask_count, LONGEST_PAUSE)
+    return min(now + pause, max(claim.end, now + MINUTE))
+
+
+def to_evidence(record: pb.Reservation, now: int, answer: ListParticipantsResponse, *, known: bool) -> dict[str, Any]:
+    """The columns of a reservation that keep what the gateway said."""
+    return {
+        "attendance": "KNOWN" if known else "UNKNOWN",
+        "ask_time": now,
+        "ask_count": record.attendance.ask_count + 1,
+        "unknown_reason": answer.unknown_reason,
+    }

@@ -1,0 +1,187 @@
+"""The meeting behind a reservation: which occurrence an interval means, and what is refused because of it. Pure.
+
+Times are epoch milliseconds. Refusals carry a reason and its figures, so that clients can say them in any language.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import grpc
+from google.rpc import error_details_pb2
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1 import meeting_pb2
+
+from services import rpc
+from services.clock import from_timestamp, to_timestamp
+
+CANCELLED, ENDED = "CANCELLED", "ENDED"
+
+
+class Key(NamedTuple):
+    """Which occurrence of which meeting. `sub_meeting_id` "" for a meeting that takes place once."""
+
+    provider: str
+    meeting_id: str
+    sub_meeting_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One occurrence as its provider last showed it. Times are None when the provider tells none."""
+
+    key: Key
+    state: str
+    start_time: int | None = None
+    end_time: int | None = None
+
+
+def overlap(start: int, end: int, other_start: int, other_end: int) -> int:
+    """How long two intervals overlap, in ms; 0 or less when they do not."""
+    return min(end, other_end) - max(start, other_start)
+
+
+def choose(found: meeting_pb2.Meeting, start: int, end: int) -> Seen:
+    """The occurrence that [start, end) overlaps most. Raises rpc.RpcError when none can be reserved then."""
+    state = state_of(found)
+    if state == CANCELLED or (state == ENDED and not found.recurring):
+        raise refused("meeting_code", "MEETING_OVER", "this meeting was cancelled or is over: make a new one")
+    takes_place = [each for each in found.occurrences if not each.cancelled]
+    if not found.occurrences and not found.recurring:
+        return Seen(Key(found.provider, found.meeting_id, ""), state)
+    best = max(takes_place, key=lambda each: _shared(each, start, end), default=None)
+    if best is None or _shared(best, start, end) <= 0:
+        raise elsewhere(takes_place, start)
+    return _seen(found, best)
+
+
+def belongs_to(found: meeting_pb2.Meeting, account_id: str) -> bool:
+    """Its creator or a named host."""
+    return account_id in (found.creator_account_id, *found.host_account_ids)
+
+
+def see_again(found: meeting_pb2.Meeting, before: Seen) -> Seen:
+    """The same occurrence as it is now; what the provider no longer tells stays as it was."""
+    sub_meeting_id = before.key.sub_meeting_id
+    same = next((each for each in found.occurrences if each.sub_meeting_id == sub_meeting_id), None)
+    if same is None:
+        return Seen(before.key, state_of(found), before.start_time, before.end_time)
+    return _seen(found, same)
+
+
+def cancelled(before: Seen) -> Seen:
+    return replace(before, state=CANCELLED)
+
+
+def is_news(before: Seen, after: Seen) -> bool:
+    """Whether people want to know; that somebody is inside, or no longer, is none."""
+    final = (CANCELLED, ENDED)
+    ended = before.state != after.state and (before.state in final or after.state in final)
+    return ended or (before.start_time, before.end_time) != (after.start_time, after.end_time)
+
+
+def state_of(found: meeting_pb2.Meeting) -> str:
+    return state_name(found.state)
+
+
+def state_name(state: int) -> str:
+    """A state that only newer programs know is none that we can judge by."""
+    known = state in meeting_pb2.MeetingState.values()
+    name = meeting_pb2.MeetingState.Name(meeting_pb2.MeetingState.ValueType(state if known else 0))
+    return name.removeprefix("MEETING_STATE_")
+
+
+def to_proto(seen: Seen) -> pb.ReservedMeeting:
+    return pb.ReservedMeeting(
+        key=to_key(seen.key),
+        state=meeting_pb2.MeetingState.Value(f"MEETING_STATE_{seen.state}"),
+        start_time=None if seen.start_time is None else to_timestamp(seen.start_time),
+        end_time=None if seen.end_time is None else to_timestamp(seen.end_time),
+    )
+
+
+def from_proto(meeting: pb.ReservedMeeting) -> Seen:
+    return Seen(
+        from_key(meeting.key),
+        state_name(meeting.state),
+        from_timestamp(meeting.start_time) if meeting.HasField("start_time") else None,
+        from_timestamp(meeting.end_time) if meeting.HasField("end_time") else None,
+    )
+
+
+def to_key(key: Key) -> meeting_pb2.MeetingKey:
+    return meeting_pb2.MeetingKey(**key._asdict())
+
+
+def from_key(key: meeting_pb2.MeetingKey) -> Key:
+    return Key(key.provider, key.meeting_id, key.sub_meeting_id)
+
+
+def to_row(seen: Seen | None) -> dict[str, Any]:
+    """Columns of a reservation; those of no meeting for None."""
+    key = seen.key if seen else Key("", "", "")
+    return {
+        **key._asdict(),
+        "meeting_state": seen.state if seen else "",
+        "meeting_start_time": seen.start_time if seen else None,
+        "meeting_end_time": seen.end_time if seen else None,
+    }
+
+
+def not_found(meeting_code: str) -> rpc.RpcError:
+    """One answer for what does not exist and for what is another's."""
+    words = (
+        "no such meeting of yours was found: check the number, and that you made it, or host it, with this account; "
+        "meetings of a personal free account cannot be looked up"
+    )
+    return refused("meeting_code", "MEETING_NOT_FOUND", words, meeting_code=meeting_code)
+
+
+def elsewhere(takes_place: Iterable[meeting_pb2.Occurrence], start: int) -> rpc.RpcError:
+    """Names the occurrence nearest to `start`."""
+    nearest = min(takes_place, key=lambda each: abs(from_timestamp(each.start_time) - start), default=None)
+    if nearest is None:
+        return refused("start_time", "MEETING_OVER", "this meeting takes place at no time to come: make a new one")
+    first, last = nearest.start_time.ToJsonString(), nearest.end_time.ToJsonString()
+    words = f"the meeting takes place from {first} until {last}: reserve a time that overlaps it, or move the meeting"
+    return refused("start_time", "MEETING_ELSEWHERE", words, start_time=first, end_time=last)
+
+
+def twice() -> rpc.RpcError:
+    words = "two of these fall on one occurrence of the meeting: make the meeting a recurring one"
+    return refused("recurrence_rule", "MEETING_ALREADY_RESERVED", words)
+
+
+def already_reserved(reservation_id: str) -> rpc.RpcError:
+    """`reservation_id` "": it is another's, who is not named."""
+    way_out = f"by {reservation_id}: change or cancel that" if reservation_id else "by another account"
+    metadata = {"reservation_id": reservation_id} if reservation_id else {}
+    return rpc.RpcError(
+        grpc.StatusCode.ALREADY_EXISTS,
+        f"this meeting is reserved already, {way_out}",
+        error_details_pb2.ErrorInfo(reason="MEETING_ALREADY_RESERVED", domain=rpc.DOMAIN, metadata=metadata),
+    )
+
+
+def refused(field: str, reason: str, description: str, **figures: str) -> rpc.RpcError:
+    """INVALID_ARGUMENT that names the field, with a stable reason and its figures."""
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+    return rpc.RpcError(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        f"{field}: {description}",
+        error_details_pb2.BadRequest(field_violations=[violation]),
+        error_details_pb2.ErrorInfo(reason=reason, domain=rpc.DOMAIN, metadata=figures),
+    )
+
+
+def _shared(occurrence: meeting_pb2.Occurrence, start: int, end: int) -> int:
+    return overlap(start, end, from_timestamp(occurrence.start_time), from_timestamp(occurrence.end_time))
+
+
+def _seen(found: meeting_pb2.Meeting, occurrence: meeting_pb2.Occurrence) -> Seen:
+    return Seen(
+        Key(found.provider, found.meeting_id, occurrence.sub_meeting_id),
+        CANCELLED if occurrence.cancelled else state_of(found),
+        from_timestamp(occurrence.start_time),
+        from_timestamp(occurrence.end_time),
+    )

@@ -1,0 +1,88 @@
+"""Asks the meetings gateway over NATS: what is behind a number, and who came."""
+
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from yunhui.meetings.v1 import meeting_pb2
+from yunhui.meetings.v1 import meeting_service_pb2 as gateway
+
+from services import rpc
+from services.booking import meetings
+from services.booking.meetings import Key
+from services.clock import to_timestamp
+
+LOOK_UP, PARTICIPANTS = "meetings.look_up", "meetings.participants"
+LOOK_UP_SECONDS = 8.0  # the gateway takes 10 at most, and whoever waits for a room has no more patience than that
+PARTICIPANTS_SECONDS = 30.0  # the gateway takes 25 at most
+GATEWAY = "the meetings gateway"
+GATEWAY_AWAY = "GATEWAY_AWAY"
+INVALID, AWAY = grpc.StatusCode.INVALID_ARGUMENT.value[0], grpc.StatusCode.UNAVAILABLE.value[0]
+
+R = TypeVar("R", gateway.LookUpMeetingReply, gateway.ListParticipantsReply)
+
+
+class MeetingsClient:
+    """Booking's side of the gateway."""
+
+    def __init__(self, nats: Client) -> None:
+        self._nats = nats
+
+    async def look_up(self, meeting_code: str, account_id: str, *, any_owner: bool) -> meeting_pb2.Meeting:
+        """The account's own meeting, or with `any_owner` any. Raises rpc.RpcError: refused as input, or UNAVAILABLE."""
+        asked = gateway.LookUpMeetingRequest(meeting_code=meeting_code, account_id=account_id, any_owner=any_owner)
+        found = await self._look_up(asked)
+        # the gateway has looked whose it is; a room is too scarce to be lent on one word
+        if found is None or not (any_owner or meetings.belongs_to(found, account_id)):
+            raise meetings.not_found(meeting_code)
+        return found
+
+    async def get(self, key: Key) -> meeting_pb2.Meeting | None:
+        """A meeting found before; None when its provider no longer shows it. Raises rpc.RpcError: nobody can say."""
+        return await self._look_up(gateway.LookUpMeetingRequest(meeting=meetings.to_key(key), any_owner=True))
+
+    async def participants(self, key: Key, since: int, until: int) -> gateway.ListParticipantsResponse:
+        """Who was inside in [since, until), epoch ms. Whatever goes wrong is UNKNOWN, never nobody."""
+        asked = gateway.ListParticipantsRequest(
+            meeting=meetings.to_key(key), start_time=to_timestamp(since), end_time=to_timestamp(until)
+        )
+        try:
+            reply = await self._ask(PARTICIPANTS, asked, gateway.ListParticipantsReply, PARTICIPANTS_SECONDS)
+        except rpc.RpcError:
+            return _unknown(GATEWAY_AWAY)
+        answered = reply.HasField("response") and reply.response.knowledge != meeting_pb2.KNOWLEDGE_UNSPECIFIED
+        return reply.response if answered else _unknown(GATEWAY_AWAY)
+
+    async def _look_up(self, asked: gateway.LookUpMeetingRequest) -> meeting_pb2.Meeting | None:
+        reply = await self._ask(LOOK_UP, asked, gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
+        if reply.HasField("error"):
+            raise _to_error(reply.error)
+        if reply.response.outcome == gateway.LOOK_UP_OUTCOME_NOT_FOUND:
+            return None
+        if not reply.response.HasField("meeting"):
+            raise rpc.unavailable(GATEWAY)
+        return reply.response.meeting
+
+    async def _ask(self, subject: str, asked: Message, kind: type[R], seconds: float) -> R:
+        try:
+            # a request into a broken connection would be buffered and answered too late to be of use
+            if not self._nats.is_connected:
+                raise rpc.unavailable(GATEWAY)
+            reply = await self._nats.request(subject, asked.SerializeToString(), timeout=seconds)
+            return kind.FromString(reply.data)
+        except (NatsError, TimeoutError, DecodeError) as error:
+            raise rpc.unavailable(GATEWAY) from error
+
+
+def _unknown(reason: str) -> gateway.ListParticipantsResponse:
+    return gateway.ListParticipantsResponse(knowledge=meeting_pb2.KNOWLEDGE_UNKNOWN, unknown_reason=reason)
+
+
+def _to_error(error: gateway.MeetingsError) -> rpc.RpcError:
+    if error.code == INVALID:
+        return rpc.invalid("meeting_code", error.message)
+    if error.code == AWAY:
+        return rpc.unavailable("the provider of meetings", max(1, error.retry_after_ms // 1000))
+    return rpc.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", error.message)

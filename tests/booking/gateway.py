@@ -1,0 +1,156 @@
+"""The real meetings gateway beside booking: its own database, a simulated provider, a real NATS server between."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from pydantic import SecretStr
+
+from services import rpc
+from services.booking.inquiries import Reports
+from services.booking.meetings import Key
+from services.booking.meetings_client import MeetingsClient
+from services.booking.subscriptions import create_consumer
+from services.clock import MINUTE
+from services.consumer import receive_forever
+from services.database import Database
+from services.meetings.gateway import Gateway
+from services.meetings.happenings import Happenings
+from services.meetings.provider import AwayError, Meeting, MeetingKey, Participant
+from services.meetings.simulated import Simulated
+from services.meetings.subscriptions import create_broker
+from services.outbox import Relay
+from services.settings import Settings
+from tests.booking.builders import TEN
+from tests.booking.conftest import Booking, ManualClock
+from tests.servers import Bus, password, until
+
+CODE = "123456789"
+
+
+def settings(bus: Bus, user: str) -> Settings:
+    return Settings(nats_url=bus.url, nats_user=user, nats_password=SecretStr(password(user)))
+
+
+class Moody(Simulated):
+    """A provider that can be away, as providers are. `asked`: how often it was asked who came.
+
+    `known`: a meeting that the simulated provider could not make.
+    """
+
+    away = False
+    asked = 0
+    known: Meeting | None = None
+
+    def __init__(self, database: Database, clock: ManualClock, happenings: Happenings) -> None:
+        super().__init__(database, clock, happenings)
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def get(self, meeting_id: str, account: str | None) -> Meeting:
+        self._check()
+        return self.known or await super().get(meeting_id, account)
+
+    async def find(self, meeting_code: str, account: str | None) -> Meeting:
+        self._check()
+        return self.known or await super().find(meeting_code, account)
+
+    async def participants(self, key: MeetingKey, since: int | None) -> list[Participant]:
+        self.asked += 1
+        await self.gate.wait()
+        self._check()
+        return await super().participants(key, since)
+
+    def _check(self) -> None:
+        if self.away:
+            raise AwayError("not now")
+
+
+@dataclass
+class World:
+    """People and their meetings. The gateway answers from `start` until `stop`; its events wait in its outbox."""
+
+    bus: Bus
+    database: Database
+    clock: ManualClock
+    client: MeetingsClient
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.happenings = Happenings(self.database, self.clock, lambda: None)
+        self.provider = Moody(self.database, self.clock, self.happenings)
+        self._broker: NatsBroker | None = None
+
+    async def start(self) -> None:
+        self._broker = create_broker(settings(self.bus, "meetings"), Gateway(self.provider, self.happenings))
+        await self._broker.start()
+        await until(self._answers)
+
+    async def _answers(self) -> bool:
+        """Its subscriptions have reached the server."""
+        with contextlib.suppress(rpc.RpcError):
+            await self.client.get(Key("simulated", "0", ""))
+            return True
+        return self.provider.away
+
+    async def stop(self) -> None:
+        if self._broker:
+            await self._broker.stop()
+            self._broker = None
+
+    async def meeting(self, owner: str = "booker", code: str = CODE, start: int = TEN, minutes: int = 60) -> Meeting:
+        return await self.provider.create(code, "group meeting", owner, start, start + minutes * MINUTE)
+
+    async def publish(self, booking: Booking) -> None:
+        """From here on what happens reaches booking as events."""
+        assert booking.inquiries
+        connection = await self.bus.connect("meetings")
+        relay = Relay(self.database, connection, "meetings")
+        reports = Reports(booking.database, booking.lifecycle, booking.inquiries)
+        consumer = receive_forever(lambda: create_consumer(settings(self.bus, "booking"), reports))
+        self.tasks += [asyncio.create_task(relay.run()), asyncio.create_task(consumer)]
+
+    async def delivered(self, unsettled: int = 0) -> None:
+        """Everything that has happened so far was published, and booking has dealt with all but so many."""
+        client = await self.bus.connect()
+        stream = client.jetstream()
+
+        async def done() -> bool:
+            waiting = await self.database.read(
+                lambda c: c.exec_driver_sql("SELECT count(*) FROM outbox WHERE publish_time IS NULL").scalar()
+            )
+            info = await stream.consumer_info("MEETINGS", "booking")
+            tried = info.num_ack_pending == unsettled and info.num_redelivered >= unsettled
+            return not waiting and not info.num_pending and tried
+
+        await until(done)
+        await client.close()
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.stop()
+        self.database.close()
+
+
+@asynccontextmanager
+async def world(folder: Path, clock: ManualClock) -> AsyncIterator[World]:
+    bus = Bus(folder / "nats")
+    await bus.start()
+    await bus.set_up()
+    database = Database(f"sqlite:///{folder}/meetings.db")
+    database.migrate("services.meetings")
+    connection: Client = await bus.connect("booking")
+    made = World(bus, database, clock, MeetingsClient(connection))
+    await made.start()
+    yield made
+    await made.close()
+    await connection.close()
+    await bus.stop()
