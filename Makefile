@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test machine stress notices bench check format migration proto clean
+.PHONY: help setup up demo test machine stress notices attendance bench check format migration proto clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ stress: setup ## 20,000 requests and 200 rounds against every arrangement of boo
 
 notices: setup ## 3,000 reservations while programs are killed: nothing forgotten, nobody written to twice; some minutes
 	@$(BIN)/python -m tests.faults.notices $(ARGS)
+
+attendance: setup ## 1,000 meetings whose events are lost, doubled, late and forged: every no-show found, nobody wronged
+	@$(BIN)/python -m tests.faults.attendance $(ARGS)
 
 bench: setup ## measure; a whole run takes about ten minutes and 5 GB of disk
 	@$(BIN)/python -m bench $(ARGS)

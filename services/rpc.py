@@ -62,6 +62,16 @@ def not_found(what: str) -> RpcError:
     return failure(grpc.StatusCode.NOT_FOUND, f"{what.upper()}_NOT_FOUND", f"there is no such {what}")
 
 
+def exhausted(reason: str, message: str, retry_seconds: int) -> RpcError:
+    """RESOURCE_EXHAUSTED with RetryInfo: nothing was done, there may be more later."""
+    return RpcError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        message,
+        details.ErrorInfo(reason=reason, domain=DOMAIN),
+        details.RetryInfo(retry_delay=duration_pb2.Duration(seconds=retry_seconds)),
+    )
+
+
 def unavailable(what: str, retry_seconds: int = 1) -> RpcError:
     """UNAVAILABLE with RetryInfo: nothing was done, try again."""
     return RpcError(

@@ -7,7 +7,7 @@ another replica leaves it alone, and a program that dies while it waits is follo
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -26,7 +26,8 @@ from services.database import Database
 log = logging.getLogger(__name__)
 
 LEASE = MINUTE
-AT_ONCE = 64
+AT_ONCE = 8
+"""Providers allow few calls a minute: whoever waits for a room must not stand behind a crowd of ours."""
 LONGEST_PAUSE = 15 * MINUTE
 ACTOR = "meetings"
 REFUSED = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
@@ -115,10 +116,18 @@ class Inquiries:
     async def _attempt(self, claim: Claim, ask: Callable[[Claim], Awaitable[None]]) -> None:
         try:
             async with self._allowed:
-                await ask(claim)
+                if renewed := await self._renew(claim):
+                    await ask(renewed)
         except Exception as error:
             # the deadline comes again when its lease is over
             log.warning("%s of %s: %s", claim.kind, claim.record.reservation_id, error)
+
+    async def _renew(self, claim: Claim) -> Claim | None:
+        """None when it has waited so long for its turn that it was claimed again, here or by another replica."""
+        leased = self._clock.now() + LEASE
+        key = (claim.kind, claim.record.reservation_id, claim.leased)
+        mine = await self._database.write(lambda c: store.move_deadline(c, *key, leased))
+        return replace(claim, leased=leased) if mine else None
 
     async def _ask_who_came(self, claim: Claim) -> None:
         record = claim.record

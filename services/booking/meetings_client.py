@@ -19,7 +19,9 @@ LOOK_UP_SECONDS = 8.0  # the gateway takes 10 at most, and whoever waits for a r
 PARTICIPANTS_SECONDS = 30.0  # the gateway takes 25 at most
 GATEWAY = "the meetings gateway"
 GATEWAY_AWAY = "GATEWAY_AWAY"
-INVALID, AWAY = grpc.StatusCode.INVALID_ARGUMENT.value[0], grpc.StatusCode.UNAVAILABLE.value[0]
+INVALID, AWAY, EXHAUSTED = (
+    grpc.StatusCode[name].value[0] for name in ("INVALID_ARGUMENT", "UNAVAILABLE", "RESOURCE_EXHAUSTED")
+)
 
 R = TypeVar("R", gateway.LookUpMeetingReply, gateway.ListParticipantsReply)
 
@@ -85,4 +87,6 @@ def _to_error(error: gateway.MeetingsError) -> rpc.RpcError:
         return rpc.invalid("meeting_code", error.message)
     if error.code == AWAY:
         return rpc.unavailable("the provider of meetings", max(1, error.retry_after_ms // 1000))
+    if error.code == EXHAUSTED:
+        return rpc.exhausted("TOO_MANY_LOOK_UPS", error.message, error.retry_after_ms // 1000)
     return rpc.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", error.message)

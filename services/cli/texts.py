@@ -344,6 +344,9 @@ MEETING_ELSEWHERE = Text(
     "会议时间是 {time}，预留时间须与之重叠；也可以先在腾讯会议中修改会议时间。",
     "The meeting takes place {time}: reserve a time that overlaps it, or move the meeting first.",
 )
+TOO_MANY_LOOK_UPS = Text(
+    "查询会议号的次数太多了，请稍等一分钟再试。", "Too many meeting numbers were looked up: try again in a minute."
+)
 MEETING_RESERVED = Text("这场会议已经预定：{id}", "This meeting is reserved already: {id}")
 BY_ANOTHER = Text("由其他账号预定", "by another account")
 MEETING_NOT_YOURS = Text(

@@ -12,6 +12,7 @@ from services import rpc
 from services.clock import to_timestamp
 from services.meetings import requests
 from services.meetings.happenings import Happenings
+from services.meetings.limits import PerAccount
 from services.meetings.provider import (
     AwayError,
     Meeting,
@@ -25,6 +26,7 @@ from services.meetings.provider import (
 
 log = logging.getLogger(__name__)
 
+LOOK_UPS, MISSES, PERIOD_SECONDS = 60, 20, 60
 NOT_FOUND = api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_NOT_FOUND)
 
 
@@ -48,9 +50,29 @@ class Gateway:
     def __init__(self, provider: Provider, happenings: Happenings) -> None:
         self._provider = provider
         self._happenings = happenings
+        self._calls = PerAccount(LOOK_UPS, PERIOD_SECONDS)
+        self._misses = PerAccount(MISSES, PERIOD_SECONDS)
 
-    async def look_up(self, asked: api.LookUpMeetingRequest, account: str) -> api.LookUpMeetingResponse:
-        """On behalf of `account`. Raises rpc.RpcError: INVALID_ARGUMENT, UNAVAILABLE, INTERNAL."""
+    async def look_up(
+        self, asked: api.LookUpMeetingRequest, account: str, *, limited: bool = False
+    ) -> api.LookUpMeetingResponse:
+        """On behalf of `account`. Raises rpc.RpcError: INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL.
+
+        `limited`: nobody shall find out by trying which numbers are meetings, nor use up what the provider allows all.
+        """
+        if not limited:
+            return await self._answer(asked, account)
+        check(self._calls.take(account), LOOK_UPS, "look-ups")
+        check(self._misses.take(account), MISSES, "look-ups that find nothing")
+        answer = None
+        try:
+            answer = await self._answer(asked, account)
+        finally:
+            if answer is not NOT_FOUND:
+                self._misses.give_back(account)
+        return answer
+
+    async def _answer(self, asked: api.LookUpMeetingRequest, account: str) -> api.LookUpMeetingResponse:
         try:
             meeting = await self._look_up(asked, None if asked.any_owner else account)
         except (NoSuchMeetingError, NotPermittedError) as error:
@@ -97,6 +119,13 @@ class Gateway:
     def _refuse_strange(self, key: MeetingKey) -> None:
         if key.provider != self._provider.name:
             raise NoSuchMeetingError(f"a meeting of {key.provider!r} while {self._provider.name!r} is in use")
+
+
+def check(seconds: float, limit: int, what: str) -> None:
+    """`seconds` to wait before there may be more; 0 is fine. Raises rpc.RpcError RESOURCE_EXHAUSTED."""
+    if seconds:
+        words = f"more than {limit} {what} a minute: wait a little"
+        raise rpc.exhausted("TOO_MANY_LOOK_UPS", words, int(seconds) + 1)
 
 
 def read_window(asked: api.ListParticipantsRequest) -> Window:

@@ -71,12 +71,19 @@ class PerAccount:
 
     def take(self, account: str) -> float:
         """0 when the call may be made, else the seconds to wait."""
-        calls = self._calls.setdefault(account, deque(maxlen=self._limit))
+        calls = self._calls.setdefault(account, deque())
         self._calls.move_to_end(account)
         if len(self._calls) > self.REMEMBERED:
             self._calls.popitem(last=False)
         now = self._now()
-        if len(calls) == self._limit and now - calls[0] < self._period:
+        while calls and now - calls[0] >= self._period:
+            calls.popleft()
+        if len(calls) == self._limit:
             return self._period - (now - calls[0])
         calls.append(now)
         return 0
+
+    def give_back(self, account: str) -> None:
+        """The latest call does not count after all."""
+        if calls := self._calls.get(account):
+            calls.pop()

@@ -45,7 +45,7 @@ async def look_up(gateway: Gateway, body: bytes) -> pb.LookUpMeetingReply:
         account = requests.account(asked.account_id)
         if not account and not asked.any_owner:
             raise rpc.invalid("account_id", "is required: on whose behalf?")
-        return pb.LookUpMeetingReply(response=await gateway.look_up(asked, account))
+        return pb.LookUpMeetingReply(response=await gateway.look_up(asked, account, limited=not asked.any_owner))
 
     return await _answered(body, pb.LookUpMeetingRequest, pb.LookUpMeetingReply, ask)
 

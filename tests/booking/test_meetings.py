@@ -21,7 +21,7 @@ from yunhui.meetings.v1 import events_pb2, meeting_pb2
 from services import outbox, rpc
 from services.booking import meetings, store
 from services.booking.api import to_ask
-from services.booking.inquiries import Reports
+from services.booking.inquiries import AT_ONCE, Reports
 from services.booking.lookups import Lookups
 from services.booking.meetings import Key
 from services.booking.requests import to_wish
@@ -36,6 +36,7 @@ from tests.booking.conftest import Booking, LocalPolicy, ManualClock
 from tests.booking.gateway import CODE, World, world
 from tests.booking.test_intake import rows
 from tests.booking.test_lifecycle import get, state, subjects
+from tests.servers import until
 
 RELEASE = TEN + 30 * MINUTE
 
@@ -124,6 +125,16 @@ async def test_without_a_meeting_of_ones_own_there_is_no_reservation(booking: Bo
     await there.meeting("booker", "900000001", start=TEN + 5 * HOUR)
     await submit(booking, meeting_code="900000001", start=TEN + 5 * HOUR)  # the account is known from now on
     assert (await submit(booking, "helper", "support", account_id="booker")).HasField("reservation")
+
+
+async def test_numbers_cannot_be_tried_by_asking_for_a_room(booking: Booking, there: World) -> None:
+    """Of what an account tries in a minute 20 may find nothing; others are not kept from their meetings."""
+    for number in range(20):
+        assert await refused(booking, meeting_code=f"9000000{number:02}") == ("INVALID_ARGUMENT", "MEETING_NOT_FOUND")
+    await there.meeting()
+    assert await refused(booking) == ("RESOURCE_EXHAUSTED", "TOO_MANY_LOOK_UPS")
+    await there.meeting("other", "910000000")
+    assert (await submit(booking, "other", meeting_code="910000000")).HasField("reservation")
 
 
 async def test_while_nobody_can_look_nothing_is_stored(booking: Booking, there: World) -> None:
@@ -435,6 +446,26 @@ async def test_an_hour_without_the_provider_over_fifty_deadlines(booking: Bookin
     violations = await rows(booking.database, store.VIOLATION)
     assert {each["violation_time"] for each in violations} == {RELEASE}
     assert sorted(each["account_id"] for each in violations) == sorted(names[1::2])
+
+
+async def test_a_crowd_of_deadlines_waits_for_its_turn_and_nobody_asks_twice(booking: Booking, there: World) -> None:
+    """While the provider takes its time, leases end and what waits is claimed again: the earlier claim is void."""
+    names = [f"account-{number}" for number in range(20)]
+    fresh = [{"room_id": name, "display_name": name, "capacity": 30, "enabled": True} for name in names]
+    await booking.database.write(lambda c: c.execute(sa.insert(store.ROOM), fresh))
+    records = []
+    for number, name in enumerate(names):
+        await there.meeting(name, str(900_000_000 + number))
+        records.append((await submit(booking, name, meeting_code=str(900_000_000 + number))).reservation)
+    there.provider.gate.clear()
+    for minutes in (30, 32):
+        booking.clock.time = TEN + minutes * MINUTE
+        await booking.deadlines.catch_up()
+        await until(lambda: there.provider.asked == AT_ONCE)
+    there.provider.gate.set()
+    await pass_time(booking, booking.clock.time)
+    assert there.provider.asked == AT_ONCE + len(names)
+    assert {await state(booking, record) for record in records} == {"NO_SHOW"}
 
 
 async def test_two_replicas_ask_once_and_judge_once(replicas: list[Booking], there: World) -> None:

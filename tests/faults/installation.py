@@ -95,12 +95,12 @@ class Installation:
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(query))]
 
-    async def consumed(self) -> None:
-        """Until the notifier has nothing before it. Raises TimeoutError."""
+    async def consumed(self, stream: str = "BOOKING", consumer: str = "notifier") -> None:
+        """Until the consumer has nothing before it. Raises TimeoutError."""
         client = await nats.connect(self.bus, user="admin", password=self.state.password("admin"))
 
         async def nothing_left() -> bool:
-            info = await client.jetstream().consumer_info("BOOKING", "notifier")
+            info = await client.jetstream().consumer_info(stream, consumer)
             return not info.num_pending and not info.num_ack_pending
 
         await until(nothing_left)

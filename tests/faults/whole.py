@@ -97,13 +97,19 @@ class Whole(Installation):
 
 
 @asynccontextmanager
-async def whole(root: Path) -> AsyncIterator[Whole]:
+async def whole(root: Path, rooms: int = QUEUE_ROOMS, standin: str = "") -> AsyncIterator[Whole]:
+    """`standin` is the address of a stand-in for Tencent's cloud; without one no meeting is looked up."""
     state = State(root)
     state.prepare()
     issuer.prepare_keys(state)
     development_clock.start_at(state, datetime.fromisoformat(MONDAY))
     mailbox = Mailbox()
-    plan = Plan(state, {**ports.choose(auto=True), "mail": mailbox.port}, meetings="off")
+    plan = Plan(
+        state,
+        {**ports.choose(auto=True), "mail": mailbox.port},
+        standin=standin,
+        meetings="required" if standin else "off",
+    )
     started: list[Child] = []
     await mailbox.start()
     try:
@@ -114,7 +120,7 @@ async def whole(root: Path) -> AsyncIterator[Whole]:
         url, bus = f"sqlite:///{state.database('booking')}", f"nats://{plan.address('nats')}"
         programs = {child.program.name: child for child in started}
         made = Whole(state, url, [plan.address("booking")], bus, plan=plan, programs=programs, mailbox=mailbox)
-        made.fill([bookers.CAPACITIES[number % len(bookers.CAPACITIES)] for number in range(QUEUE_ROOMS)])
+        made.fill([bookers.CAPACITIES[number % len(bookers.CAPACITIES)] for number in range(rooms)])
         yield made
     finally:
         for child in reversed(started):

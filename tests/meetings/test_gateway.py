@@ -63,7 +63,7 @@ def gateway(tencent: Tencent, happenings: Happenings) -> Gateway:
 
 @pytest.fixture
 async def stub(gateway: Gateway) -> AsyncIterator[Any]:
-    service = MeetingService(gateway, PerAccount(20, 60))
+    service = MeetingService(gateway)
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
@@ -194,16 +194,36 @@ async def test_a_question_that_the_provider_does_not_take_is_our_fault(
     assert status == grpc.StatusCode.INTERNAL
 
 
-async def test_a_booker_has_20_look_ups_a_minute(stub: Any, standin: Standin) -> None:
-    """And nobody else loses any by it."""
-    for _ in range(20):
+async def test_nobody_finds_out_by_trying_which_numbers_are_meetings(
+    stub: Any, gateway: Gateway, standin: Standin, meeting: CloudMeeting
+) -> None:
+    """20 in a minute may find nothing, over both ways in; what was found does not count, nor does a provider away."""
+    standin.broken = "html"
+    for _ in range(3):
+        await refused(look_up(stub, "booker:li", meeting_code=meeting.code))
+    standin.broken = ""
+    asked = api.LookUpMeetingRequest(meeting_code="999999999", account_id="li").SerializeToString()
+    for _ in range(10):
         await look_up(stub, "booker:li", meeting_code="999999999")
-    status, details = await refused(look_up(stub, "booker:li", meeting_code="999999999"))
-    assert status == grpc.StatusCode.RESOURCE_EXHAUSTED
+        await look_up(stub, "booker:li", meeting_code=meeting.code)
+        assert (await subscriptions.look_up(gateway, asked)).response.outcome == api.LOOK_UP_OUTCOME_NOT_FOUND
+    before = len(standin.requests)
+    status, details = await refused(look_up(stub, "booker:li", meeting_code=meeting.code))
+    assert (status, details["ErrorInfo"].reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_LOOK_UPS")
     assert 0 < details["RetryInfo"].retry_delay.seconds <= 60
-    assert len(standin.requests) == 20
+    reply = await subscriptions.look_up(gateway, asked)
+    assert reply.error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    assert 0 < reply.error.retry_after_ms <= 60_000
+    assert len(standin.requests) == before
     await look_up(stub, "booker:wang", meeting_code="999999999")
     await look_up(stub, "service:booking", meeting_code="999999999")
+
+
+async def test_nobody_uses_up_what_the_provider_allows_all(stub: Any, standin: Standin, meeting: CloudMeeting) -> None:
+    for _ in range(60):
+        await look_up(stub, "booker:li", meeting_code=meeting.code)
+    status, _ = await refused(look_up(stub, "booker:li", meeting_code=meeting.code))
+    assert (status, len(standin.requests)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 60)
 
 
 def test_the_allowance_comes_back() -> None:
@@ -215,6 +235,9 @@ def test_the_allowance_comes_back() -> None:
     assert allowance.take("li") == pytest.approx(1)
     clock.time += 1_000
     assert [allowance.take("li"), allowance.take("li")] == [0, 0]
+    assert allowance.take("li") > 0
+    allowance.give_back("li")
+    assert allowance.take("li") == 0
     assert allowance.take("li") > 0
 
 

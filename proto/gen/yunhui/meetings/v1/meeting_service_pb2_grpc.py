@@ -63,7 +63,7 @@ class MeetingServiceServicer:
         """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
         Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
         admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-        than 20 look-ups a minute by one booker.
+        than 60 look-ups a minute by one booker, or 20 that find nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

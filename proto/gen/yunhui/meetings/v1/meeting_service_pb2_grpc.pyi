@@ -42,7 +42,7 @@ class MeetingServiceStub:
     """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
     Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
     admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-    than 20 look-ups a minute by one booker.
+    than 60 look-ups a minute by one booker, or 20 that find nothing.
     """
     ListParticipants: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.ListParticipantsRequest, _meeting_service_pb2.ListParticipantsResponse]
     """Who entered the meeting itself. For support, admin and service.
@@ -64,7 +64,7 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
     Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
     admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-    than 20 look-ups a minute by one booker.
+    than 60 look-ups a minute by one booker, or 20 that find nothing.
     """
     ListParticipants: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.ListParticipantsRequest, _meeting_service_pb2.ListParticipantsResponse]  # type: ignore[assignment]
     """Who entered the meeting itself. For support, admin and service.
@@ -89,7 +89,7 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
         Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
         admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-        than 20 look-ups a minute by one booker.
+        than 60 look-ups a minute by one booker, or 20 that find nothing.
         """
 
     @_abc_1.abstractmethod
