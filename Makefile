@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test machine stress notices attendance bench check format migration proto clean
+.PHONY: help setup up demo test machine simulation stress notices attendance bench check format migration proto clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ test: setup ## run the tests
 
 machine: setup ## booking against its model: 500 new examples on each database, some minutes
 	@MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-500} $(BIN)/pytest tests/booking/test_machine.py $(ARGS)
+
+simulation: setup ## 1,000 histories of the whole system in one process, with everything going wrong by seed
+	@$(BIN)/python -m tests.simulation.many $(ARGS)
 
 stress: setup ## 20,000 requests and 200 rounds against every arrangement of bookings; about half an hour
 	@$(BIN)/python -m tests.faults.stress $(ARGS)

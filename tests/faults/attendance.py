@@ -1,8 +1,8 @@
 """Every no-show is found and nobody is punished wrongly: `python -m tests.faults.attendance --meetings 1000 --seed 7`.
 
-A day of meetings at the stand-in for Tencent's cloud, from eight until midnight, each with a story drawn by dice. Of
+A day of meetings at the stand-in for Tencent's cloud, from eight in the morning on, each with a story drawn by dice. Of
 the webhooks one in ten is lost, one doubled, one late, one out of order, one preceded by a forgery; forged entries are
-sent for meetings that nobody enters. For an hour at noon the cloud is away, by every fault in turn: of what falls due
+sent for meetings that nobody enters. For an hour the cloud is away, by every fault in turn: of what falls due
 in it nobody may be judged. At the end the violations must be those of the meetings that nobody entered in time.
 """
 
@@ -31,14 +31,13 @@ from tests.faults.notices import show
 from tests.faults.whole import Whole, whole
 
 FIRST = MIDNIGHT + DAY + 8 * HOUR
-STARTS = [FIRST + number * 30 * MINUTE for number in range(28)]
-NOON = FIRST + 4 * HOUR - MINUTE
-AWAY = (("html", NOON), ("close", NOON + 20 * MINUTE), ("empty", NOON + 40 * MINUTE), ("", NOON + HOUR))
-DEADLINES = [FIRST + number * 30 * MINUTE for number in range(1, 31)]
+HALF = 30 * MINUTE
+FAULTS = (("html", 0), ("close", 20 * MINUTE), ("empty", 40 * MINUTE), ("", HOUR))
+"""What the cloud answers while it is away, and from when on."""
+
 LEASE = MINUTE
 PATIENCE_SECONDS = 300.0
 CLIENTS = 8
-LATE_SECONDS = 20.0
 SHARE = 0.1
 JUDGED = "SELECT reservation_id FROM violation WHERE waive_time IS NULL"
 ANNULLED = "SELECT count(*) FROM violation WHERE waive_time IS NOT NULL"
@@ -90,7 +89,10 @@ class Case:
 class Play:
     """The cloud, its people and a forger, against the whole installation."""
 
-    def __init__(self, installation: Whole, standin: Standin, size: int, seed: int) -> None:
+    def __init__(self, installation: Whole, standin: Standin, size: int, hours: int, seed: int) -> None:
+        """`size` meetings in a day of so many hours."""
+        self.starts = [FIRST + number * HALF for number in range(2 * hours)]
+        self.away = FIRST + hours // 3 * HOUR - MINUTE
         self.installation = installation
         self.standin = standin
         self.clock = DevelopmentClock(installation.state.clock)
@@ -98,7 +100,7 @@ class Play:
         self.breaches: list[Breach] = []
         token = installation.state.password(WEBHOOK_TOKEN)
         url = f"http://{installation.plan.address('webhooks')}/tencent"
-        mischief = Mischief(SHARE, SHARE, SHARE, SHARE, SHARE, LATE_SECONDS, random.Random(seed))
+        mischief = Mischief(SHARE, SHARE, SHARE, SHARE, SHARE, hours * 1.5, random.Random(seed))
         self.sender = Sender(url, token, mischief=mischief)
         self.cloud = standin.cloud
         self.cloud.sender, self.cloud.now = self.sender, lambda: self.clock.now() / 1000
@@ -107,7 +109,7 @@ class Play:
 
     def _case(self, number: int, size: int) -> Case:
         """Everybody has two meetings, on this day."""
-        account, start = f"person-{number % (size // 2)}", STARTS[number * len(STARTS) // size]
+        account, start = f"person-{number % (size // 2)}", self.starts[number * len(self.starts) // size]
         [story] = self.dice.choices(STORIES, [each.share for each in STORIES])
         meeting = self.cloud.create(account, start // 1000, (start + HOUR) // 1000)
         return Case(account, story, start, meeting)
@@ -132,8 +134,8 @@ class Play:
                 for case in self.cases
                 for who, when, what in case.story.acts
             ),
-            *((when, self._fault(fault)) for fault, when in AWAY),
-            *((moment, None) for moment in DEADLINES),
+            *((self.away + when, self._fault(fault)) for fault, when in FAULTS),
+            *((start + HALF, None) for start in [*self.starts, self.starts[-1] + HALF]),
         ]
         for moment, group in groupby(sorted(acts, key=moment_of), key=moment_of):
             self._reach(moment - SECOND)
@@ -173,7 +175,7 @@ class Play:
             if case.story.absent and case.deadline == moment:
                 self.forger.enter(replace(case.meeting, visits=[]), case.account, at=moment // 1000 - 60)
         self._reach(moment)
-        if NOON < moment < NOON + HOUR:
+        if self.away < moment < self.away + HOUR:
             await asyncio.sleep(5)
             self._check_nobody_is_judged_while_nobody_knows()
         else:
@@ -181,7 +183,7 @@ class Play:
         tell(self, moment)
 
     def _check_nobody_is_judged_while_nobody_knows(self) -> None:
-        blind = {case.reservation_id for case in self.cases if NOON <= case.deadline < NOON + HOUR}
+        blind = {case.reservation_id for case in self.cases if self.away <= case.deadline < self.away + HOUR}
         for reservation_id in blind & self.judged():
             self.breaches.append(Breach("judged while the cloud was away", reservation_id))
 
@@ -197,7 +199,7 @@ class Play:
         """Until all webhooks have arrived, and what they tell has reached booking."""
         assert await asyncio.to_thread(self.sender.drain, PATIENCE_SECONDS)
         assert await asyncio.to_thread(self.forger.sender.drain, PATIENCE_SECONDS)
-        self._reach(STARTS[-1] + 2 * HOUR)
+        self._reach(self.starts[-1] + 2 * HOUR)
         await self._settle()
         await self.installation.drain()
         await self.installation.consumed("MEETINGS", "booking")
@@ -266,14 +268,14 @@ def sum_up(play: Play) -> None:
     print(f"no-shows {len(play.judged())}, annulled {play.installation.count(ANNULLED)}", flush=True)
 
 
-async def play(root: Path, meetings: int, seed: int) -> list[Breach]:
+async def play(root: Path, meetings: int, hours: int, seed: int) -> list[Breach]:
     """Breaches; prints what it did. `meetings` is even."""
     standin = Standin()
     standin.cloud.users.add("admin")
     standin.start()
     try:
-        async with whole(root, rooms=3 * (meetings // len(STARTS) + 1), standin=standin.address) as installation:
-            day = Play(installation, standin, meetings, seed)
+        async with whole(root, rooms=2 * (meetings // hours), standin=standin.address) as installation:
+            day = Play(installation, standin, meetings, hours, seed)
             await day.reserve()
             await day.live()
             await day.end()
@@ -286,10 +288,11 @@ async def play(root: Path, meetings: int, seed: int) -> list[Breach]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--meetings", type=int, default=1000)
+    parser.add_argument("--hours", type=int, default=14)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(play(Path(folder) / "state", options.meetings, options.seed))
+        found = asyncio.run(play(Path(folder) / "state", options.meetings, options.hours, options.seed))
     show(found)
     print(f"{len(found)} breaches", flush=True)
     sys.exit(1 if found else 0)

@@ -1,0 +1,81 @@
+"""The whole system in one process, with everything going wrong by seed: the promises hold, and the checker can tell."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.booking import intake, reservations, store
+from services.notifier import inbox
+from services.notifier.subscriptions import Receiver
+from services.policy.decisions import Policy
+from tests.faults.unguarded import Trust
+from tests.simulation.disk import Disk
+from tests.simulation.history import History, play, prepare
+
+Parts = tuple[Mapping[str, Disk], Policy]
+SEEDS = range(8)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return prepare()
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Dying programs complain a lot."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def test_promises_hold_whatever_goes_wrong(parts: Parts) -> None:
+    """More of them: `make simulation`."""
+    assert [each for seed in SEEDS for each in play(seed, *parts)[1]] == []
+
+
+def test_a_seed_tells_the_same_history_again(parts: Parts) -> None:
+    assert outline(play(7, *parts)[0]) == outline(play(7, *parts)[0])
+
+
+def outline(history: History) -> list[Any]:
+    """Ids are random: events by their subject, answers by their outcome."""
+    world = history.world
+    deaths = {name: program.deaths for name, program in world.programs.items()}
+    answers = [(answer.account_id, answer.method, answer.outcome) for answer in history.answers]
+    return [deaths, answers, {name: [each.subject for each in all_] for name, all_ in world.server.streams.items()}]
+
+
+def until_found(parts: Parts, kind: str) -> bool:
+    return any(kind in {breach.kind for breach in play(seed, *parts)[1]} for seed in range(40))
+
+
+def test_it_shows_when_the_inbox_takes_events_in_any_order(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "follows", lambda connection, entry: True)
+    assert until_found(parts, "inbox and outbox differ")
+
+
+def test_it_shows_when_events_are_acknowledged_before_their_effect(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive = Receiver.receive
+
+    async def hasty(self: Receiver, messages: Sequence[Any]) -> None:
+        for message in messages:
+            await message.ack()
+        await receive(self, messages)
+
+    monkeypatch.setattr(Receiver, "receive", hasty)
+    assert until_found(parts, "inbox and outbox differ")
+
+
+def test_it_shows_when_a_commit_trusts_what_was_read_before(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two bookings on one database; its walls against overlaps stand, so it is the quota that breaks."""
+    trust = Trust()
+    monkeypatch.setattr(intake, "survey", trust.survey)
+    unguarded = {**vars(store), "read_versions": trust.read_versions}
+    monkeypatch.setattr(reservations, "store", SimpleNamespace(**unguarded))
+    assert until_found(parts, "daily quota")

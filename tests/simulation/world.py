@@ -1,0 +1,180 @@
+"""The whole system in one process: every program wired as in its __main__, on simulated disks, bus and mail."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.booking import subscriptions as booking_subscriptions
+from services.booking.api import BookingService
+from services.booking.deadlines import Deadlines
+from services.booking.inquiries import Inquiries, Reports
+from services.booking.intake import Intake
+from services.booking.lifecycle import Lifecycle
+from services.booking.lookups import Lookups
+from services.booking.meetings_client import MeetingsClient
+from services.booking.policy_client import PolicyClient
+from services.booking.series import Series
+from services.booking.updates import Updates
+from services.booking.watchers import Watchers
+from services.clock import MINUTE
+from services.meetings import subscriptions as meetings_subscriptions
+from services.meetings.gateway import Gateway
+from services.meetings.happenings import Happenings
+from services.meetings.limits import PerAccount
+from services.meetings.simulated import Simulated
+from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.deliveries import Deliveries
+from services.notifier.intake import Intake as NoticeIntake
+from services.notifier.messages import Composer
+from services.notifier.planner import Planner, Timetable
+from services.notifier.sender import Retry, Sender
+from services.notifier.subscriptions import Receiver
+from services.notifier.values import Letterhead
+from services.outbox import Relay
+from services.policy import subscriptions as policy_subscriptions
+from services.policy.decisions import Policy
+from tests.simulation.bus import Server, Wire, consume
+from tests.simulation.chaos import LOST, Chaos, Port, Program
+from tests.simulation.disk import Access, Disk
+
+ZONE = ZoneInfo("Asia/Shanghai")
+LETTERHEAD = Letterhead("yunhui@example.org", "https://yunhui.example.org", ZONE, "support@example.org")
+LEASE_MS = 30_000
+Loops = list[Coroutine[Any, Any, Any]]
+
+
+class World:
+    """Disks, server and mailbox stay; programs come and go. Two bookings share one disk."""
+
+    def __init__(self, chaos: Chaos, disks: Mapping[str, Disk], policy: Policy) -> None:
+        self.chaos = chaos
+        self.server = Server(chaos)
+        self.disks = disks
+        self.mailbox = Mailbox(chaos)
+        self.policy = policy
+        self.services: dict[str, BookingService] = {}
+        self.provider: Simulated
+        begin = {
+            "policy": self._policy,
+            "meetings": self._meetings,
+            "booking-0": self._booking,
+            "booking-1": self._booking,
+            "notifier": self._notifier,
+        }
+        self.programs = {name: Program(name, chaos, begin[name]) for name in begin}
+
+    def start(self) -> None:
+        for program in self.programs.values():
+            program.start()
+
+    def _policy(self, program: Program) -> Loops:
+        async def decide(body: bytes) -> bytes:
+            await port.step()
+            return policy_subscriptions.answer(self.policy, body).SerializeToString()  # type: ignore[arg-type] # has decide()
+
+        port = Port(program)
+        self.server.handlers[policy_subscriptions.SUBJECT] = (program, decide)
+        return []
+
+    def _meetings(self, program: Program) -> Loops:
+        database, wire = Access(program, self.disks["meetings"]), Wire(program, self.server)
+        relay = Relay(database, wire, "meetings")  # type: ignore[arg-type] # as much of a Client as is used
+        happenings = Happenings(database, self.chaos, relay.wake)
+        self.provider = Simulated(database, self.chaos, happenings)
+        gateway = Gateway(self.provider, happenings)
+        gateway._calls = gateway._misses = PerAccount(10**6, 60)  # they go by real time
+
+        async def look_up(body: bytes) -> bytes:
+            return (await meetings_subscriptions.look_up(gateway, body)).SerializeToString()
+
+        async def participants(body: bytes) -> bytes:
+            return (await meetings_subscriptions.participants(gateway, body)).SerializeToString()
+
+        self.server.handlers[meetings_subscriptions.LOOK_UP] = (program, look_up)
+        self.server.handlers[meetings_subscriptions.PARTICIPANTS] = (program, participants)
+        return [relay.run()]
+
+    def _booking(self, program: Program) -> Loops:
+        database, wire = Access(program, self.disks["booking"]), Wire(program, self.server)
+        policy, gateway = PolicyClient(wire), MeetingsClient(wire)  # type: ignore[arg-type]
+        relay = Relay(database, wire, "booking")  # type: ignore[arg-type]
+
+        def committed() -> None:
+            relay.wake()
+            deadlines.wake()
+
+        lifecycle = Lifecycle(database, policy, self.chaos, lambda: deadlines.catch_up(), committed)
+        inquiries = Inquiries(database, self.chaos, gateway, lifecycle, committed)
+        lookups = Lookups(gateway)
+        deadlines = Deadlines(database, self.chaos, lifecycle, inquiries)
+        intake = Intake(database, policy, self.chaos, deadlines.catch_up, committed)
+        updates = Updates(database, policy, self.chaos, deadlines.catch_up, committed, lookups)
+        series = Series(database, policy, self.chaos, deadlines.catch_up, committed)
+        parts = (intake, lifecycle, updates, series, Watchers(), lookups)
+        self.services[program.name] = BookingService(database, policy, self.chaos, *parts)
+        reports = Reports(database, lifecycle, inquiries)
+
+        async def receive(messages: Any) -> None:
+            await asyncio.gather(*(booking_subscriptions.answer(reports, message) for message in messages))
+
+        return [relay.run(), deadlines.run(), intake.run(), consume(wire, self.server, "MEETINGS", "booking", receive)]
+
+    def _notifier(self, program: Program) -> Loops:
+        database, wire = Access(program, self.disks["notifier"]), Wire(program, self.server)
+        composer = Composer(LETTERHEAD)
+        planner = Planner(database, self.chaos, composer, Timetable(15 * MINUTE, None, ZONE))
+        relay = Relay(database, wire, "notifier")  # type: ignore[arg-type]
+        deliveries = Deliveries(database, self.chaos, LEASE_MS, relay.wake)
+        sender = Sender(deliveries, Post(program, self.mailbox), self.chaos, Retry())
+
+        async def bury(subject: str, payload: bytes, headers: dict[str, str]) -> None:
+            await wire.jetstream().publish(subject, payload, 5.0, headers)
+
+        intake = NoticeIntake(database, self.chaos, composer, planner, sender.wake)
+        receiver = Receiver(intake, bury)
+        return [
+            relay.run(),
+            consume(wire, self.server, "BOOKING", "notifier", receiver.receive),
+            planner.run(intake.queue, intake.queued),
+            sender.run(),
+        ]
+
+
+class Mailbox:
+    """What the mail server took: (message id, seconds). `unanswered` are those whose sender never heard of it."""
+
+    def __init__(self, chaos: Chaos) -> None:
+        self.chaos = chaos
+        self.taken: list[tuple[str, float]] = []
+        self.unanswered: set[tuple[str, float]] = set()
+
+
+class Post(Port):
+    """The notifier's way to the mail server."""
+
+    name, shared = MAIL, True
+
+    def __init__(self, program: Program, mailbox: Mailbox) -> None:
+        super().__init__(program)
+        self._mailbox = mailbox
+
+    async def send(self, claim: Claim) -> Answer:
+        await self.step()
+        if self.chaos.happens(LOST):
+            return Answer(Verdict.AWAY, 0, "no connection")
+        if self.chaos.happens(LOST):
+            return Answer(Verdict.TEMPORARY, 451, "later")
+        mail = (claim.message_id, asyncio.get_running_loop().time())
+        self._mailbox.taken.append(mail)
+        if self.chaos.happens(LOST):
+            self._mailbox.unanswered.add(mail)
+            return Answer(Verdict.TEMPORARY, 0, "the connection broke")
+        await self.step()
+        return Answer(Verdict.ACCEPTED, 250, "taken")
+
+    def note(self, connection: Any, claim: Claim, answer: Answer, now: int) -> None:
+        pass
+
+    async def rest(self) -> None:
+        pass
