@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test machine simulation stress notices attendance bench check format migration proto clean
+.PHONY: help setup up demo test machine fuzz simulation stress notices attendance bench check format migration proto clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ machine: setup ## booking against its model: 500 new examples on each database, 
 
 simulation: setup ## 1,000 histories of the whole system in one process, with everything going wrong by seed
 	@$(BIN)/python -m tests.simulation.many $(ARGS)
+
+fuzz: setup ## 10,000 hostile messages to every method and to the bus; some minutes
+	@FUZZ_MESSAGES=$${FUZZ_MESSAGES:-10000} $(BIN)/pytest -s tests/system/test_fuzz.py $(ARGS)
 
 stress: setup ## 20,000 requests and 200 rounds against every arrangement of bookings; about half an hour
 	@$(BIN)/python -m tests.faults.stress $(ARGS)

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import nats
 from faststream.nats import NatsBroker
-from faststream.security import SASLPlaintext
+from faststream.nats.security import NatsUserPassword
 from nats.aio.client import Client
 
 from services.settings import Settings
@@ -83,14 +85,34 @@ def connect_options(
         "error_cb": on_error,
         "disconnected_cb": on_disconnect,
         "reconnected_cb": on_reconnect,
+        **tls_options(settings.nats_ca, settings.nats_certificate, settings.nats_key),
     }
+
+
+def tls_options(authorities: Path | None, certificate: Path | None = None, key: Path | None = None) -> dict[str, Any]:
+    """TLS before anything else is said: a client that let the server ask for it would give its password to a server
+    that does not ask."""
+    if not authorities:
+        return {}
+    context = ssl.create_default_context(cafile=str(authorities))
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return {"tls": context, "tls_handshake_first": True}
+
+
+def as_security(options: dict[str, Any]) -> NatsUserPassword | None:
+    """Takes out of the options of nats.connect what FastStream wants told in its own way."""
+    user, password = options.pop("user"), options.pop("password")
+    context, first = options.pop("tls", None), options.pop("tls_handshake_first", False)
+    if not user:
+        return None
+    return NatsUserPassword(user, password, ssl_context=context, tls_handshake_first=first)
 
 
 def create_broker(settings: Settings, name: str) -> NatsBroker:
     """FastStream's broker on a connection of its own, with the same options."""
     options = dict(connect_options(settings, name))
-    user, password = options.pop("user"), options.pop("password")
-    security = SASLPlaintext(user, password) if user else None
+    security = as_security(options)
     # FastStream would log exceptions whole, and they can quote what people wrote
     return NatsBroker(settings.nats_url, security=security, logger=None, **options)
 

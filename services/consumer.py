@@ -10,7 +10,6 @@ from typing import Annotated, Any, cast
 from faststream import AckPolicy, Context
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.message import NatsBatchMessage
-from faststream.security import SASLPlaintext
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -80,9 +79,8 @@ class PullConsumer:
 
     def _broker(self, settings: Settings, name: str, graceful_seconds: float) -> NatsBroker:
         options = dict(bus.connect_options(settings, name))
-        user, password = options.pop("user"), options.pop("password")
+        security = bus.as_security(options)
         report = options.pop("error_cb")
-        security = SASLPlaintext(user, password) if user else None
 
         async def on_error(error: Exception) -> None:
             await report(error)

@@ -1,30 +1,49 @@
 """Who calls: bearer tokens (JWT, RFC 7519) checked against the issuer's keys, and the principal they prove."""
 
+import asyncio
 import json
 import logging
 import math
+import sys
 import time
 import urllib.request
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.client import HTTPException
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc import jws, jwt
+from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.jwk import JWKRegistry, KeySet
+
+from services.settings import ServerSettings
 
 ALGORITHMS = ["ES256", "RS256"]  # asymmetric only: a public key must never verify as an HMAC secret
 ROLES = frozenset({"booker", "support", "admin", "service"})
+KEY_TYPES = ("EC", "RSA")
 LEEWAY_SECONDS = 30
-REFRESH_SECONDS = 60
+MOST_TOKEN_CHARACTERS = 8 * 1024
+DISCOVERY = "/.well-known/openid-configuration"
+AGE_SECONDS = 600.0
+PAUSE_SECONDS, FETCH_SECONDS, PATIENCE_SECONDS = 5.0, 5.0, 10.0
+MOST_WAITERS = 64
+MOST_ABSENT, ABSENT_SECONDS = 1024, 30.0
+MOST_BYTES = 1024 * 1024
 
 log = logging.getLogger(__name__)
 
 
 class InvalidTokenError(Exception):
     """The token proves nothing; the message says why and holds no part of the token."""
+
+
+class UnknownKeyError(InvalidTokenError):
+    """The token names a key that is not among the issuer's, as far as we know them."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__("the token's signature cannot be verified")
+        self.key_id = key_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +67,125 @@ class Principal:
 
 
 class KeySource:
-    """The issuer's public keys: read at start, and again, at most once a minute, when a token names an unknown one.
+    """The issuer's public keys, under their ids: from a file, from an https address, or found by OpenID Connect
+    Discovery when `location` is empty.
 
-    Raises OSError or ValueError at start when they cannot be read.
+    They are read at start, again when they are ten minutes old, so that withdrawn keys stop working, and when a token
+    names a key that is not there. Raises OSError or ValueError at start when they cannot be read.
     """
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, issuer: str = "") -> None:
         self._location = location
-        self._refreshed_at = float("-inf")
+        self._issuer = issuer
+        self._reading: asyncio.Task[None] | None = None
+        self._waiters = 0
+        self._absent: dict[str, float] = {}
         self.keys = self._read()
+        self._read_at, self._tried_at = time.monotonic(), -math.inf
 
-    def refresh(self) -> None:
-        """In a thread of its own: a slow issuer must not stop the calls of everybody else."""
-        if time.monotonic() - self._refreshed_at > REFRESH_SECONDS:
-            self._refreshed_at = time.monotonic()
-            Thread(target=self._replace, daemon=True).start()
+    async def look_again(self, key_id: str) -> None:
+        """Returns when the keys were read again, by one reading for all who wait, at most one in five seconds.
 
-    def _replace(self) -> None:
+        A stranger can name unknown keys as often as he likes: whoever names a known one never waits here, only so many
+        wait at once, nobody waits longer than ten seconds, and a name that was looked for in vain is refused at once
+        for half a minute.
+        """
+        if self._waiters >= MOST_WAITERS or time.monotonic() < self._absent.get(key_id, -math.inf):
+            return
+        self._waiters += 1
         try:
-            self.keys = self._read()
-        except (OSError, ValueError) as error:
+            await asyncio.wait({self._begin()}, timeout=PATIENCE_SECONDS)
+        finally:
+            self._waiters -= 1
+        if not self.has(key_id):
+            if len(self._absent) >= MOST_ABSENT:
+                self._absent.clear()
+            self._absent[key_id] = time.monotonic() + ABSENT_SECONDS
+
+    def has(self, key_id: str) -> bool:
+        return any(key.kid == key_id for key in self.keys)
+
+    def refresh_if_old(self) -> None:
+        """Begins to read old keys again and does not wait for it."""
+        if time.monotonic() - max(self._read_at, self._tried_at) > AGE_SECONDS:
+            self._begin()
+
+    def _begin(self) -> "asyncio.Task[None]":
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._replace())
+        return self._reading
+
+    async def _replace(self) -> None:
+        await asyncio.sleep(self._tried_at + PAUSE_SECONDS - time.monotonic())
+        self._tried_at = time.monotonic()
+        try:
+            fresh = await asyncio.to_thread(self._read)
+        except (OSError, ValueError, HTTPException) as error:
             log.warning("the issuer's keys cannot be read, the old ones stay: %s", error)
+            return
+        self._read_at = time.monotonic()
+        if _as_text(fresh) != _as_text(self.keys):
+            log.info("the issuer's keys are now: %s", ", ".join(str(key.kid) for key in fresh.keys))
+            self.keys = fresh
 
     def _read(self) -> KeySet:
-        if not self._location.startswith("https:"):
-            return KeySet.import_key_set(json.loads(Path(self._location).read_text()))
-        with urllib.request.urlopen(self._location, timeout=5) as answer:  # noqa: S310 - https only, see above
-            return KeySet.import_key_set(json.load(answer))
+        return _import(self._read_json(self._location or self._discover()))
+
+    def _discover(self) -> str:
+        """Where the keys are, as the issuer itself says (OpenID Connect Discovery 1.0, section 4)."""
+        address = self._issuer.rstrip("/") + DISCOVERY
+        if not address.startswith("https:"):
+            raise ValueError("keys are discovered over https only")
+        said = self._read_json(address)
+        if said.get("issuer") != self._issuer:
+            raise ValueError(f"{address} speaks for another issuer: {str(said.get('issuer'))[:200]!r}")
+        location = said.get("jwks_uri")
+        if not isinstance(location, str) or not location.startswith("https:"):
+            raise ValueError(f"{address} names no https address of keys")
+        return location
+
+    @staticmethod
+    def _read_json(location: str) -> dict[str, Any]:
+        if location.startswith("https:"):
+            with urllib.request.build_opener(_StayThere).open(location, timeout=FETCH_SECONDS) as answer:
+                body = answer.read(MOST_BYTES + 1)
+        else:
+            body = Path(location).read_bytes()
+        content = json.loads(body) if len(body) <= MOST_BYTES else None
+        if not isinstance(content, dict):
+            raise ValueError(f"{location} is not a JSON object of at most {MOST_BYTES} bytes")
+        return content
+
+
+class _StayThere(urllib.request.HTTPRedirectHandler):
+    """A redirect could lead away from https: it is an error."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _import(content: dict[str, Any]) -> KeySet:
+    """The keys that can check a signature of ours; issuers publish others beside them."""
+    listed, keys = content.get("keys"), []
+    for each in listed if isinstance(listed, list) else []:
+        if isinstance(each, dict) and each.get("kty") in KEY_TYPES and each.get("use", "sig") == "sig":
+            try:
+                keys.append(JWKRegistry.import_key(each))
+            except (JoseError, ValueError, TypeError) as error:
+                log.warning("a key of the issuer is left out: %s", error)
+    if not keys:
+        raise ValueError(f"the issuer publishes no key of the types {' and '.join(KEY_TYPES)}")
+    return KeySet(keys)
+
+
+def _as_text(keys: KeySet) -> str:
+    return json.dumps(keys.as_dict(private=False), sort_keys=True)
 
 
 class Verifier:
     """Turns a bearer token into a Principal, or raises InvalidTokenError.
 
-    Signature, issuer, audience and the presence of exp are checked once per token and remembered;
+    Signature, issuer, audience and the presence of exp are checked once per token and set of keys and remembered;
     the times are checked at every call.
     """
 
@@ -93,13 +198,30 @@ class Verifier:
             exp={"essential": True},
             leeway=LEEWAY_SECONDS,
         )
-        self._checked = lru_cache(maxsize=4096)(self._check)
+        self._remember(keys.keys)
+
+    async def prove(self, token: str) -> Principal:
+        """`verify`, and once more with fresh keys if the token names one that is not known."""
+        try:
+            return self.verify(token)
+        except UnknownKeyError as error:
+            await self._keys.look_again(error.key_id)
+            return self.verify(token)
 
     def verify(self, token: str) -> Principal:
+        """With the keys at hand. Raises UnknownKeyError where others could help."""
+        self._keys.refresh_if_old()
+        if self._checked_with is not self._keys.keys:
+            self._remember(self._keys.keys)
         principal, not_before, expires = self._checked(token)
         if not not_before - LEEWAY_SECONDS <= time.time() < expires + LEEWAY_SECONDS:
             raise InvalidTokenError("the token has expired or is not valid yet: sign in again")
         return principal
+
+    def _remember(self, keys: KeySet) -> None:
+        """What other keys proved counts no more."""
+        self._checked_with = keys
+        self._checked = lru_cache(maxsize=4096)(self._check)
 
     def _check(self, token: str) -> tuple[Principal, float, float]:
         claims = self._decode(token)
@@ -110,11 +232,29 @@ class Verifier:
             raise InvalidTokenError(f"the token's claims are not acceptable: {error}") from error
 
     def _decode(self, token: str) -> dict[str, Any]:
+        if len(token) > MOST_TOKEN_CHARACTERS:
+            raise InvalidTokenError("the token is too long to be one of ours")
         try:
-            return jwt.decode(token, self._keys.keys, algorithms=ALGORITHMS).claims
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            self._keys.refresh()
+            return jwt.decode(token, self._checked_with, algorithms=ALGORITHMS).claims
+        except InvalidKeyIdError as error:
+            raise self._without_key(token) from error
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidTokenError("the token's signature cannot be verified") from error
+
+    def _without_key(self, token: str) -> InvalidTokenError:
+        """Fresh keys help only where the name is unknown, and not the use that the token makes of a known one."""
+        key_id = jws.extract_compact(token.encode()).headers().get("kid")
+        if isinstance(key_id, str) and not self._keys.has(key_id):
+            return UnknownKeyError(key_id)
+        return InvalidTokenError("the token's signature cannot be verified")
+
+
+def create_verifier(settings: ServerSettings) -> Verifier:
+    """Ends the program with a sentence when the issuer's keys cannot be read."""
+    try:
+        return Verifier(settings.issuer, settings.audience, KeySource(settings.jwks, settings.issuer))
+    except (OSError, ValueError, HTTPException) as error:
+        sys.exit(f"YUNHUI_ISSUER, YUNHUI_JWKS: the issuer's public keys cannot be read: {error}")
 
 
 def to_principal(claims: dict[str, Any]) -> Principal:

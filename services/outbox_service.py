@@ -7,12 +7,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.outbox.v1 import outbox_service_pb2 as api
 from yunhui.outbox.v1 import outbox_service_pb2_grpc as api_grpc
 
-from services import outbox, rpc
+from services import outbox, permissions, rpc
 from services.clock import to_timestamp
 from services.database import Database
 
 SERVICE = "yunhui.outbox.v1.OutboxService"
-ROLES = {f"/{SERVICE}/{method}": frozenset({"admin"}) for method in ("GetOutboxStatus", "ReplayOutbox")}
+ROLES = permissions.of(SERVICE)
 
 
 class OutboxService(api_grpc.OutboxServiceServicer):

@@ -1,6 +1,10 @@
 """gRPC plumbing: one guard around every method that checks who calls and turns errors into google.rpc.Status."""
 
+import asyncio
 import logging
+import math
+import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, NoReturn, TypeAlias
@@ -14,11 +18,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.identity import InvalidTokenError, Principal, Verifier
+from services.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 256 * 1024
 DOMAIN = "yunhui"
+MOST_CALLS_AT_ONCE = 2_000
+LONGEST_SECONDS = 60.0
+"""For a call that its caller gives longer, or no limit at all; streams live as long as their tokens."""
 PUBLIC = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -82,17 +90,59 @@ def unavailable(what: str, retry_seconds: int = 1) -> RpcError:
     )
 
 
+def too_long() -> RpcError:
+    message = f"not done within {LONGEST_SECONDS:g} s; ask what became of it before you try again"
+    return failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", message)
+
+
 def principal() -> Principal:
     """Who makes the call that is being served."""
     return _principal.get()
 
 
-class Guard(grpc.aio.ServerInterceptor):
-    """Deny by default: a method without a row in `roles`, or a caller without one of its roles, gets no further."""
+class Rate:
+    """At most so many calls a minute by one account: all of them at once, or one after the other (a token bucket).
 
-    def __init__(self, verifier: Verifier, roles: Mapping[str, frozenset[str]]) -> None:
+    Counted in each replica by itself; 0 is no limit. The least recent account is forgotten first.
+    """
+
+    REMEMBERED = 10_000
+
+    def __init__(self, calls_a_minute: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._interval = 60 / calls_a_minute if calls_a_minute else 0.0
+        self._slack = self._interval * (calls_a_minute - 1)
+        self._now = now
+        self._full: OrderedDict[str, float] = OrderedDict()  # when the account's bucket will be full again
+
+    def take(self, account: str) -> float:
+        """0 when the call may be made, else the seconds to wait."""
+        if not self._interval:
+            return 0.0
+        now = self._now()
+        full = max(self._full.get(account, now), now)
+        if full - now > self._slack + EPSILON:
+            return full - now - self._slack
+        self._full[account] = full + self._interval
+        self._full.move_to_end(account)
+        if len(self._full) > self.REMEMBERED:
+            self._full.popitem(last=False)
+        return 0.0
+
+
+EPSILON = 1e-6
+NO_LIMIT = Rate(0)
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Deny by default: a method without a row in `roles`, or a caller without one of its roles, gets no further.
+
+    Programs (the role service) make as many calls as they need; everybody else as many as `rate` allows.
+    """
+
+    def __init__(self, verifier: Verifier, roles: Mapping[str, frozenset[str]], rate: Rate = NO_LIMIT) -> None:
         self._verifier = verifier
         self._roles = roles
+        self._rate = rate
         self._guarded: dict[str, Any] = {}
 
     async def intercept_service(
@@ -119,9 +169,12 @@ class Guard(grpc.aio.ServerInterceptor):
     def _guard_unary(self, method: str, handler: Any) -> Any:
         async def guarded(body: bytes, context: Context) -> Message:
             try:
-                self._admit(method, context)
-                answer: Message = await handler.unary_unary(read(handler.request_deserializer, body), context)
+                await self._admit(method, context)
+                async with asyncio.timeout(LONGEST_SECONDS) as limit:
+                    answer: Message = await handler.unary_unary(read(handler.request_deserializer, body), context)
                 return answer
+            except TimeoutError as error:
+                await abort(context, method, too_long() if limit.expired() else error)
             except Exception as error:
                 await abort(context, method, error)
 
@@ -130,7 +183,7 @@ class Guard(grpc.aio.ServerInterceptor):
     def _guard_stream(self, method: str, handler: Any) -> Any:
         async def guarded(body: bytes, context: Context) -> AsyncIterator[Message]:
             try:
-                self._admit(method, context)
+                await self._admit(method, context)
                 async for answer in handler.unary_stream(read(handler.request_deserializer, body), context):
                     yield answer
             except Exception as error:
@@ -138,11 +191,12 @@ class Guard(grpc.aio.ServerInterceptor):
 
         return guarded
 
-    def _admit(self, method: str, context: Context) -> None:
+    async def _admit(self, method: str, context: Context) -> None:
         try:
-            caller = self._verifier.verify(_bearer(context))
+            caller = await self._verifier.prove(_bearer(context))
         except InvalidTokenError as error:
             raise failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", str(error)) from error
+        self._restrain(caller)
         if not caller.has(*self._roles.get(method, frozenset())):
             raise failure(
                 grpc.StatusCode.PERMISSION_DENIED,
@@ -150,6 +204,11 @@ class Guard(grpc.aio.ServerInterceptor):
                 f"this needs one of the roles: {', '.join(sorted(self._roles.get(method, ())))}",
             )
         _principal.set(caller)
+
+    def _restrain(self, caller: Principal) -> None:
+        seconds = 0.0 if caller.has("service") else self._rate.take(caller.account_id)
+        if seconds:
+            raise exhausted("RATE_LIMITED", "too many calls by this account: wait a little", math.ceil(seconds))
 
 
 def read(deserialize: Callable[[bytes], Message], body: bytes) -> Message:
@@ -180,6 +239,15 @@ async def abort(context: Context, method: str, error: Exception) -> NoReturn:
     raise AssertionError("abort returned")
 
 
+def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
+    """TLS, with certificates of callers if an authority for them is set; None for plaintext. Raises OSError."""
+    if not settings.tls_certificate or not settings.tls_key:
+        return None
+    pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
+    authorities = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
+    return grpc.ssl_server_credentials([pair], authorities, require_client_auth=authorities is not None)
+
+
 class Server:
     """A gRPC server with health, the guard and, in development, reflection.
 
@@ -195,10 +263,12 @@ class Server:
         add: Callable[[grpc.aio.Server], None],
         *,
         with_reflection: bool,
+        credentials: grpc.ServerCredentials | None = None,
         before_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._server = grpc.aio.server(
             interceptors=[guard],
+            maximum_concurrent_rpcs=MOST_CALLS_AT_ONCE,
             options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
         )
         add(self._server)
@@ -209,7 +279,10 @@ class Server:
         if with_reflection:
             names = [*services, health.SERVICE_NAME, reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, self._server)
-        self.port = self._server.add_insecure_port(listen)
+        if credentials:
+            self.port = self._server.add_secure_port(listen, credentials)
+        else:
+            self.port = self._server.add_insecure_port(listen)
 
     async def start(self) -> None:
         await self._server.start()

@@ -1,13 +1,18 @@
 """What every program is told by its environment: YUNHUI_* variables, checked before anything starts."""
 
+import ipaddress
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_ISSUER = "https://issuer.yunhui.invalid"  # .invalid can never be a real host (RFC 2606)
+
+SHORTEST_PASSWORD, FEWEST_CHARACTERS = 16, 8
 
 
 class Settings(BaseSettings):
@@ -21,7 +26,18 @@ class Settings(BaseSettings):
     nats_url: str = Field("nats://127.0.0.1:4222", description="where the bus is")
     nats_user: str = Field("", description="this program's own NATS user")
     nats_password: SecretStr = Field(SecretStr(""), description="its password")
+    nats_ca: FilePath | None = Field(None, description="authorities of the bus, PEM; with it TLS is insisted on")
+    nats_certificate: FilePath | None = Field(None, description="this program's certificate for the bus, PEM")
+    nats_key: FilePath | None = Field(None, description="the certificate's private key, PEM")
     clock_file: Path | None = Field(None, description="development only: file that shifts the time")
+
+    @model_validator(mode="after")
+    def check_bus_certificate(self) -> Self:
+        if bool(self.nats_certificate) != bool(self.nats_key):
+            raise ValueError("YUNHUI_NATS_CERTIFICATE and YUNHUI_NATS_KEY belong together")
+        if self.nats_certificate and not self.nats_ca:
+            raise ValueError("a certificate for the bus needs TLS: set YUNHUI_NATS_CA")
+        return self
 
     @model_validator(mode="after")
     def refuse_development_clock(self) -> Self:
@@ -36,7 +52,29 @@ class ServerSettings(Settings):
     listen: str = Field("127.0.0.1:0", description="host:port for gRPC")
     issuer: str = Field(description="`iss` that tokens must carry")
     audience: str = Field("yunhui", description="`aud` that tokens must carry")
-    jwks: str = Field(description="the issuer's public keys: an https address, or a file")
+    jwks: str = Field("", description="the issuer's public keys: https address or file; if empty, by discovery")
+    tls_certificate: FilePath | None = Field(None, description="certificate chain for gRPC, PEM")
+    tls_key: FilePath | None = Field(None, description="the certificate's private key, PEM")
+    tls_client_ca: FilePath | None = Field(None, description="PEM; callers need a certificate of these authorities")
+    plaintext: Literal["", "private-network"] = Field(
+        "", description="private-network states that TLS ends in front of the programs, and nobody listens between them"
+    )
+    calls_a_minute: int = Field(600, description="by one account, programs excepted; 0: no limit", ge=0, le=1_000_000)
+
+    @model_validator(mode="after")
+    def check_certificate(self) -> Self:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY belong together")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("certificates of callers need TLS: set YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY")
+        return self
+
+    @model_validator(mode="after")
+    def refuse_what_is_unsafe(self) -> Self:
+        if self.environment == "production":
+            for reason in unsafe(self):
+                raise ValueError(reason)
+        return self
 
     @model_validator(mode="after")
     def refuse_development_issuer(self) -> Self:
@@ -44,7 +82,37 @@ class ServerSettings(Settings):
             raise ValueError("the development issuer is refused in production: set YUNHUI_ISSUER")
         if self.jwks.startswith("http:"):
             raise ValueError("keys fetched without TLS prove nothing: YUNHUI_JWKS must be https or a file")
+        if not self.jwks and not self.issuer.startswith("https:"):
+            raise ValueError("keys are discovered over https only: set YUNHUI_JWKS, or an https YUNHUI_ISSUER")
         return self
+
+
+def unsafe(settings: ServerSettings) -> Iterator[str]:
+    """What production refuses, with the way out."""
+    password = settings.nats_password.get_secret_value()
+    if not settings.nats_user:
+        yield "whoever is nobody on the bus may be anybody: set YUNHUI_NATS_USER"
+    if len(password) < SHORTEST_PASSWORD or len(set(password)) < FEWEST_CHARACTERS:
+        yield f"too easy to guess: YUNHUI_NATS_PASSWORD must have {SHORTEST_PASSWORD} or more characters, as at random"
+    if not settings.issuer.startswith("https://"):
+        yield "an issuer without TLS proves nothing: YUNHUI_ISSUER must be an https address"
+    if not settings.calls_a_minute:
+        yield "one account could take all: YUNHUI_CALLS_A_MINUTE must not be 0"
+    if settings.plaintext:
+        return
+    way_out = "or, where a proxy ends TLS and the network behind it is private, YUNHUI_PLAINTEXT=private-network"
+    if not settings.tls_certificate and not is_loopback(settings.listen.rpartition(":")[0]):
+        yield f"tokens in the open: set YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY, {way_out}"
+    if not settings.nats_ca and not is_loopback(urlsplit(settings.nats_url).hostname or ""):
+        yield f"passwords in the open: set YUNHUI_NATS_CA, {way_out}"
+
+
+def is_loopback(host: str) -> bool:
+    """Of a name or an address, also one in brackets."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 S = TypeVar("S", bound=Settings)

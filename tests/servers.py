@@ -107,11 +107,15 @@ class MailSink:
 
 
 class Bus:
-    """nats-server under the configuration that installations use: the notifier may do what it may do there."""
+    """nats-server under the configuration that installations use: the notifier may do what it may do there.
 
-    def __init__(self, folder: Path) -> None:
+    `tls` are the NATS_TLS_* of nats-tls.conf.
+    """
+
+    def __init__(self, folder: Path, tls: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self._folder = folder
+        self._tls = tls
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -120,10 +124,12 @@ class Bus:
 
     async def start(self, **passwords: str) -> None:
         given = {user: password(user) for user in USERS} | passwords
+        configuration = CONFIGURATION.with_name("nats-tls.conf") if self._tls else CONFIGURATION
+        words = {f"NATS_{user.upper()}_PASSWORD": word for user, word in given.items()}
         self._process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).with_name("nats-server")),
-            *("-c", str(CONFIGURATION), "-a", HOST, "-p", str(self.port), "-sd", str(self._folder)),
-            env={**os.environ, **{f"NATS_{user.upper()}_PASSWORD": word for user, word in given.items()}},
+            *("-c", str(configuration), "-a", HOST, "-p", str(self.port), "-sd", str(self._folder)),
+            env={**os.environ, **words, **(self._tls or {})},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -134,7 +140,7 @@ class Bus:
             reader, writer = await asyncio.open_connection(HOST, self.port)
         except OSError:
             return False
-        greeting = await reader.readline()
+        greeting = b"INFO" if self._tls else await reader.readline()  # behind TLS it waits for us to begin
         writer.close()
         return greeting.startswith(b"INFO")
 

@@ -22,7 +22,7 @@ from services.booking.updates import Updates
 from services.booking.watchers import Watchers
 from services.consumer import receive_forever
 from services.database import Database
-from services.identity import KeySource, Verifier
+from services.identity import create_verifier
 from services.outbox import Relay
 from services.process import migrate, run_until_stopped
 from services.settings import ServerSettings, load
@@ -58,7 +58,7 @@ async def main(settings: BookingSettings) -> None:
     updates = Updates(database, policy, time, deadlines.catch_up, committed, lookups)
     series = Series(database, policy, time, deadlines.catch_up, committed)
     service = api.BookingService(database, policy, time, intake, lifecycle, updates, series, watchers, lookups)
-    verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
+    verifier = create_verifier(settings)
 
     def add(server: grpc.aio.Server) -> None:
         add_BookingServiceServicer_to_server(service, server)
@@ -66,10 +66,11 @@ async def main(settings: BookingSettings) -> None:
 
     server = rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES),
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(settings.calls_a_minute)),
         [api.SERVICE, outbox_service.SERVICE],
         add,
         with_reflection=settings.environment == "development",
+        credentials=rpc.server_credentials(settings),
         before_stop=watchers.close,
     )
     broker = create_broker(settings, database)

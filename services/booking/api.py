@@ -1,7 +1,5 @@
 """All that booking does for callers, one method an RPC: check what came in, hand it on, answer."""
 
-import base64
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -12,7 +10,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import rpc
+from services import pages, permissions, rpc
 from services.booking import answers, life, recurrence, requests, rooms, standing, store
 from services.booking.intake import Ask, Intake, Reply
 from services.booking.lifecycle import Lifecycle, Verdict
@@ -27,34 +25,9 @@ from services.database import Database
 from services.identity import Principal
 
 SERVICE = "yunhui.booking.v1.BookingService"
+ROLES = permissions.of(SERVICE)
 
-_EVERYBODY = frozenset({"booker", "support", "admin", "service"})
-_PEOPLE = frozenset({"booker", "support", "admin"})
 _SUPPORT = frozenset({"support", "admin"})
-
-ROLES = {
-    f"/{SERVICE}/{method}": roles
-    for method, roles in {
-        "CreateReservation": _PEOPLE,
-        "CreateReservationSeries": _PEOPLE,
-        "CheckReservation": _PEOPLE,
-        "GetReservation": _EVERYBODY,
-        "ListReservations": _EVERYBODY,
-        "UpdateReservation": _PEOPLE,
-        "CancelReservation": _PEOPLE,
-        "EndReservation": _PEOPLE,
-        "ResolveEscalation": _SUPPORT,
-        "ReportAttendance": frozenset({"service"}),
-        "GetStanding": _PEOPLE,
-        "WaiveViolation": _SUPPORT,
-        "GetDecision": _EVERYBODY,
-        "ListRooms": _EVERYBODY,
-        "CreateRoom": frozenset({"admin"}),
-        "UpdateRoom": frozenset({"admin"}),
-        "SearchAvailability": _EVERYBODY,
-        "WatchReservations": _EVERYBODY,
-    }.items()
-}
 
 MAX_PAGE = 500
 
@@ -143,11 +116,11 @@ class BookingService(api_grpc.BookingServiceServicer):
             states=[state_name(state) for state in request.states],
             after=optional_moment(request, "after"),
             before=optional_moment(request, "before"),
-            before_key=from_page_token(request.page_token),
+            before_key=pages.from_token(request.page_token),
             limit=size + 1,
         )
         records = await self._database.read(lambda c: store.list_reservations(c, wanted))
-        more = to_page_token(records[size - 1]) if len(records) > size else ""
+        more = pages.to_token(*page_key(records[size - 1])) if len(records) > size else ""
         return api.ListReservationsResponse(reservations=records[:size], next_page_token=more)
 
     async def UpdateReservation(
@@ -321,16 +294,5 @@ def page_size(asked: int) -> int:
     return asked or 50
 
 
-def to_page_token(last: pb.Reservation) -> str:
-    key = json.dumps([from_timestamp(last.start_time), last.reservation_id])
-    return base64.urlsafe_b64encode(key.encode()).decode()
-
-
-def from_page_token(token: str) -> tuple[int, str] | None:
-    if not token:
-        return None
-    try:
-        start, reservation_id = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return int(start), str(reservation_id)
-    except (ValueError, TypeError) as error:
-        raise rpc.invalid("page_token", "is not one of ours: start again with the first page") from error
+def page_key(last: pb.Reservation) -> tuple[int, str]:
+    return from_timestamp(last.start_time), last.reservation_id

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SUBJECT = QUEUE = "booking.requests"
 PAGE = 500
+LATEST = 2**62
 EVENTS = Source(
     "MEETINGS",
     "yunhui.meetings.>",
@@ -46,24 +48,37 @@ def create_broker(settings: Settings, database: Database) -> NatsBroker:
     async def on_requests(body: bytes) -> bytes:
         try:
             asked = export.ExportRequestsRequest.FromString(body)
-        except DecodeError:
+            after = to_key(asked.page_token)
+        except (DecodeError, ValueError):
             log.error("%s: a message of %d bytes cannot be read", SUBJECT, len(body))
             return b""
-        page = await database.read(lambda connection: read_requests(connection, asked))
+        page = await database.read(lambda connection: read_requests(connection, asked, after))
         return page.SerializeToString()
 
     return broker
 
 
-def read_requests(connection: Connection, asked: export.ExportRequestsRequest) -> export.ExportRequestsResponse:
+def to_key(token: str) -> tuple[int, str] | None:
+    """Time and id of the last row of the page before. Raises ValueError."""
+    if not token:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}:[A-Za-z0-9._-]{1,128}", token):
+        raise ValueError("not a token of ours")
+    time, _, decision_id = token.partition(":")
+    return int(time), decision_id
+
+
+def read_requests(
+    connection: Connection, asked: export.ExportRequestsRequest, after: tuple[int, str] | None
+) -> export.ExportRequestsResponse:
     """One page; the token is the key of its last row."""
     d, r = store.DECISION.c, store.RESERVATION.c
-    wanted = (d.action == "CREATE") & (d.time >= from_timestamp(asked.since))
+    since = min(max(from_timestamp(asked.since), 0), LATEST)
+    wanted = (d.action == "CREATE") & (d.time >= since)
     query = sa.select(d.time, d.decision_id, d.request, d.decision, r.state, r.cancel_time, r.enter_time)
     query = query.outerjoin(store.RESERVATION, r.reservation_id == d.reservation_id).where(wanted)
-    if asked.page_token:
-        time, _, decision_id = asked.page_token.partition(":")
-        query = query.where(sa.tuple_(d.time, d.decision_id) > (int(time), decision_id))
+    if after:
+        query = query.where(sa.tuple_(d.time, d.decision_id) > after)
     rows = connection.execute(query.order_by(d.time, d.decision_id).limit(PAGE)).mappings().all()
     page = export.ExportRequestsResponse(requests=[to_stored(row) for row in rows])
     if len(rows) == PAGE:

@@ -5,6 +5,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -127,7 +128,24 @@ def open_channel(address: str) -> grpc.Channel:
     scheme, separator, rest = address.rpartition("://")
     if scheme == "http" or (not separator and is_loopback(rest)):
         return grpc.insecure_channel(rest)
-    return grpc.secure_channel(rest, grpc.ssl_channel_credentials())
+    return grpc.secure_channel(rest, channel_credentials())
+
+
+def channel_credentials() -> grpc.ChannelCredentials:
+    """Of the system's authorities, or those of YUNHUI_TLS_CA; with a certificate of one's own if there is one.
+
+    Raises CommandError.
+    """
+    try:
+        authorities, key, certificate = (
+            Path(os.environ[name]).read_bytes() if os.environ.get(name) else None
+            for name in ("YUNHUI_TLS_CA", "YUNHUI_TLS_KEY", "YUNHUI_TLS_CERTIFICATE")
+        )
+    except OSError as error:
+        raise CommandError(texts.NO_CERTIFICATE, ExitCode.USAGE, file=error.filename) from error
+    if bool(key) != bool(certificate):  # grpc would abort the process
+        raise CommandError(texts.HALF_A_CERTIFICATE, ExitCode.USAGE)
+    return grpc.ssl_channel_credentials(authorities, key, certificate)
 
 
 def is_loopback(address: str) -> bool:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import nats
@@ -16,6 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
 
+from services import bus
 from services.cli import client, development_clock, happenings, moments, texts
 from services.cli.arguments import read_duration, read_moment
 from services.cli.failures import CommandError, ExitCode
@@ -164,9 +166,15 @@ async def _connect(terminal: Terminal, user: str, **options: Any) -> Client:
     url, name, password = bus_login(terminal, user)
     login = {"user": name, "password": password, "inbox_prefix": f"_INBOX_{name}", "error_cb": _quiet}
     try:
-        return await nats.connect(url, connect_timeout=CONNECT_SECONDS, **login, **options)
+        return await nats.connect(url, connect_timeout=CONNECT_SECONDS, **login, **bus_tls(), **options)
     except (TimeoutError, OSError, nats.errors.Error) as error:
         raise CommandError(texts.BUS_AWAY, ExitCode.AWAY, address=url) from error
+
+
+def bus_tls() -> dict[str, Any]:
+    """As YUNHUI_NATS_CA, _CERTIFICATE and _KEY say. Raises OSError."""
+    given = (os.environ.get(f"YUNHUI_NATS_{name}") for name in ("CA", "CERTIFICATE", "KEY"))
+    return bus.tls_options(*(Path(each) if each else None for each in given))
 
 
 def bus_login(terminal: Terminal, user: str) -> tuple[str, str, str]:

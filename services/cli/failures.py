@@ -72,7 +72,7 @@ class CallError(CommandError):
             info = error_details_pb2.ErrorInfo()
             if detail.Unpack(info) and info.reason in _REASONS:
                 self.text = _REASONS[info.reason]
-                self.values |= {"metadata": dict(info.metadata)}
+                self.values |= {"metadata": dict(info.metadata), "seconds": retry_seconds(status)}
 
     def sentence(self, language: str) -> str:
         figures: dict[str, str] = self.values.get("metadata", {})  # type: ignore[assignment] # put there above
@@ -84,6 +84,8 @@ class CallError(CommandError):
 
 
 _REASONS = {
+    "RATE_LIMITED": texts.RATE_LIMITED,
+    "TOO_MANY_LOOK_UPS": texts.RATE_LIMITED,
     "MEETING_NOT_FOUND": texts.MEETING_NOT_YOURS,
     "MEETING_OVER": texts.MEETING_OVER,
     "MEETING_ELSEWHERE": texts.MEETING_ELSEWHERE,
@@ -109,6 +111,15 @@ def to_status(error: grpc.RpcError) -> status_pb2.Status:
     # grpc's own words name sockets and C++ files: they help nobody
     message = "" if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) else error.details()
     return status_pb2.Status(code=code.value[0], message=message or "")
+
+
+def retry_seconds(status: status_pb2.Status) -> int:
+    """How long the service asks us to wait; 1 when it does not say."""
+    for detail in status.details:
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(retry):
+            return int(retry.retry_delay.seconds)
+    return 1
 
 
 def grpc_name(number: int) -> str:

@@ -119,6 +119,7 @@ class Plan:
             "YUNHUI_ISSUER": DEVELOPMENT_ISSUER,
             "YUNHUI_AUDIENCE": issuer.AUDIENCE,
             "YUNHUI_JWKS": str(self.state.public_keys),
+            "YUNHUI_CALLS_A_MINUTE": os.environ.get("YUNHUI_CALLS_A_MINUTE", "0"),  # tests and demos are in a hurry
             "YUNHUI_CLOCK_FILE": str(self.state.clock),
             "YUNHUI_DATABASE_URL": f"sqlite:///{self.state.database(name)}",
             **(more or {}),

@@ -145,6 +145,14 @@ INVALID_FIELD = Text("{field}：{detail}", "{field}: {detail}")
 UNAUTHENTICATED = Text(
     "登录无效或已过期（{detail}）。请重新登录。", "Not signed in, or no longer ({detail}). Sign in again."
 )
+HALF_A_CERTIFICATE = Text(
+    "YUNHUI_TLS_CERTIFICATE 和 YUNHUI_TLS_KEY 必须同时设置。",
+    "YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY belong together: set both or neither.",
+)
+NO_CERTIFICATE = Text("无法读取证书文件 {file}。", "The certificate file {file} cannot be read.")
+RATE_LIMITED = Text(
+    "操作过于频繁，请等 {seconds} 秒再试。", "Too many calls in a short time: wait {seconds} s and try again."
+)
 FORBIDDEN = Text("没有权限：{detail}。", "Not allowed: {detail}.")
 OTHER_ERROR = Text("出错了（{status}）：{detail}", "That failed ({status}): {detail}")
 NO_SUCH_MAIL = Text("没有第 {number} 封邮件。", "There is no mail number {number}.")

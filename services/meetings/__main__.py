@@ -14,7 +14,7 @@ from yunhui.meetings.v1.simulator_service_pb2_grpc import add_SimulatorServiceSe
 from services import bus, clock, outbox_service, rpc
 from services.clock import Clock
 from services.database import Database
-from services.identity import KeySource, Verifier
+from services.identity import create_verifier
 from services.meetings import api, tencent, webhooks
 from services.meetings.accounts import PLACEHOLDER, Accounts
 from services.meetings.callbacks import Checker
@@ -131,13 +131,14 @@ def create_server(
             add_SimulatorServiceServicer_to_server(api.SimulatorService(simulated), server)
         outbox_service.add(database, relay.wake, server)
 
-    verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
+    verifier = create_verifier(settings)
     return rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES),
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(settings.calls_a_minute)),
         [api.SERVICE, outbox_service.SERVICE, *([api.SIMULATOR] if simulated else [])],
         add,
         with_reflection=settings.environment == "development",
+        credentials=rpc.server_credentials(settings),
     )
 
 

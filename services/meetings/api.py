@@ -8,7 +8,7 @@ from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1 import simulator_service_pb2_grpc as simulator_grpc
 
-from services import rpc
+from services import permissions, rpc
 from services.meetings import requests
 from services.meetings.gateway import Gateway, to_proto
 from services.meetings.provider import Meeting
@@ -17,15 +17,9 @@ from services.meetings.simulated import Simulated
 SERVICE = "yunhui.meetings.v1.MeetingService"
 SIMULATOR = "yunhui.meetings.v1.SimulatorService"
 
-_EVERYBODY = frozenset({"booker", "support", "admin", "service"})
 _ALL_MEETINGS = frozenset({"support", "admin", "service"})
 
-ROLES = {
-    f"/{SERVICE}/LookUpMeeting": _EVERYBODY,
-    f"/{SERVICE}/ListParticipants": _ALL_MEETINGS,
-    f"/{SIMULATOR}/CreateMeeting": _EVERYBODY,
-    f"/{SIMULATOR}/ActInMeeting": _EVERYBODY,
-}
+ROLES = {**permissions.of(SERVICE), **permissions.of(SIMULATOR)}
 
 
 class MeetingService(pb_grpc.MeetingServiceServicer):

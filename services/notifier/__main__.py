@@ -17,7 +17,7 @@ from yunhui.notifier.v1.notifier_service_pb2_grpc import add_NotifierServiceServ
 from services import clock, outbox_service, rpc
 from services.consumer import PullConsumer, receive_forever
 from services.database import Database
-from services.identity import KeySource, Verifier
+from services.identity import create_verifier
 from services.notifier import api, envelope
 from services.notifier.addresses import Guard
 from services.notifier.channels import MAIL, Channel
@@ -208,7 +208,7 @@ async def main(options: NotifierSettings) -> None:
     database = Database(options.database_url)
     migrate(database, "services.notifier")
     parts = build(options, database)
-    verifier = Verifier(options.issuer, options.audience, KeySource(options.jwks))
+    verifier = create_verifier(options)
 
     def add(server: grpc.aio.Server) -> None:
         add_NotifierServiceServicer_to_server(parts.service, server)
@@ -216,10 +216,11 @@ async def main(options: NotifierSettings) -> None:
 
     server = rpc.Server(
         options.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES),
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(options.calls_a_minute)),
         [api.SERVICE, outbox_service.SERVICE],
         add,
         with_reflection=options.environment == "development",
+        credentials=rpc.server_credentials(options),
     )
     await run_until_stopped(server, *parts.loops())
     database.close()

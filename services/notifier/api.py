@@ -1,7 +1,5 @@
 """All that the notifier does for callers, one method an RPC: check what came in, hand it on, answer."""
 
-import base64
-import json
 import re
 
 import grpc
@@ -11,7 +9,7 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1 import notifier_service_pb2_grpc as api_grpc
 
-from services import rpc
+from services import pages, permissions, rpc
 from services.clock import Clock
 from services.database import Database
 from services.identity import Principal
@@ -24,29 +22,7 @@ from services.notifier.models import DeadEventState
 from services.notifier.sender import Sender
 
 SERVICE = "yunhui.notifier.v1.NotifierService"
-
-_PEOPLE = frozenset({"booker", "support", "admin"})
-_SUPPORT = frozenset({"support", "admin"})
-_ADMIN = frozenset({"admin"})
-
-ROLES = {
-    f"/{SERVICE}/{method}": roles
-    for method, roles in {
-        "ListDeliveries": _SUPPORT,
-        "GetDelivery": _SUPPORT,
-        "ResendDelivery": _SUPPORT,
-        "GetPreferences": _PEOPLE,
-        "UpdatePreferences": _PEOPLE,
-        "CreateWebhook": _ADMIN,
-        "ListWebhooks": _ADMIN,
-        "UpdateWebhook": _ADMIN,
-        "DeleteWebhook": _ADMIN,
-        "ListDeadEvents": _ADMIN,
-        "GetDeadEvent": _ADMIN,
-        "RetryDeadEvent": _ADMIN,
-        "DropDeadEvent": _ADMIN,
-    }.items()
-}
+ROLES = permissions.of(SERVICE)
 
 MAX_PAGE = 500
 MAX_NOTE = 500
@@ -164,10 +140,10 @@ class NotifierService(api_grpc.NotifierServiceServicer):
     async def ListDeadEvents(
         self, request: api.ListDeadEventsRequest, context: rpc.Context
     ) -> api.ListDeadEventsResponse:
-        size, before = page_size(request.page_size), from_page_token(request.page_token)
+        size, before = page_size(request.page_size), pages.from_token(request.page_token)
         state = _enum(api.DeadEventState, "state", request.state) or DeadEventState.OPEN
         rows = await self._database.read(lambda c: dead_letters.list_page(c, state, before, size + 1))
-        more = to_page_token(rows[size - 1]) if len(rows) > size else ""
+        more = pages.to_token(rows[size - 1].create_time, rows[size - 1].dead_event_id) if len(rows) > size else ""
         shown_rows = [dead_letters.to_message(row) for row in rows[:size]]
         return api.ListDeadEventsResponse(dead_events=shown_rows, next_page_token=more)
 
@@ -271,17 +247,3 @@ def page_size(asked: int) -> int:
     if not 0 <= asked <= MAX_PAGE:
         raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
     return asked or 50
-
-
-def to_page_token(last: sa.Row[tuple[object, ...]]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([last.create_time, last.dead_event_id]).encode()).decode()
-
-
-def from_page_token(token: str) -> tuple[int, str] | None:
-    if not token:
-        return None
-    try:
-        time, event_id = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return min(max(int(time), 0), 2**62), optional_id("page_token", str(event_id))
-    except (ValueError, TypeError) as error:
-        raise rpc.invalid("page_token", "is not one of ours: start again with the first page") from error

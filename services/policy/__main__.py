@@ -10,7 +10,7 @@ from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_t
 
 from services import bus, clock, outbox_service, rpc
 from services.database import Database
-from services.identity import KeySource, Verifier
+from services.identity import create_verifier
 from services.outbox import Relay
 from services.policy import api
 from services.policy.simulation import Fetch, Simulator
@@ -49,7 +49,7 @@ async def main(settings: PolicySettings) -> None:
     versions = Versions(database, time, relay.wake)
     await versions.start()
     service = api.PolicyService(versions, time, Simulator(fetch_over(connection)))
-    verifier = Verifier(settings.issuer, settings.audience, KeySource(settings.jwks))
+    verifier = create_verifier(settings)
 
     def add(server: grpc.aio.Server) -> None:
         add_PolicyServiceServicer_to_server(service, server)
@@ -57,10 +57,11 @@ async def main(settings: PolicySettings) -> None:
 
     server = rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES),
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(settings.calls_a_minute)),
         [api.SERVICE, outbox_service.SERVICE],
         add,
         with_reflection=settings.environment == "development",
+        credentials=rpc.server_credentials(settings),
     )
     broker = create_broker(settings, versions)
     await run_until_stopped(server, bus.serve(broker), relay.run(), versions.follow())

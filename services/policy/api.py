@@ -7,7 +7,7 @@ import grpc
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2_grpc as pb_grpc
 
-from services import rpc
+from services import permissions, rpc
 from services.clock import Clock, from_timestamp
 from services.policy import drafts
 from services.policy.questions import InvalidRequestError
@@ -15,23 +15,7 @@ from services.policy.simulation import Simulator
 from services.policy.versions import Draft, Version, Versions
 
 SERVICE = "yunhui.policy.v1.PolicyService"
-
-_EVERYBODY = frozenset({"booker", "support", "admin", "service"})
-_ADMIN = frozenset({"admin"})
-
-ROLES = {
-    f"/{SERVICE}/{method}": roles
-    for method, roles in {
-        "Decide": _EVERYBODY,
-        "ReplayDecision": _EVERYBODY,
-        "ListPolicies": _EVERYBODY,
-        "GetPolicy": _EVERYBODY,
-        "ValidatePolicy": _ADMIN,
-        "PublishPolicy": _ADMIN,
-        "RollbackPolicy": _ADMIN,
-        "SimulatePolicy": _ADMIN,
-    }.items()
-}
+ROLES = permissions.of(SERVICE)
 
 MAX_NOTE = 500
 MAX_PAGE = 100

@@ -10,7 +10,8 @@ from services.meetings.__main__ import MeetingsSettings
 from services.meetings.accounts import Accounts
 
 KEY = base64.b64encode(b"k" * 32).decode().rstrip("=")
-BASE = {"database_url": "sqlite:///x.db", "issuer": "https://id.example.org", "jwks": "keys.json"}
+BUS = {"nats_user": "meetings", "nats_password": "k2Vw9QxLr7TnB4ZmH8sD"}
+BASE = {"database_url": "sqlite:///x.db", "issuer": "https://id.example.org", "jwks": "keys.json", **BUS}
 TENCENT = {
     "meetings_provider": "tencent",
     "tencent_app_id": "1",

@@ -300,6 +300,8 @@ def test_unsafe_settings_are_refused() -> None:
         "portal_url": "https://portal.example.org/",
         "issuer": "https://issuer.example.org",
         "jwks": "https://issuer.example.org/keys",
+        "nats_user": "notifier",
+        "nats_password": "k2Vw9QxLr7TnB4ZmH8sD",
     }
     assert NotifierSettings.model_validate(good).portal_url == "https://portal.example.org"
     assert NotifierSettings.model_validate(good | {"digest_time": "none"}).digest_time is None

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,10 +42,71 @@ def test_production_refuses_what_is_for_development(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="YUNHUI_CLOCK_FILE"):
         Settings(environment="production", clock_file=tmp_path / "clock.json")
     with pytest.raises(ValidationError, match="YUNHUI_ISSUER"):
-        ServerSettings(environment="production", issuer=DEVELOPMENT_ISSUER, jwks="https://id.example.org/jwks")
+        ServerSettings(**SAFE | {"issuer": DEVELOPMENT_ISSUER})
     with pytest.raises(ValidationError, match="YUNHUI_JWKS"):
-        ServerSettings(issuer="https://id.example.org", jwks="http://id.example.org/jwks")
+        ServerSettings(**SAFE | {"jwks": "http://id.example.org/jwks"})
     assert Settings().environment == "production"  # whoever forgets to say gets the strict one
+
+
+SAFE: dict[str, Any] = {
+    "environment": "production",
+    "issuer": "https://id.example.org",
+    "nats_user": "booking",
+    "nats_password": "k2Vw9QxLr7TnB4ZmH8sD",
+}
+
+
+def test_what_is_safe_is_taken_in_production() -> None:
+    ServerSettings(**SAFE)
+    ServerSettings(**SAFE | {"listen": "[::1]:7101", "nats_url": "nats://localhost:4222"})
+    ServerSettings(**SAFE | {"listen": "0.0.0.0:7101", "nats_url": "nats://nats:4222", "plaintext": "private-network"})
+    files = {"tls_certificate": __file__, "tls_key": __file__, "tls_client_ca": __file__, "nats_ca": __file__}
+    ServerSettings(**SAFE | files | {"listen": "0.0.0.0:7101", "nats_url": "nats://nats:4222"})
+
+
+@pytest.mark.parametrize(
+    ("given", "way_out"),
+    [
+        ({"nats_user": ""}, "YUNHUI_NATS_USER"),
+        ({"nats_password": ""}, "YUNHUI_NATS_PASSWORD"),
+        ({"nats_password": "k2Vw9QxLr7TnB4Z"}, "YUNHUI_NATS_PASSWORD"),
+        ({"nats_password": "booking-booking"}, "YUNHUI_NATS_PASSWORD"),
+        ({"nats_password": "passwordpassword"[:7] * 4}, "YUNHUI_NATS_PASSWORD"),
+        ({"issuer": "http://id.example.org", "jwks": "keys.json"}, "YUNHUI_ISSUER"),
+        ({"issuer": "id.example.org", "jwks": "keys.json"}, "YUNHUI_ISSUER"),
+        ({"calls_a_minute": 0}, "YUNHUI_CALLS_A_MINUTE"),
+        ({"listen": "0.0.0.0:7101"}, "YUNHUI_TLS_CERTIFICATE"),
+        ({"listen": "[::]:7101"}, "YUNHUI_PLAINTEXT"),
+        ({"listen": "booking.example.org:7101"}, "YUNHUI_TLS_CERTIFICATE"),
+        ({"nats_url": "nats://nats:4222"}, "YUNHUI_NATS_CA"),
+        ({"nats_url": "tls://nats:4222"}, "YUNHUI_NATS_CA"),
+        ({"clock_file": "clock.json"}, "YUNHUI_CLOCK_FILE"),
+    ],
+)
+def test_what_is_unsafe_is_refused_in_production_and_only_there(given: dict[str, Any], way_out: str) -> None:
+    with pytest.raises(ValidationError, match=way_out) as caught:
+        ServerSettings(**SAFE | given)
+    assert SAFE["nats_password"] not in str(caught.value)
+    ServerSettings(**SAFE | {"environment": "development"} | given)
+
+
+@pytest.mark.parametrize(
+    ("given", "way_out"),
+    [
+        ({"tls_certificate": __file__}, "YUNHUI_TLS_KEY"),
+        ({"tls_key": __file__}, "YUNHUI_TLS_CERTIFICATE"),
+        ({"tls_client_ca": __file__}, "YUNHUI_TLS_CERTIFICATE"),
+        ({"tls_certificate": "/nowhere.pem", "tls_key": __file__}, "file"),
+        ({"nats_certificate": __file__, "nats_ca": __file__}, "YUNHUI_NATS_KEY"),
+        ({"nats_certificate": __file__, "nats_key": __file__}, "YUNHUI_NATS_CA"),
+        ({"issuer": "http://id.example.org"}, "YUNHUI_ISSUER"),
+        ({"jwks": "http://id.example.org/keys"}, "YUNHUI_JWKS"),
+    ],
+)
+def test_what_cannot_work_is_refused_everywhere(given: dict[str, Any], way_out: str) -> None:
+    for environment in ("development", "production"):
+        with pytest.raises(ValidationError, match=way_out):
+            ServerSettings(**SAFE | {"environment": environment} | given)
 
 
 def test_a_missing_setting_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The guard in front of every method: deny by default, documented errors only. A real server on loopback."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
 from services import rpc
 from services.booking.api import ROLES, SERVICE
+from services.cli.failures import CallError
 from services.identity import InvalidTokenError, Principal, Verifier
 
 
@@ -28,6 +30,9 @@ class NamedTokens(Verifier):
         return Principal("somebody", frozenset({token}))
 
 
+SLOW = api.GetDecisionRequest(decision_id="slow")
+
+
 class Servicer(api_grpc.BookingServiceServicer):
     async def ListRooms(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         raise RuntimeError("secret detail")
@@ -38,12 +43,32 @@ class Servicer(api_grpc.BookingServiceServicer):
     async def CancelReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         raise rpc.unavailable("policy")
 
+    async def GetDecision(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
+        if request.decision_id == SLOW.decision_id:
+            await asyncio.Event().wait()
+        raise rpc.not_found("decision")
+
+
+class Watch:
+    """Real time, but when we say."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
 
 @pytest.fixture
-async def channel() -> AsyncIterator[grpc.aio.Channel]:
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+async def channel(watch: Watch) -> AsyncIterator[grpc.aio.Channel]:
     server = rpc.Server(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.Guard(NamedTokens(), ROLES, rpc.Rate(200, watch)),
         [SERVICE],
         lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare),  # type: ignore[abstract] # on purpose
         with_reflection=True,
@@ -118,3 +143,66 @@ async def test_health_needs_no_token(channel: grpc.aio.Channel) -> None:
     health: Any = health_pb2_grpc.HealthStub(channel)
     answer = await health.Check(health_pb2.HealthCheckRequest(service=""))
     assert answer.status in (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+async def test_one_account_makes_so_many_calls_a_minute_and_programs_as_many_as_they_need(
+    channel: grpc.aio.Channel, watch: Watch
+) -> None:
+    async def call(role: str) -> Any:
+        return await fail(channel, "GetReservation", api.GetReservationRequest(), ("authorization", f"Bearer {role}"))
+
+    codes = [(await call("booker")).code() for _ in range(200)]
+    assert set(codes) == {grpc.StatusCode.INVALID_ARGUMENT}
+    refused = await call("booker")
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert CallError(refused, "").sentence("en") == "Too many calls in a short time: wait 1 s and try again."
+    assert "1 秒" in CallError(refused, "").sentence("zh-CN")
+    assert (await call("service")).code() is grpc.StatusCode.INVALID_ARGUMENT
+    watch.seconds += 0.29
+    assert (await call("booker")).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    watch.seconds += 0.011
+    assert (await call("booker")).code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (await call("booker")).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_the_rate_is_each_accounts_own_and_forgets_the_least_recent(watch: Watch) -> None:
+    rate = rpc.Rate(1, watch)
+    assert rate.take("a") == 0
+    assert rate.take("b") == 0
+    assert 0 < rate.take("a") <= 60
+    for number in range(rate.REMEMBERED):
+        assert rate.take(f"other-{number}") == 0
+    assert rate.take("a") == 0
+    assert not any(rpc.Rate(0, watch).take("a") for _ in range(1000))
+
+
+async def test_a_call_without_a_deadline_ends_all_the_same(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "LONGEST_SECONDS", 0.05)
+    error = await fail(channel, "GetDecision", SLOW, ("authorization", "Bearer admin"))
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_more_calls_at_once_than_a_program_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "MOST_CALLS_AT_ONCE", 3)
+    server = rpc.Server(
+        "127.0.0.1:0",
+        rpc.Guard(NamedTokens(), ROLES),
+        [SERVICE],
+        lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare),  # type: ignore[abstract] # on purpose
+        with_reflection=False,
+    )
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        call: Any = channel.unary_unary(f"/{SERVICE}/GetDecision")
+        calls = [
+            asyncio.ensure_future(call(SLOW.SerializeToString(), metadata=(("authorization", "Bearer admin"),)))
+            for _ in range(4)
+        ]
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert [each.exception().code() for each in done] == [grpc.StatusCode.RESOURCE_EXHAUSTED]
+        assert len(waiting) == 3
+        for each in waiting:
+            each.cancel()
+    await server.stop()

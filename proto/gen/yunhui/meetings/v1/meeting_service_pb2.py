@@ -23,32 +23,37 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from yunhui.access.v1 import access_pb2 as yunhui_dot_access_dot_v1_dot_access__pb2
 from yunhui.meetings.v1 import meeting_pb2 as yunhui_dot_meetings_dot_v1_dot_meeting__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(yunhui/meetings/v1/meeting_service.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a yunhui/meetings/v1/meeting.proto\"\x84\x01\n\x14LookUpMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12/\n\x07meeting\x18\x02 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x11\n\tany_owner\x18\x04 \x01(\x08\"\x8a\x01\n\x15LookUpMeetingResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.yunhui.meetings.v1.LookUpOutcome\x12\x31\n\x07meeting\x18\x02 \x01(\x0b\x32\x1b.yunhui.meetings.v1.MeetingH\x00\x88\x01\x01\x42\n\n\x08_meeting\"\xa8\x01\n\x17ListParticipantsRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x18ListParticipantsResponse\x12\x30\n\tknowledge\x18\x01 \x01(\x0e\x32\x1d.yunhui.meetings.v1.Knowledge\x12\x35\n\x0cparticipants\x18\x02 \x03(\x0b\x32\x1f.yunhui.meetings.v1.Participant\x12\x34\n\x10\x66irst_enter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08occupied\x18\x04 \x01(\x08\x12\x16\n\x0eunknown_reason\x18\x05 \x01(\t\"\x91\x01\n\x12LookUpMeetingReply\x12=\n\x08response\x18\x01 \x01(\x0b\x32).yunhui.meetings.v1.LookUpMeetingResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"\x97\x01\n\x15ListParticipantsReply\x12@\n\x08response\x18\x01 \x01(\x0b\x32,.yunhui.meetings.v1.ListParticipantsResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"F\n\rMeetingsError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x03*j\n\rLookUpOutcome\x12\x1f\n\x1bLOOK_UP_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15LOOK_UP_OUTCOME_FOUND\x10\x01\x12\x1d\n\x19LOOK_UP_OUTCOME_NOT_FOUND\x10\x02\x32\xe5\x01\n\x0eMeetingService\x12\x64\n\rLookUpMeeting\x12(.yunhui.meetings.v1.LookUpMeetingRequest\x1a).yunhui.meetings.v1.LookUpMeetingResponse\x12m\n\x10ListParticipants\x12+.yunhui.meetings.v1.ListParticipantsRequest\x1a,.yunhui.meetings.v1.ListParticipantsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(yunhui/meetings/v1/meeting_service.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\x1a yunhui/meetings/v1/meeting.proto\"\x84\x01\n\x14LookUpMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12/\n\x07meeting\x18\x02 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x11\n\tany_owner\x18\x04 \x01(\x08\"\x8a\x01\n\x15LookUpMeetingResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.yunhui.meetings.v1.LookUpOutcome\x12\x31\n\x07meeting\x18\x02 \x01(\x0b\x32\x1b.yunhui.meetings.v1.MeetingH\x00\x88\x01\x01\x42\n\n\x08_meeting\"\xa8\x01\n\x17ListParticipantsRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x18ListParticipantsResponse\x12\x30\n\tknowledge\x18\x01 \x01(\x0e\x32\x1d.yunhui.meetings.v1.Knowledge\x12\x35\n\x0cparticipants\x18\x02 \x03(\x0b\x32\x1f.yunhui.meetings.v1.Participant\x12\x34\n\x10\x66irst_enter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08occupied\x18\x04 \x01(\x08\x12\x16\n\x0eunknown_reason\x18\x05 \x01(\t\"\x91\x01\n\x12LookUpMeetingReply\x12=\n\x08response\x18\x01 \x01(\x0b\x32).yunhui.meetings.v1.LookUpMeetingResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"\x97\x01\n\x15ListParticipantsReply\x12@\n\x08response\x18\x01 \x01(\x0b\x32,.yunhui.meetings.v1.ListParticipantsResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"F\n\rMeetingsError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x03*j\n\rLookUpOutcome\x12\x1f\n\x1bLOOK_UP_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15LOOK_UP_OUTCOME_FOUND\x10\x01\x12\x1d\n\x19LOOK_UP_OUTCOME_NOT_FOUND\x10\x02\x32\xa4\x02\n\x0eMeetingService\x12\x86\x01\n\rLookUpMeeting\x12(.yunhui.meetings.v1.LookUpMeetingRequest\x1a).yunhui.meetings.v1.LookUpMeetingResponse\" \xaa\xd4\x18\x1c\x62ooker support admin service\x12\x88\x01\n\x10ListParticipants\x12+.yunhui.meetings.v1.ListParticipantsRequest\x1a,.yunhui.meetings.v1.ListParticipantsResponse\"\x19\xaa\xd4\x18\x15support admin serviceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.meetings.v1.meeting_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOOKUPOUTCOME']._serialized_start=1182
-  _globals['_LOOKUPOUTCOME']._serialized_end=1288
-  _globals['_LOOKUPMEETINGREQUEST']._serialized_start=132
-  _globals['_LOOKUPMEETINGREQUEST']._serialized_end=264
-  _globals['_LOOKUPMEETINGRESPONSE']._serialized_start=267
-  _globals['_LOOKUPMEETINGRESPONSE']._serialized_end=405
-  _globals['_LISTPARTICIPANTSREQUEST']._serialized_start=408
-  _globals['_LISTPARTICIPANTSREQUEST']._serialized_end=576
-  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_start=579
-  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_end=806
-  _globals['_LOOKUPMEETINGREPLY']._serialized_start=809
-  _globals['_LOOKUPMEETINGREPLY']._serialized_end=954
-  _globals['_LISTPARTICIPANTSREPLY']._serialized_start=957
-  _globals['_LISTPARTICIPANTSREPLY']._serialized_end=1108
-  _globals['_MEETINGSERROR']._serialized_start=1110
-  _globals['_MEETINGSERROR']._serialized_end=1180
-  _globals['_MEETINGSERVICE']._serialized_start=1291
-  _globals['_MEETINGSERVICE']._serialized_end=1520
+  _globals['_MEETINGSERVICE'].methods_by_name['LookUpMeeting']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['LookUpMeeting']._serialized_options = b'\252\324\030\034booker support admin service'
+  _globals['_MEETINGSERVICE'].methods_by_name['ListParticipants']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['ListParticipants']._serialized_options = b'\252\324\030\025support admin service'
+  _globals['_LOOKUPOUTCOME']._serialized_start=1213
+  _globals['_LOOKUPOUTCOME']._serialized_end=1319
+  _globals['_LOOKUPMEETINGREQUEST']._serialized_start=163
+  _globals['_LOOKUPMEETINGREQUEST']._serialized_end=295
+  _globals['_LOOKUPMEETINGRESPONSE']._serialized_start=298
+  _globals['_LOOKUPMEETINGRESPONSE']._serialized_end=436
+  _globals['_LISTPARTICIPANTSREQUEST']._serialized_start=439
+  _globals['_LISTPARTICIPANTSREQUEST']._serialized_end=607
+  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_start=610
+  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_end=837
+  _globals['_LOOKUPMEETINGREPLY']._serialized_start=840
+  _globals['_LOOKUPMEETINGREPLY']._serialized_end=985
+  _globals['_LISTPARTICIPANTSREPLY']._serialized_start=988
+  _globals['_LISTPARTICIPANTSREPLY']._serialized_end=1139
+  _globals['_MEETINGSERROR']._serialized_start=1141
+  _globals['_MEETINGSERROR']._serialized_end=1211
+  _globals['_MEETINGSERVICE']._serialized_start=1322
+  _globals['_MEETINGSERVICE']._serialized_end=1614
 # @@protoc_insertion_point(module_scope)

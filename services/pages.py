@@ -1,0 +1,28 @@
+"""Tokens of pages: the key of the last row shown, a time and an id, so that the next page goes on after it."""
+
+import base64
+import json
+import re
+
+from services import rpc
+
+_LATEST = 2**62
+_ID = re.compile(r"[A-Za-z0-9._-]{0,128}")
+
+
+def to_token(time: int, row_id: str) -> str:
+    """`time` in epoch milliseconds."""
+    return base64.urlsafe_b64encode(json.dumps([time, row_id]).encode()).decode()
+
+
+def from_token(token: str) -> tuple[int, str] | None:
+    """None for the first page. Raises rpc.invalid for what is not one of ours, whatever it is."""
+    if not token:
+        return None
+    try:
+        time, row_id = json.loads(base64.urlsafe_b64decode(token.encode()))
+        if isinstance(time, int) and 0 <= time < _LATEST and _ID.fullmatch(row_id):
+            return time, row_id
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise rpc.invalid("page_token", "is not one of ours: start again with the first page")
