@@ -75,3 +75,23 @@ def upgrade(connection: Connection, package: str) -> None:
     with EnvironmentContext(Config(), script, fn=steps) as environment:
         environment.configure(connection=connection)
         environment.run_migrations()
+
+
+def make_append_only(table: str) -> None:
+    """For migrations: from here on the database refuses to change or remove rows. Its owner can undo that."""
+    from alembic import op
+
+    words = f"rows of {table} are only ever added"
+    if op.get_bind().dialect.name == "sqlite":
+        for act in ("UPDATE", "DELETE"):
+            name = f"{table}_no_{act.lower()}"
+            op.execute(f"CREATE TRIGGER {name} BEFORE {act} ON {table} BEGIN SELECT RAISE(ABORT, '{words}'); END")
+        return
+    op.execute(
+        f"CREATE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION '{words}' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse()"
+    )

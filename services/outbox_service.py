@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.outbox.v1 import outbox_service_pb2 as api
 from yunhui.outbox.v1 import outbox_service_pb2_grpc as api_grpc
 
-from services import outbox, permissions, rpc
+from services import audit, outbox, permissions, rpc
 from services.clock import to_timestamp
 from services.database import Database
 
@@ -35,7 +35,14 @@ class OutboxService(api_grpc.OutboxServiceServicer):
         )
 
     async def ReplayOutbox(self, request: api.ReplayOutboxRequest, context: rpc.Context) -> api.ReplayOutboxResponse:
-        number = await self._database.write(lambda c: outbox.mark_unpublished(c, request.after_event_id))
+        by = audit.caller()
+
+        def tell(number: int | None) -> audit.Act | None:
+            about = {"after": request.after_event_id, "events": number}
+            return None if number is None else audit.Act(by, "outbox", "", detail=about)
+
+        work = audit.noted(lambda c: outbox.mark_unpublished(c, request.after_event_id), tell)
+        number = await self._database.write(work)
         if number is None:
             raise rpc.not_found("event")
         self._wake()

@@ -32,6 +32,7 @@ PUBLIC = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _principal: ContextVar[Principal] = ContextVar("principal")
+_method: ContextVar[str] = ContextVar("method", default="")
 
 
 class RpcError(Exception):
@@ -98,6 +99,11 @@ def too_long() -> RpcError:
 def principal() -> Principal:
     """Who makes the call that is being served."""
     return _principal.get()
+
+
+def method() -> str:
+    """Full name of the method that is being served: package.Service/Method."""
+    return _method.get()
 
 
 class Rate:
@@ -204,6 +210,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 f"this needs one of the roles: {', '.join(sorted(self._roles.get(method, ())))}",
             )
         _principal.set(caller)
+        _method.set(method.removeprefix("/"))
 
     def _restrain(self, caller: Principal) -> None:
         seconds = 0.0 if caller.has("service") else self._rate.take(caller.account_id)

@@ -7,7 +7,7 @@ import grpc
 from pydantic import Field
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server
 
-from services import bus, clock, outbox_service, rpc
+from services import audit_service, bus, clock, outbox_service, rpc
 from services.booking import api
 from services.booking.deadlines import Deadlines
 from services.booking.inquiries import Inquiries, Reports
@@ -63,11 +63,12 @@ async def main(settings: BookingSettings) -> None:
     def add(server: grpc.aio.Server) -> None:
         add_BookingServiceServicer_to_server(service, server)
         outbox_service.add(database, relay.wake, server)
+        audit_service.add(database, server)
 
     server = rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(settings.calls_a_minute)),
-        [api.SERVICE, outbox_service.SERVICE],
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES | audit_service.ROLES, rpc.Rate(settings.calls_a_minute)),
+        [api.SERVICE, outbox_service.SERVICE, audit_service.SERVICE],
         add,
         with_reflection=settings.environment == "development",
         credentials=rpc.server_credentials(settings),

@@ -10,7 +10,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import pages, permissions, rpc
+from services import audit, pages, permissions, rpc
 from services.booking import answers, life, recurrence, requests, rooms, standing, store
 from services.booking.intake import Ask, Intake, Reply
 from services.booking.lifecycle import Lifecycle, Verdict
@@ -127,7 +127,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.UpdateReservationRequest, context: rpc.Context
     ) -> api.UpdateReservationResponse:
         caller = rpc.principal()
-        return await self._updates.update(requests.to_change(request), owner_of(caller, _SUPPORT), caller.account_id)
+        owner, by = owner_of(caller, _SUPPORT), audit.caller()
+        return await self._updates.update(requests.to_change(request), owner, caller.account_id, by)
 
     async def CancelReservation(
         self, request: api.CancelReservationRequest, context: rpc.Context
@@ -138,13 +139,14 @@ class BookingService(api_grpc.BookingServiceServicer):
             owner_of(caller, _SUPPORT),
             caller.account_id,
             requests.text("note", request.note, requests.MAX_NOTE),
+            audit.caller(),
         )
 
     async def EndReservation(
         self, request: api.EndReservationRequest, context: rpc.Context
     ) -> api.EndReservationResponse:
         caller, wanted = rpc.principal(), requests.required_id("reservation_id", request.reservation_id)
-        record = await self._lifecycle.end(wanted, owner_of(caller, _SUPPORT), caller.account_id)
+        record = await self._lifecycle.end(wanted, owner_of(caller, _SUPPORT), caller.account_id, audit.caller())
         return api.EndReservationResponse(reservation=record)
 
     async def ResolveEscalation(
@@ -156,7 +158,8 @@ class BookingService(api_grpc.BookingServiceServicer):
             note=requests.text("note", request.note, requests.MAX_NOTE),
             room_id=requests.optional_id("room_id", request.room_id),
         )
-        record = await self._lifecycle.resolve(requests.required_id("reservation_id", request.reservation_id), verdict)
+        wanted = requests.required_id("reservation_id", request.reservation_id)
+        record = await self._lifecycle.resolve(wanted, verdict, audit.caller())
         return api.ResolveEscalationResponse(reservation=record)
 
     async def ReportAttendance(
@@ -165,9 +168,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         entered = from_timestamp(requests.timestamp("enter_time", request.enter_time))
         if entered > self._clock.now():
             raise rpc.invalid("enter_time", "lies in the future")
-        record = await self._lifecycle.report_attendance(
-            requests.required_id("reservation_id", request.reservation_id), entered, rpc.principal().account_id
-        )
+        wanted = requests.required_id("reservation_id", request.reservation_id)
+        record = await self._lifecycle.report_attendance(wanted, entered, rpc.principal().account_id, by=audit.caller())
         return api.ReportAttendanceResponse(reservation=record)
 
     async def GetStanding(self, request: api.GetStandingRequest, context: rpc.Context) -> api.GetStandingResponse:
@@ -189,7 +191,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if not note:
             raise rpc.invalid("note", "is required: say why the violation is waived")
         wanted = requests.required_id("violation_id", request.violation_id)
-        return await self._lifecycle.waive(wanted, rpc.principal().account_id, note)
+        return await self._lifecycle.waive(wanted, rpc.principal().account_id, note, audit.caller())
 
     async def GetDecision(self, request: api.GetDecisionRequest, context: rpc.Context) -> api.GetDecisionResponse:
         wanted = requests.identifier("decision_id", request.decision_id)
@@ -203,10 +205,10 @@ class BookingService(api_grpc.BookingServiceServicer):
         return api.ListRoomsResponse(rooms=await self._database.read(store.read_rooms))
 
     async def CreateRoom(self, request: api.CreateRoomRequest, context: rpc.Context) -> api.CreateRoomResponse:
-        return api.CreateRoomResponse(room=await rooms.create(self._database, request))
+        return api.CreateRoomResponse(room=await rooms.create(self._database, request, audit.caller()))
 
     async def UpdateRoom(self, request: api.UpdateRoomRequest, context: rpc.Context) -> api.UpdateRoomResponse:
-        return api.UpdateRoomResponse(room=await rooms.update(self._database, request))
+        return api.UpdateRoomResponse(room=await rooms.update(self._database, request, audit.caller()))
 
     async def SearchAvailability(
         self, request: api.SearchAvailabilityRequest, context: rpc.Context
@@ -256,7 +258,7 @@ def to_ask(wish: Wish, caller: Principal, *, store: bool) -> Ask:
     if not caller.has(*_SUPPORT):
         message = "booking for another account needs the role support or admin"
         raise rpc.failure(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", f"account_id: {message}")
-    return Ask(wish, caller.account_id, wish.account_id, None, "", store)
+    return Ask(wish, caller.account_id, wish.account_id, None, "", store, by=audit.caller())
 
 
 def to_profile(caller: Principal) -> pb.Organizer:

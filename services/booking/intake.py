@@ -17,7 +17,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import rpc
+from services import audit, rpc
 from services.booking import alternatives, answers, meetings, requests, reservations, store
 from services.booking.events import new_id, to_outcome
 from services.booking.meetings import Key
@@ -44,7 +44,8 @@ Reply = api.CreateReservationResponse | api.CheckReservationResponse
 class Ask:
     """One request under way. `profile` None: of an account that must be known already.
 
-    `obstacle`: why the meeting could not be looked up; told unless the request is a repeated one.
+    `obstacle`: why the meeting could not be looked up; told unless the request is a repeated one. `by`: who asks for
+    another, which is noted.
     """
 
     wish: Wish
@@ -56,6 +57,7 @@ class Ask:
     reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     attempts: int = 0
     obstacle: rpc.RpcError | None = None
+    by: audit.Caller | None = None
 
     def resolve(self, result: Reply | Exception) -> None:
         if self.reply.done():  # the caller has gone
@@ -314,7 +316,7 @@ def to_decided(
     account = situation.accounts[ask.account_id]
     profile, roles = ask.profile or account.profile, ask.roles if ask.profile else " ".join(account.roles)
     assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
-    return Decided(ask.wish, ask.actor, profile, roles, account, question, decision, alternatives)
+    return Decided(ask.wish, ask.actor, profile, roles, account, question, decision, alternatives, ask.by)
 
 
 def to_check(

@@ -13,7 +13,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import outbox, rpc
+from services import audit, outbox, rpc
 from services.booking import life, meetings, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.meetings import Seen
@@ -73,9 +73,12 @@ class Lifecycle:
         self._committed = committed
 
     async def cancel(
-        self, reservation_id: str, owner: str | None, actor: str, note: str
+        self, reservation_id: str, owner: str | None, actor: str, note: str, by: audit.Caller | None = None
     ) -> api.CancelReservationResponse:
-        """Cancelling again answers as the first time. Raises rpc.RpcError."""
+        """Cancelling again answers as the first time. Raises rpc.RpcError.
+
+        `by`, here and below: the caller, noted when the reservation is another's; None for the system.
+        """
 
         async def attempt() -> api.CancelReservationResponse:
             now = self._clock.now()
@@ -83,7 +86,7 @@ class Lifecycle:
             if case.state == life.CANCELLED:
                 return await self._cancelled_before(case.record)
             require(case, "cancel")
-            return await self._cancel(case, "cancel", actor, note, now)
+            return await self._cancel(case, "cancel", actor, note, now, by)
 
         return await until_fresh(attempt)
 
@@ -98,7 +101,9 @@ class Lifecycle:
 
         await until_fresh(attempt)
 
-    async def _cancel(self, case: Case, event: str, actor: str, note: str, now: int) -> api.CancelReservationResponse:
+    async def _cancel(
+        self, case: Case, event: str, actor: str, note: str, now: int, by: audit.Caller | None = None
+    ) -> api.CancelReservationResponse:
         question = to_question(pdp.ACTION_CANCEL, case, now)
         decision = await self._policy.decide_one(question)
 
@@ -108,7 +113,7 @@ class Lifecycle:
             payload = events_pb2.ReservationEvent(decision=decision, actor=actor)
             return change(connection, case, event, payload, now, cancel_time=now, note=note)
 
-        return to_cancel_response(await self._commit(work), decision)
+        return to_cancel_response(await self._commit(audit.noted(work, teller(by))), decision)
 
     async def notice(self, reservation_id: str, seen: Seen, actor: str) -> None:
         """Shows what became of the meeting."""
@@ -126,7 +131,9 @@ class Lifecycle:
         decision = await self._database.read(lambda c: store.read_cancellation(c, record.reservation_id))
         return to_cancel_response(record, decision)
 
-    async def end(self, reservation_id: str, owner: str | None, actor: str) -> pb.Reservation:
+    async def end(
+        self, reservation_id: str, owner: str | None, actor: str, by: audit.Caller | None = None
+    ) -> pb.Reservation:
         """Early give-back; ending what is completed answers as it is. Raises rpc.RpcError."""
 
         async def attempt() -> pb.Reservation:
@@ -134,12 +141,17 @@ class Lifecycle:
             if case.state == life.COMPLETED:
                 return case.record
             require(case, "end")
-            return await self._apply(case, "end", actor=actor)
+            return await self._apply(case, "end", actor=actor, by=by)
 
         return await until_fresh(attempt)
 
     async def report_attendance(
-        self, reservation_id: str, enter_time: int, actor: str, evidence: Mapping[str, Any] | None = None
+        self,
+        reservation_id: str,
+        enter_time: int,
+        actor: str,
+        evidence: Mapping[str, Any] | None = None,
+        by: audit.Caller | None = None,
     ) -> pb.Reservation:
         """Somebody entered at enter_time (epoch ms). After a release it annuls the violation. Raises rpc.RpcError.
 
@@ -155,13 +167,16 @@ class Lifecycle:
             require(case, event)
             check_entry(case.record, enter_time)
             if event == "enter":
-                return await self._apply(case, "enter", actor=actor, enter_time=enter_time, **kept)
+                return await self._apply(case, "enter", actor=actor, by=by, enter_time=enter_time, **kept)
             now = self._clock.now()
-            return await self._commit(lambda connection: annul(connection, case, actor, enter_time, now, **kept))
+            work = audit.noted(lambda c: annul(c, case, actor, enter_time, now, **kept), teller(by))
+            return await self._commit(work)
 
         return await until_fresh(attempt)
 
-    async def waive(self, violation_id: str, actor: str, note: str) -> api.WaiveViolationResponse:
+    async def waive(
+        self, violation_id: str, actor: str, note: str, by: audit.Caller | None = None
+    ) -> api.WaiveViolationResponse:
         """Waiving again answers as it is. Raises rpc.RpcError."""
 
         def work(connection: Connection) -> api.WaiveViolationResponse:
@@ -171,16 +186,21 @@ class Lifecycle:
             waived, lifted = standing.waive(connection, violation, actor, note, self._clock.now())
             return api.WaiveViolationResponse(violation=waived, lifted=lifted)
 
-        return await self._commit(work)
+        def tell(answer: api.WaiveViolationResponse) -> audit.Act | None:
+            account_id, detail = answer.violation.account_id, {"lifted": answer.lifted.suspension_id}
+            return audit.Act(by, "violation", violation_id, account_id, "waived", detail) if by else None
 
-    async def resolve(self, reservation_id: str, verdict: Verdict) -> pb.Reservation:
+        return await self._commit(audit.noted(work, tell))
+
+    async def resolve(self, reservation_id: str, verdict: Verdict, by: audit.Caller | None = None) -> pb.Reservation:
         """Support's answer to an escalation; approving takes a room or fails. Raises rpc.RpcError."""
 
         async def attempt() -> pb.Reservation:
             now = self._clock.now()
             case = await self._read_current(reservation_id, None, now)
             require(case, "approve" if verdict.approve else "decline")
-            return await self._commit(lambda connection: resolve(connection, case, verdict, now))
+            tell = teller(by, own=True, approve=verdict.approve)
+            return await self._commit(audit.noted(lambda c: resolve(c, case, verdict, now), tell))
 
         return await until_fresh(attempt)
 
@@ -225,10 +245,18 @@ class Lifecycle:
         """A suspension has ended."""
         await self._commit(lambda connection: standing.reinstate(connection, suspension_id, due))
 
-    async def _apply(self, case: Case, event: str, actor: str, at: int | None = None, **fields: Any) -> pb.Reservation:
+    async def _apply(
+        self,
+        case: Case,
+        event: str,
+        actor: str,
+        at: int | None = None,
+        by: audit.Caller | None = None,
+        **fields: Any,
+    ) -> pb.Reservation:
         now = self._clock.now() if at is None else at
         payload = events_pb2.ReservationEvent(actor=actor)
-        return await self._commit(lambda connection: change(connection, case, event, payload, now, **fields))
+        return await self._commit(audit.noted(lambda c: change(c, case, event, payload, now, **fields), teller(by)))
 
     async def _commit(self, work: Callable[[Connection], T]) -> T:
         result = await self._database.write(work)
@@ -259,6 +287,20 @@ class Lifecycle:
         if case is None:
             raise rpc.not_found("reservation")
         return case
+
+
+def teller(
+    by: audit.Caller | None, *, own: bool = False, **detail: Any
+) -> Callable[[pb.Reservation], audit.Act | None]:
+    """What is noted of a change of a reservation: nothing when it is the caller's, unless `own` is asked for too."""
+
+    def tell(record: pb.Reservation) -> audit.Act | None:
+        account_id = record.organizer.account_id
+        if by is None or (account_id == by.account_id and not own):
+            return None
+        return audit.Act(by, "reservation", record.reservation_id, account_id, life.from_proto(record.state), detail)
+
+    return tell
 
 
 async def until_fresh(attempt: Callable[[], Awaitable[T]]) -> T:

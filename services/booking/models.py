@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import CheckConstraint, Field, Index, SQLModel
 
-from services import outbox
+from services import audit, outbox
 from services.clock import DAY
 
 LONGEST = DAY
@@ -161,5 +161,5 @@ class Deadline(SQLModel, table=True):
 
 
 TABLES: list[type[SQLModel]] = [
-    Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, *outbox.TABLES
+    Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, *outbox.TABLES, *audit.TABLES
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from yunhui.booking.v1.reservation_pb2 import Alternative, Room
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
 
-from services import outbox
+from services import audit, outbox
 from services.booking import answers, life, meetings, store
 from services.booking.events import SYSTEM, new_id, refusal_event, reservation_event, to_outcome
 from services.booking.pool import Pool
@@ -47,6 +47,8 @@ class Decided:
     question: DecideRequest
     decision: policy.Decision
     alternatives: list[Alternative]
+    by: audit.Caller | None = None
+    """Who books for another."""
 
 
 @dataclass(slots=True)
@@ -55,16 +57,18 @@ class _Rows:
 
     inserts: defaultdict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     events: list[Event] = field(default_factory=list)
+    acts: list[audit.Act] = field(default_factory=list)
 
     def write(self, connection: Connection) -> None:
         for name, insert in _INSERTS.items():
             if rows := self.inserts.get(name):
                 connection.execute(insert, rows)
         outbox.append(connection, self.events)
+        audit.append(connection, self.acts)
 
 
 def commit(connection: Connection, batch: list[Decided], now: int) -> list[api.CreateReservationResponse | None]:
-    """Stores a batch; None where what the decision rests on has changed since.
+    """Stores a batch; None where what the decision rests on has changed since. Comes last in a transaction.
 
     Requests of one account must have been decided one after the other, each with those before it counted.
     """
@@ -135,10 +139,24 @@ def _add(rows: _Rows, decided: Decided, room: Room | None, now: int) -> api.Crea
     else:
         rows.events.append(_refusal(decided, now))
     rows.inserts["decision"].append(decision_row(decided.decision, decided.question, decided.actor, answer.reservation))
+    if decided.by:
+        rows.acts.append(_act(decided.by, decided, answer))
     if decided.wish.request_id:
         key = (decided.actor, decided.wish.request_id)
         rows.inserts["answer"].append(answers.row(key, decided.wish.body_hash, answer))
     return answer
+
+
+def _act(by: audit.Caller, decided: Decided, answer: api.CreateReservationResponse) -> audit.Act:
+    outcome = answer.reservation.state
+    return audit.Act(
+        by,
+        "reservation",
+        answer.reservation.reservation_id,
+        decided.profile.account_id,
+        life.from_proto(outcome) if outcome else policy.Effect.Name(decided.decision.effect).removeprefix("EFFECT_"),
+        {"decision": decided.decision.decision_id},
+    )
 
 
 def _to_record(decided: Decided, state: str, room: Room | None, now: int) -> reservation_pb2.Reservation:

@@ -8,14 +8,14 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.reservation_pb2 import Room
 
-from services import rpc
+from services import audit, rpc
 from services.booking import life, requests, store
 from services.database import ConflictError, Database
 
 MAX_NAME = 100
 
 
-async def create(database: Database, request: api.CreateRoomRequest) -> Room:
+async def create(database: Database, request: api.CreateRoomRequest, by: audit.Caller) -> Room:
     """Raises rpc.RpcError."""
     room = Room(
         room_id=requests.identifier("room_id", request.room_id),
@@ -25,17 +25,20 @@ async def create(database: Database, request: api.CreateRoomRequest) -> Room:
     )
     row = {name: getattr(room, name) for name in store.ROOM.c.keys()}  # noqa: SIM118 - not a dict
     try:
-        await database.write(lambda connection: connection.execute(sa.insert(store.ROOM), [row]))
+        act = audit.Act(by, "room", room.room_id, detail={"capacity": room.capacity, "enabled": True})
+        insert = audit.noted(lambda connection: connection.execute(sa.insert(store.ROOM), [row]), lambda _: act)
+        await database.write(insert)
     except ConflictError as error:
         message = f"there is a room {room.room_id} already"
         raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", message) from error
     return room
 
 
-async def update(database: Database, request: api.UpdateRoomRequest) -> Room:
+async def update(database: Database, request: api.UpdateRoomRequest, by: audit.Caller) -> Room:
     """Raises rpc.RpcError; then nothing was changed."""
     room_id, changes = requests.identifier("room_id", request.room_id), to_changes(request)
-    return await database.write(lambda connection: change(connection, room_id, changes))
+    act = audit.Act(by, "room", room_id, detail=changes)
+    return await database.write(audit.noted(lambda connection: change(connection, room_id, changes), lambda _: act))
 
 
 def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:

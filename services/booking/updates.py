@@ -13,11 +13,11 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import rpc
+from services import audit, rpc
 from services.booking import answers, life, meetings, requests, store
 from services.booking.events import to_outcome
 from services.booking.intake import LOOK_AHEAD
-from services.booking.lifecycle import Case, change, read_case, require, to_question, until_fresh
+from services.booking.lifecycle import Case, change, read_case, require, teller, to_question, until_fresh
 from services.booking.lookups import Lookups
 from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
@@ -57,8 +57,10 @@ class Updates:
         self._catch_up = catch_up
         self._committed = committed
 
-    async def update(self, wanted: Change, owner: str | None, actor: str) -> api.UpdateReservationResponse:
-        """Raises rpc.RpcError; then nothing was changed."""
+    async def update(
+        self, wanted: Change, owner: str | None, actor: str, by: audit.Caller | None = None
+    ) -> api.UpdateReservationResponse:
+        """Raises rpc.RpcError; then nothing was changed. `by`: noted when the reservation is another's."""
 
         async def attempt() -> api.UpdateReservationResponse:
             now = self._clock.now()
@@ -73,7 +75,7 @@ class Updates:
             question = to_update_question(situation, after, now)
             decision = await self._policy.decide_one(question)
             update = Update(wanted, actor, case, after, question, decision, seen)
-            return await self._store(update, now)
+            return await self._store(update, by, now)
 
         return await until_fresh(attempt)
 
@@ -99,8 +101,10 @@ class Updates:
                 raise meetings.already_reserved(holder.name_to(actor))
         return seen
 
-    async def _store(self, update: "Update", now: int) -> api.UpdateReservationResponse:
-        answer = await self._database.write(lambda connection: store_update(connection, update, now))
+    async def _store(self, update: "Update", by: audit.Caller | None, now: int) -> api.UpdateReservationResponse:
+        tell = teller(by, decision=update.decision.decision_id, event=update.event)
+        work = audit.noted(lambda c: store_update(c, update, now), lambda answer: tell(answer.reservation))
+        answer = await self._database.write(work)
         self._committed()
         return answer
 

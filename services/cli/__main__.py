@@ -6,6 +6,8 @@ import typer
 
 from services.cli import (
     account,
+    audit,
+    backup,
     bus,
     clock,
     dead_events,
@@ -67,6 +69,9 @@ add("watch", texts.HELP_WATCH, watch.watch)
 add("quota", texts.HELP_QUOTA, account.quota)
 add("waive", texts.HELP_WAIVE, reservations.waive)
 
+add("backup", texts.HELP_BACKUP, backup.backup)
+add("restore", texts.HELP_RESTORE, backup.restore)
+
 rooms_app = add_group("rooms", texts.HELP_ROOMS, rooms.rooms)
 add("add", texts.HELP_ROOMS_ADD, rooms.add, rooms_app)
 add("set", texts.HELP_ROOMS_SET, rooms.change, rooms_app)
@@ -124,6 +129,11 @@ add("list", texts.HELP_WEBHOOKS_LIST, webhooks.webhooks, webhooks_app)
 add("add", texts.HELP_WEBHOOKS_ADD, webhooks.add, webhooks_app)
 add("set", texts.HELP_WEBHOOKS_SET, webhooks.change, webhooks_app)
 add("remove", texts.HELP_WEBHOOKS_REMOVE, webhooks.remove, webhooks_app)
+
+audit_app = add_group("audit", texts.HELP_AUDIT)
+add("list", texts.HELP_AUDIT_LIST, audit.entries, audit_app)
+add("verify", texts.HELP_AUDIT_VERIFY, audit.verify, audit_app)
+add("export", texts.HELP_AUDIT_EXPORT, audit.export, audit_app)
 
 bus_app = add_group("bus", texts.HELP_BUS)
 add("setup", texts.HELP_BUS_SETUP, bus.setup, bus_app)

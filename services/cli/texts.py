@@ -593,3 +593,76 @@ WAITING_SINCE = Text("最早待发布", "waiting since")
 IN_STREAM = Text("流中", "in stream")
 PUBLISHED_BY = Text("发布者", "published by")
 MISSING = Text("没有", "missing")
+
+# Audit log
+HELP_AUDIT = Text("审计日志：谁在何时做了什么（admin 角色）", "the audit log: who did what when (role admin)")
+HELP_AUDIT_LIST = Text("列出记录，新的在前", "list entries, newest first")
+HELP_AUDIT_VERIFY = Text("检查哈希链是否完整", "check that the chain of hashes is whole")
+HELP_AUDIT_EXPORT = Text("导出为 JSON 行或 CSV", "export as JSON lines or CSV")
+OPTION_PROGRAM = Text("只看这个程序", "only of this program")
+OPTION_ACTOR = Text("操作者的账号", "account of who acted")
+OPTION_CONCERNED = Text("涉及的账号", "account that it concerns")
+OPTION_TARGET = Text("操作对象，如 room 或 room/small-1", "what was acted on, for example room or room/small-1")
+OPTION_AFTER = Text("从此时起（真实时间）", "from this time on (real time)")
+OPTION_BEFORE = Text("到此时为止（真实时间）", "until this time (real time)")
+OPTION_HEAD = Text("以前记下的链首，可多次给出", "a head noted earlier; may be given more than once")
+OPTION_EXPORT = Text("检查导出的 JSON 行文件，不连服务", "check an export of JSON lines; needs no service")
+OPTION_FORMAT = Text("格式", "format")
+OPTION_OUT = Text("写入新文件，而不是标准输出", "write to a new file instead of standard output")
+AUDIT_WHOLE = Text("{program}：{count} 条，完整。链首 {head}", "{program}: {count} entries, whole. Head {head}")
+AUDIT_BROKEN_IN = Text(
+    "{program}：前 {count} 条完好，其后断裂。最后完好的链首 {head}",
+    "{program}: broken after {count} entries in order. Last head in order {head}",
+)
+AUDIT_BROKEN = Text(
+    "{program} 的审计日志断裂，第一条有问题的是第 {number} 条（{fault}）。请与备份和以前记下的链首对照。",
+    "the audit log of {program} is broken, first at entry {number} ({fault}): compare it with backups and noted heads",
+)
+AUDIT_EXPORTED = Text("已导出 {count} 条到 {file}。", "{count} entries were exported to {file}.")
+AUDIT_NO_EXPORT = Text(
+    "{file} 第 {line} 行不是 `yunhui audit export` 导出的 JSON 行。",
+    "{file}, line {line}: not a line of `yunhui audit export --format jsonl`",
+)
+BAD_HEAD = Text(
+    "“{typed}”不是链首：应为 程序:编号:哈希，如 `yunhui audit verify` 所示。",
+    "{typed!r} is no head: it must be PROGRAM:NUMBER:HASH, as `yunhui audit verify` shows it",
+)
+CANNOT_WRITE = Text("不能写入 {file}：{reason}", "cannot write {file}: {reason}")
+NO_ENTRIES = Text("没有记录。", "there are no entries.")
+NUMBER = Text("编号", "number")
+ACTOR = Text("操作者", "by")
+ACT = Text("操作", "act")
+TARGET = Text("对象", "target")
+CONCERNED = Text("涉及账号", "concerns")
+OUTCOME = Text("结果", "outcome")
+DETAIL = Text("详情", "detail")
+
+# Backup
+HELP_BACKUP = Text("备份本机数据（运行中也可以）", "back up the data of this machine, also while it runs")
+HELP_RESTORE = Text("把备份恢复到空的状态目录", "restore a backup into an empty state directory")
+ARGUMENT_BACKUP = Text("备份的目录", "directory of the backup")
+COPYING = Text("正在复制 {name}", "copying {name}")
+BACKED_UP = Text("已备份到 {directory}（{size}）。", "backed up to {directory} ({size}).")
+AUDIT_HEAD = Text("  审计链首 {head}", "  audit head {head}")
+BACKUP_IS_SECRET = Text(
+    "备份含有密钥和个人数据，请像密码一样保管；审计链首请另记一处。",
+    "it holds keys and personal data: keep it as you would a password, and note the audit heads elsewhere.",
+)
+RESTORED = Text(
+    "已恢复到 {state}：{time} 的备份，版本 {version}。`yunhui up` 会重新发布全部事件，已知发出的通知不会重发。",
+    "restored to {state}: the backup of {time}, version {version}. `yunhui up` publishes all events again; "
+    "no notice that the backup knows as sent is sent again.",
+)
+NOTHING_TO_BACK_UP = Text("{what} 里没有可备份的数据。", "there is no installation to back up in {what}")
+BACKUP_EXISTS = Text("{what} 已存在：请给出新的目录名。", "{what} exists already: name a new directory")
+STATE_NOT_EMPTY = Text(
+    "状态目录 {what} 不是空的：用 --state 指定一个新目录。",
+    "the state directory {what} is not empty: name a new one with --state",
+)
+NO_BACKUP = Text("{what} 不是 `yunhui backup` 所做的完整备份。", "{what} is no complete backup made by `yunhui backup`")
+BACKUP_NEWER = Text(
+    "备份来自更新的版本（{what}）：请用那个版本恢复。",
+    "the backup is of a newer version ({what}): restore it with that one",
+)
+BACKUP_DAMAGED = Text("已损坏：{what}。没有恢复或写入任何东西。", "damaged: {what}. Nothing was restored or written")
+BACKUP_DISK = Text("不能写入：{what}。没有留下任何东西。", "cannot be written: {what}. Nothing was left behind")

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yunhui.meetings.v1.meeting_service_pb2_grpc import add_MeetingServiceServicer_to_server
 from yunhui.meetings.v1.simulator_service_pb2_grpc import add_SimulatorServiceServicer_to_server
 
-from services import bus, clock, outbox_service, rpc
+from services import audit_service, bus, clock, outbox_service, rpc
 from services.clock import Clock
 from services.database import Database
 from services.identity import create_verifier
@@ -130,12 +130,13 @@ def create_server(
         if simulated:
             add_SimulatorServiceServicer_to_server(api.SimulatorService(simulated), server)
         outbox_service.add(database, relay.wake, server)
+        audit_service.add(database, server)
 
     verifier = create_verifier(settings)
     return rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(settings.calls_a_minute)),
-        [api.SERVICE, outbox_service.SERVICE, *([api.SIMULATOR] if simulated else [])],
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES | audit_service.ROLES, rpc.Rate(settings.calls_a_minute)),
+        [api.SERVICE, outbox_service.SERVICE, audit_service.SERVICE, *([api.SIMULATOR] if simulated else [])],
         add,
         with_reflection=settings.environment == "development",
         credentials=rpc.server_credentials(settings),

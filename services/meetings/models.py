@@ -6,7 +6,7 @@ Times are epoch milliseconds.
 import sqlalchemy as sa
 from sqlmodel import Field, Index, SQLModel
 
-from services import outbox
+from services import audit, outbox
 
 
 class Report(SQLModel, table=True):
@@ -61,4 +61,6 @@ class SimulatedVisit(SQLModel, table=True):
     leave_time: int | None = Field(default=None, sa_type=sa.BigInteger)
 
 
-TABLES: list[type[SQLModel]] = [Report, MeetingSequence, SimulatedMeeting, SimulatedVisit, *outbox.TABLES]
+TABLES: list[type[SQLModel]] = [
+    Report, MeetingSequence, SimulatedMeeting, SimulatedVisit, *outbox.TABLES, *audit.TABLES
+]  # fmt: skip

@@ -14,7 +14,7 @@ import grpc
 from pydantic import Field, SecretStr, field_validator, model_validator
 from yunhui.notifier.v1.notifier_service_pb2_grpc import add_NotifierServiceServicer_to_server
 
-from services import clock, outbox_service, rpc
+from services import audit_service, clock, outbox_service, rpc
 from services.consumer import PullConsumer, receive_forever
 from services.database import Database
 from services.identity import create_verifier
@@ -213,11 +213,12 @@ async def main(options: NotifierSettings) -> None:
     def add(server: grpc.aio.Server) -> None:
         add_NotifierServiceServicer_to_server(parts.service, server)
         outbox_service.add(database, parts.outlet.wake, server)
+        audit_service.add(database, server)
 
     server = rpc.Server(
         options.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(options.calls_a_minute)),
-        [api.SERVICE, outbox_service.SERVICE],
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES | audit_service.ROLES, rpc.Rate(options.calls_a_minute)),
+        [api.SERVICE, outbox_service.SERVICE, audit_service.SERVICE],
         add,
         with_reflection=options.environment == "development",
         credentials=rpc.server_credentials(options),

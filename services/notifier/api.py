@@ -1,6 +1,8 @@
 """All that the notifier does for callers, one method an RPC: check what came in, hand it on, answer."""
 
 import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import grpc
 import sqlalchemy as sa
@@ -9,7 +11,7 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1 import notifier_service_pb2_grpc as api_grpc
 
-from services import pages, permissions, rpc
+from services import audit, pages, permissions, rpc
 from services.clock import Clock
 from services.database import Database
 from services.identity import Principal
@@ -71,7 +73,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
     async def ResendDelivery(
         self, request: api.ResendDeliveryRequest, context: rpc.Context
     ) -> api.ResendDeliveryResponse:
-        row = await self._log.resend(required_id("delivery_id", request.delivery_id))
+        row = await self._log.resend(required_id("delivery_id", request.delivery_id), audit.caller())
         for sender in self._senders:
             sender.wake()
         return api.ResendDeliveryResponse(delivery=shown(row))
@@ -94,7 +96,9 @@ class NotifierService(api_grpc.NotifierServiceServicer):
             preferences.update(connection, account_id, wishes, now)
             return preferences.switched_off(connection, account_id)
 
-        off = await self._database.write(work)
+        by = audit.caller()
+        act = None if account_id == by.account_id else audit.Act(by, "preferences", "", account_id, detail=wishes)
+        off = await self._database.write(audit.noted(work, lambda _: act))
         return api.UpdatePreferencesResponse(account_id=account_id, notices=all_notices(off))
 
     async def CreateWebhook(self, request: api.CreateWebhookRequest, context: rpc.Context) -> api.CreateWebhookResponse:
@@ -109,7 +113,9 @@ class NotifierService(api_grpc.NotifierServiceServicer):
                 raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", message)
             return webhooks.create(connection, url, subjects, description, now)
 
-        row = await self._database.write(work)
+        by = audit.caller()
+        told = {"filter": subjects, "host": urlsplit(url).hostname}
+        row = await self._database.write(audit.noted(work, lambda row: webhook_act(by, row.webhook_id, told)))
         return api.CreateWebhookResponse(webhook=webhooks.to_message(row), secret=row.secret)
 
     async def ListWebhooks(self, request: api.ListWebhooksRequest, context: rpc.Context) -> api.ListWebhooksResponse:
@@ -127,13 +133,16 @@ class NotifierService(api_grpc.NotifierServiceServicer):
             values["description"] = checked_text("description", request.description, MAX_DESCRIPTION)
         if request.HasField("enabled"):
             values["enabled"] = request.enabled
-        row = await self._database.write(lambda c: webhooks.update(c, webhook_id, values, now))
+        act = webhook_act(audit.caller(), webhook_id, values)
+        work = audit.noted(lambda c: webhooks.update(c, webhook_id, values, now), lambda _: act)
+        row = await self._database.write(work)
         self._log.announce()
         return api.UpdateWebhookResponse(webhook=webhooks.to_message(row))
 
     async def DeleteWebhook(self, request: api.DeleteWebhookRequest, context: rpc.Context) -> api.DeleteWebhookResponse:
         webhook_id, now = required_id("webhook_id", request.webhook_id), self._clock.now()
-        await self._database.write(lambda c: webhooks.delete(c, webhook_id, now))
+        act = webhook_act(audit.caller(), webhook_id, {}, "deleted")
+        await self._database.write(audit.noted(lambda c: webhooks.delete(c, webhook_id, now), lambda _: act))
         self._log.announce()
         return api.DeleteWebhookResponse()
 
@@ -160,7 +169,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         self, request: api.RetryDeadEventRequest, context: rpc.Context
     ) -> api.RetryDeadEventResponse:
         wanted = required_id("dead_event_id", request.dead_event_id)
-        row = await self._intake.retry(wanted, rpc.principal().account_id)
+        row = await self._intake.retry(wanted, rpc.principal().account_id, audit.caller())
         return api.RetryDeadEventResponse(dead_event=dead_letters.to_message(row))
 
     async def DropDeadEvent(self, request: api.DropDeadEventRequest, context: rpc.Context) -> api.DropDeadEventResponse:
@@ -168,7 +177,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         note = checked_text("note", request.note, MAX_NOTE)
         if not note:
             raise rpc.invalid("note", "is required: say why it is dropped")
-        row = await self._intake.drop(wanted, rpc.principal().account_id, note)
+        row = await self._intake.drop(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DropDeadEventResponse(dead_event=dead_letters.to_message(row))
 
     async def _checked_url(self, url: str) -> str:
@@ -177,6 +186,14 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         except RefusedAddressError as error:
             raise rpc.invalid("url", str(error)) from error
         return url
+
+
+def webhook_act(by: audit.Caller, webhook_id: str, changes: Mapping[str, object], outcome: str = "done") -> audit.Act:
+    """Of an address only the host is noted: the rest can be a secret."""
+    told = {name: value for name, value in changes.items() if name not in ("url", "description")}
+    if "url" in changes:
+        told["host"] = urlsplit(str(changes["url"])).hostname
+    return audit.Act(by, "webhook", webhook_id, "", outcome, told)
 
 
 def own_account(caller: Principal, asked: str) -> str:

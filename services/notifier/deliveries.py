@@ -16,7 +16,7 @@ from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
-from services import outbox, rpc
+from services import audit, outbox, rpc
 from services.bus import Event
 from services.clock import Clock, to_timestamp
 from services.database import Database
@@ -126,10 +126,15 @@ class Deliveries:
         """Events about deliveries may wait in the outbox."""
         self._published()
 
-    async def resend(self, delivery_id: str) -> sa.Row[Any]:
-        """Queues it again, due now. Raises rpc.RpcError."""
+    async def resend(self, delivery_id: str, by: audit.Caller | None = None) -> sa.Row[Any]:
+        """Queues it again, due now. Raises rpc.RpcError. `by`: noted as who did it."""
         now = self._clock.now()
-        return await self._database.write(lambda c: _resend(c, delivery_id, now))
+
+        def tell(row: sa.Row[Any]) -> audit.Act | None:
+            about = {"kind": row.kind}
+            return audit.Act(by, "delivery", delivery_id, row.account_id, str(row.state), about) if by else None
+
+        return await self._database.write(audit.noted(lambda c: _resend(c, delivery_id, now), tell))
 
     async def list(self, wanted: Filter) -> Sequence[sa.Row[Any]]:
         return await self._database.read(lambda c: _list(c, wanted))

@@ -11,7 +11,7 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services import rpc
+from services import audit, rpc
 from services.clock import Clock
 from services.database import ConflictError, Database
 from services.notifier import dead_letters, deliveries, inbox, preferences, webhooks
@@ -187,7 +187,7 @@ class Intake:
             log.info("event %s (%s): nobody to write to", event.event_id, event.type)
         return Packet(arrival, entry, event, messages, call)
 
-    async def retry(self, dead_event_id: str, actor: str) -> sa.Row[Any]:
+    async def retry(self, dead_event_id: str, actor: str, by: audit.Caller | None = None) -> sa.Row[Any]:
         """Takes a dead event in after all. Raises rpc.RpcError; then it stays open, with the reason of today."""
         row = await self._database.read(lambda c: dead_letters.get_open(c, dead_event_id))
         packet = self._pack(Arrival(row.subject, dead_letters.headers_of(row), row.payload))
@@ -201,13 +201,13 @@ class Intake:
                 self._carry_out(connection, packet, now)
             return dead_letters.get(connection, dead_event_id)
 
-        changed = await self._database.write(work)
+        changed = await self._database.write(audit.noted(work, lambda row: dead_act(by, row)))
         if packet.fault:
             raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", f"{packet.fault}; it stays open")
         self.queued()
         return changed
 
-    async def drop(self, dead_event_id: str, actor: str, note: str) -> sa.Row[Any]:
+    async def drop(self, dead_event_id: str, actor: str, note: str, by: audit.Caller | None = None) -> sa.Row[Any]:
         """Settles it without effect, on the record. Raises rpc.RpcError."""
         now = self._clock.now()
 
@@ -216,7 +216,7 @@ class Intake:
             dead_letters.update(connection, dead_event_id, now, state=DeadEventState.DROPPED, actor=actor, note=note)
             return dead_letters.get(connection, dead_event_id)
 
-        return await self._database.write(work)
+        return await self._database.write(audit.noted(work, lambda row: dead_act(by, row)))
 
 
 async def _bury(packet: Packet, bury: Bury, outcome: Outcome) -> None:
@@ -231,6 +231,10 @@ async def _bury(packet: Packet, bury: Bury, outcome: Outcome) -> None:
         outcome.postponed.add(arrival.sequence)
     else:
         outcome.dead.add(arrival.sequence)
+
+
+def dead_act(by: audit.Caller | None, row: sa.Row[Any]) -> audit.Act | None:
+    return audit.Act(by, "dead_event", row.dead_event_id, "", str(row.state)) if by else None
 
 
 def _parcels(connection: Connection, packet: Packet) -> list[Parcel]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlmodel import Field, Index, SQLModel
 
-from services import outbox
+from services import audit, outbox
 
 KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 QUEUED = sa.text("state = 'queued'")
@@ -183,5 +183,5 @@ class SupportCase(SQLModel, table=True):
 
 
 TABLES: list[type[SQLModel]] = [
-    InboxRow, Delivery, AttemptRow, DeadEvent, OptOut, Webhook, Planned, SupportCase, *outbox.TABLES
+    InboxRow, Delivery, AttemptRow, DeadEvent, OptOut, Webhook, Planned, SupportCase, *outbox.TABLES, *audit.TABLES
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from pydantic import Field
 from yunhui.booking.v1 import export_pb2 as export
 from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
-from services import bus, clock, outbox_service, rpc
+from services import audit_service, bus, clock, outbox_service, rpc
 from services.database import Database
 from services.identity import create_verifier
 from services.outbox import Relay
@@ -54,11 +54,12 @@ async def main(settings: PolicySettings) -> None:
     def add(server: grpc.aio.Server) -> None:
         add_PolicyServiceServicer_to_server(service, server)
         outbox_service.add(database, relay.wake, server)
+        audit_service.add(database, server)
 
     server = rpc.Server(
         settings.listen,
-        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES, rpc.Rate(settings.calls_a_minute)),
-        [api.SERVICE, outbox_service.SERVICE],
+        rpc.Guard(verifier, api.ROLES | outbox_service.ROLES | audit_service.ROLES, rpc.Rate(settings.calls_a_minute)),
+        [api.SERVICE, outbox_service.SERVICE, audit_service.SERVICE],
         add,
         with_reflection=settings.environment == "development",
         credentials=rpc.server_credentials(settings),

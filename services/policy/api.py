@@ -7,7 +7,7 @@ import grpc
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2_grpc as pb_grpc
 
-from services import permissions, rpc
+from services import audit, permissions, rpc
 from services.clock import Clock, from_timestamp
 from services.policy import drafts
 from services.policy.questions import InvalidRequestError
@@ -107,7 +107,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         checked = await asyncio.to_thread(drafts.validate, draft.source, draft.tests)
         if not checked.valid:
             raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", drafts.complaint(checked))
-        return await self._versions.publish(draft)
+        return await self._versions.publish(draft, audit.caller())
 
     def _effective_time(self, request: pb.PublishPolicyRequest) -> int | None:
         if not request.HasField("effective_time"):

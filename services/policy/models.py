@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from services import outbox
+from services import audit, outbox
 
 
 class PublishedVersion(SQLModel, table=True):
@@ -22,4 +22,4 @@ class PublishedVersion(SQLModel, table=True):
     sha256: str
 
 
-TABLES: list[type[SQLModel]] = [PublishedVersion, *outbox.TABLES]
+TABLES: list[type[SQLModel]] = [PublishedVersion, *outbox.TABLES, *audit.TABLES]

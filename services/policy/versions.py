@@ -17,7 +17,7 @@ from yunhui.policy.v1 import events_pb2
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services import outbox, rpc
+from services import audit, outbox, rpc
 from services.bus import Event
 from services.clock import Clock, from_timestamp, to_timestamp
 from services.database import ConflictError, Database
@@ -127,21 +127,25 @@ class Versions:
                 self._known.append(version)
                 log.info("policy %s is known, in force from %s", version.info.version, version.effective_time)
 
-    async def publish(self, draft: Draft) -> Version:
-        """Stores the next version with its event. The draft must have been checked. Raises rpc.RpcError ABORTED."""
+    async def publish(self, draft: Draft, by: audit.Caller | None = None) -> Version:
+        """Stores the next version with its event. The draft must have been checked. Raises rpc.RpcError ABORTED.
+
+        `by`: noted as who did it; None for the rules as delivered.
+        """
         now = self._clock.now()
         name = (await asyncio.to_thread(Policy.load, draft.source)).document.name
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> models.PublishedVersion:
             newest = read_after(connection, 0)[-1:]
             if draft.base is not None and draft.base != (newest[0].version if newest else ""):
                 raise aborted(f"{draft.base} is not the newest version any more: look at what changed, and try again")
             row = to_row(draft, name, newest[0].number + 1 if newest else 1, now)
             connection.execute(sa.insert(TABLE), [row.model_dump()])
             outbox.append(connection, [to_event(row, draft.rolled_back_to)])
+            return row
 
         try:
-            await self._database.write(work)
+            await self._database.write(audit.noted(work, lambda row: to_act(row, draft.rolled_back_to, by)))
         except ConflictError as error:
             raise aborted("another version was published at the same time: look at it, and try again") from error
         self._committed()
@@ -194,6 +198,13 @@ def to_event(row: models.PublishedVersion, rolled_back_to: str) -> Event:
         time=row.publish_time,
         payload=MessageToJson(payload, indent=None, ensure_ascii=False),
     )
+
+
+def to_act(row: models.PublishedVersion, rolled_back_to: str, by: audit.Caller | None) -> audit.Act | None:
+    if by is None:
+        return None
+    detail = {"sha256": row.sha256, "effective_time": row.effective_time, "rolled_back_to": rolled_back_to}
+    return audit.Act(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
 
 
 def aborted(message: str) -> rpc.RpcError:

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import rpc
+from services import audit, rpc
 from services.booking import lifecycle, reservations, rooms, store
 from services.booking.lifecycle import Verdict
 from services.booking.watchers import Watchers
@@ -32,7 +32,8 @@ async def channel(booking: Booking) -> AsyncIterator[grpc.aio.Channel]:
 
 
 async def update(booking: Booking, room_id: str = "small-1", **changes: Any) -> pb.Room:
-    return await rooms.update(booking.database, api.UpdateRoomRequest(room_id=room_id, **changes))
+    by = audit.Caller("admin", frozenset({"admin"}), "test")
+    return await rooms.update(booking.database, api.UpdateRoomRequest(room_id=room_id, **changes), by)
 
 
 @pytest.mark.parametrize("changes", [{"display_name": "Blue"}, {"capacity": 10}, {"enabled": False}])

@@ -97,12 +97,18 @@ class Whole(Installation):
 
 
 @asynccontextmanager
-async def whole(root: Path, rooms: int = QUEUE_ROOMS, standin: str = "") -> AsyncIterator[Whole]:
-    """`standin` is the address of a stand-in for Tencent's cloud; without one no meeting is looked up."""
+async def whole(
+    root: Path, rooms: int = QUEUE_ROOMS, standin: str = "", *, restored: bool = False
+) -> AsyncIterator[Whole]:
+    """`standin` is the address of a stand-in for Tencent's cloud; without one no meeting is looked up.
+
+    `restored`: the data is there already, and time goes on where it was.
+    """
     state = State(root)
     state.prepare()
     issuer.prepare_keys(state)
-    development_clock.start_at(state, datetime.fromisoformat(MONDAY))
+    if not restored:
+        development_clock.start_at(state, datetime.fromisoformat(MONDAY))
     mailbox = Mailbox()
     plan = Plan(
         state,
@@ -120,7 +126,8 @@ async def whole(root: Path, rooms: int = QUEUE_ROOMS, standin: str = "") -> Asyn
         url, bus = f"sqlite:///{state.database('booking')}", f"nats://{plan.address('nats')}"
         programs = {child.program.name: child for child in started}
         made = Whole(state, url, [plan.address("booking")], bus, plan=plan, programs=programs, mailbox=mailbox)
-        made.fill([bookers.CAPACITIES[number % len(bookers.CAPACITIES)] for number in range(rooms)])
+        if not restored:
+            made.fill([bookers.CAPACITIES[number % len(bookers.CAPACITIES)] for number in range(rooms)])
         yield made
     finally:
         for child in reversed(started):

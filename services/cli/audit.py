@@ -1,0 +1,270 @@
+"""`yunhui audit`: what was done with power over others, and whether the record of it is whole (admin)."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text as Styled
+from yunhui.audit.v1 import audit_service_pb2 as api
+from yunhui.audit.v1.audit_service_pb2_grpc import AuditServiceStub
+
+from services.chain import FIELDS, Check, Entry
+from services.cli import client, moments, texts
+from services.cli.arguments import read_choice, read_moment
+from services.cli.client import Connection
+from services.cli.failures import CommandError, ExitCode
+from services.cli.terminal import Terminal
+from services.clock import from_timestamp
+
+PROGRAMS = ("booking", "policy", "meetings", "notifier")
+PAGE = 500
+FORMULA = "=+-@\t\r\n\0＝＋－＠"
+"""What makes a spreadsheet take a cell for a formula."""
+Heads = dict[str, dict[int, str]]
+"""By program: hashes that were noted, by number."""
+ProgramOption = Annotated[str, typer.Option("--program", metavar="|".join(PROGRAMS), help=texts.OPTION_PROGRAM.help)]
+
+
+def entries(
+    terminal: Terminal,
+    program: ProgramOption = "",
+    actor: Annotated[str, typer.Option(help=texts.OPTION_ACTOR.help)] = "",
+    account: Annotated[str, typer.Option(help=texts.OPTION_CONCERNED.help)] = "",
+    target: Annotated[str, typer.Option(metavar="KIND[/ID]", help=texts.OPTION_TARGET.help)] = "",
+    since: Annotated[str, typer.Option(help=texts.OPTION_AFTER.help)] = "",
+    until: Annotated[str, typer.Option(help=texts.OPTION_BEFORE.help)] = "",
+    limit: Annotated[int, typer.Option(min=1, max=PAGE, help=texts.OPTION_LIMIT.help)] = 50,
+) -> None:
+    kind, _, target_id = target.partition("/")
+    request = api.ListAuditEntriesRequest(
+        page_size=limit, actor=actor, account_id=account, target_kind=kind, target_id=target_id
+    )
+    now = datetime.now(UTC)  # real time, as in the entries
+    if since:
+        request.after.CopyFrom(moments.to_timestamp(read_moment(since, now)))
+    if until:
+        request.before.CopyFrom(moments.to_timestamp(read_moment(until, now)))
+    found: list[tuple[str, api.AuditEntry]] = []
+    for name in chosen(program):
+        with open_audit(terminal, name) as log:
+            found += [(name, entry) for entry in log.ask(log.stub.ListAuditEntries, request).entries]
+    newest = sorted(found, key=lambda each: from_timestamp(each[1].time), reverse=True)[:limit]
+    terminal.print_json({"entries": [{"program": name, **MessageToDict(entry)} for name, entry in newest]})
+    if not terminal.json:
+        show(terminal, newest)
+
+
+def verify(
+    terminal: Terminal,
+    program: ProgramOption = "",
+    head: Annotated[list[str] | None, typer.Option(metavar="PROGRAM:NUMBER:HASH", help=texts.OPTION_HEAD.help)] = None,
+    file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help=texts.OPTION_EXPORT.help)] = None,
+) -> None:
+    noted = read_heads(head or [])
+    found = dict(verify_file(file, noted)) if file else dict(verify_programs(terminal, chosen(program), noted))
+    found = {name: answer for name, answer in found.items() if program in ("", name)}
+    terminal.print_json({"programs": {name: MessageToDict(answer) for name, answer in found.items()}})
+    for name, answer in found.items():
+        say = {"program": name, "count": answer.checked_count, "head": to_head(name, answer.head)}
+        terminal.say(texts.AUDIT_BROKEN_IN if answer.broken_number else texts.AUDIT_WHOLE, **say)
+    for name, answer in found.items():
+        if answer.broken_number:
+            raise CommandError(texts.AUDIT_BROKEN, program=name, number=answer.broken_number, fault=answer.fault)
+
+
+def export(
+    terminal: Terminal,
+    program: ProgramOption = "",
+    form: Annotated[str, typer.Option("--format", metavar="jsonl|csv", help=texts.OPTION_FORMAT.help)] = "jsonl",
+    out: Annotated[Path | None, typer.Option(help=texts.OPTION_OUT.help)] = None,
+) -> None:
+    write = FORMATS[read_choice(form, tuple(FORMATS))]
+    count = 0
+    with open_output(out) as file:
+        put = write(file)
+        for name in chosen(program):
+            for entry in read_all(terminal, name):
+                put(name, entry)
+                count += 1
+    if out:
+        terminal.say(texts.AUDIT_EXPORTED, count=count, file=out)
+
+
+def chosen(program: str) -> tuple[str, ...]:
+    """Raises CommandError."""
+    return (read_choice(program, PROGRAMS),) if program else PROGRAMS
+
+
+def open_audit(terminal: Terminal, program: str) -> Connection[AuditServiceStub]:
+    """As whoever is signed in. Raises CommandError."""
+    return Connection(AuditServiceStub, client.address_of(terminal, program), client.token(terminal))
+
+
+def verify_programs(
+    terminal: Terminal, programs: tuple[str, ...], noted: Heads
+) -> Iterator[tuple[str, api.VerifyAuditResponse]]:
+    for name in programs:
+        heads = sorted(noted.get(name, {}).items())
+        for number, expected in heads or [(0, "")]:
+            answer = verify_program(terminal, name, api.VerifyAuditRequest(head_number=number, head_hash=expected))
+            if answer.broken_number:
+                break
+        yield name, answer
+
+
+def verify_program(terminal: Terminal, name: str, request: api.VerifyAuditRequest) -> api.VerifyAuditResponse:
+    answer = api.VerifyAuditResponse()
+    with (
+        open_audit(terminal, name) as log,
+        Progress(console=terminal.err, transient=True, disable=terminal.json) as progress,
+    ):
+        task = progress.add_task(name, total=None)
+        for answer in log.follow(log.stub.VerifyAudit, request):
+            progress.update(task, total=answer.total_count, completed=answer.checked_count)
+    return answer
+
+
+def verify_file(file: Path, noted: Heads) -> Iterator[tuple[str, api.VerifyAuditResponse]]:
+    """Needs no service. Raises CommandError when it is no export."""
+    checks = {name: Check(heads) for name, heads in noted.items()}
+    for name, entry in read_export(file):
+        checks.setdefault(name, Check(noted.get(name))).follow([entry])
+    for name, check in checks.items():
+        fault = check.finish()
+        yield (
+            name,
+            api.VerifyAuditResponse(
+                checked_count=check.number,
+                done=True,
+                broken_number=fault.number if fault else 0,
+                fault=fault.reason if fault else "",
+                head=api.AuditHead(number=check.number, hash=check.hash),
+            ),
+        )
+
+
+def read_export(file: Path) -> Iterator[tuple[str, Entry]]:
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                content = json.loads(line)
+                yield str(content["program"]), Entry(**{name: content[name] for name in FIELDS})
+            except (ValueError, TypeError, KeyError) as error:
+                raise CommandError(texts.AUDIT_NO_EXPORT, ExitCode.USAGE, file=file, line=number) from error
+
+
+def read_heads(typed: list[str]) -> Heads:
+    """'booking:57:3fa9...', as `verify` prints them. Raises CommandError."""
+    noted: Heads = {}
+    for each in typed:
+        name, _, rest = each.partition(":")
+        number, _, expected = rest.partition(":")
+        fits = name in PROGRAMS and number.isascii() and number.isdigit() and len(number) < 19 and len(expected) == 64
+        if not fits:
+            raise CommandError(texts.BAD_HEAD, ExitCode.USAGE, typed=each)
+        if int(number):
+            noted.setdefault(name, {})[int(number)] = expected
+    return noted
+
+
+def to_head(program: str, head: api.AuditHead) -> str:
+    return f"{program}:{head.number}:{head.hash}"
+
+
+def read_all(terminal: Terminal, program: str) -> Iterator[Entry]:
+    """Oldest first, page by page."""
+    request = api.ListAuditEntriesRequest(page_size=PAGE, oldest_first=True)
+    with open_audit(terminal, program) as log:
+        while True:
+            page = log.ask(log.stub.ListAuditEntries, request)
+            yield from (to_entry(each) for each in page.entries)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+
+def to_entry(message: api.AuditEntry) -> Entry:
+    values: dict[str, Any] = {name: getattr(message, name) for name in FIELDS}
+    return Entry(**values | {"time": from_timestamp(message.time)})
+
+
+Put = Callable[[str, Entry], None]
+
+
+def json_lines(file: IO[str]) -> Put:
+    """What `verify --file` reads."""
+
+    def put(program: str, entry: Entry) -> None:
+        content = {"program": program} | {name: getattr(entry, name) for name in FIELDS}
+        file.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+    return put
+
+
+def table(file: IO[str]) -> Put:
+    writer = csv.writer(file)
+    writer.writerow(["program", *FIELDS])
+
+    def put(program: str, entry: Entry) -> None:
+        cells = [moments.from_milliseconds(entry.time).isoformat() if name == "time" else getattr(entry, name)
+                 for name in FIELDS]  # fmt: skip
+        writer.writerow([program, *(guarded(cell) if isinstance(cell, str) else cell for cell in cells)])
+
+    return put
+
+
+def guarded(cell: str) -> str:
+    """A quote before what a spreadsheet would take for a formula."""
+    return f"'{cell}" if cell.lstrip(" ")[:1] and cell.lstrip(" ")[0] in FORMULA else cell
+
+
+FORMATS: dict[str, Callable[[IO[str]], Put]] = {"jsonl": json_lines, "csv": table}
+
+
+@contextmanager
+def standard_output() -> Iterator[IO[str]]:
+    yield sys.stdout
+
+
+def open_output(out: Path | None) -> AbstractContextManager[IO[str]]:
+    """Only its owner may read the file: it names people. Raises CommandError when there is one already."""
+    if out is None:
+        return standard_output()
+    try:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise CommandError(texts.CANNOT_WRITE, ExitCode.USAGE, file=out, reason=error.strerror) from error
+    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+
+
+def show(terminal: Terminal, found: list[tuple[str, api.AuditEntry]]) -> None:
+    if not found:
+        terminal.say(texts.NO_ENTRIES)
+        return
+    listed = Table(padding=(0, 1))
+    headings = (texts.PROGRAM, texts.NUMBER, texts.TIME, texts.ACTOR, texts.ACT, texts.TARGET)
+    for text in (*headings, texts.CONCERNED, texts.OUTCOME, texts.DETAIL):
+        listed.add_column(terminal.text(text), overflow="fold")
+    for name, entry in found:
+        listed.add_row(
+            name,
+            str(entry.number),
+            moments.show_second(moments.to_moment(entry.time), terminal.language),
+            Styled(f"{entry.actor} ({entry.roles})"),
+            Styled(entry.method.rpartition("/")[2]),
+            Styled("/".join(filter(None, (entry.target_kind, entry.target_id)))),
+            Styled(entry.account_id),
+            Styled(entry.outcome),
+            Styled(entry.detail if entry.detail != "{}" else ""),
+        )
+    terminal.out.print(listed)

@@ -1,0 +1,82 @@
+"""`yunhui backup` and `yunhui restore`: the data of an embedded installation, as snapshot.py copies it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli import snapshot, texts
+from services.cli.failures import CommandError, ExitCode
+from services.cli.snapshot import Manifest, SnapshotError
+from services.cli.state import State
+from services.cli.terminal import Terminal
+from services.cli.texts import Text
+
+REFUSALS = {
+    snapshot.NO_INSTALLATION: (texts.NOTHING_TO_BACK_UP, ExitCode.NOT_FOUND),
+    snapshot.EXISTS: (texts.BACKUP_EXISTS, ExitCode.USAGE),
+    snapshot.NOT_EMPTY: (texts.STATE_NOT_EMPTY, ExitCode.USAGE),
+    snapshot.NO_BACKUP: (texts.NO_BACKUP, ExitCode.USAGE),
+    snapshot.NEWER: (texts.BACKUP_NEWER, ExitCode.OTHER),
+    snapshot.DAMAGED: (texts.BACKUP_DAMAGED, ExitCode.OTHER),
+    snapshot.DISK: (texts.BACKUP_DISK, ExitCode.OTHER),
+}
+
+
+def backup(
+    terminal: Terminal, directory: Annotated[Path, typer.Argument(metavar="DIR", help=texts.ARGUMENT_BACKUP.help)]
+) -> None:
+    with refusals(), progress(terminal, texts.COPYING) as told:
+        manifest = snapshot.take(terminal.state, directory.absolute(), told)
+    answer(terminal, manifest, directory)
+    terminal.say(texts.BACKED_UP, directory=directory, size=megabytes(manifest))
+    say_heads(terminal, manifest)
+    terminal.say(texts.BACKUP_IS_SECRET)
+
+
+def restore(
+    terminal: Terminal, directory: Annotated[Path, typer.Argument(metavar="DIR", help=texts.ARGUMENT_BACKUP.help)]
+) -> None:
+    state = State(terminal.state.root.absolute())
+    with refusals(), progress(terminal, texts.COPYING) as told:
+        manifest = snapshot.restore(directory.absolute(), state, told)
+    answer(terminal, manifest, directory)
+    terminal.say(texts.RESTORED, state=state.root, time=manifest.begin_time, version=manifest.version)
+    say_heads(terminal, manifest)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns a refusal into a sentence."""
+    try:
+        yield
+    except SnapshotError as error:
+        text, code = REFUSALS[error.reason]
+        raise CommandError(text, code, what=error.what) from error
+
+
+@contextmanager
+def progress(terminal: Terminal, text: Text) -> Iterator[Callable[[str], None]]:
+    """Says which file is being copied."""
+    if terminal.json:
+        yield lambda _: None
+        return
+    with terminal.err.status(terminal.text(text, name="")) as status:
+        yield lambda name: status.update(terminal.text(text, name=name))
+
+
+def answer(terminal: Terminal, manifest: Manifest, directory: Path) -> None:
+    terminal.print_json({"directory": str(directory), **asdict(manifest)})
+
+
+def say_heads(terminal: Terminal, manifest: Manifest) -> None:
+    """Noted elsewhere, they prove later that the audit log up to here was not changed."""
+    for program, head in manifest.audit_heads.items():
+        terminal.say(texts.AUDIT_HEAD, head=f"{program}:{head}")
+
+
+def megabytes(manifest: Manifest) -> str:
+    return f"{sum(size for size, _ in manifest.files.values()) / 1e6:.1f} MB"
