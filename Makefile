@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test machine fuzz simulation stress notices attendance bench check format migration proto clean
+.PHONY: help setup up demo test machine fuzz simulation stress notices attendance chaos rolling mutants bench check format migration proto clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,19 @@ notices: setup ## 3,000 reservations while programs are killed: nothing forgotte
 
 attendance: setup ## 1,000 meetings whose events are lost, doubled, late and forged: every no-show found, nobody wronged
 	@$(BIN)/python -m tests.faults.attendance $(ARGS)
+
+KILLS ?= 20
+SEED ?= 7
+RESERVATIONS ?= 0
+
+chaos: setup ## everything fails at once, then every promise is checked: make chaos KILLS=20 SEED=7
+	@$(BIN)/python -m tests.faults.chaos --kills $(KILLS) --seed $(SEED) --reservations $(RESERVATIONS) $(ARGS)
+
+rolling: setup ## two of each program are restarted in good order under load, 20 rounds: no call may fail
+	@$(BIN)/python -m tests.faults.rolling $(ARGS)
+
+mutants: setup ## guards are taken away one by one, and the proofs must notice; some minutes
+	@$(BIN)/python -m tests.faults.mutants $(ARGS)
 
 bench: setup ## measure; a whole run takes about ten minutes and 5 GB of disk
 	@$(BIN)/python -m bench $(ARGS)

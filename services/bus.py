@@ -1,18 +1,20 @@
 """The way onto NATS: one connection a program, as its own user, that says loudly what the server refuses."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nats
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsUserPassword
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 
 from services.settings import Settings
 
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 
 SOURCE_PREFIX = "/yunhui/"
 RETRY_SECONDS = 1.0
+DRAIN_SECONDS = 5.0
+BEGIN_SECONDS = 0.05
+"""So long a question that was handed on to a worker may take to be begun with; then `stop` waits for its answer."""
 REFUSED = "permissions violation"
 
 
@@ -134,7 +139,21 @@ async def serve(broker: NatsBroker) -> None:
                 log.warning("NATS: %s: trying again", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
     finally:
+        await _take_no_more(broker)
         await broker.stop()
+
+
+async def _take_no_more(broker: NatsBroker) -> None:
+    """What was asked of us is answered: FastStream's own stop throws away what it has not begun with."""
+    for subscriber in broker.subscribers:
+        subscription = getattr(subscriber, "subscription", None)
+        if not isinstance(subscription, Subscription):
+            continue
+        with contextlib.suppress(Exception):  # who cannot be reached asks nothing
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await cast(Any, subscription).drain()  # nats-py has no type for it
+                await asyncio.sleep(BEGIN_SECONDS)
+            cast(Any, subscriber).subscription = None
 
 
 async def close(connection: Client) -> None:

@@ -30,6 +30,7 @@ GATHER_SECONDS = 0.02
 """What is committed within this time is read, published and marked together: a third of the work of one by one."""
 PAUSES = (0.1, 0.5, 1.0, 2.0)
 LEASE_MS = 10_000
+FINISH_SECONDS = 3.0
 LOOK_SECONDS = 3.0
 """How often a relay that nobody wakes renews its lease, or looks whether the owner's has ended."""
 
@@ -131,9 +132,17 @@ class Relay:
                     failures += 1
                     self._woken.set()
         finally:
+            await self._finish()
             with contextlib.suppress(Exception):  # the lease ends by itself
                 await self._release()
                 await subscription.unsubscribe()
+
+    async def _finish(self) -> None:
+        """What was committed last is published now: nobody knows when this program, or another, comes again."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(FINISH_SECONDS):
+                if self._bus.is_connected:
+                    await self._take_turn(woken=True)
 
     async def _wait(self) -> bool:
         """True when there is news, not only time that has passed."""

@@ -47,6 +47,7 @@ QUERIES = {
     "no decision": """
         SELECT r.reservation_id, r.decision_id FROM reservation r LEFT JOIN decision d
         ON d.decision_id = r.decision_id AND d.reservation_id = r.reservation_id AND d.effect IN ('ALLOW', 'ESCALATE')
+        AND d.policy_version <> ''
         WHERE d.decision_id IS NULL""",
     "room too small": """
         SELECT r.reservation_id, r.participant_count, o.capacity FROM reservation r JOIN room o

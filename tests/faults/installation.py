@@ -80,9 +80,9 @@ class Installation:
         """Waits until all events are published. Raises TimeoutError."""
         await self.until(lambda: not self.count("SELECT count(*) FROM outbox WHERE publish_time IS NULL"))
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Waits for a condition, looked at in a thread. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
                 if await asyncio.to_thread(condition):
                     return
@@ -160,12 +160,16 @@ async def replicated(
             await child.stop()
 
 
-def replica(booking: Program, number: int, url: str, module: str) -> Program:
-    """One more like `booking`, at an address of its own."""
+def replica(program: Program, number: int, url: str = "", module: str = "") -> Program:
+    """One more like `program`, at an address of its own; on another database, or run as another module."""
     listen = f"127.0.0.1:{ports.choose(auto=True)['booking']}"
-    environment = {**booking.environment, "YUNHUI_DATABASE_URL": url, "YUNHUI_LISTEN": listen}
-    command = [sys.executable, "-m", module]
-    return Program(f"booking-{number}", command, environment, listen, partial(health.serving, listen))
+    environment = {
+        **program.environment,
+        "YUNHUI_DATABASE_URL": url or program.environment["YUNHUI_DATABASE_URL"],
+        "YUNHUI_LISTEN": listen,
+    }
+    command = [sys.executable, "-m", module] if module else program.command
+    return Program(f"{program.name}-{number}", command, environment, listen, partial(health.serving, listen))
 
 
 async def start(program: Program, state: State, started: list[Child]) -> Child:

@@ -34,7 +34,7 @@ ACCOUNTS = 120
 AT_ONCE = 64
 QUEUE_ROOMS = 100
 QUEUE_PAUSE_SECONDS = 0.75
-TRIES = 300
+TRIES = 1200
 PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 20.0
 REPEATED = 20  # one in so many requests is sent again at the end, besides all whose answer was lost
@@ -80,26 +80,33 @@ class Client:
 
     def _metadata(self, account_id: str) -> tuple[tuple[str, str]]:
         if account_id not in TOKENS:
-            TOKENS[account_id] = issuer.mint(self._state, SampleAccount(account_id, "booker"))
+            role = account_id if account_id in issuer.ROLES else "booker"
+            TOKENS[account_id] = issuer.mint(self._state, SampleAccount(account_id, role))
         return (("authorization", f"Bearer {TOKENS[account_id]}"),)
 
 
 TOKENS: dict[str, str] = {}
+WORDS = {
+    api.CancelReservationResponse: "CANCELLED",
+    api.EndReservationResponse: "ENDED",
+    api.ResolveEscalationResponse: "RESOLVED",
+}
+"""What became of acts whose answer has no outcome."""
 
 
 def to_answer(account_id: str, request: Any, reply: Any, lost: int, refused: int) -> Answer:
     method = type(request).__name__.removesuffix("Request")
-    request_id = "" if isinstance(request, api.CancelReservationRequest) else request.request_id
+    request_id = getattr(request, "request_id", "")
     if isinstance(reply, str):
         return Answer(method, account_id, request_id, reply, lost=lost, refused=refused)
-    cancelled = isinstance(reply, api.CancelReservationResponse)
+    decision = getattr(reply, "decision", None)
     return Answer(
         method,
         account_id,
         request_id,
-        outcome="CANCELLED" if cancelled else pb.Outcome.Name(reply.outcome).removeprefix("OUTCOME_"),
-        decision_id=reply.decision.decision_id,
-        rules=[rule.rule_id for rule in reply.decision.rules],
+        outcome=WORDS.get(type(reply)) or pb.Outcome.Name(reply.outcome).removeprefix("OUTCOME_"),
+        decision_id=decision.decision_id if decision else "",
+        rules=[rule.rule_id for rule in decision.rules] if decision else [],
         facts=Facts.of(reply.reservation) if reply.HasField("reservation") else None,
         lost=lost,
         refused=refused,

@@ -215,6 +215,20 @@ async def test_who_stops_in_good_order_is_followed_at_once(nats: Bus, database: 
         await until(lambda: owned(database))
 
 
+async def test_who_stops_in_good_order_leaves_nothing_unpublished(
+    nats: Bus, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed in the last moment, before anybody was woken."""
+    monkeypatch.setattr(outbox, "LOOK_SECONDS", 3600)
+    async with relaying(nats, database) as relay:
+        await store(database, event(1, 1))
+        relay.wake()
+        await until(lambda: all_published(database))
+        await store(database, event(1, 2))
+    assert await unpublished(database) == 0
+    assert await owner(database) == ""
+
+
 async def test_who_dies_is_followed_when_the_lease_has_ended(
     nats: Bus, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

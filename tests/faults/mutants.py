@@ -1,0 +1,176 @@
+"""Guards taken away one by one, in a copy of the sources, and the proof that must notice: `make mutants`.
+
+Prints a table; ends with 1 when a mutant is not noticed, or a proof fails with all guards in place.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("services", "tests", "bench", "examples", "proto", "docs", "tools", "pyproject.toml")
+SEATS = "{:<62}{:<10}{}"
+FAILED = 1
+"""What pytest ends with when a test has failed, and not for example when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`old` stands exactly once in `file`; `proof` is what pytest is given."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    proof: str
+
+
+MUTANTS = (
+    Mutant(
+        "the trigger against overlaps never fires",
+        "services/booking/migrations/0001_initial.py",
+        "WHEN NEW.state IN ('CONFIRMED', 'IN_USE') BEGIN",
+        "WHEN NEW.state IN ('NEVER') BEGIN",
+        "tests/booking/test_intake.py::test_the_database_itself_refuses_an_overlap",
+    ),
+    Mutant(
+        "<= for <: rooms that only touch overlap",
+        "services/booking/pool.py",
+        "if since < end and until > start}",
+        "if since <= end and until >= start}",
+        "tests/booking/test_pool.py::test_touching_is_not_overlapping",
+    ),
+    Mutant(
+        "> for >=: a fourth reservation on one day",
+        "services/policy/rules/default.yaml",
+        "{fact: reservations_that_day, op: at_least, threshold: daily_quota}",
+        "{fact: reservations_that_day, op: more_than, threshold: daily_quota}",
+        "tests/booking/test_intake.py::test_the_fourth_of_a_day_and_the_eleventh_of_a_week_are_refused",
+    ),
+    Mutant(
+        "the commit does not look whether the account has changed",
+        "services/booking/reservations.py",
+        "stale = version != decided.account.version or (",
+        "stale = (",
+        "tests/booking/test_intake.py::test_64_at_once_of_one_account_are_exactly_3",
+    ),
+    Mutant(
+        "a repeated request is decided again",
+        "services/booking/intake.py",
+        "if earlier := situation.answers.get((ask.actor, wish.request_id)):",
+        "if earlier := situation.answers.get((ask.actor, 'none')):",
+        "tests/booking/test_intake.py::test_the_same_request_id_has_the_same_answer_and_one_effect",
+    ),
+    Mutant(
+        "without the policy everything is allowed",
+        "services/booking/policy_client.py",
+        'raise rpc.unavailable("policy") from error',
+        "return [Decision(decision_id=each.decision_id, effect=1) for each in questions]",
+        "tests/system/test_recovery.py::test_without_the_policy_nothing_is_accepted",
+    ),
+    Mutant(
+        "< for <=: who enters in the last moment has not entered",
+        "services/policy/facts.py",
+        "question.enter <= question.now)",
+        "question.enter < question.now)",
+        "tests/policy/test_table.py tests/policy/test_oracle.py tests/policy/test_decisions.py",
+    ),
+    Mutant(
+        "a deadline is dealt with by everybody who has seen it",
+        "services/booking/standing.py",
+        "if not take_deadline(connection, life.SUSPENSION_END, suspension_id, due):",
+        "if take_deadline(connection, life.SUSPENSION_END, suspension_id, due) is None:",
+        "tests/booking/test_lifecycle.py::test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_with",
+    ),
+    Mutant(
+        "an event is marked as published before it is",
+        "services/outbox.py",
+        "window = await self._database.read(_next_rows)",
+        "window = await self._database.read(_next_rows)\n"
+        "        await self._database.write(lambda c: mark_published(c, [seq for seq, _ in window]))",
+        "tests/plumbing/test_outbox.py::test_a_bus_that_is_away_loses_nothing_and_repeats_nothing",
+    ),
+    Mutant(
+        "an event is acknowledged before its effect",
+        "services/notifier/subscriptions.py",
+        "arrivals = [to_arrival(message) for message in messages]",
+        "arrivals = [to_arrival(message) for message in messages]\n"
+        "        for message in messages:\n            await message.ack()",
+        "tests/notifier/test_subscriptions.py::test_an_event_waits_for_the_one_before_it",
+    ),
+    Mutant(
+        "the inbox is not asked whether an event was there before",
+        "services/notifier/inbox.py",
+        "return set(connection.execute(sa.select(TABLE.c.event_id).where(TABLE.c.event_id.in_(event_ids))).scalars())",
+        "return set()",
+        "tests/notifier/test_subscriptions.py::test_same_event_twice_is_one_mail",
+    ),
+    Mutant(
+        "who stops throws away the questions that wait",
+        "services/bus.py",
+        "        await _take_no_more(broker)\n",
+        "",
+        "tests/plumbing/test_bus.py::test_who_stops_answers_what_was_asked_before",
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="those with this in their name")
+    chosen = [mutant for mutant in MUTANTS if parser.parse_args().only in mutant.what]
+    print(SEATS.format("mutant", "noticed", "by"), flush=True)
+    with copied() as root:
+        good = all([sound(root, chosen), *[noticed(root, mutant) for mutant in chosen]])
+    sys.exit(0 if good else 1)
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in COPIED:
+            source, target = ROOT / name, Path(folder) / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        yield Path(folder)
+
+
+def sound(root: Path, mutants: Iterable[Mutant]) -> bool:
+    """Whether every proof holds while nothing is missing; otherwise its failure would say nothing."""
+    held = prove(root, " ".join(mutant.proof for mutant in mutants)) == 0
+    print(SEATS.format("none", "no" if held else "yes: the proofs fail", ""), flush=True)
+    return held
+
+
+def noticed(root: Path, mutant: Mutant) -> bool:
+    file = root / mutant.file
+    whole = file.read_text()
+    assert whole.count(mutant.old) == 1, f"{mutant.file} has changed: mend the mutant"
+    file.write_text(whole.replace(mutant.old, mutant.new))
+    found = prove(root, mutant.proof) == FAILED
+    file.write_text(whole)
+    print(SEATS.format(mutant.what, "yes" if found else "NO", mutant.proof.rpartition("::")[2]), flush=True)
+    return found
+
+
+def prove(root: Path, proof: str) -> int:
+    """Exit code of pytest on the copy."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=no", "--basetemp", str(root / ".tests")]
+    path = os.pathsep.join([str(root), str(root / "proto" / "gen")])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [*command, *proof.split()], cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ).returncode
+
+
+if __name__ == "__main__":
+    main()

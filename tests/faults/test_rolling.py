@@ -1,0 +1,15 @@
+"""Told to end, a program finishes what it has begun: each of two replicas in turn, under load."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults import rolling
+
+pytestmark = pytest.mark.system
+
+
+async def test_restarts_in_good_order_fail_no_call_and_lose_nothing(postgres: str, tmp_path: Path) -> None:
+    """Short, each program once; in full it is `make rolling`."""
+    verdict = await rolling.play(tmp_path / "state", postgres, rounds=4, reservations=40, seed=7)
+    assert verdict.breaches == []
