@@ -70,6 +70,8 @@ class Installation:
             "auto",
             "--meetings",
             "off",
+            "--portal",
+            "off",
             *state,
             *clock,
         ]

@@ -8,15 +8,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import nats
-from faststream.nats import NatsBroker
-from faststream.nats.security import NatsUserPassword
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from services.settings import Settings
+
+if TYPE_CHECKING:
+    from faststream.nats import NatsBroker
+    from faststream.nats.security import NatsUserPassword
 
 log = logging.getLogger(__name__)
 
@@ -105,17 +107,21 @@ def tls_options(authorities: Path | None, certificate: Path | None = None, key: 
     return {"tls": context, "tls_handshake_first": True}
 
 
-def as_security(options: dict[str, Any]) -> NatsUserPassword | None:
+def as_security(options: dict[str, Any]) -> "NatsUserPassword | None":
     """Takes out of the options of nats.connect what FastStream wants told in its own way."""
     user, password = options.pop("user"), options.pop("password")
     context, first = options.pop("tls", None), options.pop("tls_handshake_first", False)
     if not user:
         return None
+    from faststream.nats.security import NatsUserPassword  # as below
+
     return NatsUserPassword(user, password, ssl_context=context, tls_handshake_first=first)
 
 
-def create_broker(settings: Settings, name: str) -> NatsBroker:
+def create_broker(settings: Settings, name: str) -> "NatsBroker":
     """FastStream's broker on a connection of its own, with the same options."""
+    from faststream.nats import NatsBroker  # programs without a broker are spared its memory
+
     options = dict(connect_options(settings, name))
     security = as_security(options)
     # FastStream would log exceptions whole, and they can quote what people wrote
@@ -128,7 +134,7 @@ async def undecoded(message: Any) -> bytes:
     return body
 
 
-async def serve(broker: NatsBroker) -> None:
+async def serve(broker: "NatsBroker") -> None:
     """Connects, however long that takes, and answers until cancelled."""
     try:
         while True:
@@ -143,7 +149,7 @@ async def serve(broker: NatsBroker) -> None:
         await broker.stop()
 
 
-async def _take_no_more(broker: NatsBroker) -> None:
+async def _take_no_more(broker: "NatsBroker") -> None:
     """What was asked of us is answered: FastStream's own stop throws away what it has not begun with."""
     for subscriber in broker.subscribers:
         subscription = getattr(subscriber, "subscription", None)

@@ -22,7 +22,7 @@ from services.cli import topology
 from services.notifier.subscriptions import CONSUMER, STREAM
 
 HOST = "127.0.0.1"
-USERS = ("admin", "booking", "policy", "notifier", "meetings", "subscriber")
+USERS = ("admin", "booking", "policy", "notifier", "meetings", "portal", "subscriber")
 CONFIGURATION = Path(topology.__file__).with_name("nats.conf")
 PATIENCE_SECONDS = 30.0
 

@@ -36,6 +36,11 @@ async def greets(address: str) -> bool:
     return greeting.startswith(b"220")
 
 
+async def page_answers(url: str) -> bool:
+    """A program of pages answers 200."""
+    return await asyncio.to_thread(_opens, url)
+
+
 async def bus_ready(monitor: str) -> bool:
     """The bus has opened its streams."""
     answer = await bus_report(monitor, "healthz")
@@ -45,6 +50,14 @@ async def bus_ready(monitor: str) -> bool:
 async def bus_report(monitor: str, page: str) -> dict[str, Any]:
     """A page of the bus's monitor; empty when it does not answer."""
     return await asyncio.to_thread(_fetch, f"http://{monitor}/{page}")
+
+
+def _opens(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - http only, see above
+            return bool(answer.status == 200)
+    except (OSError, ValueError):
+        return False
 
 
 def _fetch(url: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from services.settings import DEVELOPMENT_ISSUER
 
 HOST = "127.0.0.1"
 DEFAULT_PORTS: Mapping[str, int] = {
+    "portal": 7100,
     "booking": 7101,
     "policy": 7102,
     "notifier": 7103,
@@ -22,6 +23,7 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "monitor": 7106,
     "meetings": 7107,
     "webhooks": 7108,
+    "issuer": 7110,
 }
 BUS_CONFIGURATION = Path(__file__).with_name("nats.conf")
 SENDER = "yunhui@example.org"
@@ -34,6 +36,7 @@ STANDIN_SETTINGS: Mapping[str, str] = {
     "YUNHUI_TENCENT_OPERATOR": "admin",
 }
 """Credentials that open nothing but the stand-in for Tencent's cloud."""
+SERVICES = ("booking", "policy", "notifier", "meetings")
 OWN_PREFIXES = ("YUNHUI_", "NATS_")
 
 
@@ -58,9 +61,14 @@ class Plan:
     """Address of a stand-in for Tencent's cloud; the simulated provider is used when empty."""
     meetings: str = field(default="required", kw_only=True)
     """Whether booking looks meetings up: "required" or "off"."""
+    portal: str = field(default="on", kw_only=True)
+    """Whether there are pages, and an issuer to sign in with: "on" or "off"."""
 
     def address(self, name: str) -> str:
         return f"{HOST}:{self.ports[name]}"
+
+    def web(self, name: str) -> str:
+        return f"http://{self.address(name)}"
 
     def bus(self) -> Program:
         passwords = {f"NATS_{user.upper()}_PASSWORD": self.state.password(user) for user in BUS_USERS}
@@ -93,6 +101,7 @@ class Plan:
             "YUNHUI_SMTP_PORT": str(self.ports["mail"]),
             "YUNHUI_MAIL_FROM": SENDER,
             "YUNHUI_SUPPORT_MAIL": SUPPORT,
+            "YUNHUI_PORTAL_URL": self.web("portal"),
             "YUNHUI_SMTP_TLS": "off",
         }
         tencent = {"YUNHUI_MEETINGS_PROVIDER": "tencent", "YUNHUI_TENCENT_ADDRESS": self.standin, **STANDIN_SETTINGS}
@@ -107,6 +116,38 @@ class Plan:
             self._service("booking", {"YUNHUI_MEETINGS": self.meetings}),
             self._service("notifier", mail),
         ]
+
+    def pages(self) -> list[Program]:
+        """What people look at; nothing else needs it."""
+        if self.portal == "off":
+            return []
+        return [
+            self._page("issuer", {"YUNHUI_SIGNING_KEY": str(self.state.private_key)}),
+            self._page(
+                "portal",
+                {
+                    "YUNHUI_NATS_URL": f"nats://{self.address('nats')}",
+                    "YUNHUI_NATS_USER": "portal",
+                    "YUNHUI_NATS_PASSWORD": self.state.password("portal"),
+                    "YUNHUI_ISSUER": DEVELOPMENT_ISSUER,
+                    "YUNHUI_DISCOVERY": f"{self.web('issuer')}/.well-known/openid-configuration",
+                    "YUNHUI_CLOCK_FILE": str(self.state.clock),
+                    **{f"YUNHUI_{name.upper()}_ADDRESS": self.address(name) for name in SERVICES},
+                },
+            ),
+        ]
+
+    def _page(self, name: str, more: Mapping[str, str]) -> Program:
+        environment = {
+            "YUNHUI_ENVIRONMENT": "development",
+            "YUNHUI_LISTEN": self.address(name),
+            "YUNHUI_PORTAL_URL": self.web("portal"),
+            "YUNHUI_AUDIENCE": issuer.AUDIENCE,
+            **more,
+        }
+        command = [sys.executable, "-m", f"services.{name}"]
+        ready = partial(health.page_answers, f"{self.web(name)}/health")
+        return Program(name, command, environment, self.address(name), ready)
 
     def _service(self, name: str, more: Mapping[str, str] | None = None) -> Program:
         listen = self.address(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-BUS_USERS = ("admin", "booking", "policy", "notifier", "meetings", "subscriber")
+BUS_USERS = ("admin", "booking", "policy", "notifier", "meetings", "portal", "subscriber")
 WEBHOOK_TOKEN = "webhook token"  # noqa: S105 - its name among the secrets
 
 

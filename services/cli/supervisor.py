@@ -52,6 +52,7 @@ class Supervisor:
         await self._declare_streams()
         await self._start_group([self._plan.mail_sink()])
         await self._start_group(self._plan.services())
+        await self._start_group(self._plan.pages())
         self.write_run()
 
     async def watch(self) -> None:
@@ -81,6 +82,7 @@ class Supervisor:
         }
         return {
             **addresses,
+            **self._pages(),
             "nats": f"nats://{plan.address('nats')}",
             "smtp": plan.address("mail"),
             "mail": str(plan.state.mail),
@@ -88,6 +90,11 @@ class Supervisor:
             "issuer": DEVELOPMENT_ISSUER,
             "pids": {child.program.name: child.pid for child in self._children()},
         }
+
+    def _pages(self) -> dict[str, Any]:
+        names = [program.name for program in self._plan.pages()]
+        addresses = {"issuer": "issuer_address"}  # `issuer` itself is what tokens carry
+        return {addresses.get(name, name): self._plan.web(name) for name in names}
 
     def write_run(self) -> None:
         write_private(self._plan.state.run, self.report())

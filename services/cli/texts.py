@@ -184,6 +184,11 @@ STOPPING = Text("正在停止…（再按一次 Ctrl-C 立即结束）", "stoppi
 STOPPED = Text("已全部停止。数据保留在 {state}。", "All stopped. The data stays in {state}.")
 STOPPED_AFTER_FAULT = Text("因 {program} 出错，已全部停止。", "Everything was stopped because of {program}.")
 MAILBOX = Text("邮件", "mail")
+PORTAL = Text("网页", "pages")
+SAMPLE_SIGN_INS = Text(
+    "可选身份登录：booker、booker-2、support、admin，无需密码",
+    "sign in there as booker, booker-2, support or admin; no password",
+)
 LOGS = Text("日志", "logs")
 SAMPLE_SUBJECT = Text("组会", "seminar")
 CLOCK_SHOWS = Text("时钟", "clock")
@@ -393,6 +398,7 @@ OPTION_WEBHOOKS = Text(
 OPTION_SHARE = Text("此类事件所占的比例，0 至 1", "share of the events that this befalls, 0 to 1")
 OPTION_USERS = Text("企业成员，可重复", "somebody of the enterprise; repeatable")
 OPTION_MEETINGS = Text("off：不查询会议，会议号可以任意填写", "off: meetings are not looked up, and any number will do")
+OPTION_PORTAL = Text("off：不启动网页", "off: without the pages")
 OPTION_STANDIN = Text("使用此地址的替身（见 yunhui standin）", "use the stand-in there (see yunhui standin)")
 STANDIN_RUNS = Text(
     "替身地址：{address}，事件发往：{webhooks}。另开终端运行：yunhui up --standin {address}（Ctrl-C 结束）",

@@ -58,12 +58,27 @@ def _stream(name: str, subject: str) -> StreamConfig:
     )
 
 
+PORTAL_SESSIONS = StreamConfig(
+    name="KV_portal_sessions",  # a bucket: a key is a subject, the newest message its value
+    subjects=["$KV.portal_sessions.>"],
+    storage=StorageType.FILE,
+    max_msgs_per_subject=1,
+    max_age=3600.0,  # longer than a session may be idle: each sign of life writes it anew
+    max_bytes=256 * 1024 * 1024,
+    max_msg_size=256 * 1024,
+    discard=DiscardPolicy.NEW,  # when it is full nobody new signs in; nobody is thrown out
+    duplicate_window=120.0,
+    allow_rollup_hdrs=True,  # what is removed leaves nothing behind
+    deny_delete=True,
+    allow_direct=False,  # read from the leader: whoever has just signed out is out, at every replica
+)
 STREAMS = (
     _stream("BOOKING", "yunhui.booking.>"),
     _stream("POLICY", "yunhui.policy.>"),
     _stream("NOTIFIER", "yunhui.notifier.>"),
     _stream("MEETINGS", "yunhui.meetings.>"),
     _stream("DEAD", "yunhui.dead.>"),  # events that a consumer could not read or write, with the reason
+    PORTAL_SESSIONS,
 )
 CONSUMERS = (
     Consumer(

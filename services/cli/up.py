@@ -31,25 +31,30 @@ def up(
     clock: Annotated[str | None, typer.Option(help=texts.OPTION_CLOCK.help)] = None,
     standin: Annotated[str, typer.Option(metavar="URL", help=texts.OPTION_STANDIN.help)] = "",
     meetings: Annotated[str, typer.Option(metavar="required|off", help=texts.OPTION_MEETINGS.help)] = "required",
+    portal: Annotated[str, typer.Option(metavar="on|off", help=texts.OPTION_PORTAL.help)] = "on",
 ) -> None:
     read_choice(with_ports, ("fixed", "auto"))
     read_choice(meetings, ("required", "off"))
+    read_choice(portal, ("on", "off"))
     wanted = read_moment(clock, datetime.now(UTC)) if clock else None
     terminal.state.prepare()
     try:
         with terminal.state.lock():
-            run(terminal, wanted, auto_ports=with_ports == "auto", standin=standin, meetings=meetings)
+            auto = with_ports == "auto"
+            run(terminal, wanted, auto_ports=auto, standin=standin, meetings=meetings, portal=portal)
     except AlreadyRunningError as error:
         raise CommandError(texts.ALREADY_RUNNING, state=terminal.state.root) from error
 
 
-def run(terminal: Terminal, wanted: datetime | None, *, auto_ports: bool, standin: str, meetings: str) -> None:
+def run(
+    terminal: Terminal, wanted: datetime | None, *, auto_ports: bool, standin: str, meetings: str, portal: str
+) -> None:
     """Holds the lock of the state directory while it runs."""
     issuer.prepare_keys(terminal.state)
     if wanted:
         set_clock(terminal.state, wanted, terminal.language)
     try:
-        plan = Plan(terminal.state, ports.choose(auto=auto_ports), standin=standin, meetings=meetings)
+        plan = Plan(terminal.state, ports.choose(auto=auto_ports), standin=standin, meetings=meetings, portal=portal)
     except ports.PortTakenError as error:
         raise CommandError(texts.PORT_TAKEN, port=error.port, program=error.program) from error
     asyncio.run(serve(terminal, Supervisor(plan, Narrator(terminal))))
@@ -141,6 +146,9 @@ def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
     )
     facts.add_row(terminal.text(texts.MAILBOX), str(report["mail"]))
     facts.add_row(terminal.text(texts.LOGS), str(terminal.state.root / "logs"))
+    if "portal" in report:
+        facts.add_row(terminal.text(texts.PORTAL), str(report["portal"]))
+        facts.add_row("", terminal.text(texts.SAMPLE_SIGN_INS))
     terminal.out.print()
     terminal.out.print(facts)
     terminal.out.print()

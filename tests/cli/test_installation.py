@@ -12,7 +12,7 @@ from services.cli import client, development_clock, issuer, moments, ports
 from services.cli.development_clock import BackwardsError
 from services.cli.issuer import SampleAccount
 from services.cli.programs import DEFAULT_PORTS, Plan, base_environment
-from services.cli.state import AlreadyRunningError, State, write_private
+from services.cli.state import BUS_USERS, AlreadyRunningError, State, write_private
 from services.cli.supervisor import recent, too_often
 from services.identity import KeySource, Verifier
 from services.settings import DEVELOPMENT_ISSUER
@@ -106,9 +106,9 @@ def test_no_program_gets_anothers_password(state: State, monkeypatch: pytest.Mon
     """Nor anything of ours that the caller's environment holds."""
     monkeypatch.setenv("YUNHUI_TOKEN", "secret")
     assert "YUNHUI_TOKEN" not in base_environment()
-    for program in Plan(state, DEFAULT_PORTS).services():
-        others = {state.password(user) for user in ("admin", "booking", "policy", "notifier", "meetings", "subscriber")}
-        others.remove(state.password(program.name))
+    plan = Plan(state, DEFAULT_PORTS)
+    for program in plan.services() + plan.pages():
+        others = {state.password(user) for user in BUS_USERS if user != program.name}
         assert others.isdisjoint(program.environment.values())
 
 

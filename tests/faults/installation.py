@@ -121,7 +121,7 @@ class Installation:
 async def upped(root: Path) -> AsyncIterator[Installation]:
     """One `yunhui up`, on SQLite."""
     stack = Stack(root)
-    await asyncio.to_thread(stack.start, "--clock", MONDAY, "--meetings", "off")
+    await asyncio.to_thread(stack.start, "--clock", MONDAY, "--meetings", "off", "--portal", "off")
     try:
         state = State(root)
         url = f"sqlite:///{state.database('booking')}"

@@ -53,7 +53,10 @@ def test_secrets_are_in_no_log(stack: Stack) -> None:
     token = stack.login("booker", "logged").token
     secrets = [
         token,
-        *(stack.password(user) for user in ("admin", "booking", "policy", "notifier", "meetings", "subscriber")),
+        *(
+            stack.password(user)
+            for user in ("admin", "booking", "policy", "notifier", "meetings", "portal", "subscriber")
+        ),
     ]
     logs = [log.read_text() for log in (stack.state / "logs").iterdir()]
     assert not [secret for secret in secrets for log in logs if secret in log]

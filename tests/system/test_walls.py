@@ -29,6 +29,11 @@ PUBLISH = {
         "$JS.API.CONSUMER.MSG.NEXT.BOOKING.notifier",
         "$JS.ACK.BOOKING.notifier.1.2.3.4.5",
     ),
+    "portal": (
+        "$KV.portal_sessions.test",
+        "$JS.API.STREAM.INFO.KV_portal_sessions",
+        "$JS.API.STREAM.MSG.GET.KV_portal_sessions",
+    ),
     "subscriber": (
         "$JS.API.CONSUMER.CREATE.BOOKING.test",
         "$JS.API.CONSUMER.CREATE.BOOKING.test.yunhui.booking.>",
@@ -42,6 +47,7 @@ SUBSCRIBE = {
     "booking": ("booking.requests", CHANGES, "_INBOX_booking.test", "_INBOX_booking.>"),
     "policy": ("policy.decide", "_INBOX_policy.test"),
     "notifier": ("_INBOX_notifier.test",),
+    "portal": ("_INBOX_portal.test",),
     "subscriber": ("yunhui.>", CHANGES, "_INBOX_subscriber.test"),
 }
 FOR_NOBODY = (
@@ -58,11 +64,13 @@ FOR_NOBODY = (
     "$JS.API.CONSUMER.LIST.BOOKING",
     "$JS.API.CONSUMER.DELETE.BOOKING.notifier",
     "$JS.API.STREAM.MSG.GET.BOOKING",
+    "$JS.API.CONSUMER.CREATE.KV_portal_sessions.test",
+    "$JS.API.STREAM.PURGE.KV_portal_sessions",
     "$JS.API.DIRECT.GET.BOOKING",
     "$SYS.REQ.SERVER.PING",
     "_INBOX_booking.forged",
 )
-WIRETAPS = (">", "*.>", "_INBOX_booking.>", "$JS.>", "$SYS.>")
+WIRETAPS = (">", "$KV.>", "*.>", "_INBOX_booking.>", "$JS.>", "$SYS.>")
 REFUSAL_SECONDS = 5.0
 USERS = sorted(PUBLISH)
 Act = Callable[[Client, str], Awaitable[None]]

@@ -1,0 +1,262 @@
+"""Sign-in for development: who one is, one chooses; the rest is as strict as OpenID Connect asks of an issuer.
+
+Authorization code with PKCE (S256 only) for one public client. Codes live in memory, for a minute, for one use.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+CLIENT_ID = "yunhui-portal"
+CODE_SECONDS = 60
+TOKEN_SECONDS = 12 * 3600
+ROLES = ("booker", "support", "admin")
+ASKED = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge")
+CHALLENGE_LETTERS = 43
+LONGEST = 512
+STYLE = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+
+class RefusedError(Exception):
+    """A request that a correct client would not make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Somebody to try things with: the same accounts as of `yunhui login`."""
+
+    account_id: str
+    role: str
+    zh: str
+    en: str
+
+
+SAMPLES = (
+    Sample("booker", "booker", "预约会议的人", "books meetings"),
+    Sample("booker-2", "booker", "另一位预约会议的人", "books meetings too"),
+    Sample("support", "support", "技术支持", "decides what support must decide"),
+    Sample("admin", "admin", "管理员", "administers rooms and rules"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a code stands for. `expire_time` in epoch seconds."""
+
+    sample: Sample
+    asked: Mapping[str, str]
+    locale: str
+    expire_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The issuer's name, where it is found, its key, and the one portal that it knows."""
+
+    issuer: str
+    address: str
+    audience: str
+    key: ECKey
+    portal_url: str
+
+    @property
+    def redirect_uri(self) -> str:
+        return f"{self.portal_url}/sign-in/callback"
+
+
+class Issuer:
+    """Its addresses. `now` is in epoch seconds."""
+
+    def __init__(self, identity: Identity, now: Callable[[], float] = time.time) -> None:
+        self._identity = identity
+        self._now = now
+        self._grants: dict[str, Grant] = {}
+
+    def app(self) -> Starlette:
+        routes = [
+            Route("/.well-known/openid-configuration", self.discover),
+            Route("/jwks", self.keys),
+            Route("/authorize", self.choose, methods=["GET"]),
+            Route("/authorize", self.authorize, methods=["POST"]),
+            Route("/token", self.exchange, methods=["POST"]),
+            Route("/sign-out", self.sign_out),
+            Route("/health", healthy),
+        ]
+        return Starlette(routes=routes, exception_handlers={RefusedError: refused})
+
+    async def discover(self, _: Request) -> Response:
+        at = self._identity.address
+        return JSONResponse(
+            {
+                "issuer": self._identity.issuer,
+                "authorization_endpoint": f"{at}/authorize",
+                "token_endpoint": f"{at}/token",
+                "jwks_uri": f"{at}/jwks",
+                "end_session_endpoint": f"{at}/sign-out",
+                "response_types_supported": ["code"],
+                "response_modes_supported": ["query"],
+                "grant_types_supported": ["authorization_code"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["ES256"],
+                "scopes_supported": ["openid", "profile", "email"],
+                "token_endpoint_auth_methods_supported": ["none"],
+                "code_challenge_methods_supported": ["S256"],
+                "authorization_response_iss_parameter_supported": True,
+                "ui_locales_supported": ["zh-CN", "en"],
+            }
+        )
+
+    async def keys(self, _: Request) -> Response:
+        return JSONResponse(KeySet([self._identity.key]).as_dict(private=False))
+
+    async def choose(self, request: Request) -> Response:
+        asked = self._read(request.query_params)
+        english = language(request) == "en"
+        answer = HTMLResponse(page(asked, english=english))
+        allowed = (
+            f"form-action 'self' {self._identity.portal_url}"  # browsers hold it against the redirect that follows
+        )
+        answer.headers["content-security-policy"] = f"{STYLE}; {allowed}"
+        answer.headers["cache-control"] = "no-store"
+        return answer
+
+    async def authorize(self, request: Request) -> Response:
+        form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+        asked = self._read(form)
+        sample = next((each for each in SAMPLES if each.account_id == form.get("account")), None)
+        if sample is None:
+            raise RefusedError("account: choose one of those shown")
+        code = secrets.token_urlsafe(32)
+        self._forget_old()
+        locale = "en" if form.get("locale") == "en" else "zh-CN"
+        self._grants[code] = Grant(sample, asked, locale, self._now() + CODE_SECONDS)
+        answer = {"code": code, "state": asked["state"], "iss": self._identity.issuer}
+        return RedirectResponse(f"{self._identity.redirect_uri}?{urlencode(answer)}", 303)
+
+    async def exchange(self, request: Request) -> Response:
+        form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+        grant = self._grants.pop(form.get("code", ""), None)  # one use, also when it fails
+        if form.get("grant_type") != "authorization_code":
+            return fault("unsupported_grant_type")
+        if grant is None or self._now() >= grant.expire_time or not self._matches(grant.asked, form):
+            return fault("invalid_grant")
+        return JSONResponse(self._tokens(grant), headers={"cache-control": "no-store"})
+
+    async def sign_out(self, request: Request) -> Response:
+        """There is no session here: one chooses anew each time."""
+        back = request.query_params.get("post_logout_redirect_uri", "")
+        if back != f"{self._identity.portal_url}/signed-out":
+            raise RefusedError("post_logout_redirect_uri: not the portal's")
+        return RedirectResponse(back, 303)
+
+    def _read(self, given: Mapping[str, str]) -> dict[str, str]:
+        """An unknown client or address is refused here: sending the browser there would be an open redirect."""
+        asked = {name: given.get(name, "")[:LONGEST] for name in ASKED}
+        expected = {
+            "client_id": asked["client_id"] == CLIENT_ID,
+            "redirect_uri": asked["redirect_uri"] == self._identity.redirect_uri,
+            "response_type": asked["response_type"] == "code",
+            "scope": "openid" in asked["scope"].split(),
+            "state": bool(asked["state"]),
+            "nonce": bool(asked["nonce"]),
+            "code_challenge": len(asked["code_challenge"]) == CHALLENGE_LETTERS,
+            "code_challenge_method": given.get("code_challenge_method") == "S256",
+        }
+        for name, good in expected.items():
+            if not good:
+                raise RefusedError(f"{name}: missing, or not what is registered")
+        return asked
+
+    def _matches(self, asked: Mapping[str, str], form: Mapping[str, str]) -> bool:
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        same = all(form.get(name) == asked[name] for name in ("client_id", "redirect_uri"))
+        return same and hmac.compare_digest(challenge.encode(), asked["code_challenge"].encode())
+
+    def _tokens(self, grant: Grant) -> dict[str, Any]:
+        person = claims(grant.sample, grant.locale)
+        access = self._sign({**person, "aud": self._identity.audience})
+        identity = self._sign({**person, "aud": CLIENT_ID, "nonce": grant.asked["nonce"]})
+        return {"access_token": access, "id_token": identity, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
+
+    def _sign(self, content: dict[str, Any]) -> str:
+        now, key = int(self._now()), self._identity.key
+        times = {"iat": now, "exp": now + TOKEN_SECONDS}
+        return jwt.encode({"alg": "ES256", "kid": key.kid}, {"iss": self._identity.issuer, **content, **times}, key)
+
+    def _forget_old(self) -> None:
+        now = self._now()
+        self._grants = {code: grant for code, grant in self._grants.items() if grant.expire_time > now}
+
+
+def claims(sample: Sample, locale: str) -> dict[str, Any]:
+    """As `yunhui login` mints them."""
+    return {
+        "sub": sample.account_id,
+        "name": sample.account_id,
+        "email": f"{sample.account_id}@example.org",
+        "department": "sample",
+        "roles": [sample.role],
+        "locale": locale,
+    }
+
+
+def language(request: Request) -> str:
+    wished = request.query_params.get("ui_locales") or request.headers.get("accept-language", "")
+    return "en" if wished.lower().startswith("en") else "zh-CN"
+
+
+def page(asked: Mapping[str, str], *, english: bool) -> str:
+    """A button for each sample account; no password."""
+    title = "Sign in for development" if english else "开发环境登录"
+    sentence = (
+        "This sign-in is for trying things on this machine. Choose who you are; there is no password."
+        if english
+        else "此登录仅供在本机试用。请选择您的身份，无需密码。"
+    )
+    kept = {**asked, "code_challenge_method": "S256", "locale": "en" if english else "zh-CN"}
+    fields = "\n".join(f'<input type="hidden" name="{escape(n)}" value="{escape(v)}">' for n, v in kept.items())
+    buttons = "\n".join(
+        f'<p><button name="account" value="{each.account_id}">{each.account_id}</button> {words}</p>'
+        for each in SAMPLES
+        if (words := each.en if english else each.zh)
+    )
+    return f"""<!doctype html>
+<html lang="{"en" if english else "zh-CN"}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+</head>
+<body><main><h1>{title}</h1><p>{sentence}</p>
+<form method="post" action="/authorize">
+{fields}
+{buttons}
+</form></main></body></html>
+"""
+
+
+def fault(error: str) -> Response:
+    return JSONResponse({"error": error}, 400, headers={"cache-control": "no-store"})
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"{error}\n", 400)
+
+
+async def healthy(_: Request) -> Response:
+    return PlainTextResponse("ok")

@@ -1,0 +1,183 @@
+"""The portal put together: the door that every request goes through, the sign-in, and the pages."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.clock import Clock
+from services.portal import csrf, gate, headers
+from services.portal.client import Services
+from services.portal.sessions import Sessions
+from services.portal.sign_in import SignIn, again, here, typed
+from services.portal.store import StoreAwayError
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).with_name("static")
+OPEN = ("/static/", "/health")
+"""Without a session, at whatever name we were called."""
+LARGEST_BODY = 64 * 1024
+BODY_SECONDS = 10.0
+
+
+class TooLargeError(Exception):
+    """More than LARGEST_BODY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Middleware: who is there, and whether a form may come in, before any code of a page runs."""
+
+    app: ASGIApp
+    sessions: Sessions
+    cookie: str
+    portal_url: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(OPEN):
+            await self.app(scope, receive, send)
+            return
+        try:
+            body = await read_body(Request(scope, receive))
+            answer = await self._answer(Request(scope, replayed(scope, body, receive)))
+        except TooLargeError:
+            body, answer = b"", gate.show(Request(scope), gate.TOO_LARGE, 413)
+        except (TimeoutError, ClientDisconnect):
+            body, answer = b"", Response(status_code=408, headers={"connection": "close"})
+        await (answer or self.app)(scope, replayed(scope, body, receive), send)
+
+    async def _answer(self, request: Request) -> Response | None:
+        """None lets it through."""
+        request.state.person = None
+        request.state.session_secret = request.cookies.get(self.cookie, "")
+        if request.method in csrf.SAFE and request.headers.get("host") != urlsplit(self.portal_url).netloc:
+            return RedirectResponse(self.portal_url + here(request), 307)
+        try:
+            await self._recognize(request)
+        except StoreAwayError:
+            return await store_away(request)
+        return None if request.method in csrf.SAFE else await self._refusal(request)
+
+    async def _recognize(self, request: Request) -> None:
+        # what a page fetches by itself says nothing about whether anybody sits before it
+        by_itself = request.method == "GET" and request.headers.get("sec-fetch-mode", "navigate") != "navigate"
+        session = await self.sessions.find(request.state.session_secret, sign_of_life=not by_itself)
+        request.state.session = session
+        request.state.person = session.person if session else None
+
+    async def _refusal(self, request: Request) -> Response | None:
+        if csrf.is_foreign(request, self.portal_url):
+            return gate.show(request, gate.FORGED, 403)
+        if await csrf.is_genuine(request):
+            return None
+        if "origin" not in request.headers:
+            return gate.show(request, gate.FORGED, 403)
+        # a page of ours, of an earlier sign-in: nothing is done, and nothing typed is lost
+        if request.state.person is None:
+            return await again(request)
+        return gate.show(request, gate.STALE, 403, form=await typed(request))
+
+
+class Portal(Starlette):
+    """Starlette with security headers around everything, the errors included."""
+
+    def __init__(self, safe: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self._safe = safe
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return headers.SecurityHeaders(super().build_middleware_stack(), self._safe)
+
+
+def build(
+    sign_in: SignIn,
+    sessions: Sessions,
+    services: Services,
+    clock: Clock,
+    portal_url: str,
+    pages: Sequence[BaseRoute],
+    opened: Callable[[], AbstractAsyncContextManager[None]],
+    report_uri: str = "",
+) -> Portal:
+    """`opened` is open as long as the portal serves; `report_uri` is where browsers tell what the policy stopped."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with opened():
+            yield
+        await services.close()
+
+    static = Mount("/static", StaticFiles(directory=STATIC, check_dir=False))
+    handlers: dict[Any, Any] = {HTTPException: no_page, StoreAwayError: store_went_away, Exception: failed}
+    app = Portal(
+        headers.fixed(https=portal_url.startswith("https:"), report_uri=report_uri),
+        routes=[Route("/health", healthy), static, *sign_in.routes(), *pages],
+        middleware=[Middleware(Door, sessions=sessions, cookie=sign_in.cookies.session, portal_url=portal_url)],
+        exception_handlers=handlers,
+        lifespan=lifespan,
+    )
+    app.state.services, app.state.sign_in, app.state.clock = services, sign_in, clock
+    return app
+
+
+async def read_body(request: Request) -> bytes:
+    """Of a form, to look for its token before the page reads it. Raises TooLargeError, TimeoutError."""
+    body = bytearray()
+    if request.method in csrf.SAFE:
+        return bytes(body)
+    async with asyncio.timeout(BODY_SECONDS):
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LARGEST_BODY:
+                raise TooLargeError
+    return bytes(body)
+
+
+def replayed(scope: Scope, body: bytes, receive: Receive) -> Receive:
+    """What was read once is there again; what comes after it comes from the browser."""
+    if scope["method"] in csrf.SAFE:
+        return receive
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+async def store_away(request: Request) -> Response:
+    form = None if request.method in csrf.SAFE else await typed(request)
+    return gate.show(request, gate.STORE_AWAY, 503, target=here(request), form=form)
+
+
+async def store_went_away(request: Request, _: Exception) -> Response:
+    return await store_away(request)
+
+
+async def no_page(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    notice = {404: gate.NOT_FOUND, 405: gate.WRONG_METHOD}.get(status, gate.FAILED)
+    return gate.show(request, notice, status)
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    log.exception("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    return gate.show(request, gate.FAILED, 500)
+
+
+async def healthy(_: Request) -> Response:
+    return PlainTextResponse("ok")

@@ -1,0 +1,54 @@
+"""The services that the portal asks, over gRPC, each call with the token of the person who looks."""
+
+import ipaddress
+
+import grpc
+from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
+from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
+from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
+
+from services.portal.sessions import Person
+
+PATIENCE_SECONDS = 10.0
+OPTIONS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000)]
+
+
+class Services:
+    """Stubs by service. Addresses are host:port, with http:// in front where a network is trusted without TLS.
+
+    A call: await services.booking.ListRooms(request, metadata=services.metadata(person), timeout=services.timeout).
+    """
+
+    timeout = PATIENCE_SECONDS
+    """Seconds."""
+
+    def __init__(self, booking: str, meetings: str, notifier: str, policy: str) -> None:
+        self._channels = [open_channel(address) for address in (booking, meetings, notifier, policy)]
+        self.booking = BookingServiceStub(self._channels[0])
+        self.meetings = MeetingServiceStub(self._channels[1])
+        self.notifier = NotifierServiceStub(self._channels[2])
+        self.policy = PolicyServiceStub(self._channels[3])
+
+    def metadata(self, person: Person) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {person.token}"),)
+
+    async def close(self) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """Without TLS only on this machine, or where http:// asks for it: a token must not travel in the open."""
+    scheme, separator, rest = address.rpartition("://")
+    if scheme == "http" or (not separator and is_loopback(rest)):
+        return grpc.aio.insecure_channel(rest, options=OPTIONS)
+    return grpc.aio.secure_channel(rest, grpc.ssl_channel_credentials(), options=OPTIONS)
+
+
+def is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

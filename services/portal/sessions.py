@@ -1,0 +1,161 @@
+"""Who is signed in: sessions of 30 minutes without a sign of life and 8 hours at most, kept in the store."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from services.identity import Principal
+from services.portal.store import Store, Stored
+
+IDLE_SECONDS = 30 * 60
+ABSOLUTE_SECONDS = 8 * 3600
+TOUCH_SECONDS = 60
+"""A sign of life is written down at most so often."""
+EARLY_SECONDS = 60
+"""A token that ends so soon is exchanged for a fresh one."""
+CLAIM_SECONDS = 30
+"""Whoever set out to exchange it is given so long."""
+WAIT_SECONDS, WAITS = 0.1, 30
+"""So others wait for it, when the old one is of no use any more."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who is signed in. `token` proves it to the services and is never rendered."""
+
+    account_id: str
+    display_name: str
+    email: str
+    roles: frozenset[str]
+    locale: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the issuer gave besides the person's own token, which ends at `expire_time` (epoch seconds)."""
+
+    expire_time: float
+    refresh_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What somebody typed, kept over a sign-in."""
+
+    path: str
+    fields: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Times are epoch seconds, real ones."""
+
+    person: Person
+    tokens: Tokens
+    begin_time: float
+    seen_time: float
+    renewal_time: float = 0.0
+    form: Form | None = None
+
+
+class RenewalRefusedError(Exception):
+    """The issuer gives no fresh token: whoever it was must sign in again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A person and the tokens that prove them."""
+
+    person: Person
+    tokens: Tokens
+
+
+Renew = Callable[[Tokens], Awaitable[Granted | None]]
+"""Fresh tokens, or None while the issuer is away. Raises RenewalRefusedError."""
+
+
+def to_person(principal: Principal, token: str) -> Person:
+    return Person(
+        principal.account_id, principal.display_name, principal.email, principal.roles, principal.locale, token
+    )
+
+
+class Sessions:
+    """Sessions by the secret in a cookie. Every method raises StoreAwayError."""
+
+    def __init__(self, store: Store[Session], renew: Renew, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._renew = renew
+        self._now = now
+
+    async def begin(self, granted: Granted, form: Form | None = None) -> str:
+        """Always a secret that nobody knew before."""
+        now = self._now()
+        return await self._store.create(Session(granted.person, granted.tokens, now, now, form=form))
+
+    async def find(self, secret: str, *, sign_of_life: bool = True) -> Session | None:
+        """None for one that has ended, in whatever way."""
+        stored = await self._store.read(secret)
+        if stored is None or self._is_over(stored.record):
+            return None
+        fresh = await self._with_fresh_token(secret, stored)
+        if fresh and sign_of_life and self._now() - fresh.record.seen_time >= TOUCH_SECONDS:
+            await self._store.replace(secret, fresh, replace(fresh.record, seen_time=self._now()))
+        return fresh.record if fresh else None
+
+    async def end(self, secret: str) -> None:
+        if await self._store.read(secret):  # a made-up secret leaves no trace
+            await self._store.remove(secret)
+
+    def _is_over(self, session: Session) -> bool:
+        now = self._now()
+        return now >= session.seen_time + IDLE_SECONDS or now >= session.begin_time + ABSOLUTE_SECONDS
+
+    def _seconds_left(self, session: Session) -> float:
+        return session.tokens.expire_time - self._now()
+
+    async def _with_fresh_token(self, secret: str, stored: Stored[Session]) -> Stored[Session] | None:
+        """Of several requests one asks the issuer: a second use of a refresh token would be taken for theft."""
+        session = stored.record
+        if self._seconds_left(session) > EARLY_SECONDS:
+            return stored
+        if session.tokens.refresh_token and self._now() - session.renewal_time > CLAIM_SECONDS:
+            claimed = await self._store.replace(secret, stored, replace(session, renewal_time=self._now()))
+            if claimed:
+                return await self._renewed(secret, claimed)
+        return stored if self._seconds_left(session) > 0 else await self._renewed_by_another(secret)
+
+    async def _renewed(self, secret: str, stored: Stored[Session]) -> Stored[Session] | None:
+        session = stored.record
+        try:
+            granted = await self._renew(session.tokens)
+        except RenewalRefusedError as error:
+            log.info("a session ends: %s", error)
+            await self._store.remove(secret)
+            return None
+        if granted is None:
+            return stored if self._seconds_left(session) > 0 else None
+        if not _same_rights(granted.person, session.person):
+            await self._store.remove(secret)
+            return None
+        return await self._store.replace(secret, stored, replace(session, person=granted.person, tokens=granted.tokens))
+
+    async def _renewed_by_another(self, secret: str) -> Stored[Session] | None:
+        for _ in range(WAITS):
+            stored = await self._store.read(secret)
+            if stored is None or not stored.record.tokens.refresh_token:
+                return None
+            if self._seconds_left(stored.record) > 0:
+                return stored
+            await asyncio.sleep(WAIT_SECONDS)
+        return None
+
+
+def _same_rights(one: Person, other: Person) -> bool:
+    """Whoever has got or lost a role signs in again."""
+    return (one.account_id, one.roles) == (other.account_id, other.roles)
