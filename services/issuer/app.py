@@ -27,8 +27,22 @@ TOKEN_SECONDS = 12 * 3600
 ROLES = ("booker", "support", "admin")
 ASKED = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge")
 CHALLENGE_LETTERS = 43
-LONGEST = 512
-STYLE = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+LONGEST, LONGEST_NAME = 512, 64
+LOOK = """
+body { font: 16px/1.6 system-ui, sans-serif; margin: 0 }
+body { color: light-dark(#1c2330, #e6e9ef); background: light-dark(#f4f6f9, #14181f) }
+:root { color-scheme: light dark }
+main { max-width: 26rem; margin: 8vh auto; padding: 2rem; border-radius: 12px; background: light-dark(#fff, #1d232d) }
+h1 { font-size: 1.35rem; margin: 0 0 .5rem }
+button, input, select { font: inherit; padding: .45rem .7rem; border-radius: 8px; border: 1px solid #8a94a6 }
+button { background: #1f5fbf; border-color: #1f5fbf; color: #fff; cursor: pointer }
+p button { min-width: 8rem; margin-right: .6rem }
+label { display: block; margin: .5rem 0 }
+label input, label select { display: block; width: 100%; box-sizing: border-box; margin-top: .15rem }
+label input, label select { background: transparent; color: inherit }
+"""
+LOOK_HASH = base64.b64encode(hashlib.sha256(LOOK.encode()).digest()).decode()
+STYLE = f"default-src 'none'; style-src 'sha256-{LOOK_HASH}'; base-uri 'none'; frame-ancestors 'none'"
 
 
 class RefusedError(Exception):
@@ -41,8 +55,9 @@ class Sample:
 
     account_id: str
     role: str
-    zh: str
-    en: str
+    zh: str = ""
+    en: str = ""
+    name: str = ""
 
 
 SAMPLES = (
@@ -137,9 +152,7 @@ class Issuer:
     async def authorize(self, request: Request) -> Response:
         form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
         asked = self._read(form)
-        sample = next((each for each in SAMPLES if each.account_id == form.get("account")), None)
-        if sample is None:
-            raise RefusedError("account: choose one of those shown")
+        sample = chosen(form)
         code = secrets.token_urlsafe(32)
         self._forget_old()
         locale = "en" if form.get("locale") == "en" else "zh-CN"
@@ -203,11 +216,23 @@ class Issuer:
         self._grants = {code: grant for code, grant in self._grants.items() if grant.expire_time > now}
 
 
+def chosen(form: Mapping[str, str]) -> Sample:
+    """One of those shown, or anybody, by an account, a role and a name. Raises RefusedError."""
+    account, role, name = (form.get(field, "").strip() for field in ("account", "role", "name"))
+    if not role:
+        for sample in SAMPLES:
+            if sample.account_id == account:
+                return sample
+    if role not in ROLES or not 0 < len(account) <= LONGEST_NAME or not account.isprintable():
+        raise RefusedError("account: choose one of those shown, or give an account and a role: booker, support, admin")
+    return Sample(account, role, name=name[:LONGEST])
+
+
 def claims(sample: Sample, locale: str) -> dict[str, Any]:
     """As `yunhui login` mints them."""
     return {
         "sub": sample.account_id,
-        "name": sample.account_id,
+        "name": sample.name or sample.account_id,
         "email": f"{sample.account_id}@example.org",
         "department": "sample",
         "roles": [sample.role],
@@ -235,18 +260,33 @@ def page(asked: Mapping[str, str], *, english: bool) -> str:
         for each in SAMPLES
         if (words := each.en if english else each.zh)
     )
+    others = (
+        ("Somebody else", "Account", "Name", "Role", "Sign in")
+        if english
+        else ("其他人", "账号", "姓名", "角色", "登录")
+    )
+    roles = "".join(f"<option>{role}</option>" for role in ROLES)
     return f"""<!doctype html>
 <html lang="{"en" if english else "zh-CN"}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
+<style>{LOOK}</style>
 </head>
 <body><main><h1>{title}</h1><p>{sentence}</p>
 <form method="post" action="/authorize">
 {fields}
 {buttons}
-</form></main></body></html>
+</form>
+<details><summary>{others[0]}</summary>
+<form method="post" action="/authorize">
+{fields}
+<label>{others[1]} <input name="account" required maxlength="{LONGEST_NAME}"></label>
+<label>{others[2]} <input name="name"></label>
+<label>{others[3]} <select name="role">{roles}</select></label>
+<button>{others[4]}</button>
+</form></details></main></body></html>
 """
 
 

@@ -1,15 +1,90 @@
 """Every page of the portal, by its address."""
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+import grpc
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from services.portal.sign_in import required
+from services.portal import availability, booking, live, mine, preferences, rules, sign_in, standing, support
+from services.portal.calls import read
+from services.portal.rendering import render
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+RETRY_SECONDS = 3
+_KNOWN = {
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+}
 
 
-@required
-async def start(request: Request) -> Response:
-    return PlainTextResponse(request.state.person.display_name)
+def answered(endpoint: Endpoint) -> Endpoint:
+    """An error of a service becomes a page that says so; what was typed is kept, and sent again by itself."""
+
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except grpc.aio.AioRpcError as error:
+            return await trouble(request, error)
+
+    return answer
 
 
-routes: list[Route] = [Route("/", start)]
+async def trouble(request: Request, error: grpc.aio.AioRpcError) -> Response:
+    problem = read(error)
+    if problem.code == grpc.StatusCode.UNAUTHENTICATED:
+        return await sign_in.again(request)
+    if problem.away:
+        return await away(request)
+    status = _KNOWN.get(problem.code, 500)
+    return render(request, "trouble.html", status, problem=problem, status=status)
+
+
+async def away(request: Request) -> Response:
+    """503 with Retry-After; a page that was asked for asks again by itself, a form is sent again."""
+    form = await request.form() if request.method == "POST" else {}
+    kept = [(name, value) for name, value in form.items() if isinstance(value, str) and name != "csrf_token"]
+    answer = render(request, "away.html", 503, kept=kept, seconds=RETRY_SECONDS, posted=request.method == "POST")
+    answer.headers["retry-after"] = str(RETRY_SECONDS)
+    return answer
+
+
+def page(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
+    return Route(path, sign_in.required(answered(endpoint)), methods=[method])
+
+
+routes: list[Route] = [
+    page("/", booking.ask_number),
+    page("/book", booking.show_meeting),
+    page("/book", booking.reserve, "POST"),
+    page("/book/check", booking.check, "POST"),
+    page("/rooms", availability.show),
+    page("/reservations", mine.show_all),
+    page("/reservations/{reservation_id}", mine.show_one),
+    page("/reservations/{reservation_id}/calendar.ics", mine.calendar),
+    page("/reservations/{reservation_id}/cancel", mine.ask_cancel),
+    page("/reservations/{reservation_id}/cancel", mine.cancel, "POST"),
+    page("/reservations/{reservation_id}/change", mine.ask_change),
+    page("/reservations/{reservation_id}/change", mine.change, "POST"),
+    page("/reservations/{reservation_id}/end", mine.end, "POST"),
+    page("/standing", standing.show),
+    page("/rules", rules.show),
+    page("/support", support.show),
+    page("/support/accounts", support.show_account),
+    page("/support/escalations/{reservation_id}", support.resolve, "POST"),
+    page("/support/violations/{violation_id}", support.waive, "POST"),
+    page("/support/deliveries/{delivery_id}", support.resend, "POST"),
+    page("/settings", preferences.show),
+    page("/settings", preferences.save, "POST"),
+    page("/live", live.reservations),
+    page("/live/rooms", live.rooms),
+]

@@ -1,0 +1,146 @@
+"""Which rooms are free: rooms by capacity, half hours of a day; times that a rule forbids are not offered."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+
+from services.portal import policies
+from services.portal.calls import ask, services_of
+from services.portal.rendering import reader_of, render
+from services.portal.texts import message
+from services.portal.times import Reader, stamp_of
+
+SLOT = timedelta(minutes=30)
+DAYTIME = (7, 22)
+USUAL = timedelta(minutes=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    start: datetime
+    state: str
+    """free, approval, taken or closed"""
+    until: datetime
+    """For a free one: the end that is proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    room: pb.Room
+    slots: list[Slot]
+    free: list[tuple[datetime, datetime]]
+    """Whole free intervals, for the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What of the policy is about times: unknown numbers forbid nothing."""
+
+    earliest: datetime
+    days: int
+    approval: bool
+    closed: str
+    """Why nothing at all is offered that day; "" when something is."""
+
+
+async def show(request: Request) -> Response:
+    reader = reader_of(request)
+    people = _people(request)
+    day = day_of(request, reader)
+    _, policy = await policies.in_force(request)
+    rules = await _rules(request, policy, day, people)
+    wide = "all" in request.query_params
+    return render(
+        request,
+        "rooms.html",
+        day=day,
+        days=[reader.today + timedelta(days=ahead) for ahead in range(rules.days + 1)],
+        people=people,
+        wide=wide,
+        rules=rules,
+        rows=await _rows(request, day, people, rules, wide),
+        hours=[] if wide else list(DAYTIME),
+    )
+
+
+def _people(request: Request) -> int:
+    said = request.query_params.get("people", "")
+    return min(int(said), 10_000) if said.isascii() and said.isdigit() and len(said) < 6 else 0
+
+
+def day_of(request: Request, reader: Reader) -> date:
+    try:
+        asked = date.fromisoformat(request.query_params.get("day", ""))
+    except ValueError:
+        return reader.today
+    return asked if reader.today <= asked <= reader.today + timedelta(days=31) else reader.today
+
+
+async def _rules(request: Request, policy: policies.Policy, day: date, people: int) -> Rules:
+    reader = reader_of(request)
+    noon = stamp_of(datetime.combine(day, time(12), reader.zone))
+    question = api.GetStandingRequest(time=noon)
+    standing = (await ask(request, services_of(request).booking.GetStanding, question)).standing
+    numbers = policy.numbers
+    large = numbers.get("large_meeting_people", 0)
+    return Rules(
+        earliest=reader.now + timedelta(seconds=numbers.get("booking_cutoff_seconds", 0)),
+        days=numbers.get("booking_horizon_days", 7),
+        approval=bool(large and people >= large),
+        closed=_closed(standing),
+    )
+
+
+def _closed(standing: pb.Standing) -> str:
+    if standing.HasField("suspension"):
+        return message("Booking is closed for you at present, so no time is offered.")
+    if any(not quota.remaining for quota in standing.quotas):
+        return message("Your quota for this day or week is used up, so no time is offered.")
+    return ""
+
+
+async def _rows(request: Request, day: date, people: int, rules: Rules, wide: bool) -> list[Row]:
+    reader, booking = reader_of(request), services_of(request).booking
+    first = datetime.combine(day, time(0), reader.zone)
+    last = datetime.combine(day + timedelta(days=1), time(0), reader.zone)
+    question = api.SearchAvailabilityRequest(
+        start_time=stamp_of(first), end_time=stamp_of(last), participant_count=people
+    )
+    found = await ask(request, booking.SearchAvailability, question)
+    rooms = await ask(request, booking.ListRooms, api.ListRoomsRequest())
+    free: dict[str, list[tuple[datetime, datetime]]] = {}
+    for each in found.intervals:
+        between = (max(reader.local(each.start_time), rules.earliest), reader.local(each.end_time))
+        free.setdefault(each.room.room_id, []).append((_next_slot(between[0], first), between[1]))
+    slots = _slots(first, last, wide)
+    shown = [room for room in rooms.rooms if room.enabled and room.capacity >= people]
+    return [_row(room, slots, free.get(room.room_id, []), rules) for room in shown]
+
+
+def _next_slot(moment: datetime, first: datetime) -> datetime:
+    over = (moment - first) % SLOT
+    return (moment if not over else moment + SLOT - over).astimezone(first.tzinfo)
+
+
+def _slots(first: datetime, last: datetime, wide: bool) -> list[datetime]:
+    number = int((last.timestamp() - first.timestamp()) // SLOT.total_seconds())
+    starts = [datetime.fromtimestamp(first.timestamp() + n * 1800, first.tzinfo) for n in range(number)]
+    return starts if wide else [each for each in starts if DAYTIME[0] <= each.hour < DAYTIME[1]]
+
+
+def _row(room: pb.Room, starts: list[datetime], free: list[tuple[datetime, datetime]], rules: Rules) -> Row:
+    slots = [_slot(start, free, rules) for start in starts]
+    return Row(room, slots, [] if rules.closed else [each for each in free if each[1] - each[0] >= SLOT])
+
+
+def _slot(start: datetime, free: list[tuple[datetime, datetime]], rules: Rules) -> Slot:
+    if start < rules.earliest or rules.closed:
+        return Slot(start, "closed", start)
+    for first, last in free:
+        if first <= start and start + SLOT <= last:
+            return Slot(start, "approval" if rules.approval else "free", min(start + USUAL, last))
+    return Slot(start, "taken", start)

@@ -1,0 +1,300 @@
+"""Booking a room: step 1 asks for the meeting's number, step 2 for the time, and then comes the answer."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from ulid import ULID
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1 import meeting_pb2
+from yunhui.meetings.v1 import meeting_service_pb2 as lookups
+
+from services.portal import policies
+from services.portal.calls import Problem, ask, person_of, read, services_of, text_of
+from services.portal.rendering import reader_of, render
+from services.portal.texts import TROUBLE, message
+from services.portal.times import Reader, typed_interval
+
+MAX_PEOPLE = 10_000
+MAX_SUBJECT = 200
+_NONCE = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
+_EPOCH = re.compile(r"\d{9,10}", re.ASCII)
+MADE = (pb.OUTCOME_CONFIRMED, pb.OUTCOME_PENDING_APPROVAL)
+_CORRECTABLE = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.NOT_FOUND,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What the form of step 2 holds. `nonce` is the form's own: the same form sent twice is one request."""
+
+    meeting_code: str = ""
+    subject: str = ""
+    day: str = ""
+    start: str = ""
+    end: str = ""
+    people: str = ""
+    room_id: str = ""
+    nonce: str = field(default_factory=lambda: str(ULID()).lower())
+    between: tuple[Timestamp, Timestamp] | None = None
+    """The interval, once it could be read."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self) -> api.CreateReservationRequest:
+        """Only without faults."""
+        assert self.between  # noqa: S101 - no faults
+        made = api.CreateReservationRequest(
+            meeting_code=self.meeting_code,
+            subject=self.subject,
+            start_time=self.between[0],
+            end_time=self.between[1],
+            participant_count=int(self.people),
+            room_id=self.room_id or None,
+        )
+        # another body is another request: who goes back and corrects the form must not get the first answer again
+        body = hashlib.sha256(made.SerializeToString(deterministic=True)).hexdigest()[:16]
+        made.request_id = f"{self.nonce[:40]}-{body}"
+        return made
+
+
+async def ask_number(request: Request) -> Response:
+    """Step 1. What was chosen among the free rooms comes along."""
+    typed = read_typed(request.query_params, reader_of(request), check=False)
+    services = services_of(request)
+    standing = await ask(request, services.booking.GetStanding, api.GetStandingRequest())
+    upcoming = api.ListReservationsRequest(
+        account_id=person_of(request).account_id,
+        states=[pb.RESERVATION_STATE_CONFIRMED, pb.RESERVATION_STATE_IN_USE],
+        page_size=100,
+    )
+    listed = await ask(request, services.booking.ListReservations, upcoming)
+    following = list(reversed(listed.reservations))[:2]
+    return render(request, "number.html", typed=typed, standing=standing.standing, following=following, fault="")
+
+
+async def show_meeting(request: Request) -> Response:
+    """Step 2 with the meeting's own times, unless others came along."""
+    typed = read_typed(request.query_params, reader_of(request), check=False)
+    if not any(character.isdigit() for character in typed.meeting_code):
+        return RedirectResponse("/", 303)
+    return await _step_two(request, typed, propose=True)
+
+
+async def check(request: Request) -> Response:
+    """The rules beside what is typed; the whole page for a browser without JavaScript."""
+    typed = read_typed(await request.form(), reader_of(request))
+    if "hx-request" not in request.headers:
+        return await _step_two(request, typed)
+    try:
+        return render(request, "_verdict.html", **await _verdict(request, typed))
+    except grpc.aio.AioRpcError as error:
+        if not read(error).away and error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        return render(request, "_away.html")
+
+
+async def reserve(request: Request) -> Response:
+    typed = read_typed(await request.form(), reader_of(request))
+    if typed.faults:
+        return await _step_two(request, typed, status=422)
+    try:
+        answer = await ask(request, services_of(request).booking.CreateReservation, typed.request())
+    except grpc.aio.AioRpcError as error:
+        problem = read(error)
+        if problem.code not in _CORRECTABLE:
+            raise
+        return await _step_two(request, typed, status=409, problem=problem)
+    if answer.outcome in MADE:
+        return RedirectResponse(f"/reservations/{answer.reservation.reservation_id}?new=1", 303)
+    return await _refused(request, typed, answer)
+
+
+async def _refused(request: Request, typed: Typed, answer: api.CreateReservationResponse) -> Response:
+    _, policy = await policies.in_force(request)
+    meeting = await look_up(request, typed.meeting_code)
+    return render(
+        request,
+        "refusal.html",
+        typed=replace(typed, nonce=Typed().nonce),
+        answer=answer,
+        lines=policies.lines(policy, answer.decision, reader_of(request).language),
+        alternatives=offers(answer.alternatives, meeting),
+        redirected=answer.outcome == pb.OUTCOME_REDIRECTED,
+    )
+
+
+async def _step_two(
+    request: Request,
+    typed: Typed,
+    *,
+    propose: bool = False,
+    status: int = 200,
+    problem: Problem | None = None,
+) -> Response:
+    meeting = await look_up(request, typed.meeting_code)
+    if meeting is None:
+        return await _number_again(request, typed)
+    reader = reader_of(request)
+    occurrences = to_come(meeting, reader)
+    if propose:
+        typed = proposed(typed, meeting, occurrences, reader)
+    verdict = await _verdict(request, typed, meeting)
+    rooms = await ask(request, services_of(request).booking.ListRooms, api.ListRoomsRequest())
+    return render(
+        request,
+        "meeting.html",
+        status,
+        meeting=meeting,
+        occurrences=occurrences,
+        rooms=[room for room in rooms.rooms if room.enabled],
+        problem=problem,
+        trouble=TROUBLE.get(problem.reason, problem.detail) if problem else "",
+        **verdict,
+    )
+
+
+async def _number_again(request: Request, typed: Typed) -> Response:
+    standing = await ask(request, services_of(request).booking.GetStanding, api.GetStandingRequest())
+    fault = TROUBLE["MEETING_NOT_FOUND"]
+    return render(request, "number.html", 404, typed=typed, standing=standing.standing, following=[], fault=fault)
+
+
+async def look_up(request: Request, code: str) -> meeting_pb2.Meeting | None:
+    """None for what is not there and for what is another's: the gateway gives one answer for both."""
+    question = lookups.LookUpMeetingRequest(meeting_code=code)
+    try:
+        answer = await ask(request, services_of(request).meetings.LookUpMeeting, question)
+    except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+            return None
+        raise
+    return answer.meeting if answer.outcome == lookups.LOOK_UP_OUTCOME_FOUND else None
+
+
+async def _verdict(request: Request, typed: Typed, meeting: meeting_pb2.Meeting | None = None) -> dict[str, Any]:
+    """What the templates say about a request that is not made yet."""
+    if typed.faults or not typed.people or not typed.between:
+        return {"typed": typed, "answer": None, "lines": [], "alternatives": []}
+    question = typed.request()
+    question.ClearField("request_id")
+    question.ClearField("meeting_code")  # whether the meeting is there then is said when it is reserved
+    try:
+        answer = await ask(
+            request, services_of(request).booking.CheckReservation, api.CheckReservationRequest(request=question)
+        )
+    except grpc.aio.AioRpcError as error:
+        if error.code() not in _CORRECTABLE:
+            raise
+        faults = {"start": message("This cannot be asked for: choose another time, room or number of people.")}
+        return {"typed": replace(typed, faults=faults), "answer": None, "lines": [], "alternatives": []}
+    _, policy = await policies.in_force(request)
+    return {
+        "typed": typed,
+        "answer": answer,
+        "lines": policies.lines(policy, answer.decision, reader_of(request).language),
+        "alternatives": offers(answer.alternatives, meeting),
+    }
+
+
+def to_come(meeting: meeting_pb2.Meeting, reader: Reader) -> list[meeting_pb2.Occurrence]:
+    """Those that are not over, at most eight."""
+    now = reader.now.timestamp()
+    return [each for each in meeting.occurrences if not each.cancelled and each.end_time.seconds > now][:8]
+
+
+def proposed(
+    typed: Typed, meeting: meeting_pb2.Meeting, occurrences: list[meeting_pb2.Occurrence], reader: Reader
+) -> Typed:
+    """The meeting's next time and its subject, where nothing else was said."""
+    typed = replace(typed, subject=typed.subject or meeting.subject)
+    if typed.between or not occurrences:
+        return typed
+    start, end = occurrences[0].start_time, occurrences[0].end_time
+    return with_interval(typed, start, end, reader)
+
+
+def with_interval(typed: Typed, start: Timestamp, end: Timestamp, reader: Reader) -> Typed:
+    first, last = reader.local(start), reader.local(end)
+    return replace(
+        typed,
+        day=first.date().isoformat(),
+        start=f"{first:%H:%M}",
+        end=f"{last:%H:%M}",
+        between=(start, end),
+    )
+
+
+def offers(alternatives: Any, meeting: meeting_pb2.Meeting | None) -> list[tuple[pb.Alternative, bool]]:
+    """Each with whether the meeting takes place then: if not, it has to be moved first."""
+    return [(each, meeting is None or _overlaps(meeting, each)) for each in alternatives]
+
+
+def _overlaps(meeting: meeting_pb2.Meeting, other: pb.Alternative) -> bool:
+    return any(
+        each.start_time.seconds < other.end_time.seconds and other.start_time.seconds < each.end_time.seconds
+        for each in meeting.occurrences
+        if not each.cancelled
+    )
+
+
+def read_typed(form: Any, reader: Reader, *, check: bool = True) -> Typed:
+    """Faults name their field; an interval that was offered ("take") stands above what is typed."""
+    typed = Typed(
+        meeting_code=text_of(form, "meeting_code", 60),
+        subject=text_of(form, "subject", MAX_SUBJECT + 1),
+        day=text_of(form, "day", 10),
+        start=text_of(form, "start", 8),
+        end=text_of(form, "end", 8),
+        people=text_of(form, "people", 6),
+        room_id=text_of(form, "room_id", 64),
+        nonce=_nonce(text_of(form, "nonce", 40)),
+    )
+    taken = _taken(text_of(form, "take", 40))
+    typed = with_interval(typed, *taken, reader) if taken else _with_typed_interval(typed, reader)
+    return replace(typed, faults=_faults(typed, reader)) if check else typed
+
+
+def _nonce(said: str) -> str:
+    return (
+        said if said and all(each.isascii() and (each.isalnum() or each in "-_.") for each in said) else Typed().nonce
+    )
+
+
+def _taken(said: str) -> tuple[Timestamp, Timestamp] | None:
+    start, _, end = said.partition("-")
+    if not (_EPOCH.fullmatch(start) and _EPOCH.fullmatch(end)):
+        return None
+    return Timestamp(seconds=int(start)), Timestamp(seconds=int(end))
+
+
+def _with_typed_interval(typed: Typed, reader: Reader) -> Typed:
+    try:
+        return replace(typed, between=typed_interval(typed.day, typed.start, typed.end, reader.zone))
+    except (ValueError, OverflowError):
+        return typed
+
+
+def _faults(typed: Typed, reader: Reader) -> dict[str, str]:
+    found = {}
+    if not typed.subject:
+        found["subject"] = message("Say what the meeting is about.")
+    elif len(typed.subject) > MAX_SUBJECT:
+        found["subject"] = message("At most 200 characters, please.")
+    if not (typed.people.isascii() and typed.people.isdigit() and 1 <= int(typed.people) <= MAX_PEOPLE):
+        found["people"] = message("How many people are expected? A number from 1 to 10,000.")
+    if typed.between is None:
+        found["start"] = message("Give a day, a start and an end.")
+    elif typed.between[0].seconds <= reader.now.timestamp():
+        found["start"] = message("That time is over: choose a later one.")
+    return found

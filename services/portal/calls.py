@@ -1,0 +1,79 @@
+"""Questions to the services on behalf of who is looking, and what their errors mean for a page."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from starlette.requests import Request
+
+from services.clock import Clock, SystemClock
+from services.portal.client import Services
+from services.portal.sessions import Person
+
+A = TypeVar("A", bound=Message)
+
+AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+
+
+def person_of(request: Request) -> Person:
+    """Who is looking; only for pages behind the sign-in."""
+    person = request.state.person
+    assert isinstance(person, Person)  # noqa: S101 - the sign-in lets nobody else through
+    return person
+
+
+def is_support(person: Person) -> bool:
+    return not person.roles.isdisjoint({"support", "admin"})
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def now_of(request: Request) -> int:
+    """Epoch milliseconds."""
+    clock: Clock = getattr(request.app.state, "clock", None) or SystemClock()
+    return clock.now()
+
+
+async def ask(request: Request, method: "Callable[..., Awaitable[A]]", message: Message) -> A:
+    """Raises grpc.aio.AioRpcError."""
+    services = services_of(request)
+    return await method(message, metadata=services.metadata(person_of(request)), timeout=services.timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error of a service: its code, its stable reason, and the field at fault."""
+
+    code: grpc.StatusCode
+    reason: str = ""
+    field: str = ""
+    detail: str = ""
+
+    @property
+    def away(self) -> bool:
+        return self.code in AWAY
+
+
+def read(error: grpc.aio.AioRpcError) -> Problem:
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # its stub knows only the synchronous calls
+    reason, place, detail = "", "", error.details() or ""
+    for each in status.details if status else ():
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if each.Unpack(info):
+            reason = info.reason
+        elif each.Unpack(request) and request.field_violations:
+            place, detail = request.field_violations[0].field, request.field_violations[0].description
+    return Problem(error.code(), reason, place, detail)
+
+
+def text_of(form: Any, name: str, longest: int = 500) -> str:
+    """A posted field as one line of text; "" when absent or not text."""
+    value = form.get(name, "")
+    return value.strip()[:longest] if isinstance(value, str) else ""

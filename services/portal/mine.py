@@ -1,0 +1,313 @@
+"""My reservations: all of them, one with its history, changing, ending and cancelling it, its calendar file."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import grpc
+import segno
+from google.protobuf.timestamp_pb2 import Timestamp
+from icalendar import Calendar, Event
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1 import meeting_pb2
+from yunhui.notifier.v1 import notifier_service_pb2 as notices
+from yunhui.policy.v1 import policy_service_pb2 as pdp
+
+from services.clock import to_timestamp
+from services.portal import policies
+from services.portal.booking import MAX_PEOPLE, Typed, with_interval
+from services.portal.calls import ask, is_support, now_of, person_of, read, services_of, text_of
+from services.portal.rendering import reader_of, render
+from services.portal.texts import message
+from services.portal.times import Reader, typed_interval
+
+TABS = {
+    "upcoming": (
+        pb.RESERVATION_STATE_PENDING_APPROVAL,
+        pb.RESERVATION_STATE_CONFIRMED,
+        pb.RESERVATION_STATE_IN_USE,
+    ),
+    "past": (
+        pb.RESERVATION_STATE_COMPLETED,
+        pb.RESERVATION_STATE_NO_SHOW,
+        pb.RESERVATION_STATE_DECLINED,
+        pb.RESERVATION_STATE_EXPIRED,
+    ),
+    "cancelled": (pb.RESERVATION_STATE_CANCELLED,),
+}
+OPEN = (pb.RESERVATION_STATE_PENDING_APPROVAL, pb.RESERVATION_STATE_CONFIRMED)
+PAGE = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of a reservation's history, with a message id and its values."""
+
+    time: Timestamp
+    text: str
+    tone: str = ""
+    note: str = ""
+    who: str = ""
+
+
+async def show_all(request: Request) -> Response:
+    tab = request.query_params.get("tab", "upcoming")
+    tab = tab if tab in TABS else "upcoming"
+    question = api.ListReservationsRequest(
+        account_id=person_of(request).account_id,
+        states=TABS[tab],
+        page_size=500 if tab == "upcoming" else PAGE,
+        page_token=request.query_params.get("page", "")[:500],
+    )
+    listed = await ask(request, services_of(request).booking.ListReservations, question)
+    found = list(listed.reservations)
+    if tab == "upcoming":
+        found.reverse()
+    return render(request, "reservations.html", tab=tab, reservations=found, following=listed.next_page_token)
+
+
+async def get(request: Request) -> pb.Reservation:
+    """Raises grpc.aio.AioRpcError: NOT_FOUND also for another's."""
+    question = api.GetReservationRequest(reservation_id=str(request.path_params["reservation_id"]))
+    return (await ask(request, services_of(request).booking.GetReservation, question)).reservation
+
+
+async def show_one(request: Request) -> Response:
+    record = await get(request)
+    reader = reader_of(request)
+    question = api.GetDecisionRequest(decision_id=record.decision_id)
+    decision = (await ask(request, services_of(request).booking.GetDecision, question)).decision
+    return render(
+        request,
+        "reservation.html",
+        record=record,
+        new="new" in request.query_params,
+        cancelled=request.query_params.get("cancelled", ""),
+        changed="changed" in request.query_params,
+        history=history(record, reader),
+        lines=policies.fired_lines(decision, reader.language),
+        free_rooms=decision.facts.get("free_room_count", 0),
+        quotas=decision.quotas,
+        mails=await mails(request, record),
+        qr=segno.make(_address(request, record)).svg_data_uri(scale=4),
+        undo=await undo(request, record),
+        own=record.organizer.account_id == person_of(request).account_id,
+        open=record.state in OPEN,
+        running=record.state == pb.RESERVATION_STATE_IN_USE,
+    )
+
+
+def _address(request: Request, record: pb.Reservation) -> str:
+    return str(request.url.replace(path=f"/reservations/{record.reservation_id}", query="", fragment=""))
+
+
+def history(record: pb.Reservation, reader: Reader) -> list[Happening]:
+    """What the record itself tells, in order; what is to come is at the end."""
+    found = [Happening(record.create_time, message("Asked for"), who=record.created_by)]
+    if record.HasField("enter_time"):
+        found.append(Happening(record.enter_time, message("Somebody entered the meeting"), "good"))
+    if record.HasField("attendance"):
+        found.append(_asked(record.attendance))
+    if record.version > 1 and record.state != pb.RESERVATION_STATE_IN_USE:
+        found.append(_last_change(record))
+    if record.state == pb.RESERVATION_STATE_CONFIRMED and record.release_time.seconds > reader.now.timestamp():
+        found.append(Happening(record.release_time, message("Released, if nobody has entered by then"), "coming"))
+    return sorted(found, key=lambda each: (each.time.seconds, each.time.nanos))
+
+
+def _asked(attendance: pb.Attendance) -> Happening:
+    known = attendance.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
+    text = message("Looked up who came") if known else message("Nobody could say who came; it counts against nobody")
+    return Happening(attendance.ask_time, text)
+
+
+def _last_change(record: pb.Reservation) -> Happening:
+    words = {
+        pb.RESERVATION_STATE_PENDING_APPROVAL: message("Changed; support decides"),
+        pb.RESERVATION_STATE_CONFIRMED: message("Changed or approved: a room is held"),
+        pb.RESERVATION_STATE_COMPLETED: message("It was over"),
+        pb.RESERVATION_STATE_NO_SHOW: message("Nobody came: the room was released and a violation recorded"),
+        pb.RESERVATION_STATE_CANCELLED: message("It was cancelled"),
+        pb.RESERVATION_STATE_DECLINED: message("Support declined it"),
+        pb.RESERVATION_STATE_EXPIRED: message("Support did not answer in time; your quota came back"),
+    }
+    bad = record.state in (pb.RESERVATION_STATE_NO_SHOW, pb.RESERVATION_STATE_DECLINED, pb.RESERVATION_STATE_EXPIRED)
+    return Happening(record.update_time, words[record.state], "bad" if bad else "", note=record.note)
+
+
+async def mails(request: Request, record: pb.Reservation) -> list[Any]:
+    """Only support may see deliveries."""
+    if not is_support(person_of(request)):
+        return []
+    question = notices.ListDeliveriesRequest(reservation_id=record.reservation_id)
+    return list((await ask(request, services_of(request).notifier.ListDeliveries, question)).deliveries)
+
+
+async def undo(request: Request, record: pb.Reservation) -> Typed | None:
+    """The same reservation once more, while it would still be confirmed."""
+    if record.state != pb.RESERVATION_STATE_CANCELLED or record.start_time.seconds * 1000 <= now_of(request):
+        return None
+    question = api.CreateReservationRequest(
+        start_time=record.start_time,
+        end_time=record.end_time,
+        participant_count=record.participant_count,
+        room_id=record.room.room_id or None,
+    )
+    booking = services_of(request).booking
+    answer = await ask(request, booking.CheckReservation, api.CheckReservationRequest(request=question))
+    if answer.outcome != pb.OUTCOME_CONFIRMED:
+        return None
+    typed = Typed(record.meeting_code, record.subject, people=str(record.participant_count))
+    return with_interval(typed, record.start_time, record.end_time, reader_of(request))
+
+
+async def ask_cancel(request: Request) -> Response:
+    record = await get(request)
+    if record.state not in OPEN:
+        return RedirectResponse(f"/reservations/{record.reservation_id}", 303)
+    question = pdp.DecideRequest(
+        action=pdp.ACTION_CANCEL,
+        now=to_timestamp(now_of(request)),
+        account=pdp.Account(account_id=record.organizer.account_id, department=record.organizer.department),
+        subject=pdp.Subject(
+            start_time=record.start_time,
+            end_time=record.end_time,
+            participant_count=record.participant_count,
+        ),
+    )
+    decision = (await ask(request, services_of(request).policy.Decide, question)).decision
+    return render(request, "cancel.html", record=record, returned=not decision.rules)
+
+
+async def cancel(request: Request) -> Response:
+    form = await request.form()
+    reservation_id = str(request.path_params["reservation_id"])
+    question = api.CancelReservationRequest(reservation_id=reservation_id, note=text_of(form, "note"))
+    answer = await ask(request, services_of(request).booking.CancelReservation, question)
+    kept = "returned" if answer.quota_returned else "kept"
+    return RedirectResponse(f"/reservations/{answer.reservation.reservation_id}?cancelled={kept}", 303)
+
+
+async def ask_change(request: Request) -> Response:
+    record = await get(request)
+    if record.state not in OPEN:
+        return RedirectResponse(f"/reservations/{record.reservation_id}", 303)
+    typed = with_interval(
+        Typed(subject=record.subject, people=str(record.participant_count)),
+        record.start_time,
+        record.end_time,
+        reader_of(request),
+    )
+    return _change_page(request, record, typed)
+
+
+def _change_page(
+    request: Request,
+    record: pb.Reservation,
+    typed: Typed,
+    status: int = 200,
+    fault: str = "",
+    lines: list[policies.Line] | None = None,
+) -> Response:
+    return render(request, "change.html", status, record=record, typed=typed, fault=fault, lines=lines or [])
+
+
+async def change(request: Request) -> Response:
+    record, form = await get(request), await request.form()
+    typed = Typed(
+        subject=record.subject,
+        day=text_of(form, "day", 10),
+        start=text_of(form, "start", 8),
+        end=text_of(form, "end", 8),
+        people=text_of(form, "people", 6),
+    )
+    question = _to_change(typed, record, reader_of(request), text_of(form, "version", 18))
+    if question is None:
+        fault = message("Give a day, a start and an end, and how many people are expected.")
+        return _change_page(request, record, typed, 422, fault)
+    return await _send_change(request, record, typed, question)
+
+
+def _to_change(
+    typed: Typed, record: pb.Reservation, reader: Reader, version: str
+) -> api.UpdateReservationRequest | None:
+    if not (typed.people.isascii() and typed.people.isdigit() and 1 <= int(typed.people) <= MAX_PEOPLE):
+        return None
+    try:
+        start, end = typed_interval(typed.day, typed.start, typed.end, reader.zone)
+    except (ValueError, OverflowError):
+        return None
+    return api.UpdateReservationRequest(
+        reservation_id=record.reservation_id,
+        start_time=start,
+        end_time=end,
+        participant_count=int(typed.people),
+        version=int(version) if version.isascii() and version.isdigit() else 0,
+    )
+
+
+async def _send_change(
+    request: Request, record: pb.Reservation, typed: Typed, question: api.UpdateReservationRequest
+) -> Response:
+    try:
+        answer = await ask(request, services_of(request).booking.UpdateReservation, question)
+    except grpc.aio.AioRpcError as error:
+        problem = read(error)
+        if problem.code not in _EXPLAINED:
+            raise
+        fault = _EXPLAINED[problem.code]
+        return _change_page(request, record, typed, 409, fault)
+    if answer.outcome in (pb.OUTCOME_CONFIRMED, pb.OUTCOME_PENDING_APPROVAL):
+        return RedirectResponse(f"/reservations/{record.reservation_id}?changed=1", 303)
+    lines = policies.fired_lines(answer.decision, reader_of(request).language)
+    return _change_page(request, answer.reservation, typed, 200, message("Not changed: it stays as it was."), lines)
+
+
+_EXPLAINED = {
+    grpc.StatusCode.ABORTED: message("It was changed meanwhile. This is how it stands now; please try again."),
+    grpc.StatusCode.FAILED_PRECONDITION: message("It is in use or over, and can no longer be changed."),
+    grpc.StatusCode.INVALID_ARGUMENT: message(
+        "That time does not fit: it must lie ahead and overlap the meeting. "
+        "Move the meeting in the meeting client first, or choose another time."
+    ),
+}
+
+
+async def end(request: Request) -> Response:
+    reservation_id = str(request.path_params["reservation_id"])
+    question = api.EndReservationRequest(reservation_id=reservation_id)
+    answer = await ask(request, services_of(request).booking.EndReservation, question)
+    return RedirectResponse(f"/reservations/{answer.reservation.reservation_id}", 303)
+
+
+async def calendar(request: Request) -> Response:
+    record = await get(request)
+    body = to_calendar(record, request.url.hostname or "yunhui")
+    name = f"yunhui-{record.meeting_code}.ics"
+    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+    return Response(body, media_type="text/calendar; charset=utf-8", headers=headers)
+
+
+def to_calendar(record: pb.Reservation, host: str) -> bytes:
+    """RFC 5545, one event; the id itself stays out of other people's calendars."""
+    digest = hashlib.sha256(f"reservation {record.reservation_id}".encode()).hexdigest()[:32]
+    event = Event()
+    event.add("uid", f"{digest}@{host}")
+    event.add("sequence", max(0, record.version - 1))
+    event.add("dtstamp", record.update_time.ToDatetime(UTC))
+    event.add("dtstart", record.start_time.ToDatetime(UTC))
+    event.add("dtend", record.end_time.ToDatetime(UTC))
+    event.add("summary", record.subject)
+    event.add("status", "CANCELLED" if record.state == pb.RESERVATION_STATE_CANCELLED else "CONFIRMED")
+    if record.HasField("room"):
+        event.add("location", record.room.display_name)
+    made = Calendar()
+    made.add("version", "2.0")
+    made.add("prodid", "-//yunhui//portal//EN")
+    made.add("method", "PUBLISH")
+    made.add_component(event)
+    return bytes(made.to_ical())

@@ -1,0 +1,115 @@
+"""Pages from templates: one Jinja2 environment a language, with gettext and what every page needs."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from services.portal import csrf, texts
+from services.portal.calls import is_support, now_of
+from services.portal.times import CHINESE, ENGLISH, Reader, span, zone_of
+
+FOLDER = Path(__file__).parent
+LANGUAGES = (CHINESE, ENGLISH)
+_FOLDERS = {CHINESE: "zh_CN"}
+THEMES = ("system", "light", "dark")
+
+
+@lru_cache
+def catalog(language: str) -> Catalog:
+    """What has been translated; English is the language of the message ids."""
+    path = FOLDER / "locales" / _FOLDERS[language] / "messages.po"
+    with path.open("rb") as file:
+        return read_po(file, locale=_FOLDERS[language])
+
+
+def translate(language: str, text: str) -> str:
+    if language == ENGLISH:
+        return text
+    found = catalog(language).get(text)
+    return str(found.string) if found and found.string else text
+
+
+def _plural(language: str, one: str, many: str, number: int) -> str:
+    if language == ENGLISH:
+        return one if number == 1 else many
+    found = catalog(language).get(one)
+    return str(found.string[0]) if found and found.string else many
+
+
+@lru_cache
+def environment(language: str) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        extensions=["jinja2.ext.i18n"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
+        lambda text: translate(language, text),
+        lambda one, many, number: _plural(language, one, many, number),
+        newstyle=True,
+    )
+    made.filters["dashed"] = dashed
+    made.filters["own"] = lambda text: text.zh_cn if language == CHINESE else text.en
+    made.filters["span"] = lambda seconds: span(int(seconds), language)
+    made.globals |= {"texts": texts}
+    return made
+
+
+def dashed(code: str) -> str:
+    """123456789 is 123-456-789, as the meeting client shows it."""
+    return "-".join((code[:3], code[3:6], code[6:])) if len(code) in (9, 10) else code
+
+
+def language_of(request: Request) -> str:
+    """As chosen here, else as the account says, else as the browser says, else Chinese."""
+    chosen = request.cookies.get("language", "")
+    if chosen in LANGUAGES:
+        return chosen
+    person = getattr(request.state, "person", None)
+    if person is not None:
+        return ENGLISH if person.locale == ENGLISH else CHINESE
+    return ENGLISH if request.headers.get("accept-language", "").lower().startswith("en") else CHINESE
+
+
+def reader_of(request: Request) -> Reader:
+    now = datetime.fromtimestamp(now_of(request) / 1000, UTC)
+    return Reader(language_of(request), zone_of(request.cookies.get("zone", "")), now)
+
+
+def theme_of(request: Request) -> str:
+    chosen = request.cookies.get("theme", "")
+    return chosen if chosen in THEMES else "system"
+
+
+def render(request: Request, template: str, code: int = 200, /, **values: Any) -> HTMLResponse:
+    """Raises UndefinedError for a value that the template misses: no page with holes."""
+    reader = reader_of(request)
+    page = environment(reader.language).get_template(template)
+    answer = HTMLResponse(page.render(**_shared(request, reader), **values), code)
+    answer.headers["cache-control"] = "no-store"
+    answer.headers["content-language"] = reader.language
+    return answer
+
+
+def _shared(request: Request, reader: Reader) -> Mapping[str, Any]:
+    person = getattr(request.state, "person", None)
+    return {
+        "path": request.url.path,
+        "person": person,
+        "supports": person is not None and is_support(person),
+        "csrf": csrf.field(request),
+        "reader": reader,
+        "theme": theme_of(request),
+        "languages": LANGUAGES,
+    }

@@ -1,0 +1,48 @@
+// What the pages do beyond links and forms: nothing here is needed for booking.
+"use strict";
+
+// A form is sent once: the second click of a double click does nothing.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-once]") || event.defaultPrevented) return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "yes";
+  form.setAttribute("aria-busy", "true");
+});
+
+// Back from another page: the form can be sent again.
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("[data-sent]")) {
+    delete form.dataset.sent;
+    form.removeAttribute("aria-busy");
+  }
+});
+
+// A service was away: what was typed is sent again by itself.
+for (const form of document.querySelectorAll("form[data-retry]")) {
+  setTimeout(() => form.requestSubmit(), Number(form.dataset.retry) * 1000);
+}
+
+// What is shown follows what happens: the server says that something changed, and the part is fetched again.
+function refresh() {
+  const shown = document.getElementById("live");
+  if (!shown || shown.contains(document.activeElement)) return;
+  htmx.ajax("GET", location.pathname + location.search, { target: "#live", select: "#live", swap: "outerHTML" });
+}
+
+const live = document.querySelector("[data-live]");
+if (live && "EventSource" in window) {
+  const source = new EventSource(live.dataset.live);
+  source.addEventListener("reservation", refresh);
+  source.addEventListener("rooms", refresh);
+  let seen = false;
+  source.addEventListener("watching", () => {
+    if (seen) refresh(); // connected again: something may have been missed
+    seen = true;
+  });
+  setInterval(refresh, 60000);
+  window.addEventListener("pagehide", () => source.close());
+}

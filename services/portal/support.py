@@ -1,0 +1,108 @@
+"""Support's desk: escalations with all that is needed to decide, violations to waive, mails that failed."""
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.notifier.v1 import delivery_pb2
+from yunhui.notifier.v1 import notifier_service_pb2 as notices
+from yunhui.policy.v1 import decision_pb2
+
+from services.portal import policies, standing
+from services.portal.calls import ask, is_support, person_of, services_of, text_of
+from services.portal.rendering import reader_of, render
+
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One escalation: who wants what, why it is here, until when, and the rooms that could be given."""
+
+    record: pb.Reservation
+    lines: list[policies.Line]
+    quotas: list[decision_pb2.QuotaUsage]
+    expires: Timestamp | None
+    rooms: list[pb.Room]
+
+
+def _forbidden(request: Request) -> Response | None:
+    """What a page for support says to others; the services would refuse them anyway."""
+    return None if is_support(person_of(request)) else render(request, "trouble.html", 403, problem=None, status=403)
+
+
+async def show(request: Request) -> Response:
+    if refused := _forbidden(request):
+        return refused
+    services = services_of(request)
+    pending = api.ListReservationsRequest(states=[pb.RESERVATION_STATE_PENDING_APPROVAL], page_size=SHOWN)
+    failed = notices.ListDeliveriesRequest(states=[delivery_pb2.DELIVERY_STATE_FAILED], page_size=SHOWN)
+    listed, deliveries = await asyncio.gather(
+        ask(request, services.booking.ListReservations, pending),
+        ask(request, services.notifier.ListDeliveries, failed),
+    )
+    cases = await asyncio.gather(*(case(request, record) for record in reversed(listed.reservations)))
+    done = request.query_params.get("done", "")
+    return render(request, "support.html", cases=cases, deliveries=deliveries.deliveries, done=done)
+
+
+async def case(request: Request, record: pb.Reservation) -> Case:
+    booking = services_of(request).booking
+    free = api.SearchAvailabilityRequest(
+        start_time=record.start_time, end_time=record.end_time, participant_count=record.participant_count
+    )
+    decided, found = await asyncio.gather(
+        ask(request, booking.GetDecision, api.GetDecisionRequest(decision_id=record.decision_id)),
+        ask(request, booking.SearchAvailability, free),
+    )
+    whole = (record.start_time, record.end_time)
+    rooms = [each.room for each in found.intervals if (each.start_time, each.end_time) == whole]
+    lines = policies.fired_lines(decided.decision, reader_of(request).language)
+    return Case(record, lines, list(decided.decision.quotas), _expires(record, decided.decision), rooms)
+
+
+def _expires(record: pb.Reservation, decision: decision_pb2.Decision) -> Timestamp | None:
+    for each in decision.obligations:
+        if each.kind == decision_pb2.Obligation.KIND_EXPIRE_ESCALATION:
+            return Timestamp(seconds=record.start_time.seconds - each.seconds)
+    return None
+
+
+async def resolve(request: Request) -> Response:
+    form = await request.form()
+    question = api.ResolveEscalationRequest(
+        reservation_id=str(request.path_params["reservation_id"]),
+        approve=text_of(form, "answer") == "approve",
+        note=text_of(form, "note"),
+        room_id=text_of(form, "room_id", 64) or None,
+    )
+    await ask(request, services_of(request).booking.ResolveEscalation, question)
+    return RedirectResponse(f"/support?done={'approved' if question.approve else 'declined'}", 303)
+
+
+async def show_account(request: Request) -> Response:
+    if refused := _forbidden(request):
+        return refused
+    account_id = request.query_params.get("account_id", "").strip()[:128]
+    if not account_id:
+        return RedirectResponse("/support", 303)
+    return await standing.page(request, account_id, support=True)
+
+
+async def waive(request: Request) -> Response:
+    form = await request.form()
+    violation_id = str(request.path_params["violation_id"])
+    question = api.WaiveViolationRequest(violation_id=violation_id, note=text_of(form, "note"))
+    answer = await ask(request, services_of(request).booking.WaiveViolation, question)
+    return RedirectResponse(f"/support/accounts?account_id={quote(answer.violation.account_id, safe='')}", 303)
+
+
+async def resend(request: Request) -> Response:
+    question = notices.ResendDeliveryRequest(delivery_id=str(request.path_params["delivery_id"]))
+    await ask(request, services_of(request).notifier.ResendDelivery, question)
+    return RedirectResponse("/support?done=resent", 303)

@@ -1,0 +1,93 @@
+"""Words that code chooses and templates show, as message ids: `message` only marks them for extraction."""
+
+from collections.abc import Mapping
+
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1 import meeting_pb2
+from yunhui.notifier.v1 import delivery_pb2
+from yunhui.policy.v1 import decision_pb2
+
+
+def message(text: str) -> str:
+    return text
+
+
+STATES: Mapping[int, str] = {
+    pb.RESERVATION_STATE_PENDING_APPROVAL: message("Waiting for support"),
+    pb.RESERVATION_STATE_CONFIRMED: message("Confirmed"),
+    pb.RESERVATION_STATE_IN_USE: message("In use"),
+    pb.RESERVATION_STATE_COMPLETED: message("Over"),
+    pb.RESERVATION_STATE_NO_SHOW: message("Nobody came"),
+    pb.RESERVATION_STATE_CANCELLED: message("Cancelled"),
+    pb.RESERVATION_STATE_DECLINED: message("Declined"),
+    pb.RESERVATION_STATE_EXPIRED: message("Not answered in time"),
+}
+TONES: Mapping[int, str] = {
+    pb.RESERVATION_STATE_PENDING_APPROVAL: "wait",
+    pb.RESERVATION_STATE_CONFIRMED: "good",
+    pb.RESERVATION_STATE_IN_USE: "live",
+    pb.RESERVATION_STATE_NO_SHOW: "bad",
+    pb.RESERVATION_STATE_DECLINED: "bad",
+    pb.RESERVATION_STATE_EXPIRED: "bad",
+}
+MEETING_STATES: Mapping[int, str] = {
+    meeting_pb2.MEETING_STATE_SCHEDULED: message("To come"),
+    meeting_pb2.MEETING_STATE_RUNNING: message("Somebody is inside"),
+    meeting_pb2.MEETING_STATE_ENDED: message("Ended"),
+    meeting_pb2.MEETING_STATE_CANCELLED: message("Cancelled"),
+}
+DELIVERY_STATES: Mapping[int, str] = {
+    delivery_pb2.DELIVERY_STATE_QUEUED: message("Waits to be sent"),
+    delivery_pb2.DELIVERY_STATE_SENT: message("Sent"),
+    delivery_pb2.DELIVERY_STATE_FAILED: message("Failed"),
+}
+EFFECTS: Mapping[int, str] = {
+    decision_pb2.EFFECT_ALLOW: message("For information"),
+    decision_pb2.EFFECT_ESCALATE: message("Support decides"),
+    decision_pb2.EFFECT_REDIRECT: message("Personal free account"),
+    decision_pb2.EFFECT_DENY: message("Refused"),
+}
+NOTICES: Mapping[str, str] = {
+    "confirmation": message("A reservation is confirmed"),
+    "change": message("A reservation was changed"),
+    "own_cancellation": message("I cancelled a reservation"),
+    "reminder": message("A meeting begins soon"),
+    "pending": message("Support was asked"),
+    "waived": message("A violation was waived"),
+    "cancellation": message("Somebody else cancelled"),
+    "declined": message("Support declined"),
+    "expired": message("Support did not answer in time"),
+    "release": message("A room was released"),
+    "violation": message("A violation was recorded"),
+    "suspension": message("Booking was closed or opened"),
+    "escalation": message("To support: a case"),
+    "withdrawn": message("To support: a case is settled"),
+    "digest": message("To support: what is open, each morning"),
+}
+LANGUAGE_NAMES: Mapping[str, str] = {"zh-CN": "中文", "en": "English"}
+THEME_NAMES: Mapping[str, str] = {
+    "system": message("As the system says"),
+    "light": message("Light"),
+    "dark": message("Dark"),
+}
+QUOTA_NAMES: Mapping[str, str] = {
+    "DAILY_QUOTA": message("Today"),
+    "WEEKLY_QUOTA": message("This week"),
+}
+QUOTA_NAMES_THEN: Mapping[str, str] = {
+    "DAILY_QUOTA": message("That day"),
+    "WEEKLY_QUOTA": message("That week"),
+}
+TROUBLE: Mapping[str, str] = {
+    "MEETING_NOT_FOUND": message(
+        "There is no meeting with this number that you made or host. Please check the number in the meeting client."
+    ),
+    "MEETING_OVER": message("This meeting is over or was cancelled. Make a new one in the meeting client first."),
+    "MEETING_ELSEWHERE": message(
+        "The meeting does not take place at that time. Reserve a time that overlaps it, "
+        "or move the meeting in the meeting client first and then try again."
+    ),
+    "MEETING_ALREADY_RESERVED": message("This meeting already has a reservation. You find it among your reservations."),
+    "ROOM_NOT_FOUND": message("There is no such room."),
+    "START_IN_THE_PAST": message("That time is over: choose a later one."),
+}

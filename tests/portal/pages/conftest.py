@@ -1,0 +1,58 @@
+"""One installation, one portal and one browser for all tests of pages."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.portal.pages.serving import Portal
+from tests.portal.pages.visitor import Visitor
+from tests.system.stack import MONDAY, Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running = Stack(tmp_path_factory.mktemp("portal"))
+    running.start("--clock", MONDAY)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def portal(stack: Stack) -> Portal:
+    return Portal(stack)
+
+
+@pytest.fixture(scope="module")  # Playwright has an event loop running, which asynchronous tests cannot be beside
+def browser() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no browser is installed: `apt install chromium`")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visitor(portal: Portal, browser: Browser) -> Iterator[Visitor]:
+    """Opens pages; at the end no script may have failed, and nothing may have been blocked."""
+    opened = Visitor(portal, browser)
+    yield opened
+    opened.close()
+    assert opened.complaints == []
+
+
+@pytest.fixture
+def client(portal: Portal) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=portal.address, timeout=20) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the screenshots go."""
+    return tmp_path_factory.mktemp("screenshots")

@@ -1,0 +1,193 @@
+"""Pages as answers to requests: what is another's, what is hostile, what is sent twice, what cannot be read."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.portal.pages.serving import COOKIE, Portal
+from tests.system.stack import Stack, wait_for
+
+pytestmark = pytest.mark.system
+
+
+class Looking:
+    """Somebody without JavaScript."""
+
+    def __init__(self, portal: Portal, client: httpx.Client, name: str, role: str = "booker") -> None:
+        self._client = client
+        self._cookies = f"{COOKIE}={portal.sign_in(name, role)}; language=en"
+
+    def get(self, path: str) -> httpx.Response:
+        return self._client.get(path, headers={"cookie": self._cookies})
+
+    def post(self, path: str, page: str, **fields: str) -> httpx.Response:
+        """With the hidden fields that the form on `page` carries."""
+        hidden = dict(re.findall(r'<input type="hidden" name="(csrf_token|nonce|meeting_code)" value="([^"]*)"', page))
+        return self._client.post(path, data={**hidden, **fields}, headers={"cookie": self._cookies})
+
+
+def made(stack: Stack, name: str, start: str, minutes: int = 60) -> str:
+    return stack.login("booker", name).meeting(start, minutes)
+
+
+def form(start: str = "10:00", end: str = "11:00", people: str = "12", day: str = "2025-07-08") -> dict[str, str]:
+    return {"day": day, "start": start, "end": end, "people": people, "subject": "seminar", "room_id": ""}
+
+
+def test_a_form_sent_twice_at_once_makes_one_reservation(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+    """The form carries its request_id; both answers lead to the same page."""
+    code = made(stack, "twice", "2025-07-08 10:00")
+    looking = Looking(portal, client, "twice")
+    page = looking.get(f"/book?meeting_code={code}").text
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: looking.post("/book", page, **form()), range(5)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert len(stack.login("booker", "twice").mine()) == 1
+
+
+def test_a_corrected_form_is_another_request(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+    """Who goes back and changes the number of people does not get the first answer again."""
+    code = made(stack, "corrects", "2025-07-08 10:00")
+    looking = Looking(portal, client, "corrects")
+    page = looking.get(f"/book?meeting_code={code}").text
+    first = looking.post("/book", page, **form(people="2"))
+    assert (first.status_code, "personal free account" in first.text) == (200, True)
+    assert looking.post("/book", page, **form(people="3")).status_code == 303
+
+
+def test_absent_and_anothers_meeting_get_one_answer(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+    """Whoever guesses numbers learns nothing; the page is the same but for the number."""
+    code = made(stack, "owner", "2025-07-08 12:00")
+    guessing = Looking(portal, client, "guesses")
+    anothers, absent = (guessing.get(f"/book?meeting_code={number}") for number in (code, "999888777"))
+    assert (anothers.status_code, absent.status_code) == (404, 404)
+    assert anothers.text.replace(code, "#") == absent.text.replace("999888777", "#")
+
+
+def test_anothers_reservation_is_not_there(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+    """To look at, to change, to cancel, to export: as if it did not exist."""
+    said = stack.login("booker", "owner2").reserve("2025-07-08 15:00")
+    reservation = said.answer["reservation"]["reservationId"]
+    looking = Looking(portal, client, "curious")
+    page = looking.get("/settings").text
+    for path in ("", "/cancel", "/change", "/calendar.ics"):
+        assert looking.get(f"/reservations/{reservation}{path}").status_code == 404
+        assert looking.get(f"/reservations/rsv_nothing{path}").status_code == 404
+    assert looking.post(f"/reservations/{reservation}/cancel", page).status_code == 404
+    assert stack.login("booker", "owner2").mine()[0]["state"] == "RESERVATION_STATE_CONFIRMED"
+
+
+@pytest.mark.parametrize("path", ["/support", "/support/accounts?account_id=known"])
+def test_support_is_for_support(stack: Stack, portal: Portal, client: httpx.Client, path: str) -> None:
+    """Others are told so."""
+    stack.login("booker", "known").reserve("2025-07-08 15:00")
+    assert Looking(portal, client, "plain").get(path).status_code == 403
+    assert Looking(portal, client, "lin", "support").get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"people": ""}, "How many people"),
+        ({"people": "-1"}, "How many people"),
+        ({"people": "१२"}, "How many people"),
+        ({"people": "999999"}, "How many people"),
+        ({"day": "yesterday"}, "Give a day"),
+        ({"start": "25:00"}, "Give a day"),
+        ({"day": "2025-07-06"}, "That time is over"),
+        ({"subject": ""}, "Say what"),
+        ({"subject": "x" * 300}, "At most 200"),
+        ({"take": "0-99999999999999999999"}, ""),
+        ({"nonce": "<script>"}, ""),
+        ({"room_id": "../../x"}, "This cannot be asked for"),
+        ({"room_id": "room-none"}, "This cannot be asked for"),
+        ({"day": "2099-01-01"}, "This cannot be asked for"),
+    ],
+)
+def test_what_cannot_be_read_names_its_field(
+    stack: Stack, portal: Portal, client: httpx.Client, fields: dict[str, str], fault: str
+) -> None:
+    """Never a 500; what was typed stays in the form."""
+    name = f"clumsy-{abs(hash(str(fields)))}"  # nobody may look up more than twenty meetings a minute
+    code = made(stack, name, "2025-07-08 10:00")
+    looking = Looking(portal, client, name)
+    page = looking.get(f"/book?meeting_code={code}").text
+    answer = looking.post("/book/check", page, **{**form(), **fields})
+    assert (answer.status_code, fault in answer.text) == (200, True)
+    assert "<script>" not in answer.text
+
+
+def test_odd_addresses_are_answered(portal: Portal, client: httpx.Client) -> None:
+    """Whatever stands in the address."""
+    looking = Looking(portal, client, "odd")
+    for path in (
+        "/rooms?day=2025-99-99&people=x",
+        "/rooms?day=9999-12-31&people=9999999999",
+        "/rooms?people=१२",
+        "/reservations?tab=<b>",
+        "/book?meeting_code=%00",
+        "/book",
+        "/reservations/%2e%2e%2f",
+        "/reservations?page=nonsense",
+    ):
+        assert looking.get(path).status_code < 500, path
+
+
+def test_the_calendar_file_is_one_event(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+    """RFC 5545, the reserved interval in UTC."""
+    said = stack.login("booker", "calendar").reserve("2025-07-08 16:00")
+    reservation = said.answer["reservation"]["reservationId"]
+    answer = Looking(portal, client, "calendar").get(f"/reservations/{reservation}/calendar.ics")
+    assert answer.headers["content-type"].startswith("text/calendar")
+    assert "DTSTART:20250708T080000Z" in answer.text
+    assert reservation not in answer.text
+
+
+def test_settings_lead_back_to_pages_of_ours_only(portal: Portal, client: httpx.Client) -> None:
+    """An address from elsewhere is not followed; what is not on offer is not stored."""
+    looking = Looking(portal, client, "settled")
+    page = looking.get("/settings").text
+    for back in ("//evil.example", "https://evil.example", "/\\evil.example"):
+        answer = looking.post("/settings", page, back=back, language="en", zone="Mars/Phobos")
+        assert answer.headers["location"] == "/settings?saved=1"
+        assert "Phobos" not in answer.headers["set-cookie"]
+
+
+def test_switched_off_mails_stay_off(portal: Portal, client: httpx.Client) -> None:
+    """The notifier keeps them."""
+    looking = Looking(portal, client, "quiet")
+    page = looking.get("/settings").text
+    assert looking.post("/settings", page, mail="1", **{"notice-change": "on"}).status_code == 303
+    shown = looking.get("/settings").text
+    assert re.findall(r'name="notice-(\w+)" checked', shown) == ["change"]
+
+
+def test_a_late_cancellation_says_so_before_and_after(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+    """The consequence is the policy's own answer; a violation is another matter."""
+    said = stack.login("booker", "late").reserve("2025-07-07 12:00")
+    path = f"/reservations/{said.answer['reservation']['reservationId']}"
+    looking = Looking(portal, client, "late")
+    assert "your quota comes back" in looking.get(f"{path}/cancel").text
+    stack.yunhui("clock", "set", "2025-07-07 11:45")
+    page = looking.get(f"{path}/cancel").text
+    assert "will still count against your quota" in page
+    assert looking.post(f"{path}/cancel", page).headers["location"].endswith("?cancelled=kept")
+
+
+def test_support_waives_a_violation(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+    """With a reason, which the booker reads beside the evidence."""
+    missing = stack.login("booker", "missing")
+    missing.reserve("2025-07-07 13:00")
+    stack.yunhui("clock", "set", "2025-07-07 14:00")
+    wait_for(lambda: missing.yunhui("quota").answer["standing"].get("violations"))
+    support = Looking(portal, client, "lin", "support")
+    page = support.get("/support/accounts?account_id=missing").text
+    action = re.search(r'action="(/support/violations/[^"]+)"', page)
+    assert action
+    assert support.post(action[1], page, note="a fire alarm").status_code == 303
+    shown = Looking(portal, client, "missing").get("/standing").text
+    assert "a fire alarm" in shown
+    assert "Nobody had entered 30 minutes after the start" in shown

@@ -1,0 +1,104 @@
+"""Every page, in both languages and both themes and on a phone: accessible, nothing sticks out; and a picture of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.portal.pages.serving import Portal
+from tests.portal.pages.visitor import Visitor
+from tests.system.stack import Stack, wait_for
+
+pytestmark = pytest.mark.system
+
+GRAVE = ("serious", "critical")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.fixture(scope="module")
+def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
+    """Where each page is, and who looks at it."""
+    booker = stack.login("booker", "seen")
+    confirmed = booker.reserve("2025-07-09 09:00", people=25).answer["reservation"]["reservationId"]
+    booker.reserve("2025-07-09 11:00", people=150)
+    codes = [booker.meeting(start) for start in ("2025-07-09 16:00", "2025-07-09 18:00")]
+    missed = stack.login("booker", "missed")
+    missed.reserve("2025-07-07 20:00")
+    stack.yunhui("clock", "set", "2025-07-07 21:00")
+    wait_for(lambda: missed.yunhui("quota").answer["standing"].get("violations"))
+    return {
+        "number": ("seen", "/"),
+        "meeting": ("seen", f"/book?meeting_code={codes[0]}"),
+        "rules-met": ("seen", f"/book?meeting_code={codes[0]}&people=12"),
+        "rules-object": ("seen", f"/book?meeting_code={codes[1]}&people=2"),
+        "unknown-number": ("seen", "/book?meeting_code=999888777"),
+        "rooms": ("seen", "/rooms?day=2025-07-09"),
+        "rooms-for-many": ("seen", "/rooms?day=2025-07-09&people=200"),
+        "reservations": ("seen", "/reservations"),
+        "reservations-past": ("missed", "/reservations?tab=past"),
+        "reservation": ("seen", f"/reservations/{confirmed}?new=1"),
+        "cancel": ("seen", f"/reservations/{confirmed}/cancel"),
+        "change": ("seen", f"/reservations/{confirmed}/change"),
+        "standing": ("seen", "/standing"),
+        "standing-violation": ("missed", "/standing"),
+        "rules": ("seen", "/rules"),
+        "settings": ("seen", "/settings"),
+        "support": ("lin", "/support"),
+        "support-account": ("lin", "/support/accounts?account_id=missed"),
+        "not-found": ("seen", "/reservations/rsv_nothing"),
+    }
+
+
+def look(page: Page, shots: Path, name: str, *, with_axe: bool) -> None:
+    """Axe finds nothing serious, and nothing has to be scrolled sideways."""
+    if with_axe:
+        found = Axe().run(page, options=RULES).response["violations"]
+        grave = [f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found if each["impact"] in GRAVE]
+        assert grave == [], name
+    width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert width <= 0, f"{name} sticks out by {width} px"
+    page.screenshot(path=shots / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 640)])
+def test_every_page_can_be_used_by_everybody(
+    pages: dict[str, tuple[str, str]], visitor: Visitor, shots: Path, language: str, theme: str, width: int
+) -> None:
+    """Computers in both themes; a phone of 360 px; 640 px is what a zoom of 200 % leaves of a computer's window."""
+    roles = {"lin": "support"}
+    opened = {
+        name: visitor.open(name, roles.get(name, "booker"), language=language, theme=theme, width=width)
+        for name in {who for who, _ in pages.values()}
+    }
+    for name, (who, path) in pages.items():
+        opened[who].goto(path)
+        assert opened[who].locator("html").get_attribute("lang") == language
+        look(opened[who], shots, f"{name}-{language}-{theme}-{width}", with_axe=width == 1280)
+
+
+def test_what_moves_can_be_stopped_and_what_is_printed_is_the_page(
+    pages: dict[str, tuple[str, str]], visitor: Visitor, shots: Path
+) -> None:
+    """No transition where reduced motion is asked for; navigation is not printed."""
+    who, path = pages["reservation"]
+    page = visitor.open(who, reduced_motion="reduce")
+    page.goto(path)
+    durations = page.eval_on_selector_all("*", "all => all.map(each => getComputedStyle(each).transitionDuration)")
+    assert set(durations) == {"0s"}
+    page.emulate_media(media="print")
+    expect(page.locator(".side")).to_be_hidden()
+    expect(page.locator("h1")).to_be_visible()
+    page.screenshot(path=shots / "print.png", full_page=True)
+
+
+def test_english_pages_hold_no_chinese(pages: dict[str, tuple[str, str]], visitor: Visitor) -> None:
+    """But for the switch to the other language, and what people wrote themselves."""
+    page = visitor.open("seen", language="en")
+    for name, (who, path) in pages.items():
+        if who == "seen":
+            page.goto(path)
+            text = page.locator("body").inner_text().replace("中文", "").replace("组会", "")
+            assert not re.findall(r"[\u4e00-\u9fff]+", text), name
