@@ -14,6 +14,7 @@ import nats
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
+from services import traces
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ class Event:
     entity_seq: int
     time: int
     payload: str
+    traceparent: str | None = ""
 
 
 def headers(event: Event) -> dict[str, str]:
     """CloudEvents 1.0 in the NATS binary binding; Nats-Msg-Id lets JetStream drop repeats."""
+    trace = traces.current() or event.traceparent
     return {
         "Nats-Msg-Id": event.event_id,
         "ce-specversion": "1.0",
@@ -54,6 +57,7 @@ def headers(event: Event) -> dict[str, str]:
         "ce-time": datetime.fromtimestamp(event.time / 1000, UTC).isoformat().replace("+00:00", "Z"),
         "ce-sequence": str(event.entity_seq),
         "content-type": "application/json",
+        **({traces.HEADER: trace} if trace else {}),
     }
 
 

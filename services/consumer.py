@@ -1,4 +1,4 @@
-"""A durable pull consumer of events, in batches: what FastStream needs to survive the loss of its server, said once."""
+"""What FastStream needs, said once: a durable pull consumer in batches that survives the loss of its server."""
 
 import asyncio
 import contextlib
@@ -21,6 +21,8 @@ from services.settings import Settings
 log = logging.getLogger(__name__)
 
 BatchAnnotation = Annotated[NatsBatchMessage, Context("message")]
+TraceAnnotation = Annotated[dict[str, str], Context("message.headers")]
+"""Headers of the message that is being handled, for traces.received."""
 FETCH_SECONDS = 5.0
 REST_SECONDS = 1.0
 

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -92,7 +93,8 @@ class _Worker:
         self._connection: Connection | None = None
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+        here = copy_context()  # what is stored knows whose trace it belongs to
+        return await asyncio.get_running_loop().run_in_executor(self._thread, here.run, self._transaction, work)
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         try:

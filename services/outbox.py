@@ -17,14 +17,16 @@ from nats.js.errors import APIError
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, Index, SQLModel
 
-from services import bus
+from services import bus, metrics, traces
 from services.bus import Event
-from services.clock import wait_at_most
+from services.clock import Clock, wait_at_most
 from services.database import Database
 
 log = logging.getLogger(__name__)
 
 WINDOW = 64
+WAITING = metrics.gauge("yunhui_outbox_waiting", "events that are committed and not published yet")
+OLDEST = metrics.gauge("yunhui_outbox_oldest_seconds", "age of the oldest of them; 0 when there is none")
 ACK_SECONDS = 5
 GATHER_SECONDS = 0.02
 """What is committed within this time is read, published and marked together: a third of the work of one by one."""
@@ -56,6 +58,7 @@ class OutboxRow(SQLModel, table=True):
     time: int = Field(sa_type=sa.BigInteger, description="epoch ms")
     payload: str = Field(sa_type=sa.Text, description="proto3 JSON")
     publish_time: int | None = Field(default=None, sa_type=sa.BigInteger, description="epoch ms, real time")
+    traceparent: str | None = Field(default=None, description="of what brought it about; empty or NULL: not traced")
 
 
 class OutboxOwner(SQLModel, table=True):
@@ -73,12 +76,16 @@ OWNER = SQLModel.metadata.tables["outbox_owner"]
 TABLES: list[type[SQLModel]] = [OutboxRow, OutboxOwner]
 """Those of every program that publishes events."""
 _INSERT = sa.insert(TABLE)
-EVENT_COLUMNS = [TABLE.c[name] for name in ("event_id", "subject", "entity_id", "entity_seq", "time", "payload")]
+EVENT_COLUMNS = [TABLE.c[name] for name in Event.__slots__]
 
 
 def append(connection: Connection, events: Iterable[Event]) -> None:
     """Stores events in the transaction of `connection`."""
-    rows = [{name: getattr(event, name) for name in Event.__slots__} for event in events]
+    here = traces.current()
+    rows = [
+        {name: getattr(event, name) for name in Event.__slots__} | {"traceparent": event.traceparent or here}
+        for event in events
+    ]
     if rows:
         connection.execute(_INSERT, rows)
 
@@ -197,8 +204,9 @@ class Relay:
         """
         batch = uuid.uuid4().hex
         for number, event in enumerate(events[:-1], 1):
-            await self._bus.publish(event.subject, event.payload.encode(), headers=in_batch(event, batch, number))
-        last = in_batch(events[-1], batch, len(events)) | {"Nats-Batch-Commit": "1"}
+            with _publishing(event):
+                await self._bus.publish(event.subject, event.payload.encode(), headers=in_batch(event, batch, number))
+        last = batch_headers(batch, len(events)) | {"Nats-Batch-Commit": "1"}
         try:
             await self._publish(events[-1], last)
         except APIError as error:
@@ -206,13 +214,22 @@ class Relay:
             return False
         return True
 
-    async def _publish(self, event: Event, headers: dict[str, str] | None = None) -> None:
-        headers = headers or bus.headers(event)
-        await self._stream.publish(event.subject, event.payload.encode(), timeout=ACK_SECONDS, headers=headers)
+    async def _publish(self, event: Event, more: dict[str, str] | None = None) -> None:
+        with _publishing(event):
+            headers = bus.headers(event) | (more or {})
+            await self._stream.publish(event.subject, event.payload.encode(), timeout=ACK_SECONDS, headers=headers)
+
+
+def _publishing(event: Event) -> contextlib.AbstractContextManager[None]:
+    return traces.received(f"publish {event.subject}", event.traceparent or "", "producer")
 
 
 def in_batch(event: Event, batch: str, number: int) -> dict[str, str]:
-    return bus.headers(event) | {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+    return bus.headers(event) | batch_headers(batch, number)
+
+
+def batch_headers(batch: str, number: int) -> dict[str, str]:
+    return {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
 
 
 def one_per_entity(rows: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
@@ -274,6 +291,18 @@ def read_status(connection: Connection) -> Status:
         last_publish_time=connection.scalar(newest),
         owner=owner.name if owner and owner.lease_end > real_time() else "",
     )
+
+
+def figures(database: Database, clock: Clock) -> metrics.Read:
+    """Sets the gauges from what is stored."""
+
+    async def read() -> None:
+        status = await database.read(read_status)
+        oldest = status.oldest_waiting_time
+        WAITING.set(to=status.waiting_count)
+        OLDEST.set(to=0 if oldest is None else max(0, clock.now() - oldest) / 1000)
+
+    return read
 
 
 def real_time() -> int:

@@ -1,13 +1,13 @@
 """The life of a program: serve until SIGTERM or SIGINT, take no new work, finish what is under way."""
 
 import asyncio
-import logging
 import multiprocessing
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from services import metrics, readiness
 from services.database import Database
 from services.rpc import Server
 
@@ -28,16 +28,22 @@ def migrate(database: Database, package: str) -> None:
         sys.exit(child.exitcode)
 
 
-async def run_until_stopped(server: Server, *loops: Coroutine[Any, Any, None]) -> None:
-    """Serves beside the endless `loops`; raises what ends one of them, for then the program is of no use."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+async def run_until_stopped(
+    server: Server, *loops: Coroutine[Any, Any, None], checks: Mapping[str, readiness.Check]
+) -> None:
+    """Serves beside the endless `loops`; raises what ends one of them, for then the program is of no use.
+
+    grpc.health.v1 answers SERVING only while all `checks` hold.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tasks = [asyncio.create_task(loop) for loop in loops]
     await server.start()
-    await server.set_ready(True)
+    tasks.append(asyncio.create_task(readiness.watch(checks, server.set_ready)))
+    if metrics.on():
+        tasks.append(asyncio.create_task(metrics.watch()))
     waiting: asyncio.Task[Any] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     await server.stop()

@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services import logs, metrics, traces
 from services.identity import InvalidTokenError, Principal, Verifier
 from services.settings import ServerSettings
 
@@ -31,6 +32,11 @@ PUBLIC = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
+LIVE = "live"
+"""Asked about by this name, health says only that the program runs: whoever restarts programs should ask that."""
+CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+CALLS = metrics.histogram("yunhui_rpc_seconds", "duration of unary calls over gRPC", "method", "code")
+
 _principal: ContextVar[Principal] = ContextVar("principal")
 _method: ContextVar[str] = ContextVar("method", default="")
 
@@ -42,6 +48,12 @@ class RpcError(Exception):
         super().__init__(message)
         self.code = code
         self.details = more
+
+    @property
+    def reason(self) -> str:
+        """What a log may say of it."""
+        named = [each.reason for each in self.details if isinstance(each, details.ErrorInfo)]
+        return " ".join([self.code.name, *named])
 
     def to_status(self) -> status_pb2.Status:
         packed = []
@@ -168,9 +180,10 @@ class Guard(grpc.aio.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(
                 self._guard_stream(method, handler), None, handler.response_serializer
             )
-        return grpc.unary_unary_rpc_method_handler(
-            self._guard_unary(method, handler), None, handler.response_serializer
-        )
+        guarded = self._guard_unary(method, handler)
+        if metrics.on() or traces.on():
+            guarded = observed(method, guarded)
+        return grpc.unary_unary_rpc_method_handler(guarded, None, handler.response_serializer)
 
     def _guard_unary(self, method: str, handler: Any) -> Any:
         async def guarded(body: bytes, context: Context) -> Message:
@@ -218,6 +231,29 @@ class Guard(grpc.aio.ServerInterceptor):
             raise exhausted("RATE_LIMITED", "too many calls by this account: wait a little", math.ceil(seconds))
 
 
+def observed(method: str, guarded: Any) -> Any:
+    """The same, measured and traced; what the caller sent as traceparent is where its trace goes on."""
+    name = method.rpartition("/")[2]
+
+    async def watched(body: bytes, context: Context) -> Any:
+        begun = time.perf_counter()
+        sent = dict(context.invocation_metadata() or ()).get(traces.HEADER, "")
+        try:
+            with traces.span(method.lstrip("/"), parent=str(sent), kind="server"):
+                return await guarded(body, context)
+        finally:
+            code = code_name(context)
+            CALLS.observe(name, code, value=time.perf_counter() - begun)
+
+    return watched
+
+
+def code_name(context: Context) -> str:
+    """What the call ended with; grpc.aio tells the number, and nothing when all went well."""
+    code: Any = context.code()
+    return CODES.get(code or 0, "UNKNOWN")
+
+
 def read(deserialize: Callable[[bytes], Message], body: bytes) -> Message:
     try:
         return deserialize(body)
@@ -239,7 +275,9 @@ async def abort(context: Context, method: str, error: Exception) -> NoReturn:
     if isinstance(error, NotImplementedError):
         error = failure(grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET", "this is promised, but not built yet")
     if not isinstance(error, RpcError):
-        log.exception("%s failed", method, exc_info=error)
+        caller = _principal.get(None)
+        whose = {"account": logs.pseudonym(caller.account_id)} if caller else None
+        log.exception("%s failed", method, exc_info=error, extra=whose)
         error = failure(grpc.StatusCode.INTERNAL, "INTERNAL", "an error of ours; it was logged")
     metadata = (("grpc-status-details-bin", error.to_status().SerializeToString()),)
     await context.abort(error.code, str(error), trailing_metadata=metadata)
@@ -292,6 +330,9 @@ class Server:
             self.port = self._server.add_insecure_port(listen)
 
     async def start(self) -> None:
+        """NOT_SERVING until `set_ready` says otherwise."""
+        await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+        await self.set_ready(False)
         await self._server.start()
 
     async def set_ready(self, ready: bool) -> None:

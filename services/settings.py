@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_ISSUER = "https://issuer.yunhui.invalid"  # .invalid can never be a real host (RFC 2606)
@@ -29,7 +29,21 @@ class Settings(BaseSettings):
     nats_ca: FilePath | None = Field(None, description="authorities of the bus, PEM; with it TLS is insisted on")
     nats_certificate: FilePath | None = Field(None, description="this program's certificate for the bus, PEM")
     nats_key: FilePath | None = Field(None, description="the certificate's private key, PEM")
+    log_format: Literal["json", "console"] | None = Field(
+        None, description="how log lines look; json in production, console in development when not given"
+    )
+    log_key: SecretStr = Field(
+        SecretStr(""), description="makes pseudonyms of accounts in logs the same in all programs; random when empty"
+    )
+    metrics_listen: str = Field("", description="host:port of the Prometheus page; none when empty")
     clock_file: Path | None = Field(None, description="development only: file that shifts the time")
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def check_metrics_listen(cls, listen: str) -> str:
+        if listen and not listen.rpartition(":")[2].isdigit():
+            raise ValueError("must be host:port, for example 127.0.0.1:9101, or empty for none")
+        return listen
 
     @model_validator(mode="after")
     def check_bus_certificate(self) -> Self:

@@ -7,7 +7,7 @@ import grpc
 from pydantic import Field
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server
 
-from services import audit_service, bus, clock, outbox_service, rpc
+from services import audit_service, bus, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
 from services.booking import api
 from services.booking.deadlines import Deadlines
 from services.booking.inquiries import Inquiries, Reports
@@ -39,6 +39,7 @@ async def main(settings: BookingSettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
     migrate(database, "services.booking")
+    telemetry.start(settings, "booking")
     watchers = Watchers()
     connection = await bus.connect(settings, "booking", watchers.interrupt)
     watchers.attach(connection)
@@ -79,7 +80,16 @@ async def main(settings: BookingSettings) -> None:
     if inquiries:
         reports = Reports(database, lifecycle, inquiries)
         loops.append(receive_forever(lambda: create_consumer(settings, reports)))
-    await run_until_stopped(server, *loops)
+    metrics.read_with(outbox.figures(database, time))
+    metrics.read_with(deadlines.figures)
+    checks: dict[str, readiness.Check] = {
+        "bus": readiness.of_bus(lambda: connection),
+        "questions": readiness.of_broker(broker),
+        "database": readiness.of_database(database),
+        "policy": policy.check,
+        **({"meetings": gateway.check} if gateway else {}),
+    }
+    await run_until_stopped(server, *loops, checks=checks)
     await bus.close(connection)
     database.close()
 

@@ -9,7 +9,7 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services import rpc
+from services import metrics, rpc
 from services.booking import life, store
 from services.booking.inquiries import Inquiries
 from services.booking.lifecycle import Lifecycle, until_fresh
@@ -20,6 +20,7 @@ from services.database import Database
 log = logging.getLogger(__name__)
 
 PAGE = 100
+OVERDUE = metrics.gauge("yunhui_booking_deadline_overdue_seconds", "how long the oldest deadline has been due; 0: none")
 RETRY_SECONDS = 1.0
 GATHER_SECONDS = 0.1
 """Every commit may bring an earlier deadline: looked at together, not one by one."""
@@ -92,6 +93,11 @@ class Deadlines:
                         await self._deal_with(due, failures)
         if failures:
             raise next(iter(failures.values()))
+
+    async def figures(self) -> None:
+        """Sets the gauge from what is stored."""
+        due = await self._database.read(read_next)
+        OVERDUE.set(to=0 if due is None else max(0, self._clock.now() - due) / 1000)
 
     async def _read_due(self, failures: Collection[str]) -> list[Due]:
         most = PAGE + len(failures) * len(self._handlers)

@@ -6,6 +6,7 @@ from ulid import ULID
 from yunhui.booking.v1 import events_pb2 as events
 from yunhui.booking.v1 import reservation_pb2 as pb
 
+from services import traces
 from services.bus import Event
 
 SYSTEM = "system"
@@ -33,7 +34,7 @@ def account_event(name: str, payload: events.AccountEvent, seq: int, time: int) 
 
 def _event(subject: str, entity_id: str, entity_seq: int, payload: Message, time: int) -> Event:
     text = MessageToJson(payload, indent=None, ensure_ascii=False)
-    return Event(new_id("evt"), subject, entity_id, entity_seq, time, text)
+    return Event(new_id("evt"), subject, entity_id, entity_seq, time, text, traces.current())
 
 
 def to_outcome(effect_name: str) -> pb.Outcome.ValueType:

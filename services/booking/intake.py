@@ -6,8 +6,9 @@ inside it; what changes it from outside is noticed at the commit, and the reques
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 import grpc
@@ -17,7 +18,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import audit, rpc
+from services import audit, metrics, rpc, traces
 from services.booking import alternatives, answers, meetings, requests, reservations, store
 from services.booking.events import new_id, to_outcome
 from services.booking.meetings import Key
@@ -36,6 +37,10 @@ LANES = 2
 """While one batch is committed, the next is read and decided."""
 ATTEMPTS = 8
 LOOK_AHEAD = 8 * DAY
+
+DECISIONS = metrics.counter("yunhui_booking_decisions_total", "requests that were decided and stored", "effect")
+BATCHES = metrics.histogram("yunhui_booking_batch_requests", "requests in one batch", buckets=metrics.SIZES)
+WAITS = metrics.histogram("yunhui_booking_queue_seconds", "how long a request waited for its batch")
 
 Reply = api.CreateReservationResponse | api.CheckReservationResponse
 
@@ -58,6 +63,8 @@ class Ask:
     attempts: int = 0
     obstacle: rpc.RpcError | None = None
     by: audit.Caller | None = None
+    trace: str = field(default_factory=traces.current)
+    arrival: float = field(default_factory=time.perf_counter)
 
     def resolve(self, result: Reply | Exception) -> None:
         if self.reply.done():  # the caller has gone
@@ -117,7 +124,8 @@ class Intake:
             if not batch:  # all that wait, wait for what is under way
                 continue
             try:
-                await self._serve(list(batch.values()))
+                with traces.batch("intake batch", [ask.trace for ask in batch.values()]):
+                    await self._serve(list(batch.values()))
             except Exception as error:
                 # nobody may be left waiting, whatever happened
                 for ask in batch.values():
@@ -140,6 +148,7 @@ class Intake:
             self._arrived.clear()
         self._waiting.extendleft(reversed(later))
         self._under_way |= batch.keys()
+        note_batch(batch.values())
         return batch
 
     async def _serve(self, asks: list[Ask]) -> None:
@@ -147,7 +156,8 @@ class Intake:
         situation = await self._survey(asks, now)
         asks = [ask for ask in asks if not self._settle_early(ask, situation, now)]
         questions = [to_question(ask, situation, now) for ask in asks]
-        verdicts = await self._policy.decide(questions) if questions else []
+        with traces.span("ask the policy", kind="client"):
+            verdicts = await self._policy.decide(questions) if questions else []
         others = await self._alternatives(asks, questions, verdicts, now)
         decided: list[tuple[Ask, Decided]] = []
         for ask, question, verdict, offered in zip(asks, questions, verdicts, others, strict=True):
@@ -196,17 +206,20 @@ class Intake:
         if not decided:
             return
         results = await self._commit([each for _, each in decided], now)
-        for (ask, _), result in zip(decided, results, strict=True):
+        for (ask, decision), result in zip(decided, results, strict=True):
             if result is None:
                 self._decide_again(ask)
             else:
                 ask.resolve(result)
+                if not isinstance(result, Exception):
+                    DECISIONS.count(policy.Effect.Name(decision.decision.effect).removeprefix("EFFECT_"))
         self._committed()
 
     async def _commit(self, batch: list[Decided], now: int) -> list[Reply | Exception | None]:
         """One transaction; if it fails, one each, so that only the guilty request suffers."""
         try:
-            return list(await self._database.write(lambda connection: reservations.commit(connection, batch, now)))
+            with traces.span("commit"):
+                return list(await self._database.write(lambda connection: reservations.commit(connection, batch, now)))
         except rpc.RpcError:
             raise
         except Exception as error:
@@ -221,6 +234,14 @@ class Intake:
             self._enqueue(ask)
         else:
             ask.resolve(rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", "too many at once: please try again"))
+
+
+def note_batch(asks: Collection[Ask]) -> None:
+    if metrics.on() and asks:
+        now = time.perf_counter()
+        BATCHES.observe(value=len(asks))
+        for ask in asks:
+            WAITS.observe(value=now - ask.arrival)
 
 
 def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
@@ -316,7 +337,7 @@ def to_decided(
     account = situation.accounts[ask.account_id]
     profile, roles = ask.profile or account.profile, ask.roles if ask.profile else " ".join(account.roles)
     assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
-    return Decided(ask.wish, ask.actor, profile, roles, account, question, decision, alternatives, ask.by)
+    return Decided(ask.wish, ask.actor, profile, roles, account, question, decision, alternatives, ask.by, ask.trace)
 
 
 def to_check(

@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as gateway
 
-from services import rpc
+from services import rpc, traces
 from services.booking import meetings
 from services.booking.meetings import Key
 from services.clock import to_timestamp
@@ -57,6 +57,10 @@ class MeetingsClient:
         answered = reply.HasField("response") and reply.response.knowledge != meeting_pb2.KNOWLEDGE_UNSPECIFIED
         return reply.response if answered else _unknown(GATEWAY_AWAY)
 
+    async def check(self) -> None:
+        """Raises rpc.unavailable when no question would be answered; a question about nothing is refused at once."""
+        await self._ask(LOOK_UP, gateway.LookUpMeetingRequest(), gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
+
     async def _look_up(self, asked: gateway.LookUpMeetingRequest) -> meeting_pb2.Meeting | None:
         reply = await self._ask(LOOK_UP, asked, gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
         if reply.HasField("error"):
@@ -72,7 +76,8 @@ class MeetingsClient:
             # a request into a broken connection would be buffered and answered too late to be of use
             if not self._nats.is_connected:
                 raise rpc.unavailable(GATEWAY)
-            reply = await self._nats.request(subject, asked.SerializeToString(), timeout=seconds)
+            body, trace = asked.SerializeToString(), traces.headers()
+            reply = await self._nats.request(subject, body, timeout=seconds, headers=trace)
             return kind.FromString(reply.data)
         except (NatsError, TimeoutError, DecodeError) as error:
             raise rpc.unavailable(GATEWAY) from error

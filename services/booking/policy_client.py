@@ -7,7 +7,7 @@ from nats.errors import Error as NatsError
 from yunhui.policy.v1 import policy_service_pb2 as policy
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services import rpc
+from services import rpc, traces
 
 SUBJECT = "policy.decide"
 DEADLINE_SECONDS = 2.0
@@ -32,7 +32,7 @@ class PolicyClient:
             # a request into a broken connection would be buffered and answered too late to be of use
             if not self._nats.is_connected:
                 raise rpc.unavailable("policy")
-            reply = await self._nats.request(SUBJECT, request, timeout=DEADLINE_SECONDS)
+            reply = await self._nats.request(SUBJECT, request, timeout=DEADLINE_SECONDS, headers=traces.headers())
             results = policy.DecideBatchResponse.FromString(reply.data).results
         except (NatsError, TimeoutError, DecodeError) as error:
             raise rpc.unavailable("policy") from error
@@ -47,6 +47,10 @@ class PolicyClient:
             return [rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", message)]
         half = len(questions) // 2
         return [*await self.decide(questions[:half]), *await self.decide(questions[half:])]
+
+    async def check(self) -> None:
+        """Raises rpc.unavailable when no question would be answered."""
+        await self.decide([])
 
     async def decide_one(self, question: policy.DecideRequest) -> Decision:
         """As decide, for one question; raises its error."""

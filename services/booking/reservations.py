@@ -13,7 +13,7 @@ from yunhui.booking.v1.reservation_pb2 import Alternative, Room
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
 
-from services import audit, outbox
+from services import audit, outbox, traces
 from services.booking import answers, life, meetings, store
 from services.booking.events import SYSTEM, new_id, refusal_event, reservation_event, to_outcome
 from services.booking.pool import Pool
@@ -49,6 +49,7 @@ class Decided:
     alternatives: list[Alternative]
     by: audit.Caller | None = None
     """Who books for another."""
+    trace: str = ""
 
 
 @dataclass(slots=True)
@@ -79,7 +80,8 @@ def commit(connection: Connection, batch: list[Decided], now: int) -> list[api.C
         room = _choose_room(pool, decided)
         version = versions.get(decided.profile.account_id, 0)
         stale = version != decided.account.version or (decided.decision.effect == policy.EFFECT_ALLOW and not room)
-        replies.append(None if stale else _add(rows, decided, room, now))
+        with traces.continued(decided.trace):
+            replies.append(None if stale else _add(rows, decided, room, now))
         if not stale:
             _, accepted = accounts.get(decided.profile.account_id, (decided, False))
             accounts[decided.profile.account_id] = decided, accepted or decided.decision.effect in _STATES

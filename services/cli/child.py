@@ -12,7 +12,7 @@ from services.cli.programs import Program, base_environment
 
 STOP_SECONDS = 20.0
 """Longer than calls under way are given to finish (rpc.py: 10), with time left to publish and to answer questions."""
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 POLL_SECONDS = 0.05
 TAIL_LINES = 12
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,21 +10,14 @@ import typer
 from rich.table import Table
 from rich.text import Text as Styled
 
-from services.cli import client, development_clock, events, health, moments, texts, topology
+from services.cli import client, development_clock, events, health, moments, storage, texts, topology
 from services.cli.failures import CommandError, ExitCode
+from services.cli.findings import Finding
+from services.cli.state import read_json
 from services.cli.terminal import Terminal
 
-FULL = 2  # PRAGMA synchronous
 MOST_SECONDS_APART = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found."""
-
-    what: str
-    good: bool
-    detail: str
+WORDS = {"ok": (texts.GOOD, "green"), "warn": (texts.WARNED, "yellow"), "fail": (texts.BAD, "red")}
 
 
 def doctor(terminal: Terminal) -> None:
@@ -33,8 +25,8 @@ def doctor(terminal: Terminal) -> None:
     if not run:
         raise not_running(terminal)
     findings = asyncio.run(examine(terminal, run))
-    healthy = all(finding.good for finding in findings)
-    rows = [{"check": row.what, "ok": row.good, "detail": row.detail} for row in findings]
+    healthy = all(finding.state != "fail" for finding in findings)
+    rows = [row.to_json(terminal.language) for row in findings]
     terminal.print_json({"ok": healthy, "checks": rows})
     if not terminal.json:
         show_findings(terminal, findings)
@@ -51,17 +43,25 @@ async def examine(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
         check_bus,
         check_streams,
         check_mail,
-        check_database,
+        storage.check,
+        check_issuer,
         check_clock,
     ]
-    return [finding for found in await asyncio.gather(*(check(terminal, run) for check in checks)) for finding in found]
+    # one after the other: what one check keeps the processor busy with would look like a slow server to another
+    return [finding for check in checks for finding in await check(terminal, run)]
 
 
-async def check_services(_terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
+async def check_services(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
     names = ("booking", "policy", "meetings", "notifier")
     serving = await asyncio.gather(*(health.serving(str(run[name])) for name in names))
     return [
-        Finding(name, good, f"{run[name]} {'SERVING' if good else 'NOT_SERVING'}")
+        Finding(
+            name,
+            good,
+            f"{run[name]} {'SERVING' if good else 'NOT_SERVING'}",
+            texts.SEE_LOG,
+            values={"log": terminal.state.log(name)},
+        )
         for name, good in zip(names, serving, strict=True)
     ]
 
@@ -71,8 +71,13 @@ async def check_bus(_terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
     settings = report.get("jetstream", {}).get("config", {})
     always = bool(settings.get("sync_always"))
     return [
-        Finding("nats", bool(report), f"{run['nats']} {report.get('version', '')}".strip()),
-        Finding("JetStream sync_interval", always, "always" if always else str(settings.get("sync_interval", "?"))),
+        Finding("nats", bool(report), f"{run['nats']} {report.get('version', '')}".strip(), texts.RESTART_UP),
+        Finding(
+            "JetStream sync_interval",
+            always,
+            "always" if always else str(settings.get("sync_interval", "?")),
+            texts.SET_SYNC_ALWAYS,
+        ),
         _check_time(report),
     ]
 
@@ -81,9 +86,9 @@ def _check_time(report: dict[str, Any]) -> Finding:
     try:
         told = datetime.fromisoformat(str(report["now"])[:23] + "+00:00")
     except (KeyError, ValueError):
-        return Finding("nats time", False, "?")
+        return Finding("nats time", False, "?", texts.RESTART_UP)
     apart = abs((datetime.now(UTC) - told).total_seconds())
-    return Finding("nats time", apart < MOST_SECONDS_APART, f"{apart:.2f} s")
+    return Finding("nats time", apart < MOST_SECONDS_APART, f"{apart:.2f} s", texts.SET_CLOCKS)
 
 
 async def check_streams(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:
@@ -93,35 +98,29 @@ async def check_streams(terminal: Terminal, _run: dict[str, Any]) -> list[Findin
         return [Finding("streams", False, failure.sentence(terminal.language))]
     try:
         absent = await topology.missing(connection)
+        different = await topology.different(connection)
     except (nats.errors.Error, TimeoutError) as error:
         return [Finding("streams", False, type(error).__name__)]
     finally:
         await connection.close()
-    return [Finding(name, name not in absent, "JetStream") for name in topology.names()]
+    details = {**different, **dict.fromkeys(absent, "?")}
+    return [
+        Finding(name, name not in details, details.get(name, "JetStream"), texts.RUN_BUS_SETUP)
+        for name in topology.names()
+    ]
 
 
 async def check_mail(_terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
-    return [Finding("smtp", await health.greets(str(run["smtp"])), str(run["smtp"]))]
+    said = await health.hello(str(run["smtp"]))
+    return [Finding("smtp", bool(said), f"{run['smtp']} {said}".strip(), texts.START_MAIL_SERVER)]
 
 
-async def check_database(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:
-    """Through the same function that the programs use: what they set is what is read here."""
-    from services.database import MINIMUM_SQLITE, create_engine  # half a second that no other command should pay
-
-    engine = create_engine(f"sqlite:///{terminal.state.database('booking')}")
-    try:
-        with engine.connect() as connection:
-            version = str(connection.exec_driver_sql("SELECT sqlite_version()").scalar())
-            synchronous = int(connection.exec_driver_sql("PRAGMA synchronous").scalar() or 0)
-            journal = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar())
-    finally:
-        engine.dispose()
-    recent = tuple(int(part) for part in version.split(".")) >= MINIMUM_SQLITE
-    return [
-        Finding("SQLite", recent, version),
-        Finding("SQLite journal_mode", journal == "wal", journal),
-        Finding("SQLite synchronous", synchronous >= FULL, "FULL" if synchronous >= FULL else str(synchronous)),
-    ]
+async def check_issuer(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:
+    """The keys that the programs prove tokens with."""
+    keys = read_json(terminal.state.public_keys).get("keys")
+    number = len(keys) if isinstance(keys, list) else 0
+    file = {"file": terminal.state.public_keys}
+    return [Finding("issuer", number > 0, f"JWKS: {number}", texts.RENEW_KEYS, values=file)]
 
 
 async def check_clock(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:
@@ -134,7 +133,10 @@ def show_findings(terminal: Terminal, findings: list[Finding]) -> None:
     table.add_column(terminal.text(texts.CHECKED), no_wrap=True)
     table.add_column(terminal.text(texts.STATE), no_wrap=True)
     table.add_column(terminal.text(texts.FOUND), overflow="fold")
+    if any(finding.way_out_in(terminal.language) for finding in findings):
+        table.add_column(terminal.text(texts.WAY_OUT), overflow="fold")
     for finding in findings:
-        word = Styled(terminal.text(texts.GOOD), "green") if finding.good else Styled(terminal.text(texts.BAD), "red")
-        table.add_row(finding.what, word, Styled(finding.detail))
+        word, colour = WORDS[finding.state]
+        cells = (Styled(finding.detail), Styled(finding.way_out_in(terminal.language)))
+        table.add_row(finding.what, Styled(terminal.text(word), colour), *cells[: len(table.columns) - 2])
     terminal.out.print(table)

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 5.0
 
 
 async def serving(address: str) -> bool:
@@ -39,6 +39,23 @@ async def greets(address: str) -> bool:
 async def page_answers(url: str) -> bool:
     """A program of pages answers 200."""
     return await asyncio.to_thread(_opens, url)
+
+
+async def hello(address: str) -> str:
+    """A mail server's name for itself, with STARTTLS when it offers that; "" when it does not answer EHLO."""
+    import aiosmtplib  # only `doctor` needs it, and `up` stays in memory
+
+    host, _, port = address.rpartition(":")
+    try:
+        async with (
+            asyncio.timeout(PATIENCE_SECONDS),
+            aiosmtplib.SMTP(hostname=host, port=int(port), start_tls=False) as server,
+        ):
+            await server.ehlo()
+            offers = " STARTTLS" if server.supports_extension("starttls") else ""
+            return "EHLO" + offers
+    except (OSError, TimeoutError, aiosmtplib.SMTPException):
+        return ""
 
 
 async def bus_ready(monitor: str) -> bool:

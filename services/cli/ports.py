@@ -2,10 +2,10 @@
 
 import errno
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
-from services.cli.programs import DEFAULT_PORTS, HOST
+from services.cli.programs import DEFAULT_PORTS, HOST, METRICS_PORTS
 
 
 class PortTakenError(Exception):
@@ -17,19 +17,20 @@ class PortTakenError(Exception):
         self.port = port
 
 
-def choose(*, auto: bool) -> Mapping[str, int]:
+def choose(*, auto: bool, metrics: bool = False) -> Mapping[str, int]:
     """Free ports, all different, or the usual ones. Raises PortTakenError when a usual one is taken."""
+    wanted = {**DEFAULT_PORTS, **(METRICS_PORTS if metrics else {})}
     if auto:
-        return _free_ports()
-    for program, port in DEFAULT_PORTS.items():
+        return _free_ports(wanted)
+    for program, port in wanted.items():
         _probe(program, port)
-    return DEFAULT_PORTS
+    return wanted
 
 
-def _free_ports() -> dict[str, int]:
+def _free_ports(programs: Iterable[str]) -> dict[str, int]:
     ports = {}
     with ExitStack() as held:  # all at once: one that is closed could be given again
-        for program in DEFAULT_PORTS:
+        for program in programs:
             listener = held.enter_context(socket.socket())
             listener.bind((HOST, 0))
             ports[program] = int(listener.getsockname()[1])

@@ -25,6 +25,11 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "webhooks": 7108,
     "issuer": 7110,
 }
+SERVICES = ("policy", "meetings", "booking", "notifier")
+METRICS = "metrics of {}"
+METRICS_PORTS: Mapping[str, int] = {METRICS.format(name): port for port, name in enumerate(SERVICES, 7111)}
+PASSED_ON = ("YUNHUI_LOG_FORMAT",)
+"""Settings of `up` itself that are meant for all programs."""
 BUS_CONFIGURATION = Path(__file__).with_name("nats.conf")
 SENDER = "yunhui@example.org"
 SUPPORT = "dccloud@cnic.cn"
@@ -69,6 +74,11 @@ class Plan:
 
     def web(self, name: str) -> str:
         return f"http://{self.address(name)}"
+
+    def metrics(self) -> dict[str, str]:
+        """Addresses of the Prometheus pages by program; empty when nobody asked for them."""
+        pages = {name: METRICS.format(name) for name in SERVICES if METRICS.format(name) in self.ports}
+        return {name: f"http://{self.address(page)}/metrics" for name, page in pages.items()}
 
     def bus(self) -> Program:
         passwords = {f"NATS_{user.upper()}_PASSWORD": self.state.password(user) for user in BUS_USERS}
@@ -163,6 +173,8 @@ class Plan:
             "YUNHUI_CALLS_A_MINUTE": os.environ.get("YUNHUI_CALLS_A_MINUTE", "0"),  # tests and demos are in a hurry
             "YUNHUI_CLOCK_FILE": str(self.state.clock),
             "YUNHUI_DATABASE_URL": f"sqlite:///{self.state.database(name)}",
+            "YUNHUI_METRICS_LISTEN": self.address(METRICS.format(name)) if METRICS.format(name) in self.ports else "",
+            **{setting: os.environ[setting] for setting in PASSED_ON if setting in os.environ},
             **(more or {}),
         }
         command = [sys.executable, "-m", f"services.{name}"]

@@ -88,6 +88,7 @@ class Supervisor:
             "mail": str(plan.state.mail),
             "state": str(plan.state.root),
             "issuer": DEVELOPMENT_ISSUER,
+            "metrics": plan.metrics(),
             "pids": {child.program.name: child.pid for child in self._children()},
         }
 

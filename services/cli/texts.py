@@ -450,10 +450,31 @@ BUS_NOT_SET_UP = Text(
     "消息总线没有答复（{reason}）：请确认 JetStream 已启用，并且用户是管理员（admin）。",
     "The bus gave no answer ({reason}): see that JetStream is enabled, and that the user is the administrator (admin).",
 )
+OPTION_METRICS = Text(
+    "开放各服务的 Prometheus 指标页（仅本机）", "serve a Prometheus page for each program, on this machine"
+)
+METRICS = Text("指标", "metrics")
 CHECKED = Text("检查项", "checked")
 FOUND = Text("结果", "found")
 GOOD = Text("正常", "ok")
 BAD = Text("有问题", "wrong")
+WARNED = Text("注意", "warning")
+WAY_OUT = Text("怎么办", "way out")
+SEE_LOG = Text("查看日志：{log}", "see the log: {log}")
+RESTART_UP = Text("停止 yunhui up，再启动一次", "stop yunhui up and start it again")
+SET_SYNC_ALWAYS = Text(
+    "在 NATS 配置的 jetstream 中设 sync_interval: always，再重启 NATS",
+    "set sync_interval: always under jetstream in the configuration of NATS, and restart NATS",
+)
+SET_CLOCKS = Text("用 NTP 校准各台机器的时钟", "set the clocks of the machines by NTP")
+RUN_BUS_SETUP = Text("运行 yunhui bus setup", "run yunhui bus setup")
+START_MAIL_SERVER = Text("检查邮件服务器的地址，确认它在运行", "check the address of the mail server, and that it runs")
+MEND_DATABASE = Text("检查数据库文件及其权限，或恢复备份", "check the file and its permissions, or restore a backup")
+UPGRADE_DATABASE = Text("启动该服务，它会升级自己的表", "start the program: it upgrades its own tables")
+MAKE_ROOM = Text("清理磁盘，或换一块更大的", "make room on the disk, or use a larger one")
+SEE_OUTBOX = Text("运行 yunhui outbox status，并检查总线", "run yunhui outbox status, and look at the bus")
+SEE_DEAD = Text("运行 yunhui dead，逐条重试或放弃", "run yunhui dead, and retry or drop each")
+RENEW_KEYS = Text("恢复签发方的公钥文件 {file}", "restore the issuer's public keys: {file}")
 
 # Notices
 HELP_DELIVERIES = Text("通知的投递记录（技术支持）", "who was told what, and how that went (support)")

@@ -132,6 +132,23 @@ async def missing(client: Client) -> list[str]:
     return absent
 
 
+async def different(client: Client) -> dict[str, str]:
+    """Streams and consumers that are not as declared: which of their settings."""
+    jetstream, found = client.jetstream(), {}
+    for stream in STREAMS:
+        is_ = await _found(_settings(jetstream.stream_info(str(stream.name))))
+        found[str(stream.name)] = _departures(asdict(stream), is_)
+    for consumer in CONSUMERS:
+        is_ = await _found(_settings(jetstream.consumer_info(consumer.stream, str(consumer.config.durable_name))))
+        found[consumer.name] = _departures(asdict(consumer.config), is_)
+    return {name: ", ".join(settings) for name, settings in found.items() if settings}
+
+
+def _departures(declared: dict[str, Any], found: dict[str, Any] | None) -> list[str]:
+    """What is left to the server is as it likes; what is absent altogether is told by `missing`."""
+    return [key for key, value in declared.items() if found and value is not None and found[key] != value]
+
+
 def names() -> list[str]:
     return [str(stream.name) for stream in STREAMS] + [consumer.name for consumer in CONSUMERS]
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shlex
 import signal
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ def up(
     standin: Annotated[str, typer.Option(metavar="URL", help=texts.OPTION_STANDIN.help)] = "",
     meetings: Annotated[str, typer.Option(metavar="required|off", help=texts.OPTION_MEETINGS.help)] = "required",
     portal: Annotated[str, typer.Option(metavar="on|off", help=texts.OPTION_PORTAL.help)] = "on",
+    metrics: Annotated[bool, typer.Option("--metrics", help=texts.OPTION_METRICS.help)] = False,
 ) -> None:
     read_choice(with_ports, ("fixed", "auto"))
     read_choice(meetings, ("required", "off"))
@@ -40,23 +42,33 @@ def up(
     terminal.state.prepare()
     try:
         with terminal.state.lock():
-            auto = with_ports == "auto"
-            run(terminal, wanted, auto_ports=auto, standin=standin, meetings=meetings, portal=portal)
+            chosen = choose_ports(auto=with_ports == "auto", metrics=metrics)
+            run(terminal, wanted, chosen, standin=standin, meetings=meetings, portal=portal)
     except AlreadyRunningError as error:
         raise CommandError(texts.ALREADY_RUNNING, state=terminal.state.root) from error
 
 
+def choose_ports(*, auto: bool, metrics: bool) -> Mapping[str, int]:
+    try:
+        return ports.choose(auto=auto, metrics=metrics)
+    except ports.PortTakenError as error:
+        raise CommandError(texts.PORT_TAKEN, port=error.port, program=error.program) from error
+
+
 def run(
-    terminal: Terminal, wanted: datetime | None, *, auto_ports: bool, standin: str, meetings: str, portal: str
+    terminal: Terminal,
+    wanted: datetime | None,
+    chosen: Mapping[str, int],
+    *,
+    standin: str,
+    meetings: str,
+    portal: str,
 ) -> None:
     """Holds the lock of the state directory while it runs."""
     issuer.prepare_keys(terminal.state)
     if wanted:
         set_clock(terminal.state, wanted, terminal.language)
-    try:
-        plan = Plan(terminal.state, ports.choose(auto=auto_ports), standin=standin, meetings=meetings, portal=portal)
-    except ports.PortTakenError as error:
-        raise CommandError(texts.PORT_TAKEN, port=error.port, program=error.program) from error
+    plan = Plan(terminal.state, chosen, standin=standin, meetings=meetings, portal=portal)
     asyncio.run(serve(terminal, Supervisor(plan, Narrator(terminal))))
 
 
@@ -149,6 +161,8 @@ def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
     if "portal" in report:
         facts.add_row(terminal.text(texts.PORTAL), str(report["portal"]))
         facts.add_row("", terminal.text(texts.SAMPLE_SIGN_INS))
+    for page in terminal.state.read_run().get("metrics", {}).values():
+        facts.add_row(terminal.text(texts.METRICS), page)
     terminal.out.print()
     terminal.out.print(facts)
     terminal.out.print()

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yunhui.meetings.v1.meeting_service_pb2_grpc import add_MeetingServiceServicer_to_server
 from yunhui.meetings.v1.simulator_service_pb2_grpc import add_SimulatorServiceServicer_to_server
 
-from services import audit_service, bus, clock, outbox_service, rpc
+from services import audit_service, bus, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
 from services.clock import Clock
 from services.database import Database
 from services.identity import create_verifier
@@ -147,6 +147,7 @@ async def main(settings: MeetingsSettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
     migrate(database, "services.meetings")
+    telemetry.start(settings, "meetings")
     connection = await bus.connect(settings, "meetings")
     relay = Relay(database, connection, "meetings")
     happenings = Happenings(database, time, relay.wake)
@@ -158,7 +159,14 @@ async def main(settings: MeetingsSettings) -> None:
     gateway = Gateway(provider, happenings)
     server = create_server(settings, gateway, simulated, database, relay)
     broker = create_broker(settings, gateway)
-    await run_until_stopped(server, bus.serve(broker), relay.run(), serve_webhooks(settings, happenings))
+    metrics.read_with(outbox.figures(database, time))
+    checks = {
+        "bus": readiness.of_bus(lambda: connection),
+        "questions": readiness.of_broker(broker),
+        "database": readiness.of_database(database),
+    }
+    loops = (bus.serve(broker), relay.run(), serve_webhooks(settings, happenings))
+    await run_until_stopped(server, *loops, checks=checks)
     if client:
         await client.close()
     await bus.close(connection)

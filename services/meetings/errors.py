@@ -71,11 +71,11 @@ def to_error(endpoint: Endpoint, code: int, message: str) -> ProviderError:
 
 def _ours_or_theirs(code: int, text: str) -> ProviderError:
     if code in MISCONFIGURED:
-        log.error("the provider does not accept our requests: check clock, ids and keys: %s", text)
+        log.error("the provider does not accept our requests: check clock, ids and keys: %d", code)
         return MisconfiguredError(text)
     if code in TRANSIENT or code in (0, REPLAYED):
         return AwayError(text)
     if code in (190004, 9093, 9098):
         return ProviderError(text)
-    log.error("the provider answered what is not documented: %s", text)
+    log.error("the provider answered what is not documented: %d", code)
     return AwayError(text)

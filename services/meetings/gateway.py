@@ -8,7 +8,7 @@ import grpc
 from yunhui.meetings.v1 import meeting_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2 as api
 
-from services import rpc
+from services import metrics, rpc
 from services.clock import to_timestamp
 from services.meetings import requests
 from services.meetings.happenings import Happenings
@@ -27,6 +27,9 @@ from services.meetings.provider import (
 log = logging.getLogger(__name__)
 
 LOOK_UPS, MISSES, PERIOD_SECONDS = 60, 20, 60
+CALLS = metrics.counter("yunhui_meetings_provider_calls_total", "questions to the provider", "question", "outcome")
+LOOK_UP, WHO_CAME = "look_up", "who_came"
+
 NOT_FOUND = api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_NOT_FOUND)
 
 
@@ -76,15 +79,19 @@ class Gateway:
         try:
             meeting = await self._look_up(asked, None if asked.any_owner else account)
         except (NoSuchMeetingError, NotPermittedError) as error:
+            CALLS.count(LOOK_UP, "not_found")
             log.info("not found: %s", error)
             return NOT_FOUND
         except AwayError as error:
+            CALLS.count(LOOK_UP, "away")
             log.warning("no answer: %s", error)
             raise rpc.unavailable("the meeting provider", error.retry_seconds) from error
         except ProviderError as error:
+            CALLS.count(LOOK_UP, "refused")
             log.error("a look-up was refused: %s", error)
             words = "the meeting provider does not understand our question; it was logged"
             raise rpc.failure(grpc.StatusCode.INTERNAL, "PROVIDER_REFUSED", words) from error
+        CALLS.count(LOOK_UP, "found")
         if not asked.any_owner and not meeting.belongs_to(account):
             return NOT_FOUND
         return api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_FOUND, meeting=to_proto(meeting))
@@ -97,7 +104,9 @@ class Gateway:
         reason = ""
         try:
             people = [each for each in await self._ask_who_came(key, window) if window.holds(each)]
+            CALLS.count(WHO_CAME, "known")
         except ProviderError as error:
+            CALLS.count(WHO_CAME, "unknown")
             log.warning("who came is unknown: %s", error)
             reason = error.reason
         reported = await self._happenings.first_entry(key, window.since, window.until)

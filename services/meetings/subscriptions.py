@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 
-from services import bus, rpc
+from services import bus, rpc, traces
+from services.consumer import TraceAnnotation
 from services.meetings import requests
 from services.meetings.gateway import Gateway
 from services.settings import Settings
@@ -30,12 +31,14 @@ def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
     broker = bus.create_broker(settings, "meetings")
 
     @broker.subscriber(LOOK_UP, queue=LOOK_UP, decoder=bus.undecoded, max_workers=AT_ONCE, title=LOOK_UP)
-    async def on_look_up(body: bytes) -> bytes:
-        return (await look_up(gateway, body)).SerializeToString()
+    async def on_look_up(body: bytes, headers: TraceAnnotation) -> bytes:
+        with traces.received("look up", headers.get(traces.HEADER, ""), "server"):
+            return (await look_up(gateway, body)).SerializeToString()
 
     @broker.subscriber(PARTICIPANTS, queue=PARTICIPANTS, decoder=bus.undecoded, max_workers=AT_ONCE, title=PARTICIPANTS)
-    async def on_participants(body: bytes) -> bytes:
-        return (await participants(gateway, body)).SerializeToString()
+    async def on_participants(body: bytes, headers: TraceAnnotation) -> bytes:
+        with traces.received("who came", headers.get(traces.HEADER, ""), "server"):
+            return (await participants(gateway, body)).SerializeToString()
 
     return broker
 

@@ -14,7 +14,7 @@ import grpc
 from pydantic import Field, SecretStr, field_validator, model_validator
 from yunhui.notifier.v1.notifier_service_pb2_grpc import add_NotifierServiceServicer_to_server
 
-from services import audit_service, clock, outbox_service, rpc
+from services import audit_service, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
 from services.consumer import PullConsumer, receive_forever
 from services.database import Database
 from services.identity import create_verifier
@@ -207,6 +207,7 @@ async def main(options: NotifierSettings) -> None:
     os.nice(NICENESS)
     database = Database(options.database_url)
     migrate(database, "services.notifier")
+    telemetry.start(options, "notifier")
     parts = build(options, database)
     verifier = create_verifier(options)
 
@@ -223,7 +224,10 @@ async def main(options: NotifierSettings) -> None:
         with_reflection=options.environment == "development",
         credentials=rpc.server_credentials(options),
     )
-    await run_until_stopped(server, *parts.loops())
+    metrics.read_with(outbox.figures(database, clock.create(options.clock_file)))
+    metrics.read_with(parts.deliveries.figures)
+    checks = {"bus": readiness.of_bus(parts.outlet.connection), "database": readiness.of_database(database)}
+    await run_until_stopped(server, *parts.loops(), checks=checks)
     database.close()
 
 

@@ -43,6 +43,7 @@ class Claim:
     content: bytes = field(repr=False)
     first_time: int
     expire_time: int = 0
+    traceparent: str = ""
 
 
 class Channel(Protocol):

@@ -16,15 +16,19 @@ from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
-from services import audit, outbox, rpc
+from services import audit, metrics, outbox, rpc, traces
 from services.bus import Event
 from services.clock import Clock, to_timestamp
 from services.database import Database
-from services.notifier.channels import ANSWER_LENGTH, Answer, Claim, Verdict
-from services.notifier.models import AttemptRow, Delivery, DeliveryState
+from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, Answer, Claim, Verdict
+from services.notifier.models import AttemptRow, DeadEvent, DeadEventState, Delivery, DeliveryState
 
 TABLE = SQLModel.metadata.tables[str(Delivery.__tablename__)]
+DEAD_EVENT = SQLModel.metadata.tables[str(DeadEvent.__tablename__)]
 ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
+QUEUED = metrics.gauge("yunhui_notifier_queued", "deliveries that wait", "channel")
+OLDEST = metrics.gauge("yunhui_notifier_oldest_seconds", "how long the oldest of them has been due; 0: none", "channel")
+DEAD = metrics.gauge("yunhui_notifier_dead_events", "events that nobody has dealt with since they could not be read")
 LOG = [column for column in TABLE.c if column.name != "content"]
 
 
@@ -68,7 +72,7 @@ def enqueue(connection: Connection, parcels: Iterable[Parcel], now: int) -> None
 def _row(parcel: Parcel, now: int) -> dict[str, Any]:
     values = {name: getattr(parcel, name) for name in Parcel.__slots__}
     times = dict.fromkeys(("due_time", "first_time", "create_time", "update_time"), now)
-    return {"delivery_id": new_id(), **values, **times, **EMPTY}
+    return {"delivery_id": new_id(), **values, **times, **EMPTY, "traceparent": traces.current() or None}
 
 
 EMPTY: dict[str, Any] = {
@@ -148,6 +152,16 @@ class Deliveries:
 
         return await self._database.read(work)
 
+    async def figures(self) -> None:
+        """Sets the gauges from what is stored."""
+        queued, dead = await self._database.read(read_figures)
+        now = self._clock.now()
+        DEAD.set(to=dead)
+        for channel in (MAIL, WEBHOOK):
+            number, due = queued.get(channel, (0, now))
+            QUEUED.set(channel, to=number)
+            OLDEST.set(channel, to=max(0, now - due) / 1000)
+
     async def forget(self, keep_ms: int) -> None:
         """Removes the content, which is personal data, of what was settled longer ago."""
         before = self._clock.now() - keep_ms
@@ -155,6 +169,17 @@ class Deliveries:
         forget = sa.update(TABLE).where(*old).values(content=b"", kept=False)
         if await self._database.read(lambda c: c.scalar(sa.select(sa.exists().where(*old)))):
             await self._database.write(lambda c: c.execute(forget))
+
+
+def read_figures(connection: Connection) -> tuple[dict[str, tuple[int, int]], int]:
+    """By channel how many wait, and since when the oldest is due (epoch ms); and how many dead events are open."""
+    c = TABLE.c
+    waiting = sa.select(c.channel, sa.func.count(), sa.func.min(c.first_time)).where(
+        c.state == sa.literal_column("'queued'")
+    )
+    queued = {channel: (number, due) for channel, number, due in connection.execute(waiting.group_by(c.channel))}
+    open_ = sa.select(sa.func.count()).where(DEAD_EVENT.c.state == DeadEventState.OPEN)
+    return queued, connection.scalar(open_) or 0
 
 
 def fail_queued(connection: Connection, recipient: str, reason: str, now: int) -> None:
@@ -190,6 +215,7 @@ def _claim(connection: Connection, channel: str, without: Collection[str], now: 
         content=row.content,
         first_time=row.first_time,
         expire_time=row.expire_time,
+        traceparent=row.traceparent or "",
     )
 
 

@@ -11,7 +11,7 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services import audit, rpc
+from services import audit, rpc, traces
 from services.clock import Clock
 from services.database import ConflictError, Database
 from services.notifier import dead_letters, deliveries, inbox, preferences, webhooks
@@ -160,7 +160,8 @@ class Intake:
         # only here is it known who of support still has the case before them, and must be told that it is settled
         if event and (asked := self._planner.note(connection, event, now)):
             packet = replace(packet, messages=self._composer.compose(event, asked))
-        deliveries.enqueue(connection, _parcels(connection, packet), now)
+        with traces.received("take event in", arrival.headers.get(traces.HEADER, "")):
+            deliveries.enqueue(connection, _parcels(connection, packet), now)
 
     def queue(self, connection: Connection, letter: Letter) -> None:
         """What was planned, when its time has come. Call `queued` after the commit."""

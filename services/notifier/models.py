@@ -74,6 +74,7 @@ class Delivery(SQLModel, table=True):
     lease_end: int = Field(default=0, sa_type=sa.BigInteger)
     create_time: int = Field(sa_type=sa.BigInteger)
     update_time: int = Field(sa_type=sa.BigInteger)
+    traceparent: str | None = Field(default=None, description="W3C trace context of what brought it about")
 
 
 class AttemptRow(SQLModel, table=True):

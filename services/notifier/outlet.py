@@ -27,6 +27,10 @@ class Outlet:
         self._relay: Relay | None = None
         self._interrupted = asyncio.Event()
 
+    def connection(self) -> Client | None:
+        """None until the bus has been reached."""
+        return self._connection
+
     def wake(self) -> None:
         """Events wait in the outbox. The relay looks for itself when it begins."""
         if self._relay:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from services import rpc
+from services import metrics, rpc, traces
 from services.clock import SECOND, Clock, wait_at_most
 from services.notifier.channels import Answer, Channel, Claim, Verdict
 from services.notifier.deliveries import Deliveries
@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+ATTEMPTS = metrics.counter("yunhui_notifier_attempts_total", "tries of deliveries", "channel", "verdict")
 WORKERS = 4
 STORE_TRIES = 20
 RETRY_SECONDS = 1.0
@@ -138,10 +139,11 @@ class Sender:
 
     async def _deliver(self, claim: Claim) -> None:
         try:
-            answer = await self._send(claim)
-            self._note_outage(claim, answer)
-            _report(claim, answer)
-            await self._settle(claim, answer)
+            with traces.received(f"send {self._channel.name}", claim.traceparent, "client"):
+                answer = await self._send(claim)
+                self._note_outage(claim, answer)
+                _report(claim, answer)
+                await self._settle(claim, answer)
         finally:
             self._busy.discard(claim.recipient)
             self.wake()
@@ -185,5 +187,6 @@ class Sender:
 
 def _report(claim: Claim, answer: Answer) -> None:
     """Without recipient or answer text: both are personal data."""
+    ATTEMPTS.count(claim.channel, answer.verdict.value)
     level = logging.INFO if answer.verdict is Verdict.ACCEPTED else logging.WARNING
     log.log(level, "event %s: %s %s, code %d", claim.event_id, claim.kind, answer.verdict.value, answer.code)

@@ -8,7 +8,7 @@ from pydantic import Field
 from yunhui.booking.v1 import export_pb2 as export
 from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
-from services import audit_service, bus, clock, outbox_service, rpc
+from services import audit_service, bus, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
 from services.database import Database
 from services.identity import create_verifier
 from services.outbox import Relay
@@ -44,6 +44,7 @@ async def main(settings: PolicySettings) -> None:
     time = clock.create(settings.clock_file)
     database = Database(settings.database_url)
     migrate(database, "services.policy")
+    telemetry.start(settings, "policy")
     connection = await bus.connect(settings, "policy")
     relay = Relay(database, connection, "policy")
     versions = Versions(database, time, relay.wake)
@@ -65,7 +66,13 @@ async def main(settings: PolicySettings) -> None:
         credentials=rpc.server_credentials(settings),
     )
     broker = create_broker(settings, versions)
-    await run_until_stopped(server, bus.serve(broker), relay.run(), versions.follow())
+    metrics.read_with(outbox.figures(database, time))
+    checks = {
+        "bus": readiness.of_bus(lambda: connection),
+        "questions": readiness.of_broker(broker),
+        "database": readiness.of_database(database),
+    }
+    await run_until_stopped(server, bus.serve(broker), relay.run(), versions.follow(), checks=checks)
     await bus.close(connection)
     database.close()
 

@@ -7,7 +7,8 @@ from faststream.nats import NatsBroker
 from google.protobuf.message import DecodeError
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services import bus, rpc
+from services import bus, rpc, traces
+from services.consumer import TraceAnnotation
 from services.policy.questions import InvalidRequestError
 from services.policy.versions import Versions
 from services.settings import Settings
@@ -23,8 +24,9 @@ def create_broker(settings: Settings, versions: Versions) -> NatsBroker:
     broker = bus.create_broker(settings, "policy")
 
     @broker.subscriber(SUBJECT, queue=QUEUE, decoder=bus.undecoded, title="policy.decide")
-    async def on_decide(body: bytes) -> bytes:
-        return answer(versions, body).SerializeToString()
+    async def on_decide(body: bytes, headers: TraceAnnotation) -> bytes:
+        with traces.received("decide", headers.get(traces.HEADER, ""), "server"):
+            return answer(versions, body).SerializeToString()
 
     return broker
 

@@ -13,6 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from joserfc.jwk import ECKey, KeySet
 
+from services.rpc import LIVE
 from tests.notifier import samples
 from tests.servers import HOST, Bus, MailSink, free_port, password, until
 
@@ -45,11 +46,11 @@ async def program(bus: Bus, sink: MailSink, folder: Path, listen: str) -> AsyncI
             await process.wait()
 
 
-async def serving(address: str) -> bool:
+async def serving(address: str, service: str = "") -> bool:
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs name no methods
         try:
-            answer = await stub.Check(health_pb2.HealthCheckRequest())
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
         except grpc.aio.AioRpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
@@ -71,11 +72,12 @@ async def test_sigterm_finishes_the_mail_in_hand(bus: Bus, sink: MailSink, tmp_p
 
 
 async def test_starts_and_stops_without_the_bus(bus: Bus, sink: MailSink, tmp_path: Path) -> None:
-    """It answers for its health, waits, and goes when told."""
+    """It lives, is not ready, waits, and goes when told."""
     await bus.stop()
     listen = f"{HOST}:{free_port()}"
     async with program(bus, sink, tmp_path, listen) as process:
-        await until(lambda: serving(listen))
+        await until(lambda: serving(listen, LIVE))
+        assert not await serving(listen)
         process.terminate()
         _, log = await process.communicate()
     assert process.returncode == 0
