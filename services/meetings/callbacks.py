@@ -34,9 +34,17 @@ TEXT_ZONE = ZoneInfo("Asia/Shanghai")
 class RefusedError(Exception):
     """The caller did not prove to be Tencent, or not now. The message holds nothing of what was sent."""
 
+    @property
+    def reason(self) -> str:
+        return str(self)
+
 
 class UnreadableError(Exception):
-    """The call is genuine, or nothing at all is proved yet, and its content cannot be read."""
+    """The call is genuine, or nothing at all is proved yet, and its content cannot be read. As above."""
+
+    @property
+    def reason(self) -> str:
+        return str(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ async def replicas(database_url: str, booking: Booking, policy: Policy, there: W
 
 async def submit(booking: Booking, caller: str = "booker", *roles: str, **fields: Any) -> Any:
     wish = to_wish(create_request(**{"meeting_code": CODE, **fields}))
+    rpc._principal.set(booker(caller, *roles))
     one = to_ask(wish, booker(caller, *roles), store=True)
     await Lookups(booking.meetings).attach([one])
     return await booking.intake.submit(one)

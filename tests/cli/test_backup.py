@@ -16,7 +16,10 @@ from services.cli.state import State
 from services.database import create_engine
 from tests.system.stack import yunhui
 
-OUTBOX = sa.text("INSERT INTO outbox VALUES (7, 'evt', 'yunhui.test.a.b', 'a', 1, 1, '{}', 99)")
+OUTBOX = sa.text(
+    "INSERT INTO outbox (seq, event_id, subject, entity_id, entity_seq, time, payload, publish_time) "
+    "VALUES (7, 'evt', 'yunhui.test.a.b', 'a', 1, 1, '{}', 99)"
+)
 OWNER = sa.text("INSERT INTO outbox_owner VALUES (1, 'somebody', 99999999999999)")
 
 

@@ -5,7 +5,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor_pool import DescriptorPool
 from yunhui.access.v1 import access_pb2
 
-from services import outbox_service, permissions
+from services import audit_service, outbox_service, permissions
 from services.booking import api as booking
 from services.identity import ROLES
 from services.meetings import api as meetings
@@ -16,8 +16,9 @@ from tools.permissions import PAGE, render, services
 
 def test_every_method_of_the_contracts_names_roles() -> None:
     listed = {path: roles for service in services() for path, roles in permissions.of(service).items()}
-    served = (booking.ROLES, policy.ROLES, notifier.ROLES, meetings.ROLES, outbox_service.ROLES)
-    assert listed == {path: roles for each in served for path, roles in each.items()}
+    served = (booking.ROLES, policy.ROLES, notifier.ROLES, meetings.ROLES)
+    plumbing = (outbox_service.ROLES, audit_service.ROLES)
+    assert listed == {path: roles for each in (*served, *plumbing) for path, roles in each.items()}
     assert set().union(*listed.values()) == ROLES
     assert len(listed) > 40
 

@@ -126,7 +126,13 @@ class Wire(Port):
         self._server.listeners[subject].append(cb)
         return Subscription(self._server.listeners[subject], cb)
 
-    async def request(self, subject: str, data: bytes, timeout: float) -> "Reply":  # noqa: ASYNC109 - as in nats-py
+    async def request(
+        self,
+        subject: str,
+        data: bytes,
+        timeout: float,  # noqa: ASYNC109 - as in nats-py
+        headers: Mapping[str, str] | None = None,
+    ) -> "Reply":
         await self.step()
         program, handler = self._server.handlers[subject]
         if not program.alive:

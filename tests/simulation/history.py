@@ -256,13 +256,10 @@ async def _play(chaos: Chaos, disks: Mapping[str, Disk], policy: Policy) -> tupl
     for disk in disks.values():
         disk.reset()
     history = History(World(chaos, disks, policy))
-    await history.live()
-    await history.calm()
-    found = list(check(history))
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for program in history.world.programs.values():
-        program.alive = False
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    return history, found
+    try:
+        await history.live()
+        await history.calm()
+        return history, list(check(history))
+    finally:
+        history.world.end()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)

@@ -68,6 +68,12 @@ class World:
         for program in self.programs.values():
             program.start()
 
+    def end(self) -> None:
+        for program in self.programs.values():
+            program.alive = False
+            for task in program.tasks:
+                task.cancel()
+
     def _policy(self, program: Program) -> Loops:
         async def decide(body: bytes) -> bytes:
             await port.step()
