@@ -12,6 +12,7 @@ from services.notifier import inbox
 from services.notifier.subscriptions import Receiver
 from services.policy.decisions import Policy
 from tests.faults.unguarded import Trust
+from tests.simulation import chaos
 from tests.simulation.disk import Disk
 from tests.simulation.history import History, play, prepare
 
@@ -74,6 +75,7 @@ def test_it_shows_when_events_are_acknowledged_before_their_effect(
 
 def test_it_shows_when_a_commit_trusts_what_was_read_before(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bookings on one database; its walls against overlaps stand, so it is the quota that breaks."""
+    monkeypatch.setattr(chaos, "SLOW", 0.9)
     trust = Trust()
     monkeypatch.setattr(intake, "survey", trust.survey)
     unguarded = {**vars(store), "read_versions": trust.read_versions}
