@@ -11,7 +11,7 @@ RUN uv sync --locked --no-dev --no-editable
 
 FROM python:3.11-slim
 COPY --from=build /app/.venv /app/.venv
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=1
 RUN useradd --system yunhui
 USER yunhui
 CMD ["yunhui", "--help"]

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 3.0
 PING_SECONDS = 3600
-READY_PAUSE_SECONDS = 2.0
+READY_PAUSE_SECONDS = 5.0
 UNREADY_PAUSE_SECONDS = 0.2
 
 Check = Callable[[], Awaitable[None]]

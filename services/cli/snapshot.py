@@ -17,7 +17,6 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 
-from services import migrations
 from services.chain import GENESIS
 from services.cli.state import State, read_json
 
@@ -152,6 +151,8 @@ def begin_anew(database: Path) -> None:
 
 
 def describe(folder: Path, begin: str) -> Manifest:
+    from services import migrations  # SQLAlchemy is 17 MB that `up`, which stays, should not hold
+
     revisions, heads = {}, {}
     for program in ORDER:
         with closing(connect(folder / f"{program}.db")) as copy:
@@ -164,6 +165,8 @@ def describe(folder: Path, begin: str) -> Manifest:
 
 def read_manifest(source: Path) -> Manifest:
     """Raises SnapshotError when it is none, or of a newer program."""
+    from services import migrations  # as above
+
     content = read_json(source / MANIFEST)
     try:
         if content["format"] > FORMAT:
