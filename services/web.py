@@ -1,4 +1,4 @@
-"""HTTP plumbing: a server for pages that ends in order when the program is told to stop."""
+"""HTTP plumbing: a server that ends in order when the program is told to stop."""
 
 import asyncio
 import signal
@@ -15,13 +15,13 @@ GRACE_SECONDS = 5
 class Server(uvicorn.Server):
     """Serves `app` at `listen`, host:port. `stop` takes no new requests and lets those under way finish."""
 
-    def __init__(self, app: ASGIApp, listen: str) -> None:
+    def __init__(self, app: ASGIApp, listen: str, most_at_once: int = MOST_AT_ONCE) -> None:
         host, _, port = listen.rpartition(":")
         config = uvicorn.Config(
             app,
             host=host.strip("[]"),
             port=int(port),
-            limit_concurrency=MOST_AT_ONCE,
+            limit_concurrency=most_at_once,
             timeout_graceful_shutdown=GRACE_SECONDS,
             access_log=False,
             log_config=None,

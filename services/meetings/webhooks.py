@@ -3,11 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,6 +16,7 @@ from services.meetings import callbacks
 from services.meetings.accounts import Accounts
 from services.meetings.callbacks import Checker, Proof, RefusedError, UnreadableError
 from services.meetings.happenings import Happenings
+from services.web import Server
 
 log = logging.getLogger(__name__)
 
@@ -132,32 +130,12 @@ def _later(_: Request, error: Exception) -> Response:
     return PlainTextResponse("cannot be stored now, send it again", 503)
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The program itself decides when to stop."""
-        yield
-
-
 async def serve(app: Starlette, listen: str) -> None:
     """Until cancelled; then finishes what is under way. `listen` is host:port."""
-    host, _, port = listen.rpartition(":")
-    config = uvicorn.Config(
-        app,
-        host=host.strip("[]"),
-        port=int(port),
-        limit_concurrency=MOST_AT_ONCE,
-        timeout_graceful_shutdown=5,
-        access_log=False,
-        log_config=None,
-        lifespan="off",
-        server_header=False,
-        proxy_headers=False,
-    )
-    server = _Server(config)
+    server = Server(app, listen, MOST_AT_ONCE)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)
     finally:
-        server.should_exit = True
+        server.stop()
         await serving
