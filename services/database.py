@@ -1,6 +1,8 @@
 """The database of one program: SQLite (embedded) or PostgreSQL behind the same two calls, `read` and `write`.
 
 Times are stored as epoch milliseconds in integers: the same in both databases, and no time zone can get lost.
+Models say `sqlite_where` for a partial index and mean both databases: the other word would load SQLAlchemy's PostgreSQL
+dialect, 4 MB a program, where there is none. Migrations make the index on both.
 """
 
 import asyncio

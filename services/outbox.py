@@ -41,14 +41,7 @@ class OutboxRow(SQLModel, table=True):
     """One event. Rows stay after publication: the stream can be rebuilt from them."""
 
     __tablename__ = "outbox"
-    __table_args__ = (
-        Index(
-            "outbox_unpublished",
-            "seq",
-            sqlite_where=sa.text("publish_time IS NULL"),
-            postgresql_where=sa.text("publish_time IS NULL"),
-        ),
-    )
+    __table_args__ = (Index("outbox_unpublished", "seq", sqlite_where=sa.text("publish_time IS NULL")),)
 
     seq: int | None = Field(default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite"))
     event_id: str = Field(unique=True)

@@ -52,11 +52,20 @@ def render(package: str | None, tables: set[str]) -> str:
             database.migrate(package)
         with database.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"include_object": only(tables)})
-            script = produce_migrations(context, importlib.import_module("sqlmodel").SQLModel.metadata)
+            script = produce_migrations(context, metadata_for_both())
         database.close()
     assert script.upgrade_ops  # noqa: S101 - Alembic always makes one
     drawn = render_python_code(script.upgrade_ops).replace("sqlmodel.sql.sqltypes.AutoString()", "sa.String()")
     return "\n".join(line for line in drawn.splitlines() if not line.strip().startswith("#"))
+
+
+def metadata_for_both() -> Any:
+    """As the models say, with each partial index partial on PostgreSQL too."""
+    metadata = importlib.import_module("sqlmodel").SQLModel.metadata
+    for index in (index for table in metadata.tables.values() for index in table.indexes):
+        if (where := index.dialect_kwargs.get("sqlite_where")) is not None:
+            index.dialect_kwargs["postgresql_where"] = where
+    return metadata
 
 
 def only(tables: set[str]) -> Any:

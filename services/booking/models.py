@@ -52,7 +52,7 @@ class Reservation(SQLModel, table=True):
         Index("reservation_start", "start_time", "reservation_id"),
         Index("reservation_state", "state", "start_time", "reservation_id"),  # what is open, among all that ever was
         *(
-            Index(name, *columns, sqlite_where=sa.text(HOLDS_ROOM), postgresql_where=sa.text(HOLDS_ROOM))
+            Index(name, *columns, sqlite_where=sa.text(HOLDS_ROOM))
             for name, columns in (
                 ("reservation_holding", ("room_id", "end_time")),
                 ("reservation_held", ("start_time", "end_time", "room_id", "reservation_id")),
@@ -63,7 +63,6 @@ class Reservation(SQLModel, table=True):
             *("meeting_id", "sub_meeting_id", "provider"),
             unique=True,
             sqlite_where=sa.text(HOLDS_MEETING),
-            postgresql_where=sa.text(HOLDS_MEETING),
         ),
     )
 

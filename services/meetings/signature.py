@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 from pydantic import SecretStr
 
 
@@ -30,7 +30,7 @@ def sign(credentials: Credentials, method: str, target: str, body: bytes, nonce:
     return base64.b64encode(digest.hexdigest().encode()).decode()
 
 
-class TencentAuth(httpx.Auth):
+class TencentAuth(httpx2.Auth):
     """Signs when the request is about to leave. Header names are case sensitive over there: HTTP/1.1 only."""
 
     requires_request_body = True
@@ -45,7 +45,7 @@ class TencentAuth(httpx.Auth):
         self._now = now
         self._nonce = nonce
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         timestamp, nonce = str(int(self._now())), str(self._nonce())
         target = request.url.raw_path.decode("ascii")
         request.headers.update(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
+import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from services.clock import DAY, Clock
@@ -200,10 +200,10 @@ class Timing:
 class Client:
     """Asks: signed anew each time, within the limits, once more after each pause, and no longer than `timing.whole`."""
 
-    def __init__(self, address: str, auth: httpx.Auth, timing: Timing, calls_a_minute: int = CALLS_A_MINUTE) -> None:
-        timeout = httpx.Timeout(timing.read, connect=timing.connect)
+    def __init__(self, address: str, auth: httpx2.Auth, timing: Timing, calls_a_minute: int = CALLS_A_MINUTE) -> None:
+        timeout = httpx2.Timeout(timing.read, connect=timing.connect)
         # no HTTP/2: it would write header names in lower case, and the other side takes them for others
-        self._http = httpx.AsyncClient(base_url=address, auth=auth, timeout=timeout, http2=False)
+        self._http = httpx2.AsyncClient(base_url=address, auth=auth, timeout=timeout, http2=False)
         self.timing = timing
         buckets = [TokenBucket(calls_a_minute, 60, burst=20), TokenBucket(CALLS_A_DAY, 86400, burst=CALLS_A_DAY // 2)]
         self._restraint = Restraint(buckets, timing.whole)
@@ -236,12 +236,12 @@ class Client:
         await self._restraint.take()
         try:
             status, content = await self._send(call)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise AwayError(f"{call.endpoint}: {type(error).__name__}") from error
         info = read_error(content)
         if info:
             raise self._failed(call, info)
-        if status != httpx.codes.OK:
+        if status != httpx2.codes.OK:
             raise AwayError(f"{call.endpoint}: HTTP {status} without an error code")
         return read(call, kind, content)
 

@@ -46,11 +46,11 @@ class Delivery(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         sa.UniqueConstraint("event_id", "channel", "kind", "recipient"),
-        Index("delivery_due", "channel", "due_time", sqlite_where=QUEUED, postgresql_where=QUEUED),
+        Index("delivery_due", "channel", "due_time", sqlite_where=QUEUED),
         Index("delivery_account", "account_id", "delivery_id"),
         Index("delivery_reservation", "reservation_id", "delivery_id"),
         Index("delivery_recipient", "recipient", "state"),
-        Index("delivery_kept", "update_time", sqlite_where=sa.text("kept"), postgresql_where=sa.text("kept")),
+        Index("delivery_kept", "update_time", sqlite_where=sa.text("kept")),
     )
 
     delivery_id: str = Field(primary_key=True)

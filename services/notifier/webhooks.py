@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
-import httpx
+import httpx2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
@@ -140,8 +140,8 @@ class Caller:
         self._database = database
         self._guard = guard
         self._patience_ms = patience_ms
-        limits = httpx.Limits(max_keepalive_connections=0)  # a kept connection would outlive the check of its address
-        self._client = httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False, limits=limits)
+        limits = httpx2.Limits(max_keepalive_connections=0)  # a kept connection would outlive the check of its address
+        self._client = httpx2.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False, limits=limits)
         self._timeout = timeout
 
     async def send(self, claim: Claim) -> Answer:
@@ -155,13 +155,13 @@ class Caller:
                 return await self._post(row, claim)
         except RefusedAddressError as error:
             return Answer(Verdict.AWAY, 0, f"not called: {error}")
-        except (httpx.HTTPError, TimeoutError, OSError) as error:
+        except (httpx2.HTTPError, TimeoutError, OSError) as error:
             return Answer(Verdict.AWAY, 0, f"{type(error).__name__}: {error}")
 
     async def _post(self, row: sa.Row[Any], claim: Claim) -> Answer:
         address = await self._guard.pin(row.url)
         parts = urlsplit(row.url)
-        url = httpx.URL(row.url).copy_with(host=address)
+        url = httpx2.URL(row.url).copy_with(host=address)
         headers = {**signed(row.secret, claim.message_id, claim.content), "Host": parts.netloc}
         request = self._client.build_request(
             "POST", url, content=claim.content, headers=headers, extensions={"sni_hostname": parts.hostname}
@@ -202,7 +202,7 @@ def signed(secret: str, message_id: str, content: bytes) -> dict[str, str]:
     }
 
 
-async def _beginning(answer: httpx.Response) -> str:
+async def _beginning(answer: httpx2.Response) -> str:
     read = b""
     async for part in answer.aiter_raw():
         read += part

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -59,7 +59,7 @@ class Sender:
         self._held: list[tuple[str, dict[str, Any]]] = []
         self._change = threading.Condition()
         self._busy = False
-        self._client = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._client = httpx2.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
         self._thread: threading.Thread | None = None
 
     def send(self, event: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class Sender:
         try:
             answer = self._client.post(self.url, content=body, headers=headers)
             outcome = Outcome(what, event, answer.status_code, answer.text)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             outcome = Outcome(what, event, 0, type(error).__name__)
         self.outcomes.append(outcome)
         return outcome

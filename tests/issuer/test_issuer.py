@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
+import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
@@ -64,8 +64,8 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 @pytest.fixture
-async def client(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=running.address) as made:
+async def client(running: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=running.address) as made:
         yield made
 
 
@@ -83,14 +83,14 @@ def asked(**changes: str) -> dict[str, str]:
     return usual | changes
 
 
-async def code(client: httpx.AsyncClient, account: str = "support") -> str:
+async def code(client: httpx2.AsyncClient, account: str = "support") -> str:
     answer = await client.post("/authorize", data=asked() | {"account": account})
     given = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
     assert (given["state"], given["iss"]) == ("state", DEVELOPMENT_ISSUER)
     return given["code"]
 
 
-async def exchange(client: httpx.AsyncClient, code: str, **changes: str) -> httpx.Response:
+async def exchange(client: httpx2.AsyncClient, code: str, **changes: str) -> httpx2.Response:
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -101,7 +101,7 @@ async def exchange(client: httpx.AsyncClient, code: str, **changes: str) -> http
     return await client.post("/token", data=form | changes)
 
 
-async def test_the_services_believe_its_tokens(client: httpx.AsyncClient, running: Running) -> None:
+async def test_the_services_believe_its_tokens(client: httpx2.AsyncClient, running: Running) -> None:
     """With the keys that they have, of the same person as `yunhui login` makes."""
     tokens = (await exchange(client, await code(client))).json()
     verifier = Verifier(DEVELOPMENT_ISSUER, "yunhui", KeySource(str(running.state.public_keys)))
@@ -110,7 +110,7 @@ async def test_the_services_believe_its_tokens(client: httpx.AsyncClient, runnin
     assert signed_in == minted
 
 
-async def test_the_page_offers_every_sample_in_both_languages(client: httpx.AsyncClient) -> None:
+async def test_the_page_offers_every_sample_in_both_languages(client: httpx2.AsyncClient) -> None:
     """And says that it is for development."""
     for language, words in (("zh-CN", "开发环境登录"), ("en", "Sign in for development")):
         page = await client.get("/authorize", params=asked(ui_locales=language))
@@ -119,7 +119,7 @@ async def test_the_page_offers_every_sample_in_both_languages(client: httpx.Asyn
         assert f"form-action 'self' {PORTAL}" in page.headers["content-security-policy"]
 
 
-async def test_a_code_counts_once_and_not_for_long(client: httpx.AsyncClient, running: Running) -> None:
+async def test_a_code_counts_once_and_not_for_long(client: httpx2.AsyncClient, running: Running) -> None:
     """A failed try uses it up too."""
     once = await code(client)
     assert (await exchange(client, once)).status_code == 200
@@ -141,7 +141,7 @@ async def test_a_code_counts_once_and_not_for_long(client: httpx.AsyncClient, ru
         {"grant_type": "password"},
     ],
 )
-async def test_a_code_is_for_who_asked(client: httpx.AsyncClient, changes: dict[str, str]) -> None:
+async def test_a_code_is_for_who_asked(client: httpx2.AsyncClient, changes: dict[str, str]) -> None:
     """The verifier, the address and the client must be those of the question."""
     assert (await exchange(client, await code(client), **changes)).status_code == 400
 
@@ -160,7 +160,7 @@ async def test_a_code_is_for_who_asked(client: httpx.AsyncClient, changes: dict[
         {"code_challenge_method": "plain"},
     ],
 )
-async def test_a_wrong_question_leads_nowhere(client: httpx.AsyncClient, changes: dict[str, str]) -> None:
+async def test_a_wrong_question_leads_nowhere(client: httpx2.AsyncClient, changes: dict[str, str]) -> None:
     """It names what is wrong, and sends nobody anywhere."""
     for answer in (
         await client.get("/authorize", params=asked(**changes)),
@@ -170,13 +170,13 @@ async def test_a_wrong_question_leads_nowhere(client: httpx.AsyncClient, changes
         assert next(iter(changes)) in answer.text
 
 
-async def test_nobody_else_can_be_chosen(client: httpx.AsyncClient) -> None:
+async def test_nobody_else_can_be_chosen(client: httpx2.AsyncClient) -> None:
     """Only the samples shown."""
     answer = await client.post("/authorize", data=asked() | {"account": "service"})
     assert (answer.status_code, "account" in answer.text) == (400, True)
 
 
-async def test_signing_out_leads_back_to_the_portal_only(client: httpx.AsyncClient) -> None:
+async def test_signing_out_leads_back_to_the_portal_only(client: httpx2.AsyncClient) -> None:
     """And to no other site."""
     back = await client.get("/sign-out", params={"post_logout_redirect_uri": f"{PORTAL}/signed-out"})
     assert back.headers["location"] == f"{PORTAL}/signed-out"

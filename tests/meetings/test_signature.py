@@ -5,7 +5,7 @@ import random
 import string
 import time
 
-import httpx
+import httpx2
 import pytest
 import requests
 from wemeet_openapi.core.authenticator import JWTAuthenticator
@@ -17,7 +17,7 @@ from tests.meetings.builders import credentials
 
 OWN = credentials()
 LETTERS = string.ascii_letters + string.digits + "+/=&%?# ~-_.!*'()" + "会议室预约中文é😀"
-CLIENT = httpx.Client(base_url="https://api.meeting.qq.com")
+CLIENT = httpx2.Client(base_url="https://api.meeting.qq.com")
 
 
 def words(dice: random.Random, length: int) -> str:
@@ -32,12 +32,12 @@ def random_request(dice: random.Random) -> tuple[str, str, dict[str, str], bytes
     return method, f"/v1/meetings/{dice.randrange(10**18)}", query, body
 
 
-def own_request(method: str, path: str, query: dict[str, str], body: bytes, nonce: int, now: int) -> httpx.Request:
+def own_request(method: str, path: str, query: dict[str, str], body: bytes, nonce: int, now: int) -> httpx2.Request:
     request = CLIENT.build_request(method, path + encode(query), content=body or None)
     return next(TencentAuth(OWN, now=lambda: now, nonce=lambda: nonce).auth_flow(request))
 
 
-def vendors_request(own: httpx.Request, nonce: int, now: int) -> requests.PreparedRequest:
+def vendors_request(own: httpx2.Request, nonce: int, now: int) -> requests.PreparedRequest:
     """The vendor's signature for the same bytes on the wire."""
     prepared = requests.Request(own.method, str(own.url), data=own.content).prepare()
     assert prepared.path_url.encode() == own.url.raw_path
@@ -70,7 +70,7 @@ def test_a_query_travels_percent_encoded_throughout() -> None:
 
 def test_an_sdk_id_that_was_not_allotted_is_not_sent() -> None:
     """Sent empty, it would be another application."""
-    request = httpx.Request("GET", "https://api.meeting.qq.com/v1/meetings")
+    request = httpx2.Request("GET", "https://api.meeting.qq.com/v1/meetings")
     bare = type(OWN)(OWN.app_id, "", OWN.secret_id, OWN.secret_key)
     signed = next(TencentAuth(bare).auth_flow(request))
     assert "SdkId" not in signed.headers
@@ -80,6 +80,6 @@ def test_every_attempt_is_signed_anew() -> None:
     """The same time and nonce twice is a replay over there."""
     auth, seen = TencentAuth(OWN, now=lambda: 1.0), set()
     for _ in range(100):
-        signed = next(auth.auth_flow(httpx.Request("GET", "https://api.meeting.qq.com/v1/meetings")))
+        signed = next(auth.auth_flow(httpx2.Request("GET", "https://api.meeting.qq.com/v1/meetings")))
         seen.add((signed.headers["X-TC-Nonce"], signed.headers["X-TC-Signature"]))
     assert len(seen) == 100

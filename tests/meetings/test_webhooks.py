@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -45,8 +45,8 @@ async def sender(request: pytest.FixtureRequest, happenings: Happenings) -> Asyn
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:
         yield client
 
 
@@ -64,7 +64,7 @@ async def stored(database: Database) -> list[tuple[str, str, int]]:
     return [(subject.rpartition(".")[2], entity, seq) for subject, entity, seq in rows]
 
 
-async def post(sender: Sender, http: httpx.AsyncClient, data: str, **headers: str) -> httpx.Response:
+async def post(sender: Sender, http: httpx2.AsyncClient, data: str, **headers: str) -> httpx2.Response:
     content = json.dumps({"data": data})
     return await http.post(sender.url, content=content, headers={**sender.sign(data), **headers})
 
@@ -75,7 +75,7 @@ async def test_the_address_is_verified(sender: Sender) -> None:
         assert await asyncio.to_thread(sender.verify)
 
 
-async def test_a_plus_that_became_a_space_is_one_again(sender: Sender, http: httpx.AsyncClient) -> None:
+async def test_a_plus_that_became_a_space_is_one_again(sender: Sender, http: httpx2.AsyncClient) -> None:
     """Where the sender did not escape it."""
     check = next(code for code in iter(lambda: sender.encode(random.randbytes(48)), "") if "+" in code)
     answer = await http.get(f"{sender.url}?check_str={check}", headers=sender.sign(check))
@@ -89,7 +89,7 @@ async def test_an_event_is_stored_and_then_acknowledged(sender: Sender, database
 
 
 async def test_a_repeat_is_acknowledged_and_changes_nothing(
-    sender: Sender, http: httpx.AsyncClient, database: Database
+    sender: Sender, http: httpx2.AsyncClient, database: Database
 ) -> None:
     """With a new signature, and with the very same headers, at the same time and one after the other."""
     for _ in range(2):
@@ -101,7 +101,7 @@ async def test_a_repeat_is_acknowledged_and_changes_nothing(
     assert await stored(database) == [("entered", "tencent/77/", 1)]
 
 
-async def test_forged_and_stale_calls_are_refused(sender: Sender, http: httpx.AsyncClient, database: Database) -> None:
+async def test_forged_and_stale_calls_are_refused(sender: Sender, http: httpx2.AsyncClient, database: Database) -> None:
     """Nothing is stored: a forged entry must not stop a no-show."""
     data, now = sender.encode(json.dumps(joined()).encode()), int(time.time())  # NOW may be minutes ago
     forged = await asyncio.to_thread(sender.deliver, joined(), "forged", "another token")
@@ -113,7 +113,7 @@ async def test_forged_and_stale_calls_are_refused(sender: Sender, http: httpx.As
     assert await stored(database) == []
 
 
-async def test_truncated_calls_are_unreadable(sender: Sender, http: httpx.AsyncClient, database: Database) -> None:
+async def test_truncated_calls_are_unreadable(sender: Sender, http: httpx2.AsyncClient, database: Database) -> None:
     """The body, or what was signed."""
     data = sender.encode(json.dumps(joined()).encode())
     body = json.dumps({"data": data}).encode()
@@ -124,7 +124,7 @@ async def test_truncated_calls_are_unreadable(sender: Sender, http: httpx.AsyncC
     assert await stored(database) == []
 
 
-async def test_too_large_is_refused_before_it_is_read(sender: Sender, http: httpx.AsyncClient) -> None:
+async def test_too_large_is_refused_before_it_is_read(sender: Sender, http: httpx2.AsyncClient) -> None:
     """Announced, and not announced."""
 
     async def endless() -> AsyncIterator[bytes]:
@@ -134,7 +134,7 @@ async def test_too_large_is_refused_before_it_is_read(sender: Sender, http: http
     assert (await http.post(sender.url, content=b"x" * (webhooks.LARGEST_BODY + 1))).status_code == 413
     try:
         answer = await http.post(sender.url, content=endless())
-    except httpx.NetworkError:  # it hung up on us, in the middle of it
+    except httpx2.NetworkError:  # it hung up on us, in the middle of it
         return
     assert answer.status_code == 413
 

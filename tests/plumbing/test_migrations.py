@@ -61,6 +61,20 @@ def test_the_checks_of_the_models_are_there_too(url: str, package: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("package", SERVICES)
+def test_partial_indexes_are_partial_on_both(url: str, package: str) -> None:
+    """Alembic does not compare that either, and the models say it for SQLite only."""
+    engine, tables = create_engine(url), tables_of(package)
+    migrations.migrate(engine, package)
+    indexes = {index.name: index for name in tables for index in SQLModel.metadata.tables[name].indexes}
+    wanted = {name for name, index in indexes.items() if index.dialect_kwargs.get("sqlite_where") is not None}
+    catalogue = "SELECT name, sql FROM sqlite_master" if "sqlite" in url else "SELECT indexname, indexdef FROM pg_indexes"
+    with engine.connect() as connection:
+        made = {name for name, sql in connection.execute(sa.text(catalogue)) if sql and "WHERE" in sql}
+    assert made & indexes.keys() == wanted
+    engine.dispose()
+
+
 def is_check(constraint: sa.Constraint) -> bool:
     return isinstance(constraint, sa.CheckConstraint)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
+import httpx2
 import pytest
 import yaml
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -74,7 +74,7 @@ def moment(text: str) -> Timestamp:
 
 
 def page(seen: Stack, program: str) -> str:
-    return httpx.get(seen.run["metrics"][program], timeout=10).text
+    return httpx2.get(seen.run["metrics"][program], timeout=10).text
 
 
 def test_one_trace_leads_from_the_call_to_the_mail(seen: Stack, collector: Collector) -> None:
@@ -103,7 +103,7 @@ def test_nobody_is_in_logs_metrics_and_traces(seen: Stack, collector: Collector)
     canary.yunhui("cancel", accepted.reservation.reservation_id, "--note", "canary-note")
     canary.yunhui("check", "--code", "canary-subject", "--start", "canary-note", "--minutes", "60", "--people", "2")
     provoke_an_error_of_ours(seen)
-    httpx.post(f"http://{seen.run['webhooks']}/tencent", content=b'{"data": "canary-note"}', timeout=10)
+    httpx2.post(f"http://{seen.run['webhooks']}/tencent", content=b'{"data": "canary-note"}', timeout=10)
     wait_for(lambda: "delivery" in log(seen, "notifier") or "accepted" in log(seen, "notifier"))
     places = {name: log(seen, name) for name in ("booking", "policy", "meetings", "notifier", "nats")}
     places |= {f"{name} metrics": page(seen, name) for name in ("booking", "policy", "meetings", "notifier")}
