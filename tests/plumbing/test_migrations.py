@@ -68,9 +68,10 @@ def test_partial_indexes_are_partial_on_both(url: str, package: str) -> None:
     migrations.migrate(engine, package)
     indexes = {index.name: index for name in tables for index in SQLModel.metadata.tables[name].indexes}
     wanted = {name for name, index in indexes.items() if index.dialect_kwargs.get("sqlite_where") is not None}
-    catalogue = "SELECT name, sql FROM sqlite_master" if "sqlite" in url else "SELECT indexname, indexdef FROM pg_indexes"
+    sqlite, postgresql = "SELECT name, sql FROM sqlite_master", "SELECT indexname, indexdef FROM pg_indexes"
     with engine.connect() as connection:
-        made = {name for name, sql in connection.execute(sa.text(catalogue)) if sql and "WHERE" in sql}
+        rows = connection.execute(sa.text(sqlite if "sqlite" in url else postgresql))
+        made = {name for name, sql in rows if sql and "WHERE" in sql}
     assert made & indexes.keys() == wanted
     engine.dispose()
 
