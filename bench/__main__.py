@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import booking, machine, policy, postgres, report
+from bench import booking, machine, policy, postgres, report, telemetry
 
-PARTS = ("policy", "sqlite", "growth", "postgresql")
+PARTS = ("policy", "sqlite", "growth", "telemetry", "postgresql")
 LEAST_ROUNDS = 5
 
 
@@ -22,6 +22,8 @@ def measure(parts: list[str], bench: booking.Bench) -> report.Results:
         figures["sqlite"] = booking.measure(bench, "sqlite")
     if "growth" in parts:
         figures["sqlite"] |= booking.grow(bench)
+    if "telemetry" in parts:
+        figures["sqlite"] |= telemetry.measure(bench)
     if "postgresql" in parts:
         with postgres.server(bench.folder / "postgresql") as server:
             figures["postgresql"] = booking.measure(bench, "postgresql", server)

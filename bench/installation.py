@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copy
@@ -24,13 +24,26 @@ STOP_SECONDS = 60.0
 
 
 class Installation:
-    """Its tokens are signed with `keys`. `databases`: the PostgreSQL server where its programs keep their data."""
+    """Its tokens are signed with `keys`. `databases`: the PostgreSQL server where its programs keep their data.
 
-    def __init__(self, root: Path, keys: State, databases: Server | None = None) -> None:
+    `arguments` are more of `yunhui up`; `environment` is what its programs inherit besides.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        keys: State,
+        databases: Server | None = None,
+        *,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.state = State(root)
         self.state.prepare()
         copy(keys.private_key, self.state.private_key)
         self._databases = databases
+        self._arguments = arguments
+        self._environment = {**base_environment(), **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self._report: dict[str, Any] = {}
         self.start_seconds = 0.0
@@ -42,7 +55,7 @@ class Installation:
         with log.open("a") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self._command()],
-                env=base_environment(),
+                env=self._environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -74,6 +87,7 @@ class Installation:
             "off",
             *state,
             *clock,
+            *self._arguments,
         ]
 
     @property

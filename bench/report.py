@@ -22,6 +22,10 @@ BARS = {
     "rss_mb_all": ("<", 450),
     "idle_cpu_percent_all": ("<", 3),
     "start_seconds": None,
+    "create_metrics_vs_off": None,
+    "create_traces_vs_off": None,
+    "create_cpu_metrics_vs_off": None,
+    "create_cpu_traces_vs_off": None,
 }
 COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
