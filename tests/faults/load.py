@@ -16,6 +16,8 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
@@ -53,7 +55,10 @@ OPTIONS = (
 
 
 class Client:
-    """One connection to each replica. Asks them in turn, and again, under the same request_id, until one answers."""
+    """One connection to each replica. Asks them in turn, and again, under the same request_id, until one answers.
+
+    It waits as it is told (RetryInfo): whoever hammers is refused for calling too often.
+    """
 
     def __init__(self, addresses: Sequence[str], state: State) -> None:
         self._stubs = [BookingServiceStub(grpc.aio.insecure_channel(each, options=OPTIONS)) for each in addresses]
@@ -69,11 +74,12 @@ class Client:
             try:
                 reply = await call(request, metadata=self._metadata(account_id), timeout=PATIENCE_SECONDS)
             except grpc.aio.AioRpcError as error:
-                if error.code() not in AGAIN:
+                pause = told_pause(error)
+                if error.code() not in AGAIN and pause is None:
                     return to_answer(account_id, request, error.code().name, lost, refused)
                 own = "grpc-status-details-bin" in dict(error.trailing_metadata() or ())
                 lost, refused = lost + (not own), refused + own
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(PAUSE_SECONDS if pause is None else pause)
             else:
                 return to_answer(account_id, request, reply, lost, refused)
         return to_answer(account_id, request, "GAVE_UP", lost, refused)
@@ -83,6 +89,16 @@ class Client:
             role = account_id if account_id in issuer.ROLES else "booker"
             TOKENS[account_id] = issuer.mint(self._state, SampleAccount(account_id, role))
         return (("authorization", f"Bearer {TOKENS[account_id]}"),)
+
+
+def told_pause(error: grpc.aio.AioRpcError) -> float | None:
+    """Seconds after which it may be tried again, if the answer says so."""
+    told = error_details_pb2.RetryInfo()
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # what it reads both kinds of calls have
+    for detail in status.details if status else ():
+        if detail.Unpack(told):
+            return float(told.retry_delay.ToMilliseconds()) / 1000
+    return None
 
 
 TOKENS: dict[str, str] = {}
