@@ -5,6 +5,7 @@ attendance, standing and mail is looked at here. Knows by heart: half an hour of
 close booking, and the times at which the notifier must have been interrupted for a mail to come twice.
 """
 
+import hashlib
 import itertools
 import json
 from collections import Counter, defaultdict
@@ -50,9 +51,12 @@ KINDS = {
     "two no-shows close booking, once, and it opens again": ("suspension", "booked while closed", "not reinstated"),
     "each notice is mailed": ("not mailed", "mailed without a notice", "no notice"),
     "mailed again only after a lost answer": ("mailed again",),
+    "what support decided is recorded once, in an unbroken chain": ("audit chain broken", "act not recorded"),
     "no call of a client that retries fails": ("request failed",),
 }
 """Promise -> what breaks it."""
+
+AUDIT = "number, time, actor, roles, method, target_kind, target_id, account_id, outcome, detail, previous_hash"
 
 EXPECTED = ("FAILED_PRECONDITION",)
 """What one is told who acts on a reservation that has moved on meanwhile."""
@@ -103,6 +107,7 @@ def judge(evidence: Evidence) -> Verdict:
         check_attendance(booking, evidence, verdict)
         check_standing(booking, evidence.now, verdict)
         check_mail(booking, notifier, evidence, verdict)
+        check_audit(booking, evidence, verdict)
         count_all(booking, evidence, verdict)
     engine.dispose()
     other.dispose()
@@ -258,6 +263,22 @@ def check_mail(booking: Connection, notifier: Connection, evidence: Evidence, ve
     due = "SELECT 'x', event_id FROM outbox WHERE subject LIKE '%.confirmed' OR subject LIKE '%.pending_approval'"
     verdict.breaches += [Breach("no notice", event) for _, event in pairs(booking, due) if event not in told]
     check_repeats(evidence, verdict)
+
+
+def check_audit(booking: Connection, evidence: Evidence, verdict: Verdict) -> None:
+    """The hash of each entry covers all the rest of it, the hash of the entry before included."""
+    previous, number, recorded = "0" * 64, 0, Counter[str]()
+    for *content, own in booking.execute(sa.text(f"SELECT {AUDIT}, hash FROM audit ORDER BY number")):
+        computed = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+        if (content[0], content[-1], own) != (number + 1, previous, computed):
+            verdict.breaches.append(Breach("audit chain broken", str(content[0])))
+        previous, number = own, content[0]
+        recorded[content[AUDIT.split(", ").index("target_id")]] += 1
+    for answer in evidence.answers:
+        if answer.method == "ResolveEscalation" and answer.facts:
+            verdict.seen["what support decided is recorded once, in an unbroken chain"] += 1
+            if recorded[answer.facts.reservation_id] != 1:
+                verdict.breaches.append(Breach("act not recorded", answer.facts.reservation_id))
 
 
 def check_repeats(evidence: Evidence, verdict: Verdict) -> None:

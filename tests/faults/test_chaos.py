@@ -27,6 +27,8 @@ BOOKING = {
     ],
     "not reinstated": ["DELETE FROM outbox WHERE subject LIKE '%.reinstated'"],
     "stream and outbox differ": ["DELETE FROM outbox WHERE seq = (SELECT max(seq) FROM outbox)"],
+    "audit chain broken": ["DROP TRIGGER audit_no_update", "UPDATE audit SET actor = 'nobody' WHERE number = 1"],
+    "act not recorded": ["DROP TRIGGER audit_no_delete", "DELETE FROM audit"],
 }
 NOTIFIER = {
     "inbox and outbox differ": ["DELETE FROM inbox WHERE seq = 1"],

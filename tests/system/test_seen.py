@@ -11,10 +11,13 @@ import httpx2
 import pytest
 import yaml
 from google.protobuf.timestamp_pb2 import Timestamp
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
 from services import metrics
+from services.cli.state import State
 from tests.system import stack as stacks
 from tests.system.collector import Collector
 from tests.system.stack import MONDAY, Stack, wait_for
@@ -23,7 +26,9 @@ pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
-CANARIES = ("canary-subject", "canary-note", "canaryaccount", "canaryaccount@example.org", "777-666-555", "777666555")
+ACCOUNT = "canaryaccount"
+WORDS = ("canary-subject", "canary-note", "canary-name")
+CANARIES = (*WORDS, ACCOUNT, f"{ACCOUNT}@example.org", "777-666-555", "777666555")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -50,9 +55,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iter
         running.stop()
 
 
+def named_token(seen: Stack) -> str:
+    """The canary's, with a name as real issuers give."""
+    key = ECKey.import_key(json.loads(State(seen.state).private_key.read_text()))
+    claims = jwt.decode(seen.login("booker", ACCOUNT).token, key).claims | {"name": "canary-name"}
+    return jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key)
+
+
 def call(seen: Stack, hour: int, people: int = 12) -> api.CreateReservationResponse:
     """A request of the canary, with a trace of its own around it."""
-    token = seen.login("booker", "canaryaccount").token
+    token = named_token(seen)
     request = api.CreateReservationRequest(
         request_id=f"canary-{hour}-{people}",
         meeting_code="777-666-555",
@@ -94,23 +106,32 @@ def test_one_trace_leads_from_the_call_to_the_mail(seen: Stack, collector: Colle
 
 
 def test_nobody_is_in_logs_metrics_and_traces(seen: Stack, collector: Collector) -> None:
-    """Whatever happens to the canary: accepted, refused, escalated, cancelled with a note, refused as input."""
+    """Whatever happens to the canary: accepted, refused, escalated, cancelled with a note, mail and programs fail."""
     accepted = call(seen, 12)
     call(seen, 14, people=150)
     for hour in (15, 16, 17, 18):
         call(seen, hour)
-    canary = seen.login("booker", "canaryaccount")
+    canary = seen.login("booker", ACCOUNT)
     canary.yunhui("cancel", accepted.reservation.reservation_id, "--note", "canary-note")
     canary.yunhui("check", "--code", "canary-subject", "--start", "canary-note", "--minutes", "60", "--people", "2")
+    let_mail_fail(seen)
     provoke_an_error_of_ours(seen)
     httpx2.post(f"http://{seen.run['webhooks']}/tencent", content=b'{"data": "canary-note"}', timeout=10)
-    wait_for(lambda: "delivery" in log(seen, "notifier") or "accepted" in log(seen, "notifier"))
     places = {name: log(seen, name) for name in ("booking", "policy", "meetings", "notifier", "nats")}
     places |= {f"{name} metrics": page(seen, name) for name in ("booking", "policy", "meetings", "notifier")}
     places["traces"] = b"".join(collector.bodies).decode(errors="replace")
     assert [
         (name, canary) for canary in (*CANARIES, canary.token) for name, text in places.items() if canary in text
     ] == []
+
+
+def let_mail_fail(seen: Stack) -> None:
+    """The mail server has nowhere to put mail, and says so to whoever brings some."""
+    mailbox = State(seen.state).mail / "new"
+    away = mailbox.rename(mailbox.with_name("away"))
+    call(seen, 21)
+    wait_for(lambda: re.search(r'attempts_total.*verdict="(temporary|permanent)"', page(seen, "notifier")))
+    away.rename(mailbox)
 
 
 def provoke_an_error_of_ours(seen: Stack) -> None:
