@@ -25,8 +25,9 @@ up: setup ## start everything on this machine; Ctrl-C stops it
 demo: setup ## play the tutorial as a story on real processes
 	@$(BIN)/yunhui demo $(ARGS)
 
-test: setup ## run the tests
-	@$(BIN)/pytest $(ARGS)
+# one file's tests stay together, in the order of the file: several share a running installation
+test: setup ## run the tests, three files at a time: they wait more than they work
+	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 machine: setup ## booking against its model: 500 new examples on each database, some minutes
 	@MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-500} $(BIN)/pytest tests/booking/test_machine.py $(ARGS)
