@@ -4,8 +4,9 @@ import asyncio
 import logging
 import math
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn, TypeAlias
 
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 256 * 1024
 DOMAIN = "yunhui"
 MOST_CALLS_AT_ONCE = 2_000
+MOST_STREAMS_AT_ONCE = 20
+"""Of one account, in each replica: they stay open and would use up the calls of all."""
 LONGEST_SECONDS = 60.0
 """For a call that its caller gives longer, or no limit at all; streams live as long as their tokens."""
 PUBLIC = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
@@ -161,6 +164,7 @@ class Guard(grpc.aio.ServerInterceptor):
         self._verifier = verifier
         self._roles = roles
         self._rate = rate
+        self._streams: Counter[str] = Counter()
         self._guarded: dict[str, Any] = {}
 
     async def intercept_service(
@@ -203,12 +207,27 @@ class Guard(grpc.aio.ServerInterceptor):
         async def guarded(body: bytes, context: Context) -> AsyncIterator[Message]:
             try:
                 await self._admit(method, context)
-                async for answer in handler.unary_stream(read(handler.request_deserializer, body), context):
-                    yield answer
+                with self._stream_of(principal()):
+                    async for answer in handler.unary_stream(read(handler.request_deserializer, body), context):
+                        yield answer
             except Exception as error:
                 await abort(context, method, error)
 
         return guarded
+
+    @contextmanager
+    def _stream_of(self, caller: Principal) -> Iterator[None]:
+        account = caller.account_id
+        if self._streams[account] >= MOST_STREAMS_AT_ONCE and not caller.has("service"):
+            words = f"this account has {MOST_STREAMS_AT_ONCE} streams open: end one first"
+            raise exhausted("TOO_MANY_STREAMS", words, 1)
+        self._streams[account] += 1
+        try:
+            yield
+        finally:
+            self._streams[account] -= 1
+            if not self._streams[account]:
+                del self._streams[account]
 
     async def _admit(self, method: str, context: Context) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from services import rpc
 from services.booking.api import ROLES, SERVICE
 from services.cli.failures import CallError
 from services.identity import InvalidTokenError, Principal, Verifier
+from tests.servers import until
 
 
 class NamedTokens(Verifier):
@@ -31,6 +33,7 @@ class NamedTokens(Verifier):
 
 
 SLOW = api.GetDecisionRequest(decision_id="slow")
+OPEN = api.WatchReservationsRequest(account_id="open")
 
 
 class Servicer(api_grpc.BookingServiceServicer):
@@ -47,6 +50,12 @@ class Servicer(api_grpc.BookingServiceServicer):
         if request.decision_id == SLOW.decision_id:
             await asyncio.Event().wait()
         raise rpc.not_found("decision")
+
+    async def WatchReservations(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
+        if request != OPEN:
+            raise rpc.not_found("account")
+        yield api.WatchReservationsResponse()
+        await asyncio.Event().wait()
 
 
 class Watch:
@@ -165,6 +174,32 @@ async def test_one_account_makes_so_many_calls_a_minute_and_programs_as_many_as_
     watch.seconds += 0.011
     assert (await call("booker")).code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (await call("booker")).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_one_account_has_so_many_streams_open(channel: grpc.aio.Channel) -> None:
+    """Or it could leave none to others, for streams stay open."""
+    streams: Any = channel.unary_stream(
+        f"/{SERVICE}/WatchReservations", request_serializer=api.WatchReservationsRequest.SerializeToString
+    )
+
+    def watch() -> Any:
+        return streams(OPEN, metadata=(("authorization", "Bearer booker"),))
+
+    opened = [watch() for _ in range(rpc.MOST_STREAMS_AT_ONCE)]
+    assert all([await stream.read() is not grpc.aio.EOF for stream in opened])
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watch().read()
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    opened[0].cancel()
+
+    async def another() -> bool:
+        with suppress(grpc.aio.AioRpcError):
+            return await watch().read() is not grpc.aio.EOF
+        return False
+
+    await until(another)
+    for stream in opened:
+        stream.cancel()
 
 
 def test_the_rate_is_each_accounts_own_and_forgets_the_least_recent(watch: Watch) -> None:
