@@ -9,7 +9,7 @@ from yunhui.audit.v1 import audit_service_pb2_grpc as api_grpc
 
 from services import audit, chain, permissions, rpc
 from services.chain import Check, Entry
-from services.clock import from_timestamp, to_timestamp
+from services.clock import to_timestamp
 from services.database import Database
 
 SERVICE = "yunhui.audit.v1.AuditService"
@@ -73,8 +73,8 @@ def to_filter(request: api.ListAuditEntriesRequest) -> audit.Filter:
         raise rpc.invalid("page_token", "is not one of ours: start again with the first page")
     return audit.Filter(
         equal={name: checked(name, getattr(request, name)) for name in FILTERS if getattr(request, name)},
-        after=from_timestamp(request.after) if request.HasField("after") else None,
-        before=from_timestamp(request.before) if request.HasField("before") else None,
+        after=rpc.moment("after", request.after) if request.HasField("after") else None,
+        before=rpc.moment("before", request.before) if request.HasField("before") else None,
         beyond=int(request.page_token[:18] or 0),
         oldest_first=request.oldest_first,
         limit=(request.page_size or 50) + 1,

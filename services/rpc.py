@@ -13,12 +13,14 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services import logs, metrics, traces
+from services.clock import from_timestamp
 from services.identity import InvalidTokenError, Principal, Verifier
 from services.settings import ServerSettings
 
@@ -29,6 +31,7 @@ DOMAIN = "yunhui"
 MOST_CALLS_AT_ONCE = 2_000
 MOST_STREAMS_AT_ONCE = 20
 """Of one account, in each replica: they stay open and would use up the calls of all."""
+LAST_SECOND = 253_402_300_799  # of the year 9999
 LONGEST_SECONDS = 60.0
 """For a call that its caller gives longer, or no limit at all; streams live as long as their tokens."""
 PUBLIC = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
@@ -74,6 +77,15 @@ def invalid(field: str, description: str) -> RpcError:
         f"{field}: {description}",
         details.BadRequest(field_violations=[violation]),
     )
+
+
+def moment(field: str, given: Timestamp) -> int:
+    """Epoch ms of a required time between the years 1970 and 9999: what lies beyond fits into no database."""
+    if not given.seconds and not given.nanos:
+        raise invalid(field, "is required")
+    if not 0 < given.seconds <= LAST_SECOND or not 0 <= given.nanos < 1_000_000_000:
+        raise invalid(field, "is not a valid time")
+    return from_timestamp(given)
 
 
 def failure(code: grpc.StatusCode, reason: str, message: str) -> RpcError:

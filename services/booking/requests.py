@@ -19,7 +19,6 @@ MAX_NOTE = 500
 MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
 MAX_SEARCH = 31 * DAY
-LAST_SECOND = 253_402_300_799  # of the year 9999
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODE = re.compile(r"\d(?:[\s-]*\d)*")
@@ -131,10 +130,7 @@ def moment(field: str, value: Timestamp) -> int:
 
 def timestamp(field: str, value: Timestamp) -> Timestamp:
     """Required; between the years 1970 and 9999."""
-    if not value.seconds and not value.nanos:
-        raise rpc.invalid(field, "is required")
-    if not 0 < value.seconds <= LAST_SECOND or not 0 <= value.nanos < 1_000_000_000:
-        raise rpc.invalid(field, "is not a valid time")
+    rpc.moment(field, value)
     return value
 
 

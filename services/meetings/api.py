@@ -69,8 +69,8 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
         code = requests.meeting_code(request.meeting_code)
         account = requests.account(request.account_id) or rpc.principal().account_id
         if request.act == simulator.SIMULATED_ACT_MOVE:
-            start = requests.moment("start_time", request.start_time)
-            end = requests.moment("end_time", request.end_time) if request.HasField("end_time") else None
+            start = rpc.moment("start_time", request.start_time)
+            end = rpc.moment("end_time", request.end_time) if request.HasField("end_time") else None
             after = await self._provider.move(code, start, end)
         elif request.act in self._acts:
             after = await self._acts[request.act](code, account)

@@ -138,8 +138,8 @@ def check(seconds: float, limit: int, what: str) -> None:
 
 
 def read_window(asked: api.ListParticipantsRequest) -> Window:
-    since = requests.moment("start_time", asked.start_time) if asked.HasField("start_time") else None
-    until = requests.moment("end_time", asked.end_time) if asked.HasField("end_time") else None
+    since = rpc.moment("start_time", asked.start_time) if asked.HasField("start_time") else None
+    until = rpc.moment("end_time", asked.end_time) if asked.HasField("end_time") else None
     if since is not None and until is not None and until <= since:
         raise rpc.invalid("end_time", "must be later than start_time")
     return Window(since, until)

@@ -7,10 +7,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
 from services import rpc
-from services.clock import from_timestamp
 from services.meetings.provider import MeetingKey
 
-LAST_SECOND = 253_402_300_799  # of the year 9999
 LONGEST_ID = 64
 LONGEST_ACCOUNT = 128
 LONGEST_SUBJECT = 200
@@ -49,17 +47,8 @@ def subject(given: str) -> str:
     return given.strip()
 
 
-def moment(field: str, given: Timestamp) -> int:
-    """Required; epoch ms."""
-    if not given.seconds and not given.nanos:
-        raise rpc.invalid(field, "is required")
-    if not 0 < given.seconds <= LAST_SECOND or not 0 <= given.nanos < 1_000_000_000:
-        raise rpc.invalid(field, "is not a valid time")
-    return from_timestamp(given)
-
-
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
-    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    start, end = rpc.moment("start_time", start_time), rpc.moment("end_time", end_time)
     if end <= start:
         raise rpc.invalid("end_time", "must be later than start_time")
     return start, end

@@ -8,7 +8,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2_grpc as pb_grpc
 
 from services import audit, permissions, rpc
-from services.clock import Clock, from_timestamp
+from services.clock import Clock
 from services.policy import drafts
 from services.policy.questions import InvalidRequestError
 from services.policy.simulation import Simulator
@@ -99,7 +99,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         self, request: pb.SimulatePolicyRequest, context: rpc.Context
     ) -> AsyncIterator[pb.SimulatePolicyResponse]:
         candidate = await asyncio.to_thread(drafts.load, request.source)
-        since = from_timestamp(request.since) if request.HasField("since") else 0
+        since = rpc.moment("since", request.since) if request.HasField("since") else 0
         async for progress in self._simulator.run(candidate, since):
             yield progress
 
@@ -112,7 +112,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
     def _effective_time(self, request: pb.PublishPolicyRequest) -> int | None:
         if not request.HasField("effective_time"):
             return None
-        moment = from_timestamp(request.effective_time)
+        moment = rpc.moment("effective_time", request.effective_time)
         if moment < self._clock.now():
             raise rpc.invalid("effective_time", "lies in the past: what was decided stays decided")
         return moment

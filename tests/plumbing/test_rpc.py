@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
@@ -200,6 +201,25 @@ async def test_one_account_has_so_many_streams_open(channel: grpc.aio.Channel) -
     await until(another)
     for stream in opened:
         stream.cancel()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "fault"),
+    [
+        (0, 0, "is required"),
+        (-1, 0, "not a valid time"),
+        (rpc.LAST_SECOND + 1, 0, "not a valid time"),
+        (-(2**63), 0, "not a valid time"),
+        (2**63 - 1, 0, "not a valid time"),
+        (1, -1, "not a valid time"),
+        (1, 1_000_000_000, "not a valid time"),
+    ],
+)
+def test_a_time_is_one_that_databases_hold(seconds: int, nanos: int, fault: str) -> None:
+    with pytest.raises(rpc.RpcError, match=f"since: {fault}|since: is {fault}"):
+        rpc.moment("since", Timestamp(seconds=seconds, nanos=nanos))
+    assert rpc.moment("since", Timestamp(nanos=2_000_000, seconds=1)) == 1002
+    assert rpc.moment("since", Timestamp(seconds=rpc.LAST_SECOND)) == rpc.LAST_SECOND * 1000
 
 
 def test_the_rate_is_each_accounts_own_and_forgets_the_least_recent(watch: Watch) -> None:
