@@ -41,7 +41,10 @@ class OutboxRow(SQLModel, table=True):
     """One event. Rows stay after publication: the stream can be rebuilt from them."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("outbox_unpublished", "seq", sqlite_where=sa.text("publish_time IS NULL")),)
+    __table_args__ = (
+        Index("outbox_unpublished", "seq", sqlite_where=sa.text("publish_time IS NULL")),
+        Index("outbox_entity", "entity_id", "entity_seq"),  # what happened to one thing
+    )
 
     seq: int | None = Field(default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite"))
     event_id: str = Field(unique=True)

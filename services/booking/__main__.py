@@ -75,7 +75,7 @@ async def main(settings: BookingSettings) -> None:
         credentials=rpc.server_credentials(settings),
         before_stop=watchers.close,
     )
-    broker = create_broker(settings, database)
+    broker = create_broker(settings, database, time)
     loops = [relay.run(), deadlines.run(), intake.run(), bus.serve(broker)]
     if inquiries:
         reports = Reports(database, lifecycle, inquiries)

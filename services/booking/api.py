@@ -11,7 +11,7 @@ from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import audit, pages, permissions, rpc
-from services.booking import answers, life, recurrence, requests, rooms, standing, store
+from services.booking import answers, calendar_feeds, history, life, recurrence, requests, rooms, standing, store
 from services.booking.intake import Ask, Intake, Reply
 from services.booking.lifecycle import Lifecycle, Verdict
 from services.booking.lookups import Lookups
@@ -21,7 +21,7 @@ from services.booking.series import Series, SeriesAsk
 from services.booking.updates import Updates
 from services.booking.watchers import Watchers
 from services.clock import Clock, from_timestamp, to_timestamp
-from services.database import Database
+from services.database import ConflictError, Database
 from services.identity import Principal
 
 SERVICE = "yunhui.booking.v1.BookingService"
@@ -106,6 +106,16 @@ class BookingService(api_grpc.BookingServiceServicer):
         if record is None:
             raise rpc.not_found("reservation")
         return api.GetReservationResponse(reservation=record)
+
+    async def GetReservationHistory(
+        self, request: api.GetReservationHistoryRequest, context: rpc.Context
+    ) -> api.GetReservationHistoryResponse:
+        wanted = requests.required_id("reservation_id", request.reservation_id)
+        owner = owner_of(rpc.principal(), _SUPPORT)
+        found = await self._database.read(lambda c: history.read(c, wanted, owner))
+        if found is None:
+            raise rpc.not_found("reservation")
+        return found
 
     async def ListReservations(
         self, request: api.ListReservationsRequest, context: rpc.Context
@@ -231,6 +241,30 @@ class BookingService(api_grpc.BookingServiceServicer):
             await context.send_initial_metadata(())  # says: from here on nothing is missed
             async for record in watcher:
                 yield api.WatchReservationsResponse(reservation=record)
+
+    async def GetCalendarFeed(
+        self, request: api.GetCalendarFeedRequest, context: rpc.Context
+    ) -> api.GetCalendarFeedResponse:
+        account_id = rpc.principal().account_id
+        return api.GetCalendarFeedResponse(feed=await self._database.read(lambda c: calendar_feeds.get(c, account_id)))
+
+    async def CreateCalendarFeed(
+        self, request: api.CreateCalendarFeedRequest, context: rpc.Context
+    ) -> api.CreateCalendarFeedResponse:
+        account_id, now = rpc.principal().account_id, self._clock.now()
+        try:
+            secret = await self._database.write(lambda c: calendar_feeds.create(c, account_id, now))
+        except ConflictError as error:
+            words = "another was made at the same moment: look, and try again"
+            raise rpc.failure(grpc.StatusCode.ABORTED, "FEED_REPLACED", words) from error
+        return api.CreateCalendarFeedResponse(feed=api.CalendarFeed(create_time=to_timestamp(now)), secret=secret)
+
+    async def DeleteCalendarFeed(
+        self, request: api.DeleteCalendarFeedRequest, context: rpc.Context
+    ) -> api.DeleteCalendarFeedResponse:
+        account_id = rpc.principal().account_id
+        await self._database.write(lambda c: calendar_feeds.delete(c, account_id))
+        return api.DeleteCalendarFeedResponse()
 
 
 _SEES_ALL = frozenset({"support", "admin", "service"})

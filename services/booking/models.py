@@ -159,6 +159,19 @@ class Deadline(SQLModel, table=True):
     due_time: int = moment()
 
 
+class CalendarFeed(SQLModel, table=True):
+    """Somebody's calendar for whoever has the secret."""
+
+    __tablename__ = "calendar_feed"
+
+    account_id: str = Field(primary_key=True)
+    secret_hash: bytes = Field(sa_type=sa.LargeBinary, unique=True, description="SHA-256; the secret is not kept")
+    create_time: int = moment()
+    fetch_time: int | None = moment(default=None, description="to the minute")
+
+
 TABLES: list[type[SQLModel]] = [
-    Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, *outbox.TABLES, *audit.TABLES
-]  # fmt: skip
+    *(Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, CalendarFeed),
+    *outbox.TABLES,
+    *audit.TABLES,
+]

@@ -29,6 +29,7 @@ _tables = {str(table.__tablename__): SQLModel.metadata.tables[str(table.__tablen
 ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reservation"]
 DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
 VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
+CALENDAR_FEED = _tables["calendar_feed"]
 
 Profile = pb.Organizer
 
@@ -311,6 +312,13 @@ def list_reservations(connection: Connection, wanted: Filter) -> list[pb.Reserva
         query = query.where(c.start_time < wanted.before)
     if wanted.before_key:
         query = query.where(sa.tuple_(c.start_time, c.reservation_id) < wanted.before_key)
+    return [to_reservation(row) for row in connection.execute(query).mappings()]
+
+
+def read_records(connection: Connection, which: sa.ColumnElement[bool], limit: int) -> list[pb.Reservation]:
+    """In the order of their start."""
+    c = RESERVATION.c
+    query = _RECORD.where(which).order_by(c.start_time, c.reservation_id).limit(limit)
     return [to_reservation(row) for row in connection.execute(query).mappings()]
 
 

@@ -11,22 +11,25 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import calendar_pb2 as calendar
 from yunhui.booking.v1 import export_pb2 as export
 from yunhui.meetings.v1.events_pb2 import MeetingEvent
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import bus
-from services.booking import life, meetings, store
+from services import bus, rpc
+from services.booking import calendar_feeds, life, meetings, store
 from services.booking.inquiries import Reports
-from services.clock import from_timestamp, to_timestamp
+from services.clock import Clock, from_timestamp, to_timestamp
 from services.consumer import PullConsumer, Source
-from services.database import Database
+from services.database import ConflictError, Database
 from services.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SUBJECT = QUEUE = "booking.requests"
+CALENDAR = "booking.calendar"
+CALENDARS_AT_ONCE = 16
 PAGE = 500
 LATEST = 2**62
 EVENTS = Source(
@@ -40,7 +43,7 @@ GRACEFUL_SECONDS = 10.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 300.0
 
 
-def create_broker(settings: Settings, database: Database) -> NatsBroker:
+def create_broker(settings: Settings, database: Database, clock: Clock) -> NatsBroker:
     """A broker that answers; start and stop it."""
     broker = bus.create_broker(settings, "booking")
 
@@ -55,7 +58,23 @@ def create_broker(settings: Settings, database: Database) -> NatsBroker:
         page = await database.read(lambda connection: read_requests(connection, asked, after))
         return page.SerializeToString()
 
+    @broker.subscriber(CALENDAR, queue=CALENDAR, decoder=bus.undecoded, max_workers=CALENDARS_AT_ONCE, title=CALENDAR)
+    async def on_calendar(body: bytes) -> bytes:
+        return (await read_calendar(database, clock, body)).SerializeToString()
+
     return broker
+
+
+async def read_calendar(database: Database, clock: Clock, body: bytes) -> calendar.ReadCalendarResponse:
+    """The same answer for whatever opens nothing."""
+    try:
+        asked = calendar.ReadCalendarRequest.FromString(body)
+        found = await calendar_feeds.fetch(database, asked.secret_hash, clock.now())
+    except DecodeError:
+        return calendar.ReadCalendarResponse()
+    except (rpc.RpcError, ConflictError):
+        return calendar.ReadCalendarResponse(unavailable=True)
+    return calendar.ReadCalendarResponse(found=found is not None, reservations=found or [])
 
 
 def to_key(token: str) -> tuple[int, str] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from services import event_names
 from services.cli import moments, texts, topology
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
@@ -14,34 +15,7 @@ from services.cli.texts import Text
 
 PREFIX = "yunhui."
 EVERYTHING = "yunhui.>"
-NAMES: Mapping[str, Text] = {
-    "yunhui.booking.reservation.confirmed": texts.EVENT_CONFIRMED,
-    "yunhui.booking.reservation.pending_approval": texts.EVENT_PENDING,
-    "yunhui.booking.reservation.denied": texts.EVENT_DENIED,
-    "yunhui.booking.reservation.redirected": texts.EVENT_REDIRECTED,
-    "yunhui.booking.reservation.updated": texts.EVENT_UPDATED,
-    "yunhui.booking.reservation.cancelled": texts.EVENT_CANCELLED,
-    "yunhui.booking.reservation.approved": texts.EVENT_APPROVED,
-    "yunhui.booking.reservation.declined": texts.EVENT_DECLINED,
-    "yunhui.booking.reservation.expired": texts.EVENT_EXPIRED,
-    "yunhui.booking.reservation.in_use": texts.EVENT_IN_USE,
-    "yunhui.booking.reservation.completed": texts.EVENT_COMPLETED,
-    "yunhui.booking.reservation.released": texts.EVENT_RELEASED,
-    "yunhui.booking.reservation.meeting_changed": texts.EVENT_ITS_MEETING_CHANGED,
-    "yunhui.booking.account.violation_recorded": texts.EVENT_VIOLATION,
-    "yunhui.booking.account.violation_waived": texts.EVENT_WAIVED,
-    "yunhui.booking.account.suspended": texts.EVENT_SUSPENDED,
-    "yunhui.booking.account.reinstated": texts.EVENT_REINSTATED,
-    "yunhui.policy.version.published": texts.EVENT_PUBLISHED,
-    "yunhui.policy.version.rolled_back": texts.EVENT_ROLLED_BACK,
-    "yunhui.meetings.meeting.entered": texts.EVENT_ENTERED,
-    "yunhui.meetings.meeting.left": texts.EVENT_LEFT,
-    "yunhui.meetings.meeting.ended": texts.EVENT_ENDED,
-    "yunhui.meetings.meeting.changed": texts.EVENT_MEETING_CHANGED,
-    "yunhui.meetings.meeting.cancelled": texts.EVENT_MEETING_CANCELLED,
-    "yunhui.notifier.delivery.sent": texts.EVENT_SENT,
-    "yunhui.notifier.delivery.failed": texts.EVENT_NOT_SENT,
-}
+NAMES: Mapping[str, Text] = {subject: Text(name.zh, name.en) for subject, name in event_names.NAMES.items()}
 """One line for each event type; a type that is not here is shown by its subject."""
 
 

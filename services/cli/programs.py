@@ -142,6 +142,7 @@ class Plan:
                     "YUNHUI_ISSUER": DEVELOPMENT_ISSUER,
                     "YUNHUI_DISCOVERY": f"{self.web('issuer')}/.well-known/openid-configuration",
                     "YUNHUI_CLOCK_FILE": str(self.state.clock),
+                    "YUNHUI_MAIL_FROM": SENDER,
                     **{f"YUNHUI_{name.upper()}_ADDRESS": self.address(name) for name in SERVICES},
                 },
             ),

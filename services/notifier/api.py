@@ -32,6 +32,7 @@ MAX_DESCRIPTION = 200
 MAX_WEBHOOKS = 100
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _FILTER = re.compile(r"yunhui\.booking(\.([a-z_]+|\*)){0,4}(\.>)?")
+_SEES_ALL = frozenset({"support", "admin"})
 _ADDRESS = re.compile(r"([^\s<>@])[^\s<>@]*(@[^\s<>@]+)")
 
 
@@ -49,10 +50,12 @@ class NotifierService(api_grpc.NotifierServiceServicer):
     async def ListDeliveries(
         self, request: api.ListDeliveriesRequest, context: rpc.Context
     ) -> api.ListDeliveriesResponse:
-        size = page_size(request.page_size)
+        size, caller = page_size(request.page_size), rpc.principal()
+        sees_all = caller.has(*_SEES_ALL)
         wanted = Filter(
+            addressee="" if sees_all else caller.account_id,
             reservation_id=request.reservation_id,
-            account_id=request.account_id,
+            account_id=request.account_id if sees_all else own_account(caller, request.account_id),
             kind=request.kind,
             channel=_enum(pb.Channel, "channel", request.channel),
             states=[_enum(pb.DeliveryState, "states", state) for state in request.states],
@@ -213,7 +216,7 @@ def all_notices(off: set[str]) -> list[api.NoticePreference]:
 def shown(row: sa.Row[tuple[object, ...]]) -> pb.Delivery:
     """Addresses only to admins."""
     delivery = deliveries.to_message(row)
-    delivery.answer = masked(delivery.answer)
+    delivery.answer = masked(delivery.answer) if rpc.principal().has(*_SEES_ALL) else ""
     if delivery.channel == pb.Channel.Value(f"CHANNEL_{MAIL.upper()}"):
         delivery.recipient = masked(delivery.recipient)
     return delivery

@@ -46,12 +46,16 @@ class Parcel:
     content: bytes
     expire_time: int = 0
     """Epoch ms from which on it is of no use to anybody; 0: it always is."""
+    addressee: str = ""
+    """The account that a mail is written to; "" for support's mails and for webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which deliveries to list; empty fields ask for all. `before_key` is the last delivery_id of the page before."""
+    """Which deliveries to list; empty fields ask for all. `before_key` is the last delivery_id of the page before.
+    `addressee` sees only the mails that were written to them."""
 
+    addressee: str = ""
     reservation_id: str = ""
     account_id: str = ""
     kind: str = ""
@@ -293,7 +297,7 @@ def _resend(connection: Connection, delivery_id: str, now: int) -> sa.Row[Any]:
 
 def _list(connection: Connection, wanted: Filter) -> Sequence[sa.Row[Any]]:
     query = sa.select(*LOG).order_by(TABLE.c.delivery_id.desc()).limit(wanted.limit)
-    for name in ("reservation_id", "account_id", "kind", "channel"):
+    for name in ("addressee", "reservation_id", "account_id", "kind", "channel"):
         if value := getattr(wanted, name):
             query = query.where(TABLE.c[name] == value)
     if wanted.states:

@@ -251,7 +251,8 @@ def _parcels(connection: Connection, packet: Packet) -> list[Parcel]:
 
 def _mail(event_id: str, message: Message, about: About) -> Parcel:
     message_id = BytesHeaderParser().parsebytes(message.content)["Message-ID"] or ""
-    return Parcel(event_id, MAIL, message.kind, message.recipient, *about, str(message_id), message.content)
+    parcel = Parcel(event_id, MAIL, message.kind, message.recipient, *about, str(message_id), message.content)
+    return replace(parcel, addressee=_plain(message.addressee))
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,5 @@
 """Calendar invitations (RFC 5545, RFC 5546): the reserved interval as people's calendars understand it."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from icalendar.parser import Contentline, param_value
 from icalendar.prop import vText
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
+from services.calendars import sequence, uid
 from services.notifier.wording import single_line
 
 Method = Literal["REQUEST", "CANCEL"]
@@ -29,14 +29,8 @@ class Invitation:
     stamp: datetime
 
 
-def uid(reservation_id: str, domain: str) -> str:
-    """Stable for the life of a reservation and opaque: the id itself stays out of other people's calendars."""
-    digest = hashlib.sha256(f"reservation {reservation_id}".encode()).hexdigest()
-    return f"{digest[:32]}@{domain}"
-
-
 def render(reservation: Reservation, invitation: Invitation) -> bytes:
-    """One VCALENDAR with one VEVENT. Every change of a reservation raises its version, so SEQUENCE rises too.
+    """One VCALENDAR with one VEVENT.
 
     The properties are always the same few; icalendar writes their values and folds the lines. Its Component would
     take them in any form, check and sort them: six times the cost.
@@ -64,7 +58,7 @@ def _folded(line: str) -> bytes:
 
 def _event(reservation: Reservation, invitation: Invitation) -> Iterator[str]:
     yield f"UID:{uid(reservation.reservation_id, invitation.sender.rpartition('@')[2])}"
-    yield f"SEQUENCE:{max(0, reservation.version - 1)}"
+    yield f"SEQUENCE:{sequence(reservation.version)}"
     yield f"DTSTAMP:{_utc(invitation.stamp)}"
     yield f"DTSTART:{_utc(reservation.start_time.ToDatetime(UTC))}"
     yield f"DTEND:{_utc(reservation.end_time.ToDatetime(UTC))}"

@@ -10,6 +10,7 @@ from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Organizer, Reservation
 from yunhui.policy.v1.decision_pb2 import Obligation
 
+from services import calendars
 from services.notifier import envelope, invitations, rendering
 from services.notifier.envelope import CalendarPart, Letter, Mailbox
 from services.notifier.events import Event
@@ -33,6 +34,8 @@ class Message:
     kind: str
     recipient: str
     content: bytes
+    addressee: str = ""
+    """The account that it is written to; "" for support."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Draft:
     reservation: Reservation | None = None
     reply_to: Mailbox | None = None
     number: int = 0
+    addressee: str = ""
     entries: Callable[[Calendar], list[Section]] = lambda _: []
 
 
@@ -190,7 +194,8 @@ class Composer:
         def values(calendar: Calendar) -> Mapping[str, Any]:
             return {**self._values.reservation(calendar, body), **(shown or {})}
 
-        return [Draft(kind, to, languages, tone, values, reservation=reservation, reply_to=self._support, **more)]
+        more = {"reservation": reservation, "addressee": reservation.organizer.account_id, **more}
+        return [Draft(kind, to, languages, tone, values, reply_to=self._support, **more)]
 
     # What happened to an account
 
@@ -213,7 +218,8 @@ class Composer:
         def values(calendar: Calendar) -> Mapping[str, Any]:
             return self._values.account(calendar, body, since)
 
-        return [Draft(kind, to, languages, tone, values, reservation=reservation, reply_to=self._support)]
+        more: dict[str, Any] = {"reservation": reservation, "addressee": body.account.account_id}
+        return [Draft(kind, to, languages, tone, values, reply_to=self._support, **more)]
 
     # Putting it into words
 
@@ -234,7 +240,7 @@ class Composer:
             references=self._thread(draft, sender),
             calendar=_calendar_part(draft, sender, sections[0], time),
         )
-        return Message(draft.kind + suffix, draft.to.address, letter.to_bytes())
+        return Message(draft.kind + suffix, draft.to.address, letter.to_bytes(), draft.addressee)
 
     def _section(self, draft: Draft, locale: str) -> Section:
         calendar = Calendar(locale, self._letterhead.zone)
@@ -247,7 +253,7 @@ class Composer:
         return [rendering.section(calendar.locale, "digest_case", entry) for entry in entries]
 
     def _thread(self, draft: Draft, sender: Mailbox) -> str:
-        return invitations.uid(draft.reservation.reservation_id, sender.domain) if draft.reservation else ""
+        return calendars.uid(draft.reservation.reservation_id, sender.domain) if draft.reservation else ""
 
 
 def _ends_waiting(event_type: str, body: ReservationEvent) -> bool:

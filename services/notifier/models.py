@@ -60,6 +60,7 @@ class Delivery(SQLModel, table=True):
     recipient: str = Field(description="mail address (personal data), or id of the webhook")
     account_id: str
     reservation_id: str
+    addressee: str = Field(default="", description="account that the mail is written to; empty: support or a webhook")
     message_id: str
     state: str = Field(default=DeliveryState.QUEUED)
     attempts: int = 0

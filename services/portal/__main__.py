@@ -6,10 +6,12 @@ import sys
 from typing import Self
 from urllib.parse import urlsplit
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from services import clock
 from services.portal import app, pages
+from services.portal.calendars import Feeds
 from services.portal.client import Services, is_loopback
 from services.portal.oidc import Client, Issuer
 from services.portal.sessions import Session, Sessions
@@ -36,7 +38,19 @@ class PortalSettings(Settings):
     policy_address: str = Field("127.0.0.1:7102", description="the same of the policy")
     notifier_address: str = Field("127.0.0.1:7103", description="the same of the notifier")
     meetings_address: str = Field("127.0.0.1:7107", description="the same of the meetings gateway")
+    mail_from: str = Field("", description="sender of mails, as the notifier has it; calendars tell entries by it")
     csp_report: str = Field("", description="path or address that browsers tell what the security policy stopped")
+
+    @field_validator("mail_from")
+    @classmethod
+    def check_sender(cls, address: str) -> str:
+        if not address:
+            return ""
+        try:
+            checked = validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+        except EmailNotValidError:
+            raise ValueError("not an e-mail address") from None
+        return checked.ascii_email or checked.normalized
 
     @field_validator("portal_url")
     @classmethod
@@ -89,15 +103,17 @@ def build(settings: PortalSettings) -> app.Portal:
     services = Services(
         settings.booking_address, settings.meetings_address, settings.notifier_address, settings.policy_address
     )
+    domain = settings.mail_from.rpartition("@")[2] or urlsplit(settings.portal_url).hostname or ""
     return app.build(
         SignIn(issuer, sessions, Store(bucket, Attempt), settings.portal_url),
         sessions,
         services,
         clock.create(settings.clock_file),
         settings.portal_url,
-        pages.routes,
+        [*pages.routes, *Feeds(bucket, domain).routes()],
         bucket.open,
         settings.csp_report,
+        domain,
     )
 
 

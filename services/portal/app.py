@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.clock import Clock
-from services.portal import csrf, gate, headers
+from services.portal import calendars, csrf, gate, headers
 from services.portal.client import Services
 from services.portal.sessions import Sessions
 from services.portal.sign_in import SignIn, again, here, typed
@@ -112,8 +112,10 @@ def build(
     pages: Sequence[BaseRoute],
     opened: Callable[[], AbstractAsyncContextManager[None]],
     report_uri: str = "",
+    calendar_domain: str = "",
 ) -> Portal:
-    """`opened` is open as long as the portal serves; `report_uri` is where browsers tell what the policy stopped."""
+    """`opened` is open as long as the portal serves; `report_uri` is where browsers tell what the policy stopped;
+    `calendar_domain` is what reservations are named after in calendars, the portal's host when empty."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -131,6 +133,8 @@ def build(
         lifespan=lifespan,
     )
     app.state.services, app.state.sign_in, app.state.clock = services, sign_in, clock
+    app.state.portal_url = portal_url
+    app.state.calendar_domain = calendar_domain or urlsplit(portal_url).hostname
     return app
 
 
@@ -175,7 +179,7 @@ async def no_page(request: Request, error: Exception) -> Response:
 
 
 async def failed(request: Request, error: Exception) -> Response:
-    log.exception("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    log.exception("%s %s failed", request.method, calendars.without_secret(request.scope["path"]), exc_info=error)
     return gate.show(request, gate.FAILED, 500)
 
 

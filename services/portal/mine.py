@@ -1,26 +1,21 @@
 """My reservations: all of them, one with its history, changing, ending and cancelling it, its calendar file."""
 
-import hashlib
-from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 import grpc
 import segno
-from google.protobuf.timestamp_pb2 import Timestamp
-from icalendar import Calendar, Event
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
-from yunhui.meetings.v1 import meeting_pb2
 from yunhui.notifier.v1 import notifier_service_pb2 as notices
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.clock import to_timestamp
-from services.portal import policies
+from services.portal import history, policies
 from services.portal.booking import MAX_PEOPLE, Typed, with_interval
-from services.portal.calls import ask, is_support, now_of, person_of, read, services_of, text_of
+from services.portal.calendars import MEDIA_TYPE, to_calendar
+from services.portal.calls import ask, now_of, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render
 from services.portal.texts import message
 from services.portal.times import Reader, typed_interval
@@ -41,17 +36,7 @@ TABS = {
 }
 OPEN = (pb.RESERVATION_STATE_PENDING_APPROVAL, pb.RESERVATION_STATE_CONFIRMED)
 PAGE = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """One line of a reservation's history, with a message id and its values."""
-
-    time: Timestamp
-    text: str
-    tone: str = ""
-    note: str = ""
-    who: str = ""
+MOST_MAILS = 100
 
 
 async def show_all(request: Request) -> Response:
@@ -78,7 +63,6 @@ async def get(request: Request) -> pb.Reservation:
 
 async def show_one(request: Request) -> Response:
     record = await get(request)
-    reader = reader_of(request)
     question = api.GetDecisionRequest(decision_id=record.decision_id)
     decision = (await ask(request, services_of(request).booking.GetDecision, question)).decision
     return render(
@@ -88,8 +72,7 @@ async def show_one(request: Request) -> Response:
         new="new" in request.query_params,
         cancelled=request.query_params.get("cancelled", ""),
         changed="changed" in request.query_params,
-        history=history(record, reader),
-        lines=policies.fired_lines(decision, reader.language),
+        history=await history.read(request, record),
         free_rooms=decision.facts.get("free_room_count", 0),
         quotas=decision.quotas,
         mails=await mails(request, record),
@@ -105,45 +88,9 @@ def _address(request: Request, record: pb.Reservation) -> str:
     return str(request.url.replace(path=f"/reservations/{record.reservation_id}", query="", fragment=""))
 
 
-def history(record: pb.Reservation, reader: Reader) -> list[Happening]:
-    """What the record itself tells, in order; what is to come is at the end."""
-    found = [Happening(record.create_time, message("Asked for"), who=record.created_by)]
-    if record.HasField("enter_time"):
-        found.append(Happening(record.enter_time, message("Somebody entered the meeting"), "good"))
-    if record.HasField("attendance"):
-        found.append(_asked(record.attendance))
-    if record.version > 1 and record.state != pb.RESERVATION_STATE_IN_USE:
-        found.append(_last_change(record))
-    if record.state == pb.RESERVATION_STATE_CONFIRMED and record.release_time.seconds > reader.now.timestamp():
-        found.append(Happening(record.release_time, message("Released, if nobody has entered by then"), "coming"))
-    return sorted(found, key=lambda each: (each.time.seconds, each.time.nanos))
-
-
-def _asked(attendance: pb.Attendance) -> Happening:
-    known = attendance.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
-    text = message("Looked up who came") if known else message("Nobody could say who came; it counts against nobody")
-    return Happening(attendance.ask_time, text)
-
-
-def _last_change(record: pb.Reservation) -> Happening:
-    words = {
-        pb.RESERVATION_STATE_PENDING_APPROVAL: message("Changed; support decides"),
-        pb.RESERVATION_STATE_CONFIRMED: message("Changed or approved: a room is held"),
-        pb.RESERVATION_STATE_COMPLETED: message("It was over"),
-        pb.RESERVATION_STATE_NO_SHOW: message("Nobody came: the room was released and a violation recorded"),
-        pb.RESERVATION_STATE_CANCELLED: message("It was cancelled"),
-        pb.RESERVATION_STATE_DECLINED: message("Support declined it"),
-        pb.RESERVATION_STATE_EXPIRED: message("Support did not answer in time; your quota came back"),
-    }
-    bad = record.state in (pb.RESERVATION_STATE_NO_SHOW, pb.RESERVATION_STATE_DECLINED, pb.RESERVATION_STATE_EXPIRED)
-    return Happening(record.update_time, words[record.state], "bad" if bad else "", note=record.note)
-
-
 async def mails(request: Request, record: pb.Reservation) -> list[Any]:
-    """Only support may see deliveries."""
-    if not is_support(person_of(request)):
-        return []
-    question = notices.ListDeliveriesRequest(reservation_id=record.reservation_id)
+    """Support sees all deliveries, others the mails to themselves."""
+    question = notices.ListDeliveriesRequest(reservation_id=record.reservation_id, page_size=MOST_MAILS)
     return list((await ask(request, services_of(request).notifier.ListDeliveries, question)).deliveries)
 
 
@@ -286,28 +233,7 @@ async def end(request: Request) -> Response:
 
 async def calendar(request: Request) -> Response:
     record = await get(request)
-    body = to_calendar(record, request.url.hostname or "yunhui")
+    body = to_calendar([record], request.app.state.calendar_domain)
     name = f"yunhui-{record.meeting_code}.ics"
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
-    return Response(body, media_type="text/calendar; charset=utf-8", headers=headers)
-
-
-def to_calendar(record: pb.Reservation, host: str) -> bytes:
-    """RFC 5545, one event; the id itself stays out of other people's calendars."""
-    digest = hashlib.sha256(f"reservation {record.reservation_id}".encode()).hexdigest()[:32]
-    event = Event()
-    event.add("uid", f"{digest}@{host}")
-    event.add("sequence", max(0, record.version - 1))
-    event.add("dtstamp", record.update_time.ToDatetime(UTC))
-    event.add("dtstart", record.start_time.ToDatetime(UTC))
-    event.add("dtend", record.end_time.ToDatetime(UTC))
-    event.add("summary", record.subject)
-    event.add("status", "CANCELLED" if record.state == pb.RESERVATION_STATE_CANCELLED else "CONFIRMED")
-    if record.HasField("room"):
-        event.add("location", record.room.display_name)
-    made = Calendar()
-    made.add("version", "2.0")
-    made.add("prodid", "-//yunhui//portal//EN")
-    made.add("method", "PUBLISH")
-    made.add_component(event)
-    return bytes(made.to_ical())
+    return Response(body, media_type=MEDIA_TYPE, headers=headers)

@@ -85,6 +85,8 @@ routes: list[Route] = [
     page("/support/deliveries/{delivery_id}", support.resend, "POST"),
     page("/settings", preferences.show),
     page("/settings", preferences.save, "POST"),
+    page("/settings/calendar", preferences.make_feed, "POST"),
+    page("/settings/calendar/remove", preferences.remove_feed, "POST"),
     page("/live", live.reservations),
     page("/live/rooms", live.rooms),
 ]

@@ -4,8 +4,10 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from yunhui.booking.v1 import booking_service_pb2 as booking
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
+from services.portal import calendars
 from services.portal.calls import ask, services_of, text_of
 from services.portal.rendering import LANGUAGES, THEMES, reader_of, render
 from services.portal.times import ZONES
@@ -15,16 +17,36 @@ CHOICES = {"language": LANGUAGES, "zone": ZONES, "theme": THEMES}
 
 
 async def show(request: Request) -> Response:
-    answer = await ask(request, services_of(request).notifier.GetPreferences, api.GetPreferencesRequest())
+    return await _page(request)
+
+
+async def _page(request: Request, address: str = "") -> Response:
+    """`address` is that of a feed that was made just now: it is shown this once."""
+    services = services_of(request)
+    answer = await ask(request, services.notifier.GetPreferences, api.GetPreferencesRequest())
+    found = await ask(request, services.booking.GetCalendarFeed, booking.GetCalendarFeedRequest())
     return render(
         request,
         "settings.html",
+        feed=found.feed if found.HasField("feed") else None,
+        address=address,
         notices=answer.notices,
         zones=ZONES,
         zone=reader_of(request).zone.key,
         themes=THEMES,
         saved="saved" in request.query_params,
     )
+
+
+async def make_feed(request: Request) -> Response:
+    """Whoever loads the answer again makes another: the one that was shown is then replaced."""
+    made = await ask(request, services_of(request).booking.CreateCalendarFeed, booking.CreateCalendarFeedRequest())
+    return await _page(request, calendars.address(request.app.state.portal_url, made.secret))
+
+
+async def remove_feed(request: Request) -> Response:
+    await ask(request, services_of(request).booking.DeleteCalendarFeed, booking.DeleteCalendarFeedRequest())
+    return RedirectResponse("/settings?saved=1", 303)
 
 
 async def save(request: Request) -> Response:

@@ -65,6 +65,12 @@ class Bucket:
     def connected(self) -> bool:
         return self._client is not None and self._client.is_connected
 
+    def client(self) -> Client:
+        """Raises StoreAwayError while there is no connection: what is asked now would wait for nobody."""
+        if self._client is None or not self._client.is_connected:
+            raise StoreAwayError("not connected")
+        return self._client
+
     async def values(self) -> KeyValue:
         """Raises StoreAwayError."""
         if self._client is None:

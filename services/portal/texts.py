@@ -64,6 +64,8 @@ NOTICES: Mapping[str, str] = {
     "withdrawn": message("To support: a case is settled"),
     "digest": message("To support: what is open, each morning"),
 }
+MAILS: Mapping[str, str] = {**NOTICES, "cancellation": message("The reservation was cancelled")}
+"""By kind: unlike the notices that one can switch off, whoever cancelled."""
 LANGUAGE_NAMES: Mapping[str, str] = {"zh-CN": "中文", "en": "English"}
 THEME_NAMES: Mapping[str, str] = {
     "system": message("As the system says"),

@@ -85,7 +85,7 @@ def test_a_line_says_when_what_whose_and_why(terminal: Terminal) -> None:
     line = happenings.to_line(terminal, CONFIRMED, HEADERS, PAYLOAD)
     words = line.split()
     assert words[0] == "2025-07-07"
-    assert words[2:] == ["10:00:05", terminal.text(texts.EVENT_CONFIRMED), "ann", "rsv_1", "组会", "R1,R2"]
+    assert words[2:] == ["10:00:05", terminal.text(happenings.NAMES[CONFIRMED]), "ann", "rsv_1", "组会", "R1,R2"]
     assert happenings.padded("预定", 6) == "预定  "
 
 

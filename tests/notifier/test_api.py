@@ -157,6 +157,42 @@ async def test_deliveries_are_filtered_and_paged_by_key(notifier: Notifier) -> N
         assert len((await notifier.ask("support", "ListDeliveries", wanted)).deliveries) == number
 
 
+async def test_a_booker_sees_the_mails_to_oneself_and_no_others(notifier: Notifier) -> None:
+    """Of one event: the booker's mail, support's, a webhook's; and another's mail about another reservation."""
+    body = samples.SAMPLES["reservation.pending_approval"]()
+    asked = arrival("reservation.pending_approval", "evt-1", 1, body)
+    await notifier.ask("admin", "CreateWebhook", api.CreateWebhookRequest(url="https://example.org/"))
+    await notifier.receive(asked)
+    account, reservation = body.reservation.organizer.account_id, body.reservation.reservation_id
+    await queue(notifier.database, 1, parcel("evt-2", account_id="eve", addressee="eve", reservation_id="rsv-2"))
+    about = api.ListDeliveriesRequest(reservation_id=reservation)
+    everything = await notifier.ask("support", "ListDeliveries", about)
+    assert {each.kind for each in everything.deliveries} == {
+        *("pending", "escalation", "yunhui.booking.reservation.pending_approval"),
+    }
+    while claim := await notifier.deliveries.claim(MAIL):
+        await notifier.deliveries.settle(claim, Answer(Verdict.PERMANENT, 550, "550 mx7.internal says no"), None)
+    for request in (about, api.ListDeliveriesRequest(), api.ListDeliveriesRequest(account_id=account)):
+        [own] = (await notifier.ask(f"booker:{account}", "ListDeliveries", request)).deliveries
+        assert (own.kind, own.answer, own.reservation_id) == ("pending", "", reservation)
+        assert "***@" in own.recipient
+    assert (await notifier.ask("booker:eve", "ListDeliveries", about)).deliveries == []
+    refused = [
+        await notifier.refused("booker:eve", "ListDeliveries", api.ListDeliveriesRequest(account_id=each))
+        for each in (account, "nobody")
+    ]
+    assert refused == [("NOT_FOUND", "ACCOUNT_NOT_FOUND")] * 2
+
+
+@pytest.mark.parametrize("event_type", sorted(samples.SAMPLES))
+async def test_every_mail_is_somebodys(notifier: Notifier, event_type: str) -> None:
+    """Whose it is follows from whom it is written to."""
+    body = samples.SAMPLES[event_type]()
+    await notifier.receive(arrival(event_type, "evt-1", 1, body))
+    for row in await rows(notifier.database):
+        assert row.addressee == (row.account_id if row.recipient == samples.BOOKER else ""), row.kind
+
+
 async def test_faults_name_their_field(notifier: Notifier) -> None:
     """And the way out."""
     for method, request, field in (

@@ -42,8 +42,10 @@ CHANGES_NOTHING = {
     *("SearchAvailability", "WatchReservations", "Decide", "ReplayDecision", "ListPolicies", "GetPolicy"),
     *("ValidatePolicy", "SimulatePolicy", "ListDeliveries", "GetDelivery", "GetPreferences", "ListWebhooks"),
     *("ListDeadEvents", "GetDeadEvent", "LookUpMeeting", "ListParticipants", "GetOutboxStatus"),
-    *("ListAuditEntries", "VerifyAudit", "GetAuditHead"),
+    *("ListAuditEntries", "VerifyAudit", "GetAuditHead", "GetReservationHistory", "GetCalendarFeed"),
 }
+ONES_OWN = {"CreateCalendarFeed", "DeleteCalendarFeed"}
+"""Can touch nobody else's: no power over others, whatever the role."""
 DEVELOPMENT_ONLY = {"CreateMeeting", "ActInMeeting"}
 
 
@@ -187,9 +189,9 @@ def entries(stack: Stack, *options: str) -> list[dict[str, Any]]:
 def test_every_act_with_power_over_others_is_recorded(acted: Stack) -> None:
     """A new method of support or admin must leave an entry here, or be said to change nothing."""
     seen = {each["method"].rpartition("/")[2] for each in entries(acted)}
-    assert methods(POWER) - CHANGES_NOTHING - DEVELOPMENT_ONLY <= seen
+    assert methods(POWER) - CHANGES_NOTHING - DEVELOPMENT_ONLY - ONES_OWN <= seen
     assert seen <= methods(POWER | {"service"}) - CHANGES_NOTHING
-    assert methods(POWER) >= CHANGES_NOTHING | DEVELOPMENT_ONLY, "these are no methods any more"
+    assert methods(POWER) >= CHANGES_NOTHING | DEVELOPMENT_ONLY | ONES_OWN, "these are no methods any more"
 
 
 def test_who_did_what_to_whom_is_told(acted: Stack) -> None:

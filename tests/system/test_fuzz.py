@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
+from yunhui.booking.v1.calendar_pb2 import ReadCalendarRequest, ReadCalendarResponse
 from yunhui.booking.v1.events_pb2 import AccountEvent, RefusedRequest, ReservationEvent
 from yunhui.booking.v1.export_pb2 import ExportRequestsRequest, ExportRequestsResponse
 from yunhui.meetings.v1.events_pb2 import MeetingEvent
@@ -55,6 +56,7 @@ QUESTIONS: dict[str, tuple[str, Any, Any]] = {
     "meetings.look_up": ("booking", LookUpMeetingRequest, LookUpMeetingReply),
     "meetings.participants": ("booking", ListParticipantsRequest, ListParticipantsReply),
     "booking.requests": ("policy", ExportRequestsRequest, ExportRequestsResponse),
+    "booking.calendar": ("portal", ReadCalendarRequest, ReadCalendarResponse),
 }
 """Who asks, with what, and what the answer is."""
 HAPPENINGS: dict[str, tuple[str, Any]] = {
@@ -170,7 +172,7 @@ def test_no_message_on_the_bus_finds_an_error_of_ours(house: House, known: list[
     )
     odd = st.dictionaries(st.sampled_from(HEADERS), st.sampled_from(HEADER_TEXTS), max_size=4)
     with asyncio.Runner() as runner:
-        clients = {user: runner.run(connected(house, user)) for user in ("booking", "policy", "meetings")}
+        clients = {user: runner.run(connected(house, user)) for user in ("booking", "policy", "meetings", "portal")}
 
         @settings(SEVERAL_TIMES, max_examples=max(MESSAGES // 10, 40))
         @given(asked, told, odd)

@@ -143,6 +143,7 @@ def private_questions(reservation: str, decision: str, account: str) -> dict[str
         "CreateReservationSeries": series,
         "CheckReservation": booking.CheckReservationRequest(request=wish),
         "GetReservation": booking.GetReservationRequest(reservation_id=reservation),
+        "GetReservationHistory": booking.GetReservationHistoryRequest(reservation_id=reservation),
         "ListReservations": booking.ListReservationsRequest(account_id=account),
         "UpdateReservation": booking.UpdateReservationRequest(reservation_id=reservation, participant_count=13),
         "CancelReservation": booking.CancelReservationRequest(reservation_id=reservation),
@@ -151,6 +152,7 @@ def private_questions(reservation: str, decision: str, account: str) -> dict[str
         "GetDecision": booking.GetDecisionRequest(decision_id=decision),
         "WatchReservations": booking.WatchReservationsRequest(account_id=account),
         "LookUpMeeting": meetings.LookUpMeetingRequest(account_id=account, meeting_code="123456789"),
+        "ListDeliveries": notifier.ListDeliveriesRequest(account_id=account),
         "GetPreferences": notifier.GetPreferencesRequest(account_id=account),
         "UpdatePreferences": notifier.UpdatePreferencesRequest(account_id=account),
     }

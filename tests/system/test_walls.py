@@ -30,6 +30,7 @@ PUBLISH = {
         "$JS.ACK.BOOKING.notifier.1.2.3.4.5",
     ),
     "portal": (
+        "booking.calendar",
         "$KV.portal_sessions.test",
         "$JS.API.STREAM.INFO.KV_portal_sessions",
         "$JS.API.STREAM.MSG.GET.KV_portal_sessions",
@@ -44,7 +45,7 @@ PUBLISH = {
 }
 CHANGES = "yunhui.booking.reservation.*"
 SUBSCRIBE = {
-    "booking": ("booking.requests", CHANGES, "_INBOX_booking.test", "_INBOX_booking.>"),
+    "booking": ("booking.requests", "booking.calendar", CHANGES, "_INBOX_booking.test", "_INBOX_booking.>"),
     "policy": ("policy.decide", "_INBOX_policy.test"),
     "notifier": ("_INBOX_notifier.test",),
     "portal": ("_INBOX_portal.test",),

@@ -48,6 +48,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("actor", "request_id"),
     )
     op.create_table(
+        "calendar_feed",
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("create_time", sa.BigInteger(), nullable=False),
+        sa.Column("fetch_time", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("account_id"),
+        sa.UniqueConstraint("secret_hash"),
+    )
+    op.create_table(
         "deadline",
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("entity_id", sa.String(), nullable=False),
@@ -85,6 +94,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("event_id"),
     )
+    op.create_index("outbox_entity", "outbox", ["entity_id", "entity_seq"], unique=False)
     op.create_index(
         "outbox_unpublished",
         "outbox",

@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("recipient", sa.String(), nullable=False),
         sa.Column("account_id", sa.String(), nullable=False),
         sa.Column("reservation_id", sa.String(), nullable=False),
+        sa.Column("addressee", sa.String(), nullable=False),
         sa.Column("message_id", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -129,6 +130,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("event_id"),
     )
+    op.create_index("outbox_entity", "outbox", ["entity_id", "entity_seq"], unique=False)
     op.create_index(
         "outbox_unpublished",
         "outbox",

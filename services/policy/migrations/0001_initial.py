@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("event_id"),
     )
+    op.create_index("outbox_entity", "outbox", ["entity_id", "entity_seq"], unique=False)
     op.create_index(
         "outbox_unpublished",
         "outbox",

@@ -21,6 +21,16 @@ window.addEventListener("pageshow", () => {
   }
 });
 
+// An address that is shown once is copied with one click.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
+    button.textContent = button.dataset.copied;
+  });
+}
+
 // A service was away: what was typed is sent again by itself.
 for (const form of document.querySelectorAll("form[data-retry]")) {
   setTimeout(() => form.requestSubmit(), Number(form.dataset.retry) * 1000);

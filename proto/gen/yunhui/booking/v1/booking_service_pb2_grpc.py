@@ -58,6 +58,11 @@ class BookingServiceStub:
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationRequest.SerializeToString,
                 response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationResponse.FromString,
                 _registered_method=True)
+        self.GetReservationHistory = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/GetReservationHistory',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationHistoryRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationHistoryResponse.FromString,
+                _registered_method=True)
         self.ListReservations = channel.unary_unary(
                 '/yunhui.booking.v1.BookingService/ListReservations',
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListReservationsRequest.SerializeToString,
@@ -128,6 +133,21 @@ class BookingServiceStub:
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WatchReservationsRequest.SerializeToString,
                 response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WatchReservationsResponse.FromString,
                 _registered_method=True)
+        self.GetCalendarFeed = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/GetCalendarFeed',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetCalendarFeedRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetCalendarFeedResponse.FromString,
+                _registered_method=True)
+        self.CreateCalendarFeed = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/CreateCalendarFeed',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateCalendarFeedRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateCalendarFeedResponse.FromString,
+                _registered_method=True)
+        self.DeleteCalendarFeed = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/DeleteCalendarFeed',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DeleteCalendarFeedRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DeleteCalendarFeedResponse.FromString,
+                _registered_method=True)
 
 
 class BookingServiceServicer:
@@ -167,6 +187,15 @@ class BookingServiceServicer:
 
     def GetReservation(self, request, context):
         """One reservation. Errors: NOT_FOUND, also when it is another's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReservationHistory(self, request, context):
+        """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
+        only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+        Errors: NOT_FOUND, also when it is another's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -286,6 +315,28 @@ class BookingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCalendarFeed(self, request, context):
+        """Whether one's own calendar feed exists. Whoever has the secret of a feed may read the calendar, without signing in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCalendarFeed(self, request, context):
+        """Makes one's own calendar feed; one that exists is replaced, and its secret opens nothing any more.
+        Errors: ABORTED when another was made at the same moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCalendarFeed(self, request, context):
+        """Removes one's own calendar feed. Removing what is not there changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BookingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -308,6 +359,11 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     servicer.GetReservation,
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationRequest.FromString,
                     response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationResponse.SerializeToString,
+            ),
+            'GetReservationHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReservationHistory,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationHistoryRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationHistoryResponse.SerializeToString,
             ),
             'ListReservations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReservations,
@@ -378,6 +434,21 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     servicer.WatchReservations,
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WatchReservationsRequest.FromString,
                     response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WatchReservationsResponse.SerializeToString,
+            ),
+            'GetCalendarFeed': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCalendarFeed,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetCalendarFeedRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetCalendarFeedResponse.SerializeToString,
+            ),
+            'CreateCalendarFeed': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCalendarFeed,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateCalendarFeedRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateCalendarFeedResponse.SerializeToString,
+            ),
+            'DeleteCalendarFeed': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCalendarFeed,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DeleteCalendarFeedRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DeleteCalendarFeedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -492,6 +563,33 @@ class BookingService:
             '/yunhui.booking.v1.BookingService/GetReservation',
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationRequest.SerializeToString,
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReservationHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/GetReservationHistory',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationHistoryRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetReservationHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -870,6 +968,87 @@ class BookingService:
             '/yunhui.booking.v1.BookingService/WatchReservations',
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WatchReservationsRequest.SerializeToString,
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WatchReservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCalendarFeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/GetCalendarFeed',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetCalendarFeedRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetCalendarFeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCalendarFeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/CreateCalendarFeed',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateCalendarFeedRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CreateCalendarFeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCalendarFeed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/DeleteCalendarFeed',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DeleteCalendarFeedRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DeleteCalendarFeedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,11 @@ class BookingServiceStub:
     """What CreateReservation would answer now. Nothing is stored."""
     GetReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationRequest, _booking_service_pb2.GetReservationResponse]
     """One reservation. Errors: NOT_FOUND, also when it is another's."""
+    GetReservationHistory: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationHistoryRequest, _booking_service_pb2.GetReservationHistoryResponse]
+    """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
+    only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+    Errors: NOT_FOUND, also when it is another's.
+    """
     ListReservations: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListReservationsRequest, _booking_service_pb2.ListReservationsResponse]
     """One's own reservations; support and admin see all. In the order of start_time, latest first."""
     UpdateReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]
@@ -105,6 +110,14 @@ class BookingServiceStub:
     RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
     UNAUTHENTICATED when the token has expired.
     """
+    GetCalendarFeed: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetCalendarFeedRequest, _booking_service_pb2.GetCalendarFeedResponse]
+    """Whether one's own calendar feed exists. Whoever has the secret of a feed may read the calendar, without signing in."""
+    CreateCalendarFeed: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateCalendarFeedRequest, _booking_service_pb2.CreateCalendarFeedResponse]
+    """Makes one's own calendar feed; one that exists is replaced, and its secret opens nothing any more.
+    Errors: ABORTED when another was made at the same moment.
+    """
+    DeleteCalendarFeed: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.DeleteCalendarFeedRequest, _booking_service_pb2.DeleteCalendarFeedResponse]
+    """Removes one's own calendar feed. Removing what is not there changes nothing."""
 
 @_typing.type_check_only
 class BookingServiceAsyncStub(BookingServiceStub):
@@ -132,6 +145,11 @@ class BookingServiceAsyncStub(BookingServiceStub):
     """What CreateReservation would answer now. Nothing is stored."""
     GetReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationRequest, _booking_service_pb2.GetReservationResponse]  # type: ignore[assignment]
     """One reservation. Errors: NOT_FOUND, also when it is another's."""
+    GetReservationHistory: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationHistoryRequest, _booking_service_pb2.GetReservationHistoryResponse]  # type: ignore[assignment]
+    """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
+    only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+    Errors: NOT_FOUND, also when it is another's.
+    """
     ListReservations: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListReservationsRequest, _booking_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
     """One's own reservations; support and admin see all. In the order of start_time, latest first."""
     UpdateReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]  # type: ignore[assignment]
@@ -183,6 +201,14 @@ class BookingServiceAsyncStub(BookingServiceStub):
     RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
     UNAUTHENTICATED when the token has expired.
     """
+    GetCalendarFeed: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetCalendarFeedRequest, _booking_service_pb2.GetCalendarFeedResponse]  # type: ignore[assignment]
+    """Whether one's own calendar feed exists. Whoever has the secret of a feed may read the calendar, without signing in."""
+    CreateCalendarFeed: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateCalendarFeedRequest, _booking_service_pb2.CreateCalendarFeedResponse]  # type: ignore[assignment]
+    """Makes one's own calendar feed; one that exists is replaced, and its secret opens nothing any more.
+    Errors: ABORTED when another was made at the same moment.
+    """
+    DeleteCalendarFeed: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.DeleteCalendarFeedRequest, _booking_service_pb2.DeleteCalendarFeedResponse]  # type: ignore[assignment]
+    """Removes one's own calendar feed. Removing what is not there changes nothing."""
 
 class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns rooms, reservations and the standing of accounts.
@@ -231,6 +257,17 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.GetReservationResponse, _abc.Awaitable[_booking_service_pb2.GetReservationResponse]]:
         """One reservation. Errors: NOT_FOUND, also when it is another's."""
+
+    @_abc_1.abstractmethod
+    def GetReservationHistory(
+        self,
+        request: _booking_service_pb2.GetReservationHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.GetReservationHistoryResponse, _abc.Awaitable[_booking_service_pb2.GetReservationHistoryResponse]]:
+        """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
+        only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+        Errors: NOT_FOUND, also when it is another's.
+        """
 
     @_abc_1.abstractmethod
     def ListReservations(
@@ -366,5 +403,31 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
         UNAUTHENTICATED when the token has expired.
         """
+
+    @_abc_1.abstractmethod
+    def GetCalendarFeed(
+        self,
+        request: _booking_service_pb2.GetCalendarFeedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.GetCalendarFeedResponse, _abc.Awaitable[_booking_service_pb2.GetCalendarFeedResponse]]:
+        """Whether one's own calendar feed exists. Whoever has the secret of a feed may read the calendar, without signing in."""
+
+    @_abc_1.abstractmethod
+    def CreateCalendarFeed(
+        self,
+        request: _booking_service_pb2.CreateCalendarFeedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.CreateCalendarFeedResponse, _abc.Awaitable[_booking_service_pb2.CreateCalendarFeedResponse]]:
+        """Makes one's own calendar feed; one that exists is replaced, and its secret opens nothing any more.
+        Errors: ABORTED when another was made at the same moment.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteCalendarFeed(
+        self,
+        request: _booking_service_pb2.DeleteCalendarFeedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.DeleteCalendarFeedResponse, _abc.Awaitable[_booking_service_pb2.DeleteCalendarFeedResponse]]:
+        """Removes one's own calendar feed. Removing what is not there changes nothing."""
 
 def add_BookingServiceServicer_to_server(servicer: BookingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

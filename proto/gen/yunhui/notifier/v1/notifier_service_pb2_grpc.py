@@ -109,7 +109,8 @@ class NotifierServiceServicer:
     """
 
     def ListDeliveries(self, request, context):
-        """Lists deliveries, newest first. Roles: support, admin.
+        """Lists deliveries, newest first. Support and admin see all; others the mails to themselves, without the servers' words.
+        Errors: NOT_FOUND for another's account_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

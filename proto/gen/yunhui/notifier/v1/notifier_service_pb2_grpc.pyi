@@ -36,7 +36,9 @@ class NotifierServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NotifierServiceAsyncStub: ...
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.ListDeliveriesRequest, _notifier_service_pb2.ListDeliveriesResponse]
-    """Lists deliveries, newest first. Roles: support, admin."""
+    """Lists deliveries, newest first. Support and admin see all; others the mails to themselves, without the servers' words.
+    Errors: NOT_FOUND for another's account_id.
+    """
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.GetDeliveryRequest, _notifier_service_pb2.GetDeliveryResponse]
     """One delivery with each of its attempts. Roles: support, admin. Errors: NOT_FOUND."""
     ResendDelivery: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.ResendDeliveryRequest, _notifier_service_pb2.ResendDeliveryResponse]
@@ -78,7 +80,9 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.ListDeliveriesRequest, _notifier_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
-    """Lists deliveries, newest first. Roles: support, admin."""
+    """Lists deliveries, newest first. Support and admin see all; others the mails to themselves, without the servers' words.
+    Errors: NOT_FOUND for another's account_id.
+    """
     GetDelivery: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.GetDeliveryRequest, _notifier_service_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """One delivery with each of its attempts. Roles: support, admin. Errors: NOT_FOUND."""
     ResendDelivery: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.ResendDeliveryRequest, _notifier_service_pb2.ResendDeliveryResponse]  # type: ignore[assignment]
@@ -123,7 +127,9 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notifier_service_pb2.ListDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notifier_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_notifier_service_pb2.ListDeliveriesResponse]]:
-        """Lists deliveries, newest first. Roles: support, admin."""
+        """Lists deliveries, newest first. Support and admin see all; others the mails to themselves, without the servers' words.
+        Errors: NOT_FOUND for another's account_id.
+        """
 
     @_abc_1.abstractmethod
     def GetDelivery(
