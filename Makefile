@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test machine fuzz simulation stress notices attendance chaos rolling mutants bench check format migration proto clean
+.PHONY: help setup up demo test machine fuzz simulation stress notices attendance chaos rolling mutants bench pictures check format migration proto clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ mutants: setup ## guards are taken away one by one, and the proofs must notice; 
 
 bench: setup ## measure; a whole run takes about ten minutes and 5 GB of disk
 	@$(BIN)/python -m bench $(ARGS)
+
+pictures: setup ## docs/portal.md anew: every page as a picture, what axe says, the story; some minutes, needs chromium
+	@$(BIN)/python -m tests.portal.pages.screenshots $(ARGS)
 
 check: setup ## ruff, mypy, import walls, buf, freshness of generated files
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""`make bench`: measures policy and booking, prints the tables and, after a whole run, keeps them in results.json."""
+"""`make bench`: measures policy, booking, pages; prints tables and, after a whole run, keeps them in results.json."""
 
 import argparse
 import tempfile
@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import booking, machine, policy, postgres, report, telemetry
+from bench import booking, machine, policy, portal, postgres, report, telemetry
 
-PARTS = ("policy", "sqlite", "growth", "telemetry", "postgresql")
+PARTS = ("policy", "sqlite", "growth", "telemetry", "postgresql", "portal")
 LEAST_ROUNDS = 5
 
 
@@ -27,6 +27,8 @@ def measure(parts: list[str], bench: booking.Bench) -> report.Results:
     if "postgresql" in parts:
         with postgres.server(bench.folder / "postgresql") as server:
             figures["postgresql"] = booking.measure(bench, "postgresql", server)
+    if "portal" in parts:
+        figures["portal"] = portal.measure(bench)
     run = {"rounds": bench.rounds, "seconds": bench.seconds, "memory": " ".join(sorted(bench.kinds))}
     return results | figures | {"run": run}
 

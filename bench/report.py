@@ -27,7 +27,9 @@ BARS = {
     "create_cpu_metrics_vs_off": None,
     "create_cpu_traces_vs_off": None,
 }
+PAGE_MS, FIRST_PAGE_KB = 150, 100
 COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
+PAGE_COLUMNS = ("page", "bar", "portal p95", "", "client p95", "answers")
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 Results = dict[str, Any]
@@ -64,9 +66,32 @@ def show(results: Results) -> None:
         policy.add_row(
             row["name"], f"{row['ratio']:.2f}", f"{row['decide_per_second']:,}", f"{row['bare_per_second']:,}"
         )
-    for part in (table, policy):
+    for part in (table, policy, pages(results)):
         if part.row_count:
             out.print(part)
+
+
+def pages(results: Results) -> Table:
+    table = Table(*PAGE_COLUMNS)
+    for row in page_rows(results):
+        table.add_row(*row)
+    return table
+
+
+def page_rows(results: Results) -> Iterator[tuple[str, ...]]:
+    """The first page's weight, then each page's time with fifty people at once."""
+    if "portal" not in results:
+        return
+    weight = results["portal"]["first_page"]["kilobytes"]
+    yield "first page with all it links to, kB", f"< {FIRST_PAGE_KB}", shown(weight), met(weight, FIRST_PAGE_KB), "", ""
+    for name, figures in results["portal"]["pages"].items():
+        value = figures["server_p95_ms"]
+        others = (shown(figures["outside_p95_ms"]), str(figures["answers"]))
+        yield f"{name}, ms", f"< {PAGE_MS}", shown(value), met(value, PAGE_MS), *others
+
+
+def met(value: float, bar: float) -> str:
+    return "met" if value < bar else "NOT MET"
 
 
 def to_markdown(results: Results) -> str:
@@ -75,6 +100,9 @@ def to_markdown(results: Results) -> str:
     lines += ["", "| policy | decide/bare | decide/s | bare/s |", "|---|---|---|---|"]
     for row in results["policy"]:
         lines.append(f"| {row['name']} | {row['ratio']} | {row['decide_per_second']} | {row['bare_per_second']} |")
+    if "portal" in results:
+        lines += ["", f"| {' | '.join(PAGE_COLUMNS)} |", f"|{'---|' * len(PAGE_COLUMNS)}"]
+        lines += [f"| {' | '.join(row)} |" for row in page_rows(results)]
     lines += ["", "; ".join(f"{name} {value}" for name, value in {**results["machine"], **results["run"]}.items()), ""]
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,8 @@
 """`yunhui demo`: plays the story on real processes in a directory of its own, and says whether every step held."""
 
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +29,25 @@ Play = Callable[[Stage], Scene]
 def demo(
     terminal: Terminal,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help=texts.OPTION_KEEP.help)] = None,
+    stay: Annotated[bool, typer.Option("--stay", help=texts.OPTION_STAY.help)] = False,
 ) -> None:
     with place(terminal, keep) as root:
         terminal.say(texts.STARTING)
         with raised(State(root), story.CLOCK, terminal.language) as stage:
             scenes = perform(terminal, stage)
+            if stay:
+                invite(terminal, stage)
     conclude(terminal, scenes)
+
+
+def invite(terminal: Terminal, stage: Stage) -> None:
+    """What the story left behind can be looked at until Ctrl-C or SIGTERM."""
+    address = stage.state.read_run()["portal"]
+    terminal.say(texts.STAYING, address=address, state=stage.state.root)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from services.cli.failures import CommandError, ExitCode
 from services.cli.findings import Finding
 from services.cli.state import read_json
 from services.cli.terminal import Terminal
+from services.settings import DEVELOPMENT_ISSUER
 
 MOST_SECONDS_APART = 2.0
 WORDS = {"ok": (texts.GOOD, "green"), "warn": (texts.WARNED, "yellow"), "fail": (texts.BAD, "red")}
@@ -45,6 +46,7 @@ async def examine(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
         check_mail,
         storage.check,
         check_issuer,
+        check_pages,
         check_clock,
     ]
     # one after the other: what one check keeps the processor busy with would look like a slow server to another
@@ -121,6 +123,26 @@ async def check_issuer(terminal: Terminal, _run: dict[str, Any]) -> list[Finding
     number = len(keys) if isinstance(keys, list) else 0
     file = {"file": terminal.state.public_keys}
     return [Finding("issuer", number > 0, f"JWKS: {number}", texts.RENEW_KEYS, values=file)]
+
+
+async def check_pages(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
+    """The portal, and the issuer that people sign in at; nothing where there are no pages."""
+    if "portal" not in run:
+        return []
+    document = f"{run['issuer_address']}/.well-known/openid-configuration"
+    portal, named = await asyncio.gather(
+        health.page_answers(f"{run['portal']}/health"), health.page_field(document, "issuer")
+    )
+    return [
+        Finding("portal", portal, str(run["portal"]), texts.SEE_LOG, values={"log": terminal.state.log("portal")}),
+        Finding(
+            "sign-in",
+            named == DEVELOPMENT_ISSUER,
+            f"{document} {named}".strip(),
+            texts.SEE_LOG,
+            values={"log": terminal.state.log("issuer")},
+        ),
+    ]
 
 
 async def check_clock(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:

@@ -41,6 +41,11 @@ async def page_answers(url: str) -> bool:
     return await asyncio.to_thread(_opens, url)
 
 
+async def page_field(url: str, name: str) -> str:
+    """What a JSON document says there; "" when it does not answer or does not say."""
+    return str((await asyncio.to_thread(_fetch, url)).get(name, ""))
+
+
 async def hello(address: str) -> str:
     """A mail server's name for itself, with STARTTLS when it offers that; "" when it does not answer EHLO."""
     import aiosmtplib  # only `doctor` needs it, and `up` stays in memory

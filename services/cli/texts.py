@@ -75,6 +75,7 @@ OPTION_JSON = Text("输出 JSON，供程序使用", "print JSON, for programs")
 OPTION_PORTS = Text("auto：使用空闲端口", "auto: use free ports")
 OPTION_CLOCK = Text("让时钟从此刻开始", "let the clock start at this moment")
 OPTION_KEEP = Text("把状态保留在此目录", "keep the state in this directory")
+OPTION_STAY = Text("演示之后不退出，可用浏览器查看", "go on running after the story, to be looked at in a browser")
 OPTION_ACCOUNT = Text("示例账号名", "name of the sample account")
 OPTION_CODE = Text("会议号，9 或 10 位数字", "the meeting's number, 9 or 10 digits")
 OPTION_SUBJECT = Text("会议主题", "what the meeting is about")
@@ -567,6 +568,16 @@ DEMO_ASKED = Text(
 DEMO_NOT_STARTED = Text("演示环境没有启动：\n{log}", "The demo's programs did not start:\n{log}")
 NOT_EMPTY = Text(
     "{folder} 不是空目录，演示需要从头开始。", "{folder} is not empty: the demo must begin at the beginning."
+)
+STAYING = Text(
+    "故事留下的一切可在 {address} 查看：\n"
+    "  以 booker 登录看一次预约；在“其他人”里填写 booker-4 看待审批的申请，填写 booker-5 看两次未参会和限制预定；\n"
+    "  以 support 登录处理待审批的申请。\n"
+    "  邮件：yunhui mail --state {state}。按 Ctrl-C 结束。",
+    "What the story left behind is to be seen at {address}:\n"
+    "  sign in as booker for a reservation, under “Somebody else” as booker-4 for one that waits for support\n"
+    "  and as booker-5 for two no-shows and closed booking, and as support to decide what waits.\n"
+    "  Mails: yunhui mail --state {state}. Ctrl-C ends it.",
 )
 KEPT = Text(
     "状态保留在 {folder}；可用 yunhui up --state {folder} 继续。",

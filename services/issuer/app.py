@@ -29,17 +29,35 @@ ASKED = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce"
 CHALLENGE_LETTERS = 43
 LONGEST, LONGEST_NAME = 512, 64
 LOOK = """
-body { font: 16px/1.6 system-ui, sans-serif; margin: 0 }
-body { color: light-dark(#1c2330, #e6e9ef); background: light-dark(#f4f6f9, #14181f) }
-:root { color-scheme: light dark }
-main { max-width: 26rem; margin: 8vh auto; padding: 2rem; border-radius: 12px; background: light-dark(#fff, #1d232d) }
-h1 { font-size: 1.35rem; margin: 0 0 .5rem }
-button, input, select { font: inherit; padding: .45rem .7rem; border-radius: 8px; border: 1px solid #8a94a6 }
-button { background: #1f5fbf; border-color: #1f5fbf; color: #fff; cursor: pointer }
-p button { min-width: 8rem; margin-right: .6rem }
-label { display: block; margin: .5rem 0 }
-label input, label select { display: block; width: 100%; box-sizing: border-box; margin-top: .15rem }
-label input, label select { background: transparent; color: inherit }
+:root {
+  color-scheme: light dark;
+  --ground: light-dark(#f5f7fa, #10151d); --card: light-dark(#fff, #18202b); --line: light-dark(#d9e0ea, #303c4c);
+  --text: light-dark(#17202e, #e8edf4); --soft: light-dark(#516074, #a5b2c4);
+  --accent: light-dark(#1f5fbf, #84b3ff); --on-accent: light-dark(#fff, #0b1a33);
+  --wait: light-dark(#7b4a00, #f3c573); --wait-ground: light-dark(#fdf1db, #35270d);
+}
+* { box-sizing: border-box }
+body { margin: 0; background: var(--ground); color: var(--text) }
+body { font: 16px/1.6 system-ui, -apple-system, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif }
+main { max-width: 30rem; margin: 7vh auto; padding: 2rem; border-radius: 14px }
+main { background: var(--card); border: 1px solid var(--line) }
+h1 { font-size: 1.45rem; line-height: 1.3; margin: 0 0 .9rem }
+.note { margin: 0 0 1.25rem; padding: .7rem .9rem; border-radius: 10px; font-size: .94rem }
+.note { background: var(--wait-ground); color: var(--wait) }
+button, input, select { font: inherit; width: 100%; min-height: 2.75rem; padding: .5rem .9rem; border-radius: 10px }
+button, input, select { border: 1px solid var(--soft); background: var(--card); color: var(--text) }
+button { cursor: pointer }
+.who { display: grid; grid-template-columns: 1fr auto; gap: 0 1rem; align-items: center; text-align: left }
+.who { margin: 0 0 .6rem; border-color: var(--line) }
+.who b { color: var(--accent) }
+.who span { color: var(--soft); font-size: .94rem }
+.who:hover { border-color: var(--accent) }
+.primary { background: var(--accent); border-color: var(--accent); color: var(--on-accent); font-weight: 560 }
+.primary { margin-top: .8rem }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
+summary { cursor: pointer; color: var(--soft); min-height: 2rem; margin-top: .6rem }
+label { display: grid; gap: .25rem; margin: .6rem 0; font-size: .94rem; font-weight: 560 }
+@media (max-width: 34rem) { main { margin: 0; padding: 1.5rem 1rem; border: 0; border-radius: 0; min-height: 100vh } }
 """
 LOOK_HASH = base64.b64encode(hashlib.sha256(LOOK.encode()).digest()).decode()
 STYLE = f"default-src 'none'; style-src 'sha256-{LOOK_HASH}'; base-uri 'none'; frame-ancestors 'none'"
@@ -256,7 +274,8 @@ def page(asked: Mapping[str, str], *, english: bool) -> str:
     kept = {**asked, "code_challenge_method": "S256", "locale": "en" if english else "zh-CN"}
     fields = "\n".join(f'<input type="hidden" name="{escape(n)}" value="{escape(v)}">' for n, v in kept.items())
     buttons = "\n".join(
-        f'<p><button name="account" value="{each.account_id}">{each.account_id}</button> {words}</p>'
+        f'<button class="who" name="account" value="{each.account_id}"><b>{each.account_id}</b>'
+        f"<span>{words}</span></button>"
         for each in SAMPLES
         if (words := each.en if english else each.zh)
     )
@@ -274,7 +293,7 @@ def page(asked: Mapping[str, str], *, english: bool) -> str:
 <title>{title}</title>
 <style>{LOOK}</style>
 </head>
-<body><main><h1>{title}</h1><p>{sentence}</p>
+<body><main><h1>{title}</h1><p class="note">{sentence}</p>
 <form method="post" action="/authorize">
 {fields}
 {buttons}
@@ -285,7 +304,7 @@ def page(asked: Mapping[str, str], *, english: bool) -> str:
 <label>{others[1]} <input name="account" required maxlength="{LONGEST_NAME}"></label>
 <label>{others[2]} <input name="name"></label>
 <label>{others[3]} <select name="role">{roles}</select></label>
-<button>{others[4]}</button>
+<button class="primary">{others[4]}</button>
 </form></details></main></body></html>
 """
 

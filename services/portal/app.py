@@ -5,21 +5,20 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.clock import Clock
-from services.portal import calendars, csrf, gate, headers
+from services.portal import assets, calendars, csrf, gate, headers
 from services.portal.client import Services
 from services.portal.sessions import Sessions
 from services.portal.sign_in import SignIn, again, here, typed
@@ -27,11 +26,11 @@ from services.portal.store import StoreAwayError
 
 log = logging.getLogger(__name__)
 
-STATIC = Path(__file__).with_name("static")
 OPEN = ("/static/", "/health")
 """Without a session, at whatever name we were called."""
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 10.0
+COMPRESSION = 6
 
 
 class TooLargeError(Exception):
@@ -123,12 +122,15 @@ def build(
             yield
         await services.close()
 
-    static = Mount("/static", StaticFiles(directory=STATIC, check_dir=False))
+    static = Mount("/static", assets.Assets(directory=assets.FOLDER, check_dir=False))
     handlers: dict[Any, Any] = {HTTPException: no_page, StoreAwayError: store_went_away, Exception: failed}
     app = Portal(
         headers.fixed(https=portal_url.startswith("https:"), report_uri=report_uri),
         routes=[Route("/health", healthy), static, *sign_in.routes(), *pages],
-        middleware=[Middleware(Door, sessions=sessions, cookie=sign_in.cookies.session, portal_url=portal_url)],
+        middleware=[
+            Middleware(GZipMiddleware, compresslevel=COMPRESSION),  # never a stream of events, which must not wait
+            Middleware(Door, sessions=sessions, cookie=sign_in.cookies.session, portal_url=portal_url),
+        ],
         exception_handlers=handlers,
         lifespan=lifespan,
     )

@@ -1,5 +1,6 @@
 """Which rooms are free: rooms by capacity, half hours of a day; times that a rule forbids are not offered."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -51,8 +52,8 @@ async def show(request: Request) -> Response:
     reader = reader_of(request)
     people = _people(request)
     day = day_of(request, reader)
-    _, policy = await policies.in_force(request)
-    rules = await _rules(request, policy, day, people)
+    (_, policy), standing = await asyncio.gather(policies.in_force(request), _standing(request, day))
+    rules = _rules(reader, policy, standing, people)
     wide = "all" in request.query_params
     return render(
         request,
@@ -80,11 +81,13 @@ def day_of(request: Request, reader: Reader) -> date:
     return asked if reader.today <= asked <= reader.today + timedelta(days=31) else reader.today
 
 
-async def _rules(request: Request, policy: policies.Policy, day: date, people: int) -> Rules:
-    reader = reader_of(request)
-    noon = stamp_of(datetime.combine(day, time(12), reader.zone))
+async def _standing(request: Request, day: date) -> pb.Standing:
+    noon = stamp_of(datetime.combine(day, time(12), reader_of(request).zone))
     question = api.GetStandingRequest(time=noon)
-    standing = (await ask(request, services_of(request).booking.GetStanding, question)).standing
+    return (await ask(request, services_of(request).booking.GetStanding, question)).standing
+
+
+def _rules(reader: Reader, policy: policies.Policy, standing: pb.Standing, people: int) -> Rules:
     numbers = policy.numbers
     large = numbers.get("large_meeting_people", 0)
     return Rules(

@@ -1,5 +1,6 @@
 """Booking a room: step 1 asks for the meeting's number, step 2 for the time, and then comes the answer."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -72,13 +73,15 @@ async def ask_number(request: Request) -> Response:
     """Step 1. What was chosen among the free rooms comes along."""
     typed = read_typed(request.query_params, reader_of(request), check=False)
     services = services_of(request)
-    standing = await ask(request, services.booking.GetStanding, api.GetStandingRequest())
     upcoming = api.ListReservationsRequest(
         account_id=person_of(request).account_id,
         states=[pb.RESERVATION_STATE_CONFIRMED, pb.RESERVATION_STATE_IN_USE],
         page_size=100,
     )
-    listed = await ask(request, services.booking.ListReservations, upcoming)
+    standing, listed = await asyncio.gather(
+        ask(request, services.booking.GetStanding, api.GetStandingRequest()),
+        ask(request, services.booking.ListReservations, upcoming),
+    )
     following = list(reversed(listed.reservations))[:2]
     return render(request, "number.html", typed=typed, standing=standing.standing, following=following, fault="")
 
@@ -121,8 +124,7 @@ async def reserve(request: Request) -> Response:
 
 
 async def _refused(request: Request, typed: Typed, answer: api.CreateReservationResponse) -> Response:
-    _, policy = await policies.in_force(request)
-    meeting = await look_up(request, typed.meeting_code)
+    (_, policy), meeting = await asyncio.gather(policies.in_force(request), look_up(request, typed.meeting_code))
     return render(
         request,
         "refusal.html",
@@ -142,7 +144,10 @@ async def _step_two(
     status: int = 200,
     problem: Problem | None = None,
 ) -> Response:
-    meeting = await look_up(request, typed.meeting_code)
+    meeting, rooms = await asyncio.gather(
+        look_up(request, typed.meeting_code),
+        ask(request, services_of(request).booking.ListRooms, api.ListRoomsRequest()),
+    )
     if meeting is None:
         return await _number_again(request, typed)
     reader = reader_of(request)
@@ -150,7 +155,6 @@ async def _step_two(
     if propose:
         typed = proposed(typed, meeting, occurrences, reader)
     verdict = await _verdict(request, typed, meeting)
-    rooms = await ask(request, services_of(request).booking.ListRooms, api.ListRoomsRequest())
     return render(
         request,
         "meeting.html",
@@ -190,15 +194,15 @@ async def _verdict(request: Request, typed: Typed, meeting: meeting_pb2.Meeting 
     question.ClearField("request_id")
     question.ClearField("meeting_code")  # whether the meeting is there then is said when it is reserved
     try:
-        answer = await ask(
-            request, services_of(request).booking.CheckReservation, api.CheckReservationRequest(request=question)
+        answer, (_, policy) = await asyncio.gather(
+            ask(request, services_of(request).booking.CheckReservation, api.CheckReservationRequest(request=question)),
+            policies.in_force(request),
         )
     except grpc.aio.AioRpcError as error:
         if error.code() not in _CORRECTABLE:
             raise
         faults = {"start": message("This cannot be asked for: choose another time, room or number of people.")}
         return {"typed": replace(typed, faults=faults), "answer": None, "lines": [], "alternatives": []}
-    _, policy = await policies.in_force(request)
     return {
         "typed": typed,
         "answer": answer,

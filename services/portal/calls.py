@@ -74,6 +74,6 @@ def read(error: grpc.aio.AioRpcError) -> Problem:
 
 
 def text_of(form: Any, name: str, longest: int = 500) -> str:
-    """A posted field as one line of text; "" when absent or not text."""
+    """A posted field as one line of text, line breaks being blanks; "" when absent or not text."""
     value = form.get(name, "")
-    return value.strip()[:longest] if isinstance(value, str) else ""
+    return " ".join(value.split())[:longest].strip() if isinstance(value, str) else ""

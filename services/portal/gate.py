@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.portal import csrf
+from services.portal import assets, csrf
 from services.portal.sessions import Form
 
 CHINESE, ENGLISH = "zh-CN", "en"
@@ -124,6 +124,7 @@ FAILED = Notice(
 def _template() -> Any:
     folder = Path(__file__).with_name("templates")
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    environment.globals["asset"] = assets.address
     return environment.get_template("gate.html")
 
 

@@ -1,5 +1,6 @@
 """What every answer tells the browser to allow: our own files and nothing else."""
 
+import time
 from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
@@ -40,7 +41,7 @@ def fixed(*, https: bool, report_uri: str = "") -> Mapping[str, str]:
 
 
 class SecurityHeaders:
-    """Adds `headers` to every answer; what is not said to be kept is not kept."""
+    """Adds `headers` to every answer, and the milliseconds it took; what is not said to be kept is not kept."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app
@@ -49,12 +50,15 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         cache = "no-cache" if scope["type"] == "http" and scope["path"].startswith("/static/") else "no-store"
 
+        begun = time.perf_counter()
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
                 headers.setdefault("cache-control", cache)
+                headers["server-timing"] = f"page;dur={1e3 * (time.perf_counter() - begun):.1f}"
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -1,5 +1,6 @@
 """My reservations: all of them, one with its history, changing, ending and cancelling it, its calendar file."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -64,7 +65,13 @@ async def get(request: Request) -> pb.Reservation:
 async def show_one(request: Request) -> Response:
     record = await get(request)
     question = api.GetDecisionRequest(decision_id=record.decision_id)
-    decision = (await ask(request, services_of(request).booking.GetDecision, question)).decision
+    decided, happened, written, again = await asyncio.gather(
+        ask(request, services_of(request).booking.GetDecision, question),
+        history.read(request, record),
+        mails(request, record),
+        undo(request, record),
+    )
+    decision = decided.decision
     return render(
         request,
         "reservation.html",
@@ -72,12 +79,12 @@ async def show_one(request: Request) -> Response:
         new="new" in request.query_params,
         cancelled=request.query_params.get("cancelled", ""),
         changed="changed" in request.query_params,
-        history=await history.read(request, record),
+        history=happened,
         free_rooms=decision.facts.get("free_room_count", 0),
         quotas=decision.quotas,
-        mails=await mails(request, record),
+        mails=written,
         qr=segno.make(_address(request, record)).svg_data_uri(scale=4),
-        undo=await undo(request, record),
+        undo=again,
         own=record.organizer.account_id == person_of(request).account_id,
         open=record.state in OPEN,
         running=record.state == pb.RESERVATION_STATE_IN_USE,
@@ -116,10 +123,12 @@ async def ask_cancel(request: Request) -> Response:
     record = await get(request)
     if record.state not in OPEN:
         return RedirectResponse(f"/reservations/{record.reservation_id}", 303)
+    organizer, person = record.organizer, person_of(request)
+    roles = sorted(person.roles) if organizer.account_id == person.account_id else ()  # another's are not told
     question = pdp.DecideRequest(
         action=pdp.ACTION_CANCEL,
         now=to_timestamp(now_of(request)),
-        account=pdp.Account(account_id=record.organizer.account_id, department=record.organizer.department),
+        account=pdp.Account(account_id=organizer.account_id, department=organizer.department, roles=roles),
         subject=pdp.Subject(
             start_time=record.start_time,
             end_time=record.end_time,

@@ -53,7 +53,15 @@ async def away(request: Request) -> Response:
     """503 with Retry-After; a page that was asked for asks again by itself, a form is sent again."""
     form = await request.form() if request.method == "POST" else {}
     kept = [(name, value) for name, value in form.items() if isinstance(value, str) and name != "csrf_token"]
-    answer = render(request, "away.html", 503, kept=kept, seconds=RETRY_SECONDS, posted=request.method == "POST")
+    answer = render(
+        request,
+        "away.html",
+        503,
+        kept=kept,
+        seconds=RETRY_SECONDS,
+        posted=request.method == "POST",
+        address=sign_in.here(request),
+    )
     answer.headers["retry-after"] = str(RETRY_SECONDS)
     return answer
 

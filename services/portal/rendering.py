@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.portal import csrf, texts
+from services.portal import assets, csrf, texts
 from services.portal.calls import is_support, now_of
 from services.portal.times import CHINESE, ENGLISH, Reader, span, zone_of
 
@@ -62,7 +62,7 @@ def environment(language: str) -> Environment:
     made.filters["dashed"] = dashed
     made.filters["own"] = lambda text: text.zh_cn if language == CHINESE else text.en
     made.filters["span"] = lambda seconds: span(int(seconds), language)
-    made.globals |= {"texts": texts}
+    made.globals |= {"texts": texts, "asset": assets.address}
     return made
 
 

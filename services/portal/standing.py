@@ -27,8 +27,10 @@ async def show(request: Request) -> Response:
 async def page(request: Request, account_id: str, *, support: bool) -> Response:
     """One's own, or for support anybody's."""
     question = api.GetStandingRequest(account_id=account_id)
-    standing = (await ask(request, services_of(request).booking.GetStanding, question)).standing
-    _, policy = await policies.in_force(request)
+    asked, (_, policy) = await asyncio.gather(
+        ask(request, services_of(request).booking.GetStanding, question), policies.in_force(request)
+    )
+    standing = asked.standing
     found = await asyncio.gather(*(evidence(request, each) for each in standing.violations[:20]))
     return render(
         request,

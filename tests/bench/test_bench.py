@@ -34,6 +34,15 @@ def test_a_bar_is_judged_at_its_boundary(name: str, value: float, said: str) -> 
     assert report.verdict(name, value) == said
 
 
+def test_pages_are_judged_by_the_portals_own_time() -> None:
+    """Bars: 150 ms for 95 of 100 answers, 100 kB for the first page; both must be below."""
+    figures = {"server_p95_ms": 149.9, "server_p50_ms": 10.0, "outside_p95_ms": 200.0, "answers": 40}
+    pages = {"number": figures, "rooms": {**figures, "server_p95_ms": 150.0}}
+    rows = list(report.page_rows({"portal": {"first_page": {"kilobytes": 99.9}, "pages": pages}}))
+    assert [row[3] for row in rows] == ["met", "met", "NOT MET"]
+    assert list(report.page_rows({})) == []
+
+
 def test_no_account_asks_for_more_than_the_quota_and_no_hour_for_more_than_the_rooms() -> None:
     hours: Counter[int] = Counter()
     for person in bookers.wishes(ROOMS):

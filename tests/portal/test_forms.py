@@ -1,5 +1,7 @@
 """Forged forms do nothing; what people typed is never lost."""
 
+import re
+
 import pytest
 
 from tests.portal.served import Browser, Provider, Served, form_of
@@ -44,7 +46,8 @@ async def test_no_token_or_anothers_does_nothing(browser: Browser, portal: Serve
         assert (nowhere.status_code, "组会" in nowhere.text) == (403, False)
         offered = await browser.post("/page", form)
         assert offered.status_code == 403
-        assert form_of(offered) == ("/page", TYPED | {"csrf_token": mine})
+        action, fields = form_of(offered)
+        assert (action, fields | {"csrf_token": ""}) == ("/page", TYPED | {"csrf_token": ""})
     assert portal.posted == []
     assert (await browser.submit(offered)).text == "taken"
     assert portal.posted == [TYPED]
@@ -116,7 +119,9 @@ async def test_too_much_is_refused(browser: Browser, portal: Served) -> None:
     assert (answer.status_code, portal.posted) == (413, [])
 
 
-@pytest.mark.parametrize(("path", "code"), [("/nowhere", 404), ("/broken", 500), ("/signed-out", 200)])
+@pytest.mark.parametrize(
+    ("path", "code"), [("/nowhere", 404), ("/static/nothing.css", 404), ("/broken", 500), ("/signed-out", 200)]
+)
 async def test_every_answer_tells_the_browser_what_to_allow(browser: Browser, path: str, code: int) -> None:
     """The errors too."""
     answer = await browser.client.get(f"{browser.portal}{path}")
@@ -125,6 +130,7 @@ async def test_every_answer_tells_the_browser_what_to_allow(browser: Browser, pa
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;")
     assert policy.endswith("base-uri 'none'; frame-ancestors 'none'; report-uri /csp")
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert re.search(r"<h1>[^<]+</h1>", answer.text)
 
 
 async def test_both_languages(browser: Browser, provider: Provider) -> None:
@@ -134,3 +140,27 @@ async def test_both_languages(browser: Browser, provider: Provider) -> None:
     assert "Signed out" in (await browser.client.get(address, headers={"accept-language": "en-GB"})).text
     browser.client.cookies.set("language", "en", domain="127.0.0.1")
     assert '<html lang="en">' in (await browser.client.get(address)).text
+
+
+async def test_a_token_is_another_in_every_answer(browser: Browser) -> None:
+    """So that the length of compressed pages tells nothing about it; each of them holds, and a damaged one does not."""
+    first = token_in((await browser.sign_in("ann")).text)
+    second = token_in((await browser.client.get(f"{browser.portal}/page")).text)
+    assert first != second
+    for token in (first, second):
+        assert (await browser.post("/page", {"csrf_token": token})).text == "taken"
+    damaged = (first[:-1], first[:64], "zz", "中", first[:-1] + ("0" if first[-1] != "0" else "1"))
+    for token in damaged:
+        assert (await browser.post("/page", {"csrf_token": token})).status_code == 403
+
+
+async def test_files_are_kept_by_browsers_as_long_as_they_are_the_same(browser: Browser) -> None:
+    """By the address that pages give them; by another they are looked for anew. Text is compressed."""
+    page = (await browser.client.get(f"{browser.portal}/signed-out")).text
+    address = re.search(r'href="(/static/app.css\?v=\w+)"', page)
+    assert address
+    named = await browser.client.get(browser.portal + address[1], headers={"accept-encoding": "gzip"})
+    assert named.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert named.headers["content-encoding"] == "gzip"
+    for other in ("/static/app.css", "/static/app.css?v=000000000000"):
+        assert (await browser.client.get(browser.portal + other)).headers["cache-control"] == "no-cache"

@@ -1,6 +1,7 @@
 """The command against real programs: answers, exit codes, mail."""
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from services.settings import DEVELOPMENT_ISSUER
 from tests.system.stack import COMMAND, ENVIRONMENT, MONDAY, Stack, wait_for, yunhui
 
 pytestmark = pytest.mark.system
@@ -238,6 +240,23 @@ def test_the_doctor_finds_nothing_wrong(stack: Stack) -> None:
     """Every check holds on a fresh installation."""
     said = stack.yunhui("doctor", "--json")
     assert said.code == 0, said.out
+    rows = {each["check"]: each["detail"] for each in said.answer["checks"]}
+    assert rows["portal"] == stack.run["portal"]
+    assert rows["sign-in"].endswith(DEVELOPMENT_ISSUER)
+    assert "KV_portal_sessions" in rows
+
+
+def test_the_doctor_sees_pages_that_do_not_answer(stack: Stack) -> None:
+    """Stopped, not ended: `up` would start it again."""
+    for program, check in (("portal", "portal"), ("issuer", "sign-in")):
+        os.kill(stack.pids[program], signal.SIGSTOP)
+        try:
+            said = stack.yunhui("doctor", "--json", "--lang", "en")
+        finally:
+            os.kill(stack.pids[program], signal.SIGCONT)
+        wrong = {each["check"]: each["wayOut"] for each in said.answer["checks"] if not each["ok"]}
+        assert set(wrong) == {check}
+        assert f"{program}.log" in wrong[check]
 
 
 def test_bus_setup_can_be_repeated(stack: Stack) -> None:

@@ -31,9 +31,10 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// A service was away: what was typed is sent again by itself.
-for (const form of document.querySelectorAll("form[data-retry]")) {
-  setTimeout(() => form.requestSubmit(), Number(form.dataset.retry) * 1000);
+// A service was away: what was typed is sent again by itself, and a page is asked for again.
+for (const again of document.querySelectorAll("[data-retry]")) {
+  const retry = () => (again.requestSubmit ? again.requestSubmit() : again.click());
+  setTimeout(retry, Number(again.dataset.retry) * 1000);
 }
 
 // What is shown follows what happens: the server says that something changed, and the part is fetched again.

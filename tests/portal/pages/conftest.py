@@ -1,6 +1,5 @@
 """One installation, one portal and one browser for all tests of pages."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.portal.pages.serving import Portal
-from tests.portal.pages.visitor import Visitor
+from tests.portal.pages.visitor import Visitor, chromium, installed_chromium
 from tests.system.stack import MONDAY, Stack
 
 
@@ -28,13 +27,10 @@ def portal(stack: Stack) -> Portal:
 
 @pytest.fixture(scope="module")  # Playwright has an event loop running, which asynchronous tests cannot be beside
 def browser() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
+    if not installed_chromium():
         pytest.skip("no browser is installed: `apt install chromium`")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with sync_playwright() as playwright, chromium(playwright) as running:
         yield running
-        running.close()
 
 
 @pytest.fixture

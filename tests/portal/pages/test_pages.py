@@ -1,15 +1,20 @@
 """Pages as answers to requests: what is another's, what is hostile, what is sent twice, what cannot be read."""
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
+from services.policy import versions
 from tests.portal.pages.serving import COOKIE, Portal
 from tests.system.stack import Stack, wait_for
 
 pytestmark = pytest.mark.system
+
+RULES = Path(versions.__file__).parent / "rules"
 
 
 class Looking:
@@ -172,6 +177,39 @@ def test_a_late_cancellation_says_so_before_and_after(stack: Stack, portal: Port
     looking = Looking(portal, client, "late")
     assert "your quota comes back" in looking.get(f"{path}/cancel").text
     stack.yunhui("clock", "set", "2025-07-07 11:45")
+    page = looking.get(f"{path}/cancel").text
+    assert "will still count against your quota" in page
+    assert looking.post(f"{path}/cancel", page).headers["location"].endswith("?cancelled=kept")
+
+
+@pytest.fixture
+def longer_cutoff(stack: Stack, tmp_path: Path) -> Iterator[None]:
+    """An hour instead of thirty minutes for the role of bookers."""
+    rules = tmp_path / "draft.yaml"
+    override = "{role: booker, thresholds: {booking_cutoff_seconds: 3600}}"
+    rules.write_text(f"{(RULES / 'default.yaml').read_text()}\noverrides:\n  - {override}\n")
+    case = """
+  - name: a booker cancels at {now}
+    ask: {{action: CANCEL, roles: [booker], now: 2025-07-08 {now}}}
+    expect: {{effect: ALLOW, rules: [{rules}]}}
+"""
+    cases = [case.format(now="09:00:00", rules=""), case.format(now="09:00:01", rules="LATE_CANCELLATION")]
+    rules.with_suffix(".test.yaml").write_text((RULES / "default.test.yaml").read_text() + "".join(cases))
+    admin = stack.login("admin")
+    said = admin.yunhui("policy", "publish", str(rules), "--note", "an hour")
+    assert said.code == 0, said.err
+    yield
+    assert admin.yunhui("policy", "rollback", "default@1", "--note", "as before").code == 0
+
+
+def test_what_cancelling_means_follows_from_ones_role(
+    stack: Stack, portal: Portal, client: httpx.Client, longer_cutoff: None
+) -> None:
+    """An override for a role holds on the page as it holds when it is done."""
+    said = stack.login("booker", "overridden").reserve("2025-07-07 13:00")
+    path = f"/reservations/{said.answer['reservation']['reservationId']}"
+    looking = Looking(portal, client, "overridden")
+    stack.yunhui("clock", "set", "2025-07-07 12:15")
     page = looking.get(f"{path}/cancel").text
     assert "will still count against your quota" in page
     assert looking.post(f"{path}/cancel", page).headers["location"].endswith("?cancelled=kept")

@@ -16,6 +16,11 @@ pytestmark = pytest.mark.system
 GRAVE = ("serious", "critical")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
+OVER = """[...document.querySelectorAll(".card input, .card select, .card textarea, .card button, .card .badge")]
+    .filter(each => each.getBoundingClientRect().right > each.closest(".card").getBoundingClientRect().right)
+    .map(each => each.outerHTML)"""
+"""What reaches over the edge of its card, where the next one would cover it."""
+
 
 @pytest.fixture(scope="module")
 def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
@@ -59,11 +64,14 @@ def look(page: Page, shots: Path, name: str, *, with_axe: bool) -> None:
         assert grave == [], name
     width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert width <= 0, f"{name} sticks out by {width} px"
+    assert page.evaluate(OVER) == [], name
     page.screenshot(path=shots / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 640)])
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 1024), ("light", 360), ("dark", 640)]
+)
 def test_every_page_can_be_used_by_everybody(
     pages: dict[str, tuple[str, str]], visitor: Visitor, shots: Path, language: str, theme: str, width: int
 ) -> None:

@@ -1,10 +1,26 @@
 """Somebody with a browser."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
 from tests.portal.pages.serving import COOKIE, Portal
+
+
+def installed_chromium() -> str:
+    """Its path; "" when there is none."""
+    return shutil.which("chromium") or shutil.which("google-chrome") or ""
+
+
+@contextmanager
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """Raises playwright's Error when it is not installed."""
+    browser = playwright.chromium.launch(executable_path=installed_chromium() or None, args=["--no-sandbox"])
+    yield browser
+    browser.close()
 
 
 class Visitor:
@@ -27,11 +43,14 @@ class Visitor:
         width: int = 1280,
         **options: Any,
     ) -> Page:
-        context = self._browser.new_context(
-            base_url=self._portal.address, viewport={"width": width, "height": 900}, locale="zh-CN", **options
-        )
+        """Signed in, unless `name` is ""; `options` are those of a browser's context."""
+        size: Any = {"width": width, "height": 900}
+        options = {"locale": "zh-CN", **options}
+        context = self._browser.new_context(base_url=self._portal.address, viewport=size, **options)
         self._contexts.append(context)
-        cookies = {COOKIE: self._portal.sign_in(name, role, shown), "language": language, "theme": theme}
+        cookies = {"language": language, "theme": theme}
+        if name:
+            cookies[COOKIE] = self._portal.sign_in(name, role, shown)
         for key, value in cookies.items():
             context.add_cookies([{"name": key, "value": value, "url": self._portal.address}])
         page = context.new_page()

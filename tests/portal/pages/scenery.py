@@ -1,0 +1,129 @@
+"""An installation as it looks in use: people, their meetings and reservations, a busy day, a no-show, an escalation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Page
+
+from tests.system.stack import Stack, wait_for
+
+NAMES = {"li.wei": "李伟", "wang.fang": "王芳", "zhao.min": "赵敏", "lin.tao": "林涛"}
+SUPPORT = "lin.tao"
+BUSY = (
+    ("chen.jie", "09:00", 90, 18, "空间天文联合组会"),
+    ("chen.jie", "13:30", 120, 45, "Proposal review, round 2"),
+    ("anna.meyer", "10:00", 120, 30, "EU–China data exchange call"),
+    ("anna.meyer", "15:00", 60, 80, "Seminar: gravitational waves"),
+    ("zhou.yan", "08:30", 180, 60, "研究生开题报告会"),
+    ("zhou.yan", "16:00", 90, 22, "Journal club"),
+    ("zhou.yan", "19:00", 60, 95, "科普讲座彩排"),
+    ("he.peng", "09:30", 60, 12, "平台运维周会"),
+    ("he.peng", "14:00", 150, 70, "Training: high-performance computing"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A page to look at: who looks ("" is nobody yet), where, and what is done there first."""
+
+    title: dict[str, str]
+    who: str
+    path: str
+    act: Callable[[Page], None] = field(default=lambda page: None)
+    away: bool = False
+    """Looked at while booking does not answer."""
+
+
+def said(chinese: str, english: str) -> dict[str, str]:
+    return {"zh-CN": chinese, "en": english}
+
+
+class Scenery:
+    """Raises AssertionError when the installation does not let it be made."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def meeting(self, who: str, start: str, minutes: int, subject: str) -> str:
+        """Its number."""
+        figures = ("--start", start, "--minutes", str(minutes), "--subject", subject)
+        made = self._stack.login("booker", who).yunhui("simulate", "meeting", *figures)
+        return str(made.answer["meeting"]["meetingCode"])
+
+    def reserve(self, who: str, start: str, minutes: int, people: int, subject: str) -> str:
+        """The reservation's id."""
+        code = self.meeting(who, start, minutes, subject)
+        figures = ("--start", start, "--minutes", str(minutes), "--people", str(people))
+        person = self._stack.login("booker", who)
+        answer = person.yunhui("reserve", "--code", code, "--subject", subject, *figures)
+        assert answer.code == 0, answer.out + answer.err
+        return str(answer.answer["reservation"]["reservationId"])
+
+    def furnish(self) -> dict[str, Look]:
+        """Every page by its name. The clock stands at Monday, 09:40."""
+        self._miss()
+        for who, start, minutes, people, subject in BUSY:
+            self.reserve(who, f"2025-07-09 {start}", minutes, people, subject)
+        confirmed = self.reserve("li.wei", "2025-07-08 10:00", 60, 25, "课题组周会：7 月第二周")
+        self.reserve("li.wei", "2025-07-09 12:00", 90, 48, "Sino-German workshop: detector calibration")
+        large = self.reserve("li.wei", "2025-07-10 09:00", 180, 150, "2025 年度学术报告会")
+        for start in ("09:00", "11:00", "14:00"):
+            self.reserve("zhao.min", f"2025-07-11 {start}", 60, 15, f"Interviews, {start}")
+        coming = self.meeting("li.wei", "2025-07-11 10:00", 90, "Graduate seminar: sparse attention")
+        short = self.meeting("li.wei", "2025-07-11 16:00", 30, "一对一交流")
+        fourth = self.meeting("zhao.min", "2025-07-11 16:00", 60, "Interviews, last round")
+        return {**self._booking(coming, short, fourth, confirmed, large), **self._others(confirmed)}
+
+    def _miss(self) -> None:
+        missed = self._stack.login("booker", "wang.fang")
+        self.reserve("wang.fang", "2025-07-07 09:00", 60, 20, "项目例会")
+        self._stack.yunhui("clock", "set", "2025-07-07 09:40")
+        wait_for(lambda: missed.yunhui("quota").answer["standing"].get("violations"))
+
+    def _booking(self, coming: str, short: str, fourth: str, confirmed: str, large: str) -> dict[str, Look]:
+        return {
+            "sign-in": Look(said("登录（开发用）", "Sign-in (development)"), "", "/settings"),
+            "number": Look(said("第 1 步：会议号", "Step 1: the meeting's number"), "li.wei", "/"),
+            "meeting": Look(
+                said("第 2 步：确认时间，实时核对规则", "Step 2: the time, and the rules as one types"),
+                "li.wei",
+                f"/book?meeting_code={coming}&people=12",
+            ),
+            "result": Look(said("预定成功", "Reserved"), "li.wei", f"/reservations/{confirmed}?new=1"),
+            "refused": Look(
+                said("未能预定：理由与其他时间", "Not reserved: why, and other times"),
+                "zhao.min",
+                f"/book?meeting_code={fourth}&people=12",
+                confirm,
+            ),
+            "escalated": Look(said("已转技术支持", "Sent to support"), "li.wei", f"/reservations/{large}?new=1"),
+            "redirected": Look(
+                said("建议使用个人免费版", "Sent to the personal account"),
+                "li.wei",
+                f"/book?meeting_code={short}&people=2",
+                confirm,
+            ),
+        }
+
+    def _others(self, confirmed: str) -> dict[str, Look]:
+        one = f"/reservations/{confirmed}"
+        return {
+            "rooms": Look(said("空闲会议室", "Free rooms"), "li.wei", "/rooms?day=2025-07-09"),
+            "reservations": Look(said("我的预约", "My reservations"), "li.wei", "/reservations"),
+            "reservation": Look(said("一次预约", "One reservation"), "li.wei", one),
+            "change": Look(said("更改", "Change"), "li.wei", f"{one}/change"),
+            "cancel": Look(said("取消", "Cancel"), "li.wei", f"{one}/cancel"),
+            "standing": Look(said("我的账户：有一次违约", "My standing, with a violation"), "wang.fang", "/standing"),
+            "support": Look(said("技术支持", "Support's desk"), SUPPORT, "/support"),
+            "support-account": Look(
+                said("技术支持：一个账号", "Support: one account"), SUPPORT, "/support/accounts?account_id=wang.fang"
+            ),
+            "rules": Look(said("规则", "Rules"), "li.wei", "/rules"),
+            "settings": Look(said("设置", "Settings"), "li.wei", "/settings"),
+            "away": Look(said("服务暂时不可用", "A service is away"), "li.wei", "/reservations", away=True),
+        }
+
+
+def confirm(page: Page) -> None:
+    page.locator("[name=reserve]").click()
+    page.locator(".banner").first.wait_for()
