@@ -105,6 +105,18 @@ NAMES: Mapping[str, Name] = {
         "这次违约已撤销，不再计入。",
         "The violation was waived and counts no more.",
     ),
+    "yunhui.booking.account.violation_objected": Name(
+        "对违约提出申诉",
+        "violation objected",
+        "对这次违约提出了申诉，等待技术支持答复。",
+        "An objection to the violation was raised; support has to answer it.",
+    ),
+    "yunhui.booking.account.objection_dismissed": Name(
+        "申诉驳回",
+        "objection rejected",
+        "技术支持驳回了申诉，违约维持。",
+        "Support dismissed the objection; the violation stays.",
+    ),
     "yunhui.booking.account.suspended": Name("限制预定", "suspended"),
     "yunhui.booking.account.reinstated": Name("限制解除", "reinstated"),
     "yunhui.policy.version.published": Name("规则发布", "policy published"),

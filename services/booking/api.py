@@ -11,7 +11,18 @@ from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import audit, pages, permissions, rpc
-from services.booking import answers, calendar_feeds, history, life, recurrence, requests, rooms, standing, store
+from services.booking import (
+    answers,
+    calendar_feeds,
+    history,
+    life,
+    objections,
+    recurrence,
+    requests,
+    rooms,
+    standing,
+    store,
+)
 from services.booking.intake import Ask, Intake, Reply
 from services.booking.lifecycle import Lifecycle, Verdict
 from services.booking.lookups import Lookups
@@ -203,6 +214,38 @@ class BookingService(api_grpc.BookingServiceServicer):
         wanted = requests.required_id("violation_id", request.violation_id)
         return await self._lifecycle.waive(wanted, rpc.principal().account_id, note, audit.caller())
 
+    async def ObjectToViolation(
+        self, request: api.ObjectToViolationRequest, context: rpc.Context
+    ) -> api.ObjectToViolationResponse:
+        text = requests.lines("text", request.text, requests.MAX_OBJECTION)
+        if not text:
+            raise rpc.invalid("text", "is required: say why the violation is wrong")
+        wanted = requests.required_id("violation_id", request.violation_id)
+        violation = await self._lifecycle.object_to(wanted, rpc.principal().account_id, text)
+        return api.ObjectToViolationResponse(violation=violation)
+
+    async def DismissObjection(
+        self, request: api.DismissObjectionRequest, context: rpc.Context
+    ) -> api.DismissObjectionResponse:
+        note = requests.text("note", request.note, requests.MAX_NOTE)
+        if not note:
+            raise rpc.invalid("note", "is required: say why the violation stays")
+        wanted = requests.required_id("violation_id", request.violation_id)
+        violation = await self._lifecycle.dismiss(wanted, rpc.principal().account_id, note, audit.caller())
+        return api.DismissObjectionResponse(violation=violation)
+
+    async def ListObjections(
+        self, request: api.ListObjectionsRequest, context: rpc.Context
+    ) -> api.ListObjectionsResponse:
+        size = page_size(request.page_size)
+        wanted = store.ObjectionFilter(
+            outcomes=[outcome_name(outcome) for outcome in request.outcomes],
+            after_key=pages.from_token(request.page_token),
+            limit=size + 1,
+        )
+        found, more = await self._database.read(lambda c: objections.page(c, wanted))
+        return api.ListObjectionsResponse(objections=found, next_page_token=pages.to_token(*more) if more else "")
+
     async def GetDecision(self, request: api.GetDecisionRequest, context: rpc.Context) -> api.GetDecisionResponse:
         wanted = requests.identifier("decision_id", request.decision_id)
         owner = owner_of(rpc.principal(), _SEES_ALL)
@@ -314,6 +357,12 @@ def state_name(state: int) -> str:
         return life.from_proto(state)
     except ValueError as error:
         raise rpc.invalid("states", f"{state} is not a state") from error
+
+
+def outcome_name(outcome: int) -> str:
+    if outcome not in pb.ObjectionOutcome.values() or not outcome:
+        raise rpc.invalid("outcomes", f"{outcome} is not an outcome")
+    return pb.ObjectionOutcome.Name(pb.ObjectionOutcome.ValueType(outcome)).removeprefix("OBJECTION_OUTCOME_")
 
 
 def optional_moment(request: Any, field: str) -> int | None:

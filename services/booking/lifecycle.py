@@ -14,7 +14,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import audit, outbox, rpc
-from services.booking import life, meetings, standing, store
+from services.booking import life, meetings, objections, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
@@ -179,25 +179,49 @@ class Lifecycle:
     ) -> api.WaiveViolationResponse:
         """Waiving again answers as it is. Raises rpc.RpcError."""
 
-        def work(connection: Connection) -> api.WaiveViolationResponse:
+        def work(connection: Connection) -> standing.Waiver:
             violation = store.read_violation(connection, store.VIOLATION.c.violation_id == violation_id)
             if violation is None:
                 raise rpc.not_found("violation")
-            waived, lifted = standing.waive(connection, violation, actor, note, self._clock.now())
-            return api.WaiveViolationResponse(violation=waived, lifted=lifted)
+            return standing.waive(connection, violation, actor, note, self._clock.now())
 
-        def tell(answer: api.WaiveViolationResponse) -> audit.Act | None:
-            account_id, detail = answer.violation.account_id, {"lifted": answer.lifted.suspension_id}
-            return audit.Act(by, "violation", violation_id, account_id, "waived", detail) if by else None
+        def tell(waiver: standing.Waiver) -> audit.Act | None:
+            detail = {"lifted": waiver.lifted.suspension_id if waiver.lifted else ""}
+            act = ("violation", violation_id, waiver.violation.account_id, "waived", detail)
+            return audit.Act(by, *act) if by and waiver.anew else None
 
-        return await self._commit(audit.noted(work, tell))
+        waiver = await self._commit(audit.noted(work, tell))
+        return api.WaiveViolationResponse(violation=waiver.violation, lifted=waiver.lifted)
+
+    async def object_to(self, violation_id: str, account_id: str, text: str) -> pb.Violation:
+        """The account's own violation. The same objection again answers as it is. Raises rpc.RpcError."""
+        now = self._clock.now()
+        return await self._commit(lambda c: objections.raise_objection(c, violation_id, account_id, text, now))
+
+    async def dismiss(self, violation_id: str, actor: str, note: str, by: audit.Caller | None = None) -> pb.Violation:
+        """The same dismissal again answers as it is. Raises rpc.RpcError."""
+        now = self._clock.now()
+
+        def tell(dismissal: objections.Dismissal) -> audit.Act | None:
+            act = ("violation", violation_id, dismissal.violation.account_id, "objection dismissed")
+            return audit.Act(by, *act) if by and dismissal.anew else None
+
+        work = audit.noted(lambda c: objections.dismiss(c, violation_id, actor, note, now), tell)
+        return (await self._commit(work)).violation
 
     async def resolve(self, reservation_id: str, verdict: Verdict, by: audit.Caller | None = None) -> pb.Reservation:
-        """Support's answer to an escalation; approving takes a room or fails. Raises rpc.RpcError."""
+        """Support's answer to an escalation; approving takes a room or fails. Raises rpc.RpcError.
+
+        The same answer again gets the reservation as it is.
+        """
 
         async def attempt() -> pb.Reservation:
             now = self._clock.now()
             case = await self._read_current(reservation_id, None, now)
+            if case.state != life.PENDING_APPROVAL and await self._database.read(
+                lambda c: is_resolved_so(c, case, verdict)
+            ):
+                return case.record
             require(case, "approve" if verdict.approve else "decline")
             tell = teller(by, own=True, approve=verdict.approve)
             return await self._commit(audit.noted(lambda c: resolve(c, case, verdict, now), tell))
@@ -336,15 +360,24 @@ def complete_later(connection: Connection, reservation_id: str, due: int) -> Non
         store.move_deadline(connection, life.COMPLETION, reservation_id, due, max(asked, due + 1))
 
 
+def is_resolved_so(connection: Connection, case: Case, verdict: Verdict) -> bool:
+    """Whether the same person has given this answer already."""
+    if store.read_resolver(connection, case.record.reservation_id) != verdict.actor:
+        return False
+    if not verdict.approve:
+        return case.state == life.DECLINED
+    return case.state != life.DECLINED and verdict.room_id in ("", case.record.room.room_id)
+
+
 def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> pb.Reservation:
     """Raises StaleError, or rpc.RpcError when there is no such room or none is free."""
     payload = events_pb2.ReservationEvent(actor=verdict.actor)
     if not verdict.approve:
-        return change(connection, case, "decline", payload, now, note=verdict.note)
+        return change(connection, case, "decline", payload, now, note=verdict.note, resolved_by=verdict.actor)
     payload.decision.CopyFrom(store.read_decision(connection, case.record.decision_id))
     room = free_room(connection, case.record, verdict.room_id)
     release = release_time(payload.decision, from_timestamp(case.record.start_time))
-    fields = {"room_id": room.room_id, "release_time": release, "note": verdict.note}
+    fields = {"room_id": room.room_id, "release_time": release, "note": verdict.note, "resolved_by": verdict.actor}
     record = change(connection, case, "approve", payload, now, **fields)
     connection.execute(sa.insert(store.DEADLINE), deadline_rows(record, payload.decision))
     return record
@@ -372,7 +405,8 @@ def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: 
 
 def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> pb.Room:
     start, end = from_timestamp(record.start_time), from_timestamp(record.end_time)
-    pool = store.lock_pool(connection, [(start, end)])
+    # without itself: when it holds the room already, somebody else was faster, and `change` says so
+    pool = store.lock_pool(connection, [(start, end)], record.reservation_id)
     if room_id and room_id not in pool.rooms:
         raise rpc.not_found("room")
     free = pool.free(start, end, record.participant_count, room_id)

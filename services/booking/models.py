@@ -94,6 +94,7 @@ class Reservation(SQLModel, table=True):
     ask_time: int | None = moment(default=None, description="when it was asked last")
     ask_count: int = Field(default=0)
     unknown_reason: str = Field(default="")
+    resolved_by: str = Field(default="", description="who approved or declined it")
 
 
 class Decision(SQLModel, table=True):
@@ -123,7 +124,10 @@ class Answer(SQLModel, table=True):
 
 
 class Violation(SQLModel, table=True):
-    __table_args__ = (Index("violation_account", "account_id", "violation_time"),)
+    __table_args__ = (
+        Index("violation_account", "account_id", "violation_time"),
+        Index("violation_objection", "objection_order", "violation_id"),
+    )
 
     violation_id: str = Field(primary_key=True)
     account_id: str
@@ -134,7 +138,15 @@ class Violation(SQLModel, table=True):
     waived_by: str = Field(default="")
     waive_note: str = Field(default="")
     waive_time: int | None = moment(default=None)
+    waive_lifted: bool = Field(default=False, description="whether waiving it lifted the suspension")
     suspension_id: str | None = Field(default=None, description="used it up, unless lifted")
+    objection_text: str = Field(default="", sa_type=sa.Text)
+    objection_time: int | None = moment(default=None)
+    objection_outcome: str = Field(default="", description="OPEN, UPHELD, DISMISSED, or empty: nobody objected")
+    objection_answered_by: str = Field(default="")
+    objection_answer_note: str = Field(default="")
+    objection_answer_time: int | None = moment(default=None)
+    objection_order: int | None = moment(default=None, description="objection_time; much later when it is answered")
 
 
 class Suspension(SQLModel, table=True):

@@ -16,6 +16,7 @@ from services.clock import DAY, from_timestamp
 MAX_PARTICIPANTS = 10_000
 MAX_SUBJECT = 200
 MAX_NOTE = 500
+MAX_OBJECTION = 1000
 MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
 MAX_SEARCH = 31 * DAY
@@ -153,11 +154,28 @@ def subject(given: str) -> str:
 def text(field: str, given: str, longest: int) -> str:
     """Trimmed; at most `longest` characters; no control characters."""
     value = given.strip()
-    if len(value) > longest:
-        raise rpc.invalid(field, f"must be at most {longest} characters, has {len(value)}")
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+    check_length(field, value, longest)
+    if has_controls(value):
         raise rpc.invalid(field, "must be one line without control characters")
     return value
+
+
+def lines(field: str, given: str, longest: int) -> str:
+    """As `text`, but in as many lines as one likes; they end with LF, however they were typed."""
+    value = given.replace("\r\n", "\n").strip()
+    check_length(field, value, longest)
+    if has_controls(value.replace("\n", "")):
+        raise rpc.invalid(field, "must not have control characters other than ends of lines")
+    return value
+
+
+def check_length(field: str, value: str, longest: int) -> None:
+    if len(value) > longest:
+        raise rpc.invalid(field, f"must be at most {longest:,} characters, has {len(value):,}")
+
+
+def has_controls(value: str) -> bool:
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value)
 
 
 def count(field: str, value: int, most: int) -> int:

@@ -19,6 +19,9 @@ from services.booking.store import AccountState
 from services.bus import Event
 from services.clock import HOUR, SECOND, from_timestamp, to_timestamp
 
+ANSWERED = 2**60
+"""Added to the time by which objections are listed, epoch ms: answered ones come after all open ones."""
+
 
 class StaleError(Exception):
     """Somebody else was faster: read again."""
@@ -57,7 +60,7 @@ def record_violation(
     if suspension and suspend:
         _insert_suspension(connection, suspension, list(suspend.violation_ids))
         events.append(_suspended(record.organizer, suspension, decision, account.event_seq + 2, due))
-    _store_events(connection, record.organizer.account_id, account.event_seq, events)
+    store_events(connection, record.organizer.account_id, account.event_seq, events)
 
 
 def _to_suspension(violation: pb.Violation, suspend: policy.Obligation) -> pb.Suspension:
@@ -108,7 +111,7 @@ def _suspended(
     return account_event("suspended", payload, seq, time)
 
 
-def _store_events(connection: Connection, account_id: str, event_seq: int, events: list[Event]) -> None:
+def store_events(connection: Connection, account_id: str, event_seq: int, events: list[Event]) -> None:
     mine = store.ACCOUNT.c.account_id == account_id
     connection.execute(sa.update(store.ACCOUNT).where(mine).values(event_seq=event_seq + len(events)))
     outbox.append(connection, events)
@@ -122,22 +125,31 @@ def reinstate(connection: Connection, suspension_id: str, due: int) -> None:
     account = store.lock_account(connection, suspension.account_id)
     event = _reinstated(account, suspension, SYSTEM, account.event_seq + 1, due)
     advance(connection, suspension.account_id, account.version)  # whoever counts the account's events must notice
-    _store_events(connection, suspension.account_id, account.event_seq, [event])
+    store_events(connection, suspension.account_id, account.event_seq, [event])
 
 
-def waive(
-    connection: Connection, violation: pb.Violation, actor: str, note: str, now: int
-) -> tuple[pb.Violation, pb.Suspension | None]:
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A waived violation and the suspension that was lifted with it. `anew`: it was not waived before."""
+
+    violation: pb.Violation
+    lifted: pb.Suspension | None
+    anew: bool
+
+
+def waive(connection: Connection, violation: pb.Violation, actor: str, note: str, now: int) -> Waiver:
     """Takes a violation back, on the record, and lifts the suspension that it led to, if that still runs.
 
-    Returns both as they are now. Other violations that the lifted suspension had used up count again.
+    Other violations that the lifted suspension had used up count again. An open objection is upheld.
     """
     account = store.lock_account(connection, violation.account_id)
     waived = {"waived": True, "waived_by": actor, "waive_note": note, "waive_time": now}
     mine = store.VIOLATION.c.violation_id == violation.violation_id
     fresh = sa.update(store.VIOLATION).where(mine, ~store.VIOLATION.c.waived)
     if not connection.execute(fresh.values(waived)).rowcount:
-        return store.read_violation(connection, mine) or violation, None
+        before = store.read_violation(connection, mine) or violation
+        return Waiver(before, store.read_lifted(connection, violation.violation_id), anew=False)
+    answer_objection(connection, violation.violation_id, "UPHELD", actor, note, now)
     changed = store.read_violation(connection, mine)
     assert changed  # noqa: S101 - it was updated a moment ago
     lifted = _lift(connection, changed.suspension_id, now)
@@ -149,10 +161,25 @@ def waive(
     )
     events = [account_event("violation_waived", payload, account.event_seq + 1, now)]
     if lifted:
+        connection.execute(sa.update(store.VIOLATION).where(mine).values(waive_lifted=True))
         events.append(_reinstated(account, lifted, actor, account.event_seq + 2, now))
     advance(connection, changed.account_id, account.version)
-    _store_events(connection, changed.account_id, account.event_seq, events)
-    return changed, lifted
+    store_events(connection, changed.account_id, account.event_seq, events)
+    return Waiver(changed, lifted, anew=True)
+
+
+def answer_objection(connection: Connection, violation_id: str, outcome: str, actor: str, note: str, now: int) -> None:
+    """Changes nothing when there is no open objection."""
+    c = store.VIOLATION.c
+    values = {
+        "objection_outcome": outcome,
+        "objection_answered_by": actor,
+        "objection_answer_note": note,
+        "objection_answer_time": now,
+        "objection_order": c.objection_time + ANSWERED,
+    }
+    mine = (c.violation_id == violation_id) & (c.objection_outcome == "OPEN")
+    connection.execute(sa.update(store.VIOLATION).where(mine).values(values))
 
 
 def _lift(connection: Connection, suspension_id: str, now: int) -> pb.Suspension | None:

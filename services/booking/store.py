@@ -334,10 +334,45 @@ def read_violation(connection: Connection, which: sa.ColumnElement[bool]) -> pb.
     return to_violation(row) if row else None
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectionFilter:
+    """What to list. `after_key` is (objection_order, violation_id) of the last row of the page before."""
+
+    outcomes: list[str]
+    after_key: tuple[int, str] | None
+    limit: int
+
+
+def list_objections(connection: Connection, wanted: ObjectionFilter) -> list[tuple[int, pb.Violation]]:
+    """Open ones first, then oldest first; each with its objection_order."""
+    c = VIOLATION.c
+    query = sa.select(VIOLATION).where(c.objection_order.is_not(None))
+    if wanted.outcomes:
+        query = query.where(c.objection_outcome.in_(wanted.outcomes))
+    if wanted.after_key:
+        query = query.where(sa.tuple_(c.objection_order, c.violation_id) > wanted.after_key)
+    found = connection.execute(query.order_by(c.objection_order, c.violation_id).limit(wanted.limit))
+    return [(row["objection_order"], to_violation(row)) for row in found.mappings()]
+
+
+def read_resolver(connection: Connection, reservation_id: str) -> str:
+    """Who approved or declined a reservation; "" when nobody had to."""
+    query = sa.select(RESERVATION.c.resolved_by).where(RESERVATION.c.reservation_id == reservation_id)
+    return connection.scalar(query) or ""
+
+
 def read_suspension_record(connection: Connection, suspension_id: str) -> pb.Suspension:
     """One that is known to exist."""
     row = connection.execute(sa.select(SUSPENSION).where(SUSPENSION.c.suspension_id == suspension_id)).mappings().one()
     return to_suspension(row)
+
+
+def read_lifted(connection: Connection, violation_id: str) -> pb.Suspension | None:
+    """The suspension that was lifted when the violation was waived."""
+    v, s = VIOLATION.c, SUSPENSION.c
+    query = sa.select(SUSPENSION).join(VIOLATION, v.suspension_id == s.suspension_id)
+    row = connection.execute(query.where(v.violation_id == violation_id, v.waive_lifted)).mappings().first()
+    return to_suspension(row) if row else None
 
 
 def read_suspension(connection: Connection, account_id: str, now: int) -> pb.Suspension | None:
@@ -393,10 +428,22 @@ def to_organizer(row: RowMapping) -> Profile:
 
 
 def to_violation(row: RowMapping) -> pb.Violation:
-    fields = dict(row)
+    fields = {name: row[name] for name in row if name in pb.Violation.DESCRIPTOR.fields_by_name}
     for name in ("violation_time", "waive_time"):
         fields[name] = to_timestamp(row[name]) if row[name] is not None else None
-    return pb.Violation(**fields)
+    return pb.Violation(**fields, objection=to_objection(row) if row["objection_outcome"] else None)
+
+
+def to_objection(row: RowMapping) -> pb.Objection:
+    answered = row["objection_answer_time"]
+    return pb.Objection(
+        text=row["objection_text"],
+        object_time=to_timestamp(row["objection_time"]),
+        outcome=pb.ObjectionOutcome.Value(f"OBJECTION_OUTCOME_{row['objection_outcome']}"),
+        answered_by=row["objection_answered_by"],
+        answer_note=row["objection_answer_note"],
+        answer_time=to_timestamp(answered) if answered is not None else None,
+    )
 
 
 def to_suspension(row: RowMapping) -> pb.Suspension:

@@ -17,6 +17,7 @@ from services.cli import (
     events,
     mail,
     meetings,
+    objections,
     outbox,
     policy,
     reservations,
@@ -67,7 +68,10 @@ add("mine", texts.HELP_MINE, reservations.mine)
 add("entered", texts.HELP_ENTERED, reservations.entered)
 add("watch", texts.HELP_WATCH, watch.watch)
 add("quota", texts.HELP_QUOTA, account.quota)
+add("object", texts.HELP_OBJECT, objections.object_to)
+add("objections", texts.HELP_OBJECTIONS, objections.objections)
 add("waive", texts.HELP_WAIVE, reservations.waive)
+add("dismiss", texts.HELP_DISMISS, objections.dismiss)
 
 add("backup", texts.HELP_BACKUP, backup.backup)
 add("restore", texts.HELP_RESTORE, backup.restore)

@@ -16,6 +16,11 @@ from services.cli.state import write_private
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
 
+OBJECTIONS = {
+    pb.OBJECTION_OUTCOME_OPEN: texts.OBJECTION_OPEN,
+    pb.OBJECTION_OUTCOME_UPHELD: texts.OBJECTION_UPHELD,
+    pb.OBJECTION_OUTCOME_DISMISSED: texts.OBJECTION_DISMISSED,
+}
 PERIODS = {"DAILY_QUOTA": texts.TODAY, "WEEKLY_QUOTA": texts.THIS_WEEK}
 
 
@@ -101,6 +106,9 @@ def show_violations(terminal: Terminal, standing: pb.Standing) -> None:
     for violation in standing.violations:
         when = moments.show(violation.violation_time, terminal.language)
         condition = terminal.text(_condition(violation))
+        if violation.HasField("objection"):
+            state = terminal.text(OBJECTIONS[violation.objection.outcome])
+            condition = f"{condition} · {terminal.text(texts.OBJECTION)} {state}"
         table.add_row(violation.violation_id, when, violation.reservation_id, condition)
     terminal.out.print(table)
 

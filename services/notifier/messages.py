@@ -1,7 +1,7 @@
 """Which event makes which messages, for whom: the one place that knows. Pure: the same event gives the same bytes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +74,8 @@ class Composer:
             "reservation.released": self._release,
             "account.violation_recorded": self._violation,
             "account.violation_waived": self._waived,
+            "account.violation_objected": self._objection,
+            "account.objection_dismissed": self._dismissal,
             "account.suspended": self._suspension,
         }
 
@@ -204,6 +206,25 @@ class Composer:
 
     def _waived(self, _: Event, body: AccountEvent) -> list[Draft]:
         return self._to_account("waived", body, body.violation.violation_time, tone="good")
+
+    def _objection(self, _: Event, body: AccountEvent) -> list[Draft]:
+        """Nobody is written to where no address of support is known; the portal shows it all the same."""
+        if not self._support:
+            return []
+        draft = Draft(
+            kind="objection",
+            to=self._support,
+            languages=(CHINESE, ENGLISH),  # nobody has told us which one they read
+            tone="waiting",
+            values=lambda calendar: {**self._values.objection(calendar, body), "support": ""},
+            reservation=body.reservation if body.HasField("reservation") else None,
+            reply_to=_mailbox(body.account),
+        )
+        return [draft]
+
+    def _dismissal(self, _: Event, body: AccountEvent) -> list[Draft]:
+        drafts = self._to_account("dismissed", body, body.violation.violation_time)
+        return [replace(draft, values=lambda calendar: self._values.objection(calendar, body)) for draft in drafts]
 
     def _suspension(self, _: Event, body: AccountEvent) -> list[Draft]:
         return self._to_account("suspension", body, body.suspension.start_time)

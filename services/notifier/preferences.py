@@ -14,8 +14,8 @@ TABLE = SQLModel.metadata.tables[str(OptOut.__tablename__)]
 
 OPTIONAL = ("confirmation", "change", "own_cancellation", "reminder", "pending", "waived")
 MANDATORY = (
-    *("cancellation", "declined", "expired", "release", "violation", "suspension"),
-    *("escalation", "withdrawn", "digest"),
+    *("cancellation", "declined", "expired", "release", "violation", "dismissed", "suspension"),
+    *("escalation", "withdrawn", "objection", "digest"),
 )
 """A cancellation by somebody else, and so on: who does not hear of these stands before a locked door."""
 

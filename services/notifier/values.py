@@ -77,20 +77,18 @@ class Values:
         return f"{self.letterhead.portal_url}/support/escalations/{quote(reservation.reservation_id, safe='')}"
 
     def _objection(self, reservation: Reservation | None) -> dict[str, str]:
-        """A letter to support begun for the reader, with what support needs to find the case."""
-        if not self.letterhead.support:
-            return {"support": "", "object": ""}
-        about = f" {reservation.reservation_id}" if reservation else ""
-        title = quote(single_line(f"申诉 Objection{about}"), safe="")
-        return {"support": self.letterhead.support, "object": f"mailto:{self.letterhead.support}?subject={title}"}
+        """Where the reader can object: on the page of their standing, at what came of this reservation."""
+        place = f"#{quote(reservation.reservation_id, safe='')}" if reservation else ""
+        return {"support": self.letterhead.support, "object": f"{self.letterhead.portal_url}/standing{place}"}
 
     def account(self, calendar: Calendar, body: AccountEvent, since: Timestamp) -> dict[str, Any]:
         known = body.HasField("reservation")
-        basics = _basics(calendar, body.reservation) if known else {"subject": ""}
+        basics = _basics(calendar, body.reservation) if known else {"subject": "", "department": "", "address": ""}
         return {
             **basics,
             "known": known,
             "name": _name(body.account),
+            "account": single_line(body.account.account_id, 80),
             "since": calendar.moment(since),
             "until": calendar.moment(body.suspension.end_time),
             "until_short": calendar.short_moment(body.suspension.end_time),
@@ -99,6 +97,18 @@ class Values:
             "reasons": _reasons(body.decision, calendar.locale),
             "standing": f"{self.letterhead.portal_url}/standing",
             **self._objection(body.reservation if known else None),
+        }
+
+    def objection(self, calendar: Calendar, body: AccountEvent) -> dict[str, Any]:
+        """All that is needed to decide about one, or to understand the answer."""
+        objection, attendance = body.violation.objection, body.reservation.attendance
+        return {
+            **self.account(calendar, body, body.violation.violation_time),
+            "text": single_line(objection.text, 1000),
+            "objected": calendar.moment(objection.object_time),
+            "answer_note": single_line(objection.answer_note, 500),
+            "looked_up": calendar.moment(attendance.ask_time) if body.reservation.HasField("attendance") else "",
+            "case": f"{self.letterhead.portal_url}/support#{quote(body.violation.violation_id, safe='')}",
         }
 
     def digest(self, calendar: Calendar, digest: Digest) -> dict[str, Any]:

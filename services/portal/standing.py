@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 
+import grpc
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.portal import policies
-from services.portal.calls import ask, services_of
+from services.portal import policies, texts
+from services.portal.calls import ask, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render
 
 
@@ -20,11 +21,42 @@ class Evidence:
     lines: list[policies.Line]
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An objection that was not taken: what was typed, and why not."""
+
+    violation_id: str = ""
+    text: str = ""
+    fault: str = ""
+
+
+LONGEST_TYPED = 10_000
+"""Characters kept of what was typed: more than an objection may have, so that nothing is cut off in silence."""
+
+
 async def show(request: Request) -> Response:
     return await page(request, "", support=False)
 
 
-async def page(request: Request, account_id: str, *, support: bool) -> Response:
+async def object_to(request: Request) -> Response:
+    violation_id = str(request.path_params["violation_id"])
+    text = text_of(await request.form(), "text", LONGEST_TYPED)
+    question = api.ObjectToViolationRequest(violation_id=violation_id, text=text)
+    try:
+        answer = await ask(request, services_of(request).booking.ObjectToViolation, question)
+    except grpc.aio.AioRpcError as error:
+        problem = read(error)
+        fault = texts.OBJECTION_TROUBLE.get("" if problem.field == "text" else problem.reason or "?")
+        if fault is None:
+            raise
+        status = 422 if problem.field else 409
+        return await page(request, "", support=False, refused=Refused(violation_id, text, fault), status=status)
+    return RedirectResponse(f"/standing#{answer.violation.reservation_id}", 303)
+
+
+async def page(
+    request: Request, account_id: str, *, support: bool, refused: Refused = Refused(), status: int = 200
+) -> Response:
     """One's own, or for support anybody's."""
     question = api.GetStandingRequest(account_id=account_id)
     asked, (_, policy) = await asyncio.gather(
@@ -35,10 +67,13 @@ async def page(request: Request, account_id: str, *, support: bool) -> Response:
     return render(
         request,
         "standing.html",
+        status,
         standing=standing,
         found=found,
         policy=policy,
         support=support,
+        objects=not support and "booker" in person_of(request).roles,
+        refused=refused,
         rules=[rule for rule in policy.rules if "NO_SHOW" in rule.on],
     )
 

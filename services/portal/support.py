@@ -31,6 +31,14 @@ class Case:
     rooms: list[pb.Room]
 
 
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """One open objection: the violation with its evidence, and how its account stands."""
+
+    evidence: standing.Evidence
+    standing: pb.Standing
+
+
 def _forbidden(request: Request) -> Response | None:
     """What a page for support says to others; the services would refuse them anyway."""
     return None if is_support(person_of(request)) else render(request, "trouble.html", 403, problem=None, status=403)
@@ -42,13 +50,25 @@ async def show(request: Request) -> Response:
     services = services_of(request)
     pending = api.ListReservationsRequest(states=[pb.RESERVATION_STATE_PENDING_APPROVAL], page_size=SHOWN)
     failed = notices.ListDeliveriesRequest(states=[delivery_pb2.DELIVERY_STATE_FAILED], page_size=SHOWN)
-    listed, deliveries = await asyncio.gather(
+    objected = api.ListObjectionsRequest(outcomes=[pb.OBJECTION_OUTCOME_OPEN], page_size=SHOWN)
+    listed, deliveries, objections = await asyncio.gather(
         ask(request, services.booking.ListReservations, pending),
         ask(request, services.notifier.ListDeliveries, failed),
+        ask(request, services.booking.ListObjections, objected),
     )
     cases = await asyncio.gather(*(case(request, record) for record in reversed(listed.reservations)))
+    disputes = await asyncio.gather(*(dispute(request, each.violation) for each in objections.objections))
     done = request.query_params.get("done", "")
-    return render(request, "support.html", cases=cases, deliveries=deliveries.deliveries, done=done)
+    shown = {"cases": cases, "disputes": disputes, "deliveries": deliveries.deliveries, "done": done}
+    return render(request, "support.html", **shown)
+
+
+async def dispute(request: Request, violation: pb.Violation) -> Dispute:
+    account = api.GetStandingRequest(account_id=violation.account_id)
+    evidence, answer = await asyncio.gather(
+        standing.evidence(request, violation), ask(request, services_of(request).booking.GetStanding, account)
+    )
+    return Dispute(evidence, answer.standing)
 
 
 async def case(request: Request, record: pb.Reservation) -> Case:
@@ -100,6 +120,17 @@ async def waive(request: Request) -> Response:
     question = api.WaiveViolationRequest(violation_id=violation_id, note=text_of(form, "note"))
     answer = await ask(request, services_of(request).booking.WaiveViolation, question)
     return RedirectResponse(f"/support/accounts?account_id={quote(answer.violation.account_id, safe='')}", 303)
+
+
+async def answer_objection(request: Request) -> Response:
+    """Waiving the violation upholds the objection."""
+    form, violation_id = await request.form(), str(request.path_params["violation_id"])
+    note, booking = text_of(form, "note"), services_of(request).booking
+    if upheld := text_of(form, "answer") == "waive":
+        await ask(request, booking.WaiveViolation, api.WaiveViolationRequest(violation_id=violation_id, note=note))
+    else:
+        await ask(request, booking.DismissObjection, api.DismissObjectionRequest(violation_id=violation_id, note=note))
+    return RedirectResponse(f"/support?done={'waived' if upheld else 'dismissed'}", 303)
 
 
 async def resend(request: Request) -> Response:

@@ -54,6 +54,7 @@ NOTICES: Mapping[str, str] = {
     "reminder": message("A meeting begins soon"),
     "pending": message("Support was asked"),
     "waived": message("A violation was waived"),
+    "dismissed": message("An objection was dismissed"),
     "cancellation": message("Somebody else cancelled"),
     "declined": message("Support declined"),
     "expired": message("Support did not answer in time"),
@@ -62,10 +63,22 @@ NOTICES: Mapping[str, str] = {
     "suspension": message("Booking was closed or opened"),
     "escalation": message("To support: a case"),
     "withdrawn": message("To support: a case is settled"),
+    "objection": message("To support: an objection"),
     "digest": message("To support: what is open, each morning"),
 }
 MAILS: Mapping[str, str] = {**NOTICES, "cancellation": message("The reservation was cancelled")}
 """By kind: unlike the notices that one can switch off, whoever cancelled."""
+OBJECTION_OUTCOMES: Mapping[int, str] = {
+    pb.OBJECTION_OUTCOME_OPEN: message("Support has not answered yet; the answer comes by mail."),
+    pb.OBJECTION_OUTCOME_UPHELD: message("Support agreed: the violation is waived."),
+    pb.OBJECTION_OUTCOME_DISMISSED: message("Support dismissed the objection: the violation stays."),
+}
+OBJECTION_TROUBLE: Mapping[str, str] = {
+    "": message("Say why the violation is wrong, in at most 1,000 characters."),
+    "OBJECTION_OPEN": message("You have objected already. What you typed now was not sent:"),
+    "OBJECTION_ANSWERED": message("Your objection has been answered already. What you typed now was not sent:"),
+    "VIOLATION_WAIVED": message("The violation was waived meanwhile. What you typed was not sent:"),
+}
 LANGUAGE_NAMES: Mapping[str, str] = {"zh-CN": "中文", "en": "English"}
 THEME_NAMES: Mapping[str, str] = {
     "system": message("As the system says"),

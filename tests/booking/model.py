@@ -47,6 +47,7 @@ class Reservation:
     id: str = ""
     entered: int | None = None
     cancelled: int | None = None
+    resolved: str = ""
     told: list[str] = field(default_factory=list)
 
     @property
@@ -86,6 +87,7 @@ class Violation:
     reservation: Reservation
     time: int
     waived: bool = False
+    lifted: bool = False
     suspension: Suspension | None = None
 
     def speaks(self, now: int) -> bool:
@@ -342,9 +344,12 @@ class World:
 
     def resolve(self, mine: Reservation, *, approve: bool, room: str = "") -> Reservation:
         self.settle(mine.account)
+        if mine.resolved == ("approved" if approve else "declined") and (not approve or room in ("", mine.room)):
+            return mine
         self.require(mine, "PENDING_APPROVAL")
         if not approve:
             mine.become("DECLINED", "declined")
+            mine.resolved = "declined"
             return mine
         if room and room not in self.seats:
             raise Refused("NOT_FOUND")
@@ -353,6 +358,7 @@ class World:
             raise Refused("FAILED_PRECONDITION")
         mine.room = free[0]
         mine.become("CONFIRMED", "approved")
+        mine.resolved = "approved"
         return mine
 
     def enter(self, mine: Reservation, moment: int) -> Reservation:
@@ -376,15 +382,15 @@ class World:
         return mine
 
     def waive(self, violation: Violation) -> bool:
-        """Whether that lifted a suspension."""
+        """Whether that lifted a suspension, now or when it was waived before."""
         if violation.waived:
-            return False
+            return violation.lifted
         violation.waived = True
         told, caused = self.known[violation.reservation.account], violation.suspension
         told.append("violation_waived")
         if caused is None or not caused.runs(self.now):
             return False
-        caused.lifted, caused.told_over = self.now, True
+        caused.lifted, caused.told_over, violation.lifted = self.now, True, True
         told.append("reinstated")
         return True
 

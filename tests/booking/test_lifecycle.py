@@ -341,6 +341,35 @@ async def test_approving_takes_a_free_room_or_changes_nothing(booking: Booking) 
     assert sorted([await state(booking, first), await state(booking, second)]) == ["CONFIRMED", "PENDING_APPROVAL"]
 
 
+@pytest.mark.parametrize("approve", [True, False])
+async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
+    replicas: list[Booking], approve: bool
+) -> None:
+    """Whose answer was lost asks again; another answer, or another person's, comes too late."""
+    booking = replicas[0]
+    pending = (await made(booking, participant_count=120)).reservation_id
+    room = {"room_id": "large-1"} if approve else {}
+    answers = await asyncio.gather(
+        *(each.lifecycle.resolve(pending, verdict(approve=approve, **room)) for each in replicas * 2)
+    )
+    assert all(answer == answers[0] for answer in answers)
+    told = "approved" if approve else "declined"
+    assert (await subjects(booking)).count(f"reservation.{told}") == 1
+    others = [
+        verdict(approve=not approve),
+        Verdict(approve=approve, actor="another", note="fine"),
+        *([verdict(room_id="small-1")] if approve else []),
+    ]
+    for other in others:
+        with pytest.raises(rpc.RpcError) as caught:
+            await booking.lifecycle.resolve(pending, other)
+        assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    if approve:
+        await booking.lifecycle.cancel(pending, "booker", "booker", "")
+        again = await booking.lifecycle.resolve(pending, verdict())
+        assert again.state == pb.RESERVATION_STATE_CANCELLED
+
+
 @pytest.mark.parametrize("room_id", ["small-1", "nowhere"])
 async def test_a_room_that_does_not_fit_is_not_given(booking: Booking, room_id: str) -> None:
     pending = await made(booking, participant_count=120)

@@ -11,12 +11,15 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import (
+    OBJECTION_OUTCOME_DISMISSED,
+    OBJECTION_OUTCOME_OPEN,
     RESERVATION_STATE_CANCELLED,
     RESERVATION_STATE_CONFIRMED,
     RESERVATION_STATE_DECLINED,
     RESERVATION_STATE_EXPIRED,
     RESERVATION_STATE_NO_SHOW,
     RESERVATION_STATE_PENDING_APPROVAL,
+    Objection,
     Organizer,
     Reservation,
     Room,
@@ -187,6 +190,26 @@ def waived(who: Organizer | None = None) -> AccountEvent:
     return event
 
 
+def objected(who: Organizer | None = None) -> AccountEvent:
+    objection = Objection(
+        text="我 13:58 就进入会议了，\n主持人可以作证。",
+        object_time=time("2025-07-14T07:05:00Z"),
+        outcome=OBJECTION_OUTCOME_OPEN,
+    )
+    event = violation(who, suspension_id="suspension-1", objection=objection)
+    event.reservation.attendance.ask_time.CopyFrom(time("2025-07-14T06:31:00Z"))
+    event.actor = event.account.account_id
+    return event
+
+
+def dismissed(who: Organizer | None = None) -> AccountEvent:
+    event = objected(who)
+    event.actor, answer = "support", event.violation.objection
+    answer.outcome, answer.answered_by = OBJECTION_OUTCOME_DISMISSED, "support"
+    answer.answer_note = "参会记录显示 14:40 才有人进入"
+    return event
+
+
 def suspended(who: Organizer | None = None) -> AccountEvent:
     suspension = Suspension(
         suspension_id="suspension-1",
@@ -231,6 +254,8 @@ SAMPLES: Mapping[str, Any] = {
     "reservation.released": released,
     "account.violation_recorded": violation,
     "account.violation_waived": waived,
+    "account.violation_objected": objected,
+    "account.objection_dismissed": dismissed,
     "account.suspended": suspended,
 }
 

@@ -33,6 +33,8 @@ CASES = [
     ("reservation.released", "release"),
     ("account.violation_recorded", "violation"),
     ("account.violation_waived", "waived"),
+    ("account.violation_objected", "objection"),
+    ("account.objection_dismissed", "dismissed"),
     ("account.suspended", "suspension"),
 ]
 
@@ -163,19 +165,29 @@ def test_pending_request_cancelled_touches_no_calendar() -> None:
 
 
 def test_reader_can_object() -> None:
-    """By a reply, by the address in the text, by a link that begins the letter."""
+    """By a reply, by the address in the text, by a link to the violation on the page of their standing."""
     for event_type in ("reservation.released", "account.violation_recorded", "account.suspended"):
         parsed = read(compose(event_type, samples.SAMPLES[event_type]())[0])
         assert str(parsed["Reply-To"]) == samples.SUPPORT
         assert samples.SUPPORT in content(parsed, "plain")
-        assert f'href="mailto:{samples.SUPPORT}?subject=' in content(parsed, "html")
+        place = "" if event_type == "account.suspended" else "#reservation-1"
+        assert f'href="https://yunhui.example.org/standing{place}"' in content(parsed, "html")
 
 
 def test_without_an_address_of_support_none_is_made_up() -> None:
     composer = Composer(replace(samples.LETTERHEAD, support=""))
     parsed = read(compose("account.suspended", samples.suspended(), composer)[0])
     assert parsed["Reply-To"] is None
-    assert "mailto:" not in content(parsed, "html")
+    assert "@" not in content(parsed, "plain").partition("https://")[0]
+    assert compose("account.violation_objected", samples.objected(), composer) == []
+
+
+def test_an_objection_goes_to_support_and_its_answer_to_the_booker() -> None:
+    [asked] = compose("account.violation_objected", samples.objected())
+    [answered] = compose("account.objection_dismissed", samples.dismissed())
+    assert asked.recipient == str(read(answered)["Reply-To"]) == samples.SUPPORT
+    assert answered.recipient in str(read(asked)["Reply-To"])
+    assert "https://yunhui.example.org/support#violation-1" in content(read(asked), "plain")
 
 
 def test_links_of_an_escalation_only_lead_to_the_portal() -> None:

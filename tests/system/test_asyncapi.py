@@ -81,6 +81,8 @@ def play(stack: Stack) -> None:
     stack.yunhui("clock", "set", "2025-07-07 12:00")
     meet(stack.login("booker", "host"))
     second = wait_for(lambda: suspended_by(absent))
+    absent.yunhui("object", second, "--because", "the network was down")
+    support.yunhui("dismiss", second, "--note", "it was up")
     support.yunhui("waive", second, "--note", "the network was down")
 
 

@@ -39,6 +39,7 @@ ROLES = {
 }
 CHANGES_NOTHING = {
     *("CheckReservation", "GetReservation", "ListReservations", "GetStanding", "GetDecision", "ListRooms"),
+    "ListObjections",
     *("SearchAvailability", "WatchReservations", "Decide", "ReplayDecision", "ListPolicies", "GetPolicy"),
     *("ValidatePolicy", "SimulatePolicy", "ListDeliveries", "GetDelivery", "GetPreferences", "ListWebhooks"),
     *("ListDeadEvents", "GetDeadEvent", "LookUpMeeting", "ListParticipants", "GetOutboxStatus"),
@@ -130,6 +131,8 @@ def act_in_booking(stack: Stack, admin: Caller, support: Caller) -> None:
     stack.yunhui("clock", "set", "2025-07-08 10:45")
     asked = booking.GetStandingRequest(account_id="late")
     [violation] = wait_for(lambda: list(support.book(asked).standing.violations))
+    late.book(booking.ObjectToViolationRequest(violation_id=violation.violation_id, text="canary-text"))
+    support.book(booking.DismissObjectionRequest(violation_id=violation.violation_id, note="canary-note"))
     support.book(booking.WaiveViolationRequest(violation_id=violation.violation_id, note="canary-note"))
     reserve(late, TUESDAY_TEN + 3 * HOUR)
     again = outbox.ReplayOutboxRequest()

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from services.settings import DEVELOPMENT_ISSUER
-from tests.system.stack import COMMAND, ENVIRONMENT, MONDAY, Stack, wait_for, yunhui
+from tests.system.stack import COMMAND, ENVIRONMENT, MONDAY, Person, Stack, wait_for, yunhui
+from tests.system.test_locks import put_violation
 
 pytestmark = pytest.mark.system
 
@@ -171,6 +172,35 @@ def test_only_support_waives(stack: Stack) -> None:
     """The rest of a violation's life is in tests/booking: here time would have to pass."""
     assert stack.login("booker", "sinner").yunhui("waive", "vio_x", "--note", "sorry").code == 1
     assert stack.login("support").yunhui("waive", "vio_x", "--note", "sorry").code == 4
+
+
+def test_an_objection_is_made_listed_and_dismissed(stack: Stack) -> None:
+    """Once; support reads it as it was written, square brackets too."""
+    booker, support = stack.login("booker", "objector"), stack.login("support")
+    made = booker.reserve("2025-07-12 10:00").answer
+    violation = put_violation(stack, "objector", made["reservation"]["reservationId"], made["decision"]["decisionId"])
+    assert booker.yunhui("object", violation, "--because", " ").code == 2
+    assert support.yunhui("object", violation, "--because", "mine").code == 1
+    said = booker.yunhui("object", violation, "--because", "[red]I was there").answer
+    assert said["violation"]["objection"]["outcome"] == "OBJECTION_OUTCOME_OPEN"
+    assert booker.yunhui("object", violation, "--because", "and she").code == 1
+    assert violation in objected(support)
+    for language, state in (("en", "open"), ("zh-CN", "待答复")):
+        read = yunhui("objections", "--lang", language, "--state", str(stack.state), YUNHUI_TOKEN=support.token)
+        assert all(word in read.out for word in ("[red]I", "objector", state)), read.out
+    assert booker.yunhui("objections").code == 1
+    assert support.yunhui("dismiss", violation, "--note", "").code == 2
+    dismissed = support.yunhui("dismiss", violation, "--note", "no").answer["violation"]["objection"]
+    assert (dismissed["outcome"], dismissed["answerNote"]) == ("OBJECTION_OUTCOME_DISMISSED", "no")
+    assert violation not in objected(support)
+    assert violation in objected(support, "--answered")
+    shown = yunhui("quota", "--lang", "en", "--state", str(stack.state), YUNHUI_TOKEN=booker.token)
+    assert "dismissed" in shown.out
+
+
+def objected(support: Person, *options: str) -> list[str]:
+    listed = support.yunhui("objections", *options).answer.get("objections", [])
+    return [each["violation"]["violationId"] for each in listed]
 
 
 def test_a_room_can_be_changed(stack: Stack) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc import jwt
@@ -16,6 +17,7 @@ from yunhui.meetings.v1 import meeting_service_pb2 as meetings
 from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 
 from services import permissions
+from services.booking import store
 from services.cli.state import State
 from services.settings import DEVELOPMENT_ISSUER
 from tests.system.doors import NO_MESSAGE, Door, House, opened
@@ -128,7 +130,24 @@ def names_something(message: Any, depth: int = 0) -> bool:
     )
 
 
-def private_questions(reservation: str, decision: str, account: str) -> dict[str, Message]:
+def put_violation(stack: Stack, account: str, reservation: str, decision: str) -> str:
+    """Straight into the table: in the installation that all tests share, time does not move."""
+    row = {
+        "violation_id": f"vio_{reservation.partition('_')[2]}",
+        "account_id": account,
+        "reservation_id": reservation,
+        "violation_time": 1_751_846_400_000,  # when the clock of that installation began
+        "decision_id": decision,
+        "waived": False,
+    }
+    engine = sa.create_engine(f"sqlite:///{State(stack.state).database('booking')}")
+    with engine.begin() as connection:
+        connection.execute(sa.insert(store.VIOLATION), [row])
+    engine.dispose()
+    return str(row["violation_id"])
+
+
+def private_questions(reservation: str, decision: str, account: str, violation: str) -> dict[str, Message]:
     """Every question of a booker about something that belongs to somebody."""
     tomorrow = Timestamp(seconds=int(time.time()) + 86_400)
     wish = booking.CreateReservationRequest(
@@ -148,6 +167,7 @@ def private_questions(reservation: str, decision: str, account: str) -> dict[str
         "UpdateReservation": booking.UpdateReservationRequest(reservation_id=reservation, participant_count=13),
         "CancelReservation": booking.CancelReservationRequest(reservation_id=reservation),
         "EndReservation": booking.EndReservationRequest(reservation_id=reservation),
+        "ObjectToViolation": booking.ObjectToViolationRequest(violation_id=violation, text="x"),
         "GetStanding": booking.GetStandingRequest(account_id=account),
         "GetDecision": booking.GetDecisionRequest(decision_id=decision),
         "WatchReservations": booking.WatchReservationsRequest(account_id=account),
@@ -167,8 +187,10 @@ def test_what_is_anothers_answers_as_what_does_not_exist(house: House) -> None:
     adam = house.stack.login("booker", ADAM)
     made = adam.reserve("2025-07-10T10:00+08:00").answer
     reservation, decision = made["reservation"]["reservationId"], made["decision"]["decisionId"]
-    theirs = private_questions(reservation, decision, ADAM)
-    absent = private_questions("rsv_01JZ0000000000000000000000", "dec_01JZ0000000000000000000000", NOBODY)
+    violation = put_violation(house.stack, ADAM, reservation, decision)
+    theirs = private_questions(reservation, decision, ADAM, violation)
+    reservation, decision, violation = (f"{kind}_01JZ0000000000000000000000" for kind in ("rsv", "dec", "vio"))
+    absent = private_questions(reservation, decision, NOBODY, violation)
     for door in booker_doors(house):
         name = door.method.name
         asked = [each[name].SerializeToString() for each in (theirs, absent)]

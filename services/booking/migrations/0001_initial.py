@@ -140,11 +140,20 @@ def upgrade() -> None:
         sa.Column("waived_by", sa.String(), nullable=False),
         sa.Column("waive_note", sa.String(), nullable=False),
         sa.Column("waive_time", sa.BigInteger(), nullable=True),
+        sa.Column("waive_lifted", sa.Boolean(), nullable=False),
         sa.Column("suspension_id", sa.String(), nullable=True),
+        sa.Column("objection_text", sa.Text(), nullable=False),
+        sa.Column("objection_time", sa.BigInteger(), nullable=True),
+        sa.Column("objection_outcome", sa.String(), nullable=False),
+        sa.Column("objection_answered_by", sa.String(), nullable=False),
+        sa.Column("objection_answer_note", sa.String(), nullable=False),
+        sa.Column("objection_answer_time", sa.BigInteger(), nullable=True),
+        sa.Column("objection_order", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("violation_id"),
         sa.UniqueConstraint("reservation_id"),
     )
     op.create_index("violation_account", "violation", ["account_id", "violation_time"], unique=False)
+    op.create_index("violation_objection", "violation", ["objection_order", "violation_id"], unique=False)
     op.create_table(
         "reservation",
         sa.Column("reservation_id", sa.String(), nullable=False),
@@ -175,6 +184,7 @@ def upgrade() -> None:
         sa.Column("ask_time", sa.BigInteger(), nullable=True),
         sa.Column("ask_count", sa.Integer(), nullable=False),
         sa.Column("unknown_reason", sa.String(), nullable=False),
+        sa.Column("resolved_by", sa.String(), nullable=False),
         sa.CheckConstraint("NOT (state IN ('CONFIRMED', 'IN_USE')) OR room_id IS NOT NULL", name="reservation_room"),
         sa.CheckConstraint("start_time < end_time AND end_time - start_time <= 86400000", name="reservation_interval"),
         sa.ForeignKeyConstraint(

@@ -30,9 +30,13 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
     booker.reserve("2025-07-09 11:00", people=150)
     codes = [booker.meeting(start) for start in ("2025-07-09 16:00", "2025-07-09 18:00")]
     missed = stack.login("booker", "missed")
-    missed.reserve("2025-07-07 20:00")
+    objects = stack.login("booker", "objects")
+    for absent in (missed, objects):
+        absent.reserve("2025-07-07 20:00")
     stack.yunhui("clock", "set", "2025-07-07 21:00")
     wait_for(lambda: missed.yunhui("quota").answer["standing"].get("violations"))
+    [violation] = wait_for(lambda: objects.yunhui("quota").answer["standing"].get("violations"))
+    assert objects.yunhui("object", violation["violationId"], "--because", "I was there. " * 70).code == 0
     return {
         "number": ("seen", "/"),
         "meeting": ("seen", f"/book?meeting_code={codes[0]}"),
@@ -48,6 +52,7 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
         "change": ("seen", f"/reservations/{confirmed}/change"),
         "standing": ("seen", "/standing"),
         "standing-violation": ("missed", "/standing"),
+        "standing-objection": ("objects", "/standing"),
         "rules": ("seen", "/rules"),
         "settings": ("seen", "/settings"),
         "support": ("lin", "/support"),

@@ -839,6 +839,196 @@ class WaiveViolationResponse(_message.Message):
 Global___WaiveViolationResponse: _TypeAlias = WaiveViolationResponse  # noqa: Y015
 
 @_typing.final
+class ObjectToViolationRequest(_message.Message):
+    """Objects to a violation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATION_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    violation_id: _builtins.str
+    """Required."""
+    text: _builtins.str
+    """Why the violation is wrong: 1 to 1,000 characters, in lines. Required."""
+    def __init__(
+        self,
+        *,
+        violation_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "violation_id", b"violation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectToViolationRequest: _TypeAlias = ObjectToViolationRequest  # noqa: Y015
+
+@_typing.final
+class ObjectToViolationResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def violation(self) -> _reservation_pb2.Violation:
+        """The violation with the objection."""
+
+    def __init__(
+        self,
+        *,
+        violation: _reservation_pb2.Violation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["violation", b"violation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["violation", b"violation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectToViolationResponse: _TypeAlias = ObjectToViolationResponse  # noqa: Y015
+
+@_typing.final
+class DismissObjectionRequest(_message.Message):
+    """Dismisses an objection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATION_ID_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    violation_id: _builtins.str
+    """The violation that was objected to. Required."""
+    note: _builtins.str
+    """Why. Required; at most 500 characters; the booker reads it."""
+    def __init__(
+        self,
+        *,
+        violation_id: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "violation_id", b"violation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DismissObjectionRequest: _TypeAlias = DismissObjectionRequest  # noqa: Y015
+
+@_typing.final
+class DismissObjectionResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def violation(self) -> _reservation_pb2.Violation:
+        """The violation with the objection, dismissed."""
+
+    def __init__(
+        self,
+        *,
+        violation: _reservation_pb2.Violation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["violation", b"violation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["violation", b"violation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DismissObjectionResponse: _TypeAlias = DismissObjectionResponse  # noqa: Y015
+
+@_typing.final
+class ListObjectionsRequest(_message.Message):
+    """Asks for a page of objections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many, 1 to 500; 50 when 0."""
+    page_token: _builtins.str
+    """From the last answer, with the same filter; empty for the first page."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_reservation_pb2.ObjectionOutcome.ValueType]:
+        """Only with these outcomes; any when empty."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[_reservation_pb2.ObjectionOutcome.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListObjectionsRequest: _TypeAlias = ListObjectionsRequest  # noqa: Y015
+
+@_typing.final
+class ObjectedViolation(_message.Message):
+    """A violation that was objected to, with its reservation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATION_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def violation(self) -> _reservation_pb2.Violation:
+        """With the objection."""
+
+    @_builtins.property
+    def reservation(self) -> _reservation_pb2.Reservation:
+        """What nobody came to, and who it was for."""
+
+    def __init__(
+        self,
+        *,
+        violation: _reservation_pb2.Violation | None = ...,
+        reservation: _reservation_pb2.Reservation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation", "violation", b"violation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation", "violation", b"violation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObjectedViolation: _TypeAlias = ObjectedViolation  # noqa: Y015
+
+@_typing.final
+class ListObjectionsResponse(_message.Message):
+    """A page of objections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def objections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectedViolation]:
+        """Open ones first, then oldest first."""
+
+    def __init__(
+        self,
+        *,
+        objections: _abc.Iterable[Global___ObjectedViolation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "objections", b"objections"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListObjectionsResponse: _TypeAlias = ListObjectionsResponse  # noqa: Y015
+
+@_typing.final
 class GetDecisionRequest(_message.Message):
     """Asks for a stored decision."""
 

@@ -103,6 +103,21 @@ class BookingServiceStub:
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationRequest.SerializeToString,
                 response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationResponse.FromString,
                 _registered_method=True)
+        self.ObjectToViolation = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/ObjectToViolation',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ObjectToViolationRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ObjectToViolationResponse.FromString,
+                _registered_method=True)
+        self.DismissObjection = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/DismissObjection',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DismissObjectionRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DismissObjectionResponse.FromString,
+                _registered_method=True)
+        self.ListObjections = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/ListObjections',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListObjectionsRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListObjectionsResponse.FromString,
+                _registered_method=True)
         self.GetDecision = channel.unary_unary(
                 '/yunhui.booking.v1.BookingService/GetDecision',
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.GetDecisionRequest.SerializeToString,
@@ -237,6 +252,7 @@ class BookingServiceServicer:
 
     def ResolveEscalation(self, request, context):
         """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+        The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -260,8 +276,34 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WaiveViolation(self, request, context):
-        """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+        """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
+        answers as the first time. An open objection to it is answered by that: UPHELD.
         Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ObjectToViolation(self, request, context):
+        """Objects to a violation of one's own, once; support is told. The same text again gets the violation as it is now.
+        Errors: NOT_FOUND, also when it is another's; FAILED_PRECONDITION with reason OBJECTION_OPEN or OBJECTION_ANSWERED
+        for another text, VIOLATION_WAIVED, or VIOLATION_TOO_OLD after 35 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DismissObjection(self, request, context):
+        """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
+        violation as it is now. To uphold an objection, waive the violation.
+        Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListObjections(self, request, context):
+        """Everybody's objections: open ones first, then in the order of object_time, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -404,6 +446,21 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     servicer.WaiveViolation,
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationRequest.FromString,
                     response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationResponse.SerializeToString,
+            ),
+            'ObjectToViolation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ObjectToViolation,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ObjectToViolationRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ObjectToViolationResponse.SerializeToString,
+            ),
+            'DismissObjection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DismissObjection,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DismissObjectionRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DismissObjectionResponse.SerializeToString,
+            ),
+            'ListObjections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListObjections,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListObjectionsRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListObjectionsResponse.SerializeToString,
             ),
             'GetDecision': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDecision,
@@ -806,6 +863,87 @@ class BookingService:
             '/yunhui.booking.v1.BookingService/WaiveViolation',
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationRequest.SerializeToString,
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.WaiveViolationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ObjectToViolation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/ObjectToViolation',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ObjectToViolationRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ObjectToViolationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DismissObjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/DismissObjection',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DismissObjectionRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.DismissObjectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListObjections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/ListObjections',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListObjectionsRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.ListObjectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

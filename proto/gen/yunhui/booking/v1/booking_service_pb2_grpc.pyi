@@ -77,7 +77,9 @@ class BookingServiceStub:
     Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
     """
     ResolveEscalation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ResolveEscalationRequest, _booking_service_pb2.ResolveEscalationResponse]
-    """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION."""
+    """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+    The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
+    """
     ReportAttendance: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]
     """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
     After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
@@ -87,9 +89,22 @@ class BookingServiceStub:
     GetStanding: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]
     """Quota, violations and suspension of an account."""
     WaiveViolation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]
-    """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+    """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
+    answers as the first time. An open objection to it is answered by that: UPHELD.
     Errors: NOT_FOUND.
     """
+    ObjectToViolation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ObjectToViolationRequest, _booking_service_pb2.ObjectToViolationResponse]
+    """Objects to a violation of one's own, once; support is told. The same text again gets the violation as it is now.
+    Errors: NOT_FOUND, also when it is another's; FAILED_PRECONDITION with reason OBJECTION_OPEN or OBJECTION_ANSWERED
+    for another text, VIOLATION_WAIVED, or VIOLATION_TOO_OLD after 35 days.
+    """
+    DismissObjection: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.DismissObjectionRequest, _booking_service_pb2.DismissObjectionResponse]
+    """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
+    violation as it is now. To uphold an objection, waive the violation.
+    Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+    """
+    ListObjections: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListObjectionsRequest, _booking_service_pb2.ListObjectionsResponse]
+    """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
     GetDecision: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]
     """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]
@@ -168,7 +183,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
     """
     ResolveEscalation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ResolveEscalationRequest, _booking_service_pb2.ResolveEscalationResponse]  # type: ignore[assignment]
-    """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION."""
+    """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+    The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
+    """
     ReportAttendance: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]  # type: ignore[assignment]
     """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
     After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
@@ -178,9 +195,22 @@ class BookingServiceAsyncStub(BookingServiceStub):
     GetStanding: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]  # type: ignore[assignment]
     """Quota, violations and suspension of an account."""
     WaiveViolation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]  # type: ignore[assignment]
-    """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+    """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
+    answers as the first time. An open objection to it is answered by that: UPHELD.
     Errors: NOT_FOUND.
     """
+    ObjectToViolation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ObjectToViolationRequest, _booking_service_pb2.ObjectToViolationResponse]  # type: ignore[assignment]
+    """Objects to a violation of one's own, once; support is told. The same text again gets the violation as it is now.
+    Errors: NOT_FOUND, also when it is another's; FAILED_PRECONDITION with reason OBJECTION_OPEN or OBJECTION_ANSWERED
+    for another text, VIOLATION_WAIVED, or VIOLATION_TOO_OLD after 35 days.
+    """
+    DismissObjection: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.DismissObjectionRequest, _booking_service_pb2.DismissObjectionResponse]  # type: ignore[assignment]
+    """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
+    violation as it is now. To uphold an objection, waive the violation.
+    Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+    """
+    ListObjections: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListObjectionsRequest, _booking_service_pb2.ListObjectionsResponse]  # type: ignore[assignment]
+    """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
     GetDecision: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]  # type: ignore[assignment]
@@ -316,7 +346,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.ResolveEscalationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.ResolveEscalationResponse, _abc.Awaitable[_booking_service_pb2.ResolveEscalationResponse]]:
-        """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION."""
+        """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+        The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
+        """
 
     @_abc_1.abstractmethod
     def ReportAttendance(
@@ -344,9 +376,40 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.WaiveViolationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.WaiveViolationResponse, _abc.Awaitable[_booking_service_pb2.WaiveViolationResponse]]:
-        """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing.
+        """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
+        answers as the first time. An open objection to it is answered by that: UPHELD.
         Errors: NOT_FOUND.
         """
+
+    @_abc_1.abstractmethod
+    def ObjectToViolation(
+        self,
+        request: _booking_service_pb2.ObjectToViolationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.ObjectToViolationResponse, _abc.Awaitable[_booking_service_pb2.ObjectToViolationResponse]]:
+        """Objects to a violation of one's own, once; support is told. The same text again gets the violation as it is now.
+        Errors: NOT_FOUND, also when it is another's; FAILED_PRECONDITION with reason OBJECTION_OPEN or OBJECTION_ANSWERED
+        for another text, VIOLATION_WAIVED, or VIOLATION_TOO_OLD after 35 days.
+        """
+
+    @_abc_1.abstractmethod
+    def DismissObjection(
+        self,
+        request: _booking_service_pb2.DismissObjectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.DismissObjectionResponse, _abc.Awaitable[_booking_service_pb2.DismissObjectionResponse]]:
+        """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
+        violation as it is now. To uphold an objection, waive the violation.
+        Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListObjections(
+        self,
+        request: _booking_service_pb2.ListObjectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.ListObjectionsResponse, _abc.Awaitable[_booking_service_pb2.ListObjectionsResponse]]:
+        """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
 
     @_abc_1.abstractmethod
     def GetDecision(

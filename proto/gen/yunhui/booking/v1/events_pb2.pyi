@@ -128,6 +128,8 @@ class AccountEvent(_message.Message):
     Each event, by its subject:
     yunhui.booking.account.violation_recorded: nobody came to a reservation; the evidence is in the decision.
     yunhui.booking.account.violation_waived: support waived a violation, or a late proof of entry annulled it.
+    yunhui.booking.account.violation_objected: the account objects to a violation; support must answer.
+    yunhui.booking.account.objection_dismissed: support dismissed an objection; the violation stays.
     yunhui.booking.account.suspended: booking is closed for the account until the end of the suspension.
     yunhui.booking.account.reinstated: booking is open again: the suspension ended, or was lifted.
     """
@@ -148,7 +150,7 @@ class AccountEvent(_message.Message):
 
     @_builtins.property
     def violation(self) -> _reservation_pb2.Violation:
-        """For violation_recorded and violation_waived."""
+        """For all but suspended and reinstated; with the objection, if there is one."""
 
     @_builtins.property
     def suspension(self) -> _reservation_pb2.Suspension:

@@ -102,6 +102,34 @@ OUTCOME_DENIED: Outcome.ValueType  # 4
 """Refused; the decision says why."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
+class _ObjectionOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ObjectionOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ObjectionOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OBJECTION_OUTCOME_UNSPECIFIED: _ObjectionOutcome.ValueType  # 0
+    """Never sent."""
+    OBJECTION_OUTCOME_OPEN: _ObjectionOutcome.ValueType  # 1
+    """Support has not answered."""
+    OBJECTION_OUTCOME_UPHELD: _ObjectionOutcome.ValueType  # 2
+    """The violation was waived."""
+    OBJECTION_OUTCOME_DISMISSED: _ObjectionOutcome.ValueType  # 3
+    """The violation stayed."""
+
+class ObjectionOutcome(_ObjectionOutcome, metaclass=_ObjectionOutcomeEnumTypeWrapper):
+    """What became of an objection."""
+
+OBJECTION_OUTCOME_UNSPECIFIED: ObjectionOutcome.ValueType  # 0
+"""Never sent."""
+OBJECTION_OUTCOME_OPEN: ObjectionOutcome.ValueType  # 1
+"""Support has not answered."""
+OBJECTION_OUTCOME_UPHELD: ObjectionOutcome.ValueType  # 2
+"""The violation was waived."""
+OBJECTION_OUTCOME_DISMISSED: ObjectionOutcome.ValueType  # 3
+"""The violation stayed."""
+Global___ObjectionOutcome: _TypeAlias = ObjectionOutcome  # noqa: Y015
+
 @_typing.final
 class Organizer(_message.Message):
     """The account that a reservation is for, and how to write to it. Personal data."""
@@ -422,6 +450,7 @@ class Violation(_message.Message):
     WAIVED_BY_FIELD_NUMBER: _builtins.int
     WAIVE_NOTE_FIELD_NUMBER: _builtins.int
     WAIVE_TIME_FIELD_NUMBER: _builtins.int
+    OBJECTION_FIELD_NUMBER: _builtins.int
     violation_id: _builtins.str
     """Stable id."""
     account_id: _builtins.str
@@ -446,6 +475,10 @@ class Violation(_message.Message):
     def waive_time(self) -> _timestamp_pb2.Timestamp:
         """When it was waived."""
 
+    @_builtins.property
+    def objection(self) -> Global___Objection:
+        """What its account says against it; absent when it did not object."""
+
     def __init__(
         self,
         *,
@@ -459,14 +492,61 @@ class Violation(_message.Message):
         waived_by: _builtins.str = ...,
         waive_note: _builtins.str = ...,
         waive_time: _timestamp_pb2.Timestamp | None = ...,
+        objection: Global___Objection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["violation_time", b"violation_time", "waive_time", b"waive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["objection", b"objection", "violation_time", b"violation_time", "waive_time", b"waive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "decision_id", b"decision_id", "reservation_id", b"reservation_id", "suspension_id", b"suspension_id", "violation_id", b"violation_id", "violation_time", b"violation_time", "waive_note", b"waive_note", "waive_time", b"waive_time", "waived", b"waived", "waived_by", b"waived_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "decision_id", b"decision_id", "objection", b"objection", "reservation_id", b"reservation_id", "suspension_id", b"suspension_id", "violation_id", b"violation_id", "violation_time", b"violation_time", "waive_note", b"waive_note", "waive_time", b"waive_time", "waived", b"waived", "waived_by", b"waived_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Violation: _TypeAlias = Violation  # noqa: Y015
+
+@_typing.final
+class Objection(_message.Message):
+    """What an account says against a violation, and the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    OBJECT_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    ANSWER_NOTE_FIELD_NUMBER: _builtins.int
+    ANSWER_TIME_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Why the violation is wrong, in the words of who objects."""
+    outcome: Global___ObjectionOutcome.ValueType
+    """What became of it."""
+    answered_by: _builtins.str
+    """Who answered; "system" when a late proof of entry annulled the violation; empty while open."""
+    answer_note: _builtins.str
+    """Why so, in the words of who answered."""
+    @_builtins.property
+    def object_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was said."""
+
+    @_builtins.property
+    def answer_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was answered; absent while open."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        object_time: _timestamp_pb2.Timestamp | None = ...,
+        outcome: Global___ObjectionOutcome.ValueType = ...,
+        answered_by: _builtins.str = ...,
+        answer_note: _builtins.str = ...,
+        answer_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "object_time", b"object_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_note", b"answer_note", "answer_time", b"answer_time", "answered_by", b"answered_by", "object_time", b"object_time", "outcome", b"outcome", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Objection: _TypeAlias = Objection  # noqa: Y015
 
 @_typing.final
 class Suspension(_message.Message):

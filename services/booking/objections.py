@@ -1,0 +1,107 @@
+"""Objections: what an account says against a violation of its own, and support's answer."""
+
+from dataclasses import dataclass
+
+import grpc
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import events_pb2
+from yunhui.booking.v1 import reservation_pb2 as pb
+
+from services import rpc
+from services.booking import standing, store
+from services.booking.events import account_event
+from services.booking.store import AccountState
+from services.clock import from_timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """A violation whose objection is dismissed. `anew`: it was not before."""
+
+    violation: pb.Violation
+    anew: bool
+
+
+def raise_objection(connection: Connection, violation_id: str, owner: str, text: str, now: int) -> pb.Violation:
+    """The violation with the objection. Raises rpc.RpcError, also when the violation is not the owner's."""
+    account, violation = _lock(connection, violation_id, owner)
+    if violation.HasField("objection") and violation.objection.text == text:
+        return violation
+    _require_objectionable(violation, now)
+    mine = store.VIOLATION.c.violation_id == violation_id
+    raised = {"objection_text": text, "objection_time": now, "objection_outcome": "OPEN", "objection_order": now}
+    connection.execute(sa.update(store.VIOLATION).where(mine).values(raised))
+    return _tell("violation_objected", connection, account, violation_id, owner, now)
+
+
+def dismiss(connection: Connection, violation_id: str, actor: str, note: str, now: int) -> Dismissal:
+    """Raises rpc.RpcError when there is nothing to dismiss, or it was answered otherwise."""
+    account, violation = _lock(connection, violation_id)
+    if not violation.HasField("objection"):
+        raise _refused("OBJECTION_MISSING", "nobody objected to this violation: there is nothing to dismiss")
+    answer = violation.objection
+    if answer.outcome != pb.OBJECTION_OUTCOME_OPEN:
+        if (answer.outcome, answer.answered_by, answer.answer_note) != (pb.OBJECTION_OUTCOME_DISMISSED, actor, note):
+            raise _refused("OBJECTION_ANSWERED", "the objection has been answered already: nothing was changed")
+        return Dismissal(violation, anew=False)
+    standing.answer_objection(connection, violation_id, "DISMISSED", actor, note, now)
+    return Dismissal(_tell("objection_dismissed", connection, account, violation_id, actor, now), anew=True)
+
+
+def page(
+    connection: Connection, wanted: store.ObjectionFilter
+) -> tuple[list[api.ObjectedViolation], tuple[int, str] | None]:
+    """At most `limit` - 1 of them with their reservations, and the key of the last one when there are more."""
+    found = store.list_objections(connection, wanted)
+    shown, more = found[: wanted.limit - 1], len(found) == wanted.limit
+    theirs = store.RESERVATION.c.reservation_id.in_([violation.reservation_id for _, violation in shown])
+    about = {each.reservation_id: each for each in store.read_records(connection, theirs, len(shown))}
+    listed = [api.ObjectedViolation(violation=each, reservation=about[each.reservation_id]) for _, each in shown]
+    return listed, (shown[-1][0], shown[-1][1].violation_id) if more else None
+
+
+def _lock(connection: Connection, violation_id: str, owner: str | None = None) -> tuple[AccountState, pb.Violation]:
+    """Read again once its account is locked: another may have been faster."""
+    which = store.VIOLATION.c.violation_id == violation_id
+    if owner is not None:
+        which &= store.VIOLATION.c.account_id == owner
+    violation = store.read_violation(connection, which)
+    if violation is None:
+        raise rpc.not_found("violation")
+    account = store.lock_account(connection, violation.account_id)
+    return account, store.read_violation(connection, which) or violation
+
+
+def _require_objectionable(violation: pb.Violation, now: int) -> None:
+    if violation.waived:
+        raise _refused("VIOLATION_WAIVED", "the violation is waived and does not count: there is nothing to object to")
+    if violation.objection.outcome == pb.OBJECTION_OUTCOME_OPEN:
+        raise _refused("OBJECTION_OPEN", "there is an objection already, with another text: please wait for the answer")
+    if violation.HasField("objection"):
+        raise _refused("OBJECTION_ANSWERED", "support has answered an objection already: write to support if need be")
+    if from_timestamp(violation.violation_time) < now - store.HISTORY:
+        raise _refused("VIOLATION_TOO_OLD", "the violation is more than 35 days old and has no effect any more")
+
+
+def _tell(
+    name: str, connection: Connection, account: AccountState, violation_id: str, actor: str, now: int
+) -> pb.Violation:
+    violation = store.read_violation(connection, store.VIOLATION.c.violation_id == violation_id)
+    assert violation  # noqa: S101 - it was updated a moment ago
+    payload = events_pb2.AccountEvent(
+        account=account.profile,
+        violation=violation,
+        reservation=store.read_reservation(connection, violation.reservation_id),
+        decision=store.read_decision(connection, violation.decision_id),
+        actor=actor,
+    )
+    standing.advance(connection, violation.account_id, account.version)
+    event = account_event(name, payload, account.event_seq + 1, now)
+    standing.store_events(connection, violation.account_id, account.event_seq, [event])
+    return violation
+
+
+def _refused(reason: str, message: str) -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message)
