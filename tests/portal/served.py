@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import grpc
-import httpx
+import httpx2
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -129,27 +129,27 @@ class Browser:
 
     def __init__(self, portal: str) -> None:
         self.portal = portal
-        self.client = httpx.AsyncClient(timeout=30)
+        self.client = httpx2.AsyncClient(timeout=30)
         self.visited: list[str] = []
 
-    async def open(self, address: str, **options: Any) -> httpx.Response:
+    async def open(self, address: str, **options: Any) -> httpx2.Response:
         return await self.follow(await self.client.get(urljoin(self.portal, address), **options))
 
-    async def step(self, address: str) -> httpx.Response:
+    async def step(self, address: str) -> httpx2.Response:
         self.visited.append(address)
         return await self.client.get(address)
 
-    async def follow(self, answer: httpx.Response, stop: str = "\0") -> httpx.Response:
+    async def follow(self, answer: httpx2.Response, stop: str = "\0") -> httpx2.Response:
         """On until a page, or until an address that begins with `stop` would be opened."""
         while (target := next_address(answer)) and not target.startswith(stop):
             answer = await self.step(target)
         return answer
 
-    async def post(self, address: str, form: Mapping[str, str], **options: Any) -> httpx.Response:
+    async def post(self, address: str, form: Mapping[str, str], **options: Any) -> httpx2.Response:
         headers = {"origin": self.portal} | options.pop("headers", {})
         return await self.client.post(urljoin(self.portal, address), data=dict(form), headers=headers, **options)
 
-    async def submit(self, answer: httpx.Response, **more: str) -> httpx.Response:
+    async def submit(self, answer: httpx2.Response, **more: str) -> httpx2.Response:
         """The form of a page, filled in as it is, sent as a browser would."""
         action, fields = form_of(answer)
         site = urlsplit(str(answer.url))
@@ -157,12 +157,12 @@ class Browser:
         headers = {"origin": f"{site.scheme}://{site.netloc}"}
         return await self.client.post(target, data=fields | more, headers=headers)
 
-    async def sign_in(self, account: str, path: str = "/page", stop: str = "\0") -> httpx.Response:
+    async def sign_in(self, account: str, path: str = "/page", stop: str = "\0") -> httpx2.Response:
         """Through the issuer's own pages."""
         begun = await self.client.get(urljoin(self.portal, path))
         return await self.through_issuer(await self.follow(begun, stop), account, stop)
 
-    async def through_issuer(self, answer: httpx.Response, account: str, stop: str = "\0") -> httpx.Response:
+    async def through_issuer(self, answer: httpx2.Response, account: str, stop: str = "\0") -> httpx2.Response:
         while "/interaction/" in str(answer.url):
             answer = await self.follow(await self.submit(answer, login=account, password="x"), stop)
         return answer
@@ -171,14 +171,14 @@ class Browser:
         return next((cookie.value or "" for cookie in self.client.cookies.jar if cookie.name == name), "")
 
 
-def next_address(answer: httpx.Response) -> str:
+def next_address(answer: httpx2.Response) -> str:
     if answer.is_redirect:
         return urljoin(str(answer.url), answer.headers["location"])
     refresh = answer.headers.get("refresh", "")
     return urljoin(str(answer.url), refresh.partition("url=")[2]) if refresh.startswith("0;") else ""
 
 
-def form_of(answer: httpx.Response) -> tuple[str, dict[str, str]]:
+def form_of(answer: httpx2.Response) -> tuple[str, dict[str, str]]:
     action = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
     assert action, answer.text
     inputs = re.findall(r"<input[^>]*>", answer.text)
@@ -267,7 +267,7 @@ def client_of(provider: Provider, **changes: Any) -> Client:
 @asynccontextmanager
 async def serve_rooms(provider: Provider, folder: Path) -> AsyncIterator[str]:
     """A guarded gRPC service that believes the provider's tokens. Gives its address."""
-    async with httpx.AsyncClient() as client:
+    async with httpx2.AsyncClient() as client:
         keys = folder / "jwks.json"
         keys.write_text((await client.get(f"{provider.issuer}/jwks")).text)
     verifier = Verifier(provider.issuer, provider.audience, KeySource(str(keys)))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -43,8 +43,8 @@ def visitor(portal: Portal, browser: Browser) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-def client(portal: Portal) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=portal.address, timeout=20) as opened:
+def client(portal: Portal) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=portal.address, timeout=20) as opened:
         yield opened
 
 

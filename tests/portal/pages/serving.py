@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from html import unescape
 
-import httpx
+import httpx2
 
 from tests.system.stack import Stack
 
@@ -28,7 +28,7 @@ class Portal:
         return self._sessions[key]
 
     def _sign_in(self, person: dict[str, str]) -> str:
-        with httpx.Client(follow_redirects=True, timeout=30) as browser:
+        with httpx2.Client(follow_redirects=True, timeout=30) as browser:
             choice = browser.get(f"{self.address}/settings").text
             hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', choice)
             fields = {name: unescape(value) for name, value in hidden}

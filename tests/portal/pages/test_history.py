@@ -6,7 +6,7 @@ from email.message import Message
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 from icalendar import Calendar
 from playwright.sync_api import expect
@@ -55,7 +55,7 @@ def lines(page: str) -> list[str]:
 
 
 def test_the_page_tells_every_event_with_who_and_what(
-    story: str, stack: Stack, portal: Portal, client: httpx.Client
+    story: str, stack: Stack, portal: Portal, client: httpx2.Client
 ) -> None:
     """In words and in order, with the zone; the note stands where it was given, and nowhere else."""
     first, second, third = lines(Looking(portal, client, "storied").get(story).text)
@@ -70,7 +70,7 @@ def test_the_page_tells_every_event_with_who_and_what(
     assert lines(Looking(portal, client, "lin", "support").get(story).text) == [first, second, third]
 
 
-def test_a_no_show_is_told_with_its_rules(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_a_no_show_is_told_with_its_rules(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """By the system; the figures that it rests on are one click away."""
     person = stack.login("booker", "absent-one")
     made = person.reserve("2025-07-07 22:00").answer["reservation"]["reservationId"]
@@ -82,7 +82,7 @@ def test_a_no_show_is_told_with_its_rules(stack: Stack, portal: Portal, client: 
     assert "Nobody had entered 30 minutes after the start" in violation
 
 
-def test_the_booker_sees_the_mails_to_oneself(story: str, portal: Portal, client: httpx.Client) -> None:
+def test_the_booker_sees_the_mails_to_oneself(story: str, portal: Portal, client: httpx2.Client) -> None:
     page = Looking(portal, client, "storied").get(story).text
     table = page[page.index("Mails sent") :]
     for words in ("A reservation is confirmed", "A reservation was changed", "The reservation was cancelled", "Sent"):
@@ -91,14 +91,14 @@ def test_the_booker_sees_the_mails_to_oneself(story: str, portal: Portal, client
     assert "storied@" not in table
 
 
-def made_feed(portal: Portal, client: httpx.Client, name: str) -> str:
+def made_feed(portal: Portal, client: httpx2.Client, name: str) -> str:
     looking = Looking(portal, client, name)
     [path] = CALENDAR_PATH.findall(looking.post("/settings/calendar", looking.get("/settings").text).text)
     return str(path)
 
 
 def test_the_feed_holds_the_entries_of_the_mails(
-    story: str, stack: Stack, portal: Portal, client: httpx.Client
+    story: str, stack: Stack, portal: Portal, client: httpx2.Client
 ) -> None:
     """Without a session; the same UID and SEQUENCE as the last mail, so that no calendar shows it twice."""
     answer = client.get(made_feed(portal, client, "storied"))
@@ -113,7 +113,7 @@ def test_the_feed_holds_the_entries_of_the_mails(
     assert file["uid"] == mailed["uid"]
 
 
-def test_an_unchanged_feed_is_not_sent_again(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_an_unchanged_feed_is_not_sent_again(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     path = made_feed(portal, client, "unchanged")
     tag = client.get(path).headers["etag"]
     for asked in (tag, f'W/{tag}, "other"', "*"):
@@ -125,7 +125,7 @@ def test_an_unchanged_feed_is_not_sent_again(stack: Stack, portal: Portal, clien
     assert changed.headers["etag"] != tag
 
 
-def test_what_opens_nothing_is_one_answer(portal: Portal, client: httpx.Client) -> None:
+def test_what_opens_nothing_is_one_answer(portal: Portal, client: httpx2.Client) -> None:
     """Never made, no secret at all, replaced, removed."""
     looking = Looking(portal, client, "careful")
     replaced = made_feed(portal, client, "careful")
@@ -140,7 +140,7 @@ def test_what_opens_nothing_is_one_answer(portal: Portal, client: httpx.Client) 
     }
 
 
-def test_whoever_asks_too_often_waits_and_nobody_else_does(portal: Portal, client: httpx.Client) -> None:
+def test_whoever_asks_too_often_waits_and_nobody_else_does(portal: Portal, client: httpx2.Client) -> None:
     eager, other = made_feed(portal, client, "eager"), made_feed(portal, client, "calm")
     codes = [client.get(eager).status_code for _ in range(40)]
     assert codes.count(200) >= 30
@@ -149,14 +149,14 @@ def test_whoever_asks_too_often_waits_and_nobody_else_does(portal: Portal, clien
     assert client.get(other).status_code == 200
 
 
-def test_a_feed_is_made_and_removed_by_forms_of_ours_only(portal: Portal, client: httpx.Client) -> None:
+def test_a_feed_is_made_and_removed_by_forms_of_ours_only(portal: Portal, client: httpx2.Client) -> None:
     looking = Looking(portal, client, "forged")
     for path in ("/settings/calendar", "/settings/calendar/remove"):
         assert looking.post(path, "no token").status_code == 403
         assert client.post(path).status_code in (303, 403)
 
 
-def test_the_secret_is_in_no_log(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_the_secret_is_in_no_log(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     path = made_feed(portal, client, "logged")
     client.get(path)
     secret = path.removeprefix("/calendar/").removesuffix(".ics")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from services.policy import versions
@@ -20,14 +20,14 @@ RULES = Path(versions.__file__).parent / "rules"
 class Looking:
     """Somebody without JavaScript."""
 
-    def __init__(self, portal: Portal, client: httpx.Client, name: str, role: str = "booker") -> None:
+    def __init__(self, portal: Portal, client: httpx2.Client, name: str, role: str = "booker") -> None:
         self._client = client
         self._cookies = f"{COOKIE}={portal.sign_in(name, role)}; language=en"
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str) -> httpx2.Response:
         return self._client.get(path, headers={"cookie": self._cookies})
 
-    def post(self, path: str, page: str, **fields: str) -> httpx.Response:
+    def post(self, path: str, page: str, **fields: str) -> httpx2.Response:
         """With the hidden fields that the form on `page` carries."""
         hidden = dict(re.findall(r'<input type="hidden" name="(csrf_token|nonce|meeting_code)" value="([^"]*)"', page))
         return self._client.post(path, data={**hidden, **fields}, headers={"cookie": self._cookies})
@@ -41,7 +41,7 @@ def form(start: str = "10:00", end: str = "11:00", people: str = "12", day: str 
     return {"day": day, "start": start, "end": end, "people": people, "subject": "seminar", "room_id": ""}
 
 
-def test_a_form_sent_twice_at_once_makes_one_reservation(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_a_form_sent_twice_at_once_makes_one_reservation(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """The form carries its request_id; both answers lead to the same page."""
     code = made(stack, "twice", "2025-07-08 10:00")
     looking = Looking(portal, client, "twice")
@@ -53,7 +53,7 @@ def test_a_form_sent_twice_at_once_makes_one_reservation(stack: Stack, portal: P
     assert len(stack.login("booker", "twice").mine()) == 1
 
 
-def test_a_corrected_form_is_another_request(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_a_corrected_form_is_another_request(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """Who goes back and changes the number of people does not get the first answer again."""
     code = made(stack, "corrects", "2025-07-08 10:00")
     looking = Looking(portal, client, "corrects")
@@ -63,7 +63,7 @@ def test_a_corrected_form_is_another_request(stack: Stack, portal: Portal, clien
     assert looking.post("/book", page, **form(people="3")).status_code == 303
 
 
-def test_absent_and_anothers_meeting_get_one_answer(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_absent_and_anothers_meeting_get_one_answer(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """Whoever guesses numbers learns nothing; the page is the same but for the number."""
     code = made(stack, "owner", "2025-07-08 12:00")
     guessing = Looking(portal, client, "guesses")
@@ -72,7 +72,7 @@ def test_absent_and_anothers_meeting_get_one_answer(stack: Stack, portal: Portal
     assert anothers.text.replace(code, "#") == absent.text.replace("999888777", "#")
 
 
-def test_anothers_reservation_is_not_there(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_anothers_reservation_is_not_there(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """To look at, to change, to cancel, to export: as if it did not exist."""
     said = stack.login("booker", "owner2").reserve("2025-07-08 15:00")
     reservation = said.answer["reservation"]["reservationId"]
@@ -86,7 +86,7 @@ def test_anothers_reservation_is_not_there(stack: Stack, portal: Portal, client:
 
 
 @pytest.mark.parametrize("path", ["/support", "/support/accounts?account_id=known"])
-def test_support_is_for_support(stack: Stack, portal: Portal, client: httpx.Client, path: str) -> None:
+def test_support_is_for_support(stack: Stack, portal: Portal, client: httpx2.Client, path: str) -> None:
     """Others are told so."""
     stack.login("booker", "known").reserve("2025-07-08 15:00")
     assert Looking(portal, client, "plain").get(path).status_code == 403
@@ -113,7 +113,7 @@ def test_support_is_for_support(stack: Stack, portal: Portal, client: httpx.Clie
     ],
 )
 def test_what_cannot_be_read_names_its_field(
-    stack: Stack, portal: Portal, client: httpx.Client, fields: dict[str, str], fault: str
+    stack: Stack, portal: Portal, client: httpx2.Client, fields: dict[str, str], fault: str
 ) -> None:
     """Never a 500; what was typed stays in the form."""
     name = f"clumsy-{abs(hash(str(fields)))}"  # nobody may look up more than twenty meetings a minute
@@ -125,7 +125,7 @@ def test_what_cannot_be_read_names_its_field(
     assert "<script>" not in answer.text
 
 
-def test_odd_addresses_are_answered(portal: Portal, client: httpx.Client) -> None:
+def test_odd_addresses_are_answered(portal: Portal, client: httpx2.Client) -> None:
     """Whatever stands in the address."""
     looking = Looking(portal, client, "odd")
     for path in (
@@ -141,7 +141,7 @@ def test_odd_addresses_are_answered(portal: Portal, client: httpx.Client) -> Non
         assert looking.get(path).status_code < 500, path
 
 
-def test_the_calendar_file_is_one_event(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_the_calendar_file_is_one_event(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """RFC 5545, the reserved interval in UTC."""
     said = stack.login("booker", "calendar").reserve("2025-07-08 16:00")
     reservation = said.answer["reservation"]["reservationId"]
@@ -151,7 +151,7 @@ def test_the_calendar_file_is_one_event(stack: Stack, portal: Portal, client: ht
     assert reservation not in answer.text
 
 
-def test_settings_lead_back_to_pages_of_ours_only(portal: Portal, client: httpx.Client) -> None:
+def test_settings_lead_back_to_pages_of_ours_only(portal: Portal, client: httpx2.Client) -> None:
     """An address from elsewhere is not followed; what is not on offer is not stored."""
     looking = Looking(portal, client, "settled")
     page = looking.get("/settings").text
@@ -161,7 +161,7 @@ def test_settings_lead_back_to_pages_of_ours_only(portal: Portal, client: httpx.
         assert "Phobos" not in answer.headers["set-cookie"]
 
 
-def test_switched_off_mails_stay_off(portal: Portal, client: httpx.Client) -> None:
+def test_switched_off_mails_stay_off(portal: Portal, client: httpx2.Client) -> None:
     """The notifier keeps them."""
     looking = Looking(portal, client, "quiet")
     page = looking.get("/settings").text
@@ -170,7 +170,7 @@ def test_switched_off_mails_stay_off(portal: Portal, client: httpx.Client) -> No
     assert re.findall(r'name="notice-(\w+)" checked', shown) == ["change"]
 
 
-def test_a_late_cancellation_says_so_before_and_after(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_a_late_cancellation_says_so_before_and_after(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """The consequence is the policy's own answer; a violation is another matter."""
     said = stack.login("booker", "late").reserve("2025-07-07 12:00")
     path = f"/reservations/{said.answer['reservation']['reservationId']}"
@@ -203,7 +203,7 @@ def longer_cutoff(stack: Stack, tmp_path: Path) -> Iterator[None]:
 
 
 def test_what_cancelling_means_follows_from_ones_role(
-    stack: Stack, portal: Portal, client: httpx.Client, longer_cutoff: None
+    stack: Stack, portal: Portal, client: httpx2.Client, longer_cutoff: None
 ) -> None:
     """An override for a role holds on the page as it holds when it is done."""
     said = stack.login("booker", "overridden").reserve("2025-07-07 13:00")
@@ -215,7 +215,7 @@ def test_what_cancelling_means_follows_from_ones_role(
     assert looking.post(f"{path}/cancel", page).headers["location"].endswith("?cancelled=kept")
 
 
-def test_support_waives_a_violation(stack: Stack, portal: Portal, client: httpx.Client) -> None:
+def test_support_waives_a_violation(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
     """With a reason, which the booker reads beside the evidence."""
     missing = stack.login("booker", "missing")
     missing.reserve("2025-07-07 13:00")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from icalendar import Calendar
 from playwright.sync_api import Browser, Page
@@ -38,7 +38,7 @@ class Person:
     account: str
     code: str = ""
     reservation: str = ""
-    client: httpx.Client = field(default_factory=httpx.Client)
+    client: httpx2.Client = field(default_factory=httpx2.Client)
 
     @property
     def text(self) -> str:
@@ -52,7 +52,7 @@ def people(stack: Stack, portal: Portal) -> Iterator[list[Person]]:
     for person in made:
         session = portal.sign_in(person.account, "booker", person.payload[:500])
         cookies = {COOKIE: session, "language": "en"}
-        person.client = httpx.Client(base_url=portal.address, cookies=cookies, timeout=30)
+        person.client = httpx2.Client(base_url=portal.address, cookies=cookies, timeout=30)
         reserve(stack, person)
     yield made
     for person in made:
@@ -155,7 +155,7 @@ INSIDE = """all => all.map(each => [...each.querySelectorAll('*')]
 
 def decline_all(portal: Portal, people: list[Person]) -> None:
     cookies = {COOKIE: portal.sign_in("lin", "support"), "language": "en"}
-    with httpx.Client(base_url=portal.address, cookies=cookies, timeout=30) as client:
+    with httpx2.Client(base_url=portal.address, cookies=cookies, timeout=30) as client:
         form = hidden(client.get("/settings").text)
         for person in people:
             path = person.reservation.replace("/reservations/", "/support/escalations/")

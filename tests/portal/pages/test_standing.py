@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-import httpx
+import httpx2
 import pytest
 from playwright.sync_api import expect
 
@@ -65,7 +65,7 @@ def test_an_objection_is_made_and_answered(
 
 
 def test_what_was_typed_is_kept_when_it_is_not_taken(
-    stack: Stack, violations: dict[str, str], portal: Portal, client: httpx.Client
+    stack: Stack, violations: dict[str, str], portal: Portal, client: httpx2.Client
 ) -> None:
     """Too long, and sent after another objection was: both times with the reason."""
     looking, path = Looking(portal, client, "finn"), f"/standing/violations/{violations['finn']}"
@@ -83,7 +83,7 @@ def test_what_was_typed_is_kept_when_it_is_not_taken(
 
 
 def test_a_forged_or_foreign_objection_is_none(
-    violations: dict[str, str], portal: Portal, client: httpx.Client
+    violations: dict[str, str], portal: Portal, client: httpx2.Client
 ) -> None:
     """Another's violation is not there; a form without our token is not ours."""
     path = f"/standing/violations/{violations['dora']}"
