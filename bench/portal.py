@@ -18,7 +18,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 
-import httpx
+import httpx2
 
 from bench.booking import Bench, Figures
 from services.cli import moments
@@ -116,11 +116,11 @@ async def _walk(site: Site, people: Sequence[Somebody], seconds: float) -> tuple
     return weight, dict(answers)
 
 
-def _client(site: Site) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=site.portal, timeout=PATIENCE_SECONDS, headers={"accept-encoding": "gzip"})
+def _client(site: Site) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=site.portal, timeout=PATIENCE_SECONDS, headers={"accept-encoding": "gzip"})
 
 
-async def _sign_in(site: Site, person: Somebody, client: httpx.AsyncClient) -> None:
+async def _sign_in(site: Site, person: Somebody, client: httpx2.AsyncClient) -> None:
     choice = await client.get("/settings", follow_redirects=True)
     fields = {name: unescape(value) for name, value in HIDDEN.findall(choice.text)}
     role = "support" if person.support else "booker"
@@ -128,14 +128,14 @@ async def _sign_in(site: Site, person: Somebody, client: httpx.AsyncClient) -> N
     await client.post(f"{site.issuer}/authorize", data=chosen, follow_redirects=True)
 
 
-async def _weigh(client: httpx.AsyncClient) -> float:
+async def _weigh(client: httpx2.AsyncClient) -> float:
     """The first page with all that it links to, as it comes over the wire, without headers."""
     page = await client.get("/")
     parts = [page, *[await client.get(unescape(link)) for link in sorted(set(LINKED.findall(page.text)))]]
     return sum(part.num_bytes_downloaded for part in parts) / 1000
 
 
-async def _look(person: Somebody, client: httpx.AsyncClient, end: float, answers: dict[str, list[Answered]]) -> None:
+async def _look(person: Somebody, client: httpx2.AsyncClient, end: float, answers: dict[str, list[Answered]]) -> None:
     dice = random.Random(person.account)  # noqa: S311 - a fixed sample
     pages = list(person.pages().items())
     await asyncio.sleep(dice.uniform(0, THINK_SECONDS[1]))  # nobody begins in step
@@ -146,11 +146,11 @@ async def _look(person: Somebody, client: httpx.AsyncClient, end: float, answers
             await asyncio.sleep(dice.uniform(*THINK_SECONDS))
 
 
-async def _time(client: httpx.AsyncClient, path: str) -> Answered:
+async def _time(client: httpx2.AsyncClient, path: str) -> Answered:
     begun = time.perf_counter()
     answer = await client.get(path)
     outside = time.perf_counter() - begun
-    if answer.status_code != httpx.codes.OK:
+    if answer.status_code != httpx2.codes.OK:
         raise RuntimeError(f"{path}: {answer.status_code}")
     said = answer.headers["server-timing"].partition("dur=")[2]
     return Answered(float(said) / 1000, outside)

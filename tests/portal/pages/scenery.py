@@ -75,10 +75,20 @@ class Scenery:
         return {**self._booking(coming, short, fourth, confirmed, large), **self._others(confirmed)}
 
     def _miss(self) -> None:
-        missed = self._stack.login("booker", "wang.fang")
-        self.reserve("wang.fang", "2025-07-07 09:00", 60, 20, "项目例会")
+        """Two who did not come; one of them objects."""
+        for who, subject in (("wang.fang", "项目例会"), ("he.peng", "预算讨论")):
+            self.reserve(who, "2025-07-07 09:00", 60, 20, subject)
         self._stack.yunhui("clock", "set", "2025-07-07 09:40")
-        wait_for(lambda: missed.yunhui("quota").answer["standing"].get("violations"))
+        self.violation("wang.fang")
+        why = "我 9:03 用所里的公共电脑入会，用的是访客身份，会议录像里能看到。"
+        objected = self._stack.login("booker", "he.peng").yunhui("object", self.violation("he.peng"), "--because", why)
+        assert objected.code == 0, objected.out + objected.err
+
+    def violation(self, who: str) -> str:
+        """Its id, as soon as it is recorded."""
+        person = self._stack.login("booker", who)
+        found = wait_for(lambda: person.yunhui("quota").answer["standing"].get("violations"))
+        return str(found[0]["violationId"])
 
     def _booking(self, coming: str, short: str, fourth: str, confirmed: str, large: str) -> dict[str, Look]:
         return {
@@ -114,6 +124,7 @@ class Scenery:
             "change": Look(said("更改", "Change"), "li.wei", f"{one}/change"),
             "cancel": Look(said("取消", "Cancel"), "li.wei", f"{one}/cancel"),
             "standing": Look(said("我的账户：有一次违约", "My standing, with a violation"), "wang.fang", "/standing"),
+            "objected": Look(said("我的账户：已申诉", "My standing, objected"), "he.peng", "/standing"),
             "support": Look(said("技术支持", "Support's desk"), SUPPORT, "/support"),
             "support-account": Look(
                 said("技术支持：一个账号", "Support: one account"), SUPPORT, "/support/accounts?account_id=wang.fang"
