@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from tests.system.stack import Stack, wait_for
 
-NAMES = {"li.wei": "李伟", "wang.fang": "王芳", "zhao.min": "赵敏", "lin.tao": "林涛"}
+NAMES = {"li.wei": "李伟", "wang.fang": "王芳", "he.peng": "何鹏", "zhao.min": "赵敏", "lin.tao": "林涛"}
 SUPPORT = "lin.tao"
 BUSY = (
     ("chen.jie", "09:00", 90, 18, "空间天文联合组会"),
@@ -126,6 +126,9 @@ class Scenery:
             "standing": Look(said("我的账户：有一次违约", "My standing, with a violation"), "wang.fang", "/standing"),
             "objected": Look(said("我的账户：已申诉", "My standing, objected"), "he.peng", "/standing"),
             "support": Look(said("技术支持", "Support's desk"), SUPPORT, "/support"),
+            "support-objections": Look(
+                said("技术支持：申诉", "Support's desk: objections"), SUPPORT, "/support", objections
+            ),
             "support-account": Look(
                 said("技术支持：一个账号", "Support: one account"), SUPPORT, "/support/accounts?account_id=wang.fang"
             ),
@@ -138,3 +141,7 @@ class Scenery:
 def confirm(page: Page) -> None:
     page.locator("[name=reserve]").click()
     page.locator(".banner").first.wait_for()
+
+
+def objections(page: Page) -> None:
+    page.locator("#objections").evaluate("heading => heading.scrollIntoView()")
