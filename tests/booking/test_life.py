@@ -39,6 +39,7 @@ NEVER_REFUSED = {"expire", "release", "complete", "notice", "lapse"}  # clock an
 ASKED_AGAIN = {
     ("CANCELLED", "cancel"),
     ("COMPLETED", "end"),
+    ("DECLINED", "decline"),
     *((state, event) for state in ("IN_USE", "COMPLETED") for event in ("enter", "prove")),
 }
 ONE_CALL = {"enter": "prove", "prove": "enter", "update": "confirm", "confirm": "update"}

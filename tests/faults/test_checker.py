@@ -40,7 +40,9 @@ DAMAGE = {
     "no-show without violation": [f"UPDATE reservation SET state = 'NO_SHOW' WHERE reservation_id = {ONE}"],
     "violation without no-show": [
         "INSERT INTO violation (violation_id, account_id, reservation_id, violation_time, decision_id, waived,"
-        " waived_by, waive_note) SELECT 'v', '', reservation_id, 1, '', 0, '', '' FROM reservation LIMIT 1"
+        " waived_by, waive_note, waive_lifted, objection_text, objection_outcome, objection_answered_by,"
+        " objection_answer_note) SELECT 'v', '', reservation_id, 1, '', 0, '', '', 0, '', '', '', ''"
+        " FROM reservation LIMIT 1"
     ],
     "event and table differ": [f"UPDATE reservation SET start_time = start_time + 1 WHERE reservation_id = {ONE}"],
     "answered but not stored": [
@@ -91,7 +93,7 @@ def test_every_query_is_tried() -> None:
 
 async def test_another_answer_to_the_same_request_is_seen(sample: Sample) -> None:
     url, answers = sample
-    other = replace(next(each for each in answers if each.request_id), facts=None)
+    other = replace(next(each for each in answers if each.request_id and each.facts), facts=None)
     assert "answered differently" in summary(checker.check(url, [*answers, other]))
 
 

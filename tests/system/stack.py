@@ -126,7 +126,7 @@ class Person:
 
 def yunhui(*arguments: str, **environment: str) -> Said:
     """The command within this process: a second less than a process of its own."""
-    cleared = {name: None for name in os.environ if name.startswith("YUNHUI_") or name == "COLUMNS"}
+    cleared = {name: None for name in os.environ if name.startswith("YUNHUI_")}
     done = CliRunner().invoke(app, arguments, env={**cleared, **environment})
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
