@@ -50,17 +50,28 @@ def without_secret(path: str) -> str:
     return _PATH.sub(r"\1…", path)
 
 
-def to_calendar(records: Iterable[pb.Reservation], domain: str) -> bytes:
+def to_file(record: pb.Reservation, domain: str) -> bytes:
+    """For whoever puts one entry into a calendar of theirs."""
+    return bytes(_calendar([record], domain).to_ical())
+
+
+def to_feed(records: Iterable[pb.Reservation], domain: str) -> bytes:
+    """A calendar of its own, with a name, that is fetched again and again."""
+    made = _calendar(records, domain)
+    made.add("x-wr-calname", "云会 Yunhui")
+    made.add("refresh-interval", REFRESH, parameters={"VALUE": "DURATION"})
+    return bytes(made.to_ical())
+
+
+def _calendar(records: Iterable[pb.Reservation], domain: str) -> Calendar:
     """`domain` is that of the mails' sender: so the same reservation is one entry, however it came to a calendar."""
     made = Calendar()
     made.add("version", "2.0")
     made.add("prodid", "-//yunhui//portal//EN")
     made.add("method", "PUBLISH")
-    made.add("x-wr-calname", "云会 Yunhui")
-    made.add("refresh-interval", REFRESH, parameters={"VALUE": "DURATION"})
     for record in records:
         made.add_component(_to_event(record, domain))
-    return bytes(made.to_ical())
+    return made
 
 
 def _to_event(record: pb.Reservation, domain: str) -> Event:
@@ -121,7 +132,7 @@ class Feeds:
         self._known[digest] = None
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        body = to_calendar(answer.reservations, self._domain)
+        body = to_feed(answer.reservations, self._domain)
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {"etag": tag, "cache-control": "private, no-cache"}
         if _matches(request.headers.get("if-none-match", ""), tag):

@@ -15,7 +15,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 from services.clock import to_timestamp
 from services.portal import history, policies
 from services.portal.booking import MAX_PEOPLE, Typed, with_interval
-from services.portal.calendars import MEDIA_TYPE, to_calendar
+from services.portal.calendars import MEDIA_TYPE, to_file
 from services.portal.calls import ask, now_of, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render
 from services.portal.texts import message
@@ -242,7 +242,7 @@ async def end(request: Request) -> Response:
 
 async def calendar(request: Request) -> Response:
     record = await get(request)
-    body = to_calendar([record], request.app.state.calendar_domain)
+    body = to_file(record, request.app.state.calendar_domain)
     name = f"yunhui-{record.meeting_code}.ics"
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return Response(body, media_type=MEDIA_TYPE, headers=headers)

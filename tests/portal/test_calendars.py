@@ -41,7 +41,7 @@ def test_a_mail_and_the_feed_are_one_entry(
     """Read back by the library: the same UID and SEQUENCE, and everything else that both say."""
     record = samples.SAMPLES[event_type]().reservation
     record.state = state
-    fed = Calendar.from_ical(calendars.to_calendar([record], DOMAIN))
+    fed = Calendar.from_ical(calendars.to_feed([record], DOMAIN))
     assert entry(fed) == entry(invited(record, method))
     assert fed["method"] == "PUBLISH"
 
@@ -54,13 +54,13 @@ def test_every_state_is_something_to_a_calendar(state: pb.ReservationState.Value
     holds = {pb.RESERVATION_STATE_CONFIRMED, pb.RESERVATION_STATE_IN_USE, pb.RESERVATION_STATE_COMPLETED}
     waits = {pb.RESERVATION_STATE_PENDING_APPROVAL}
     expected = "CONFIRMED" if state in holds else "TENTATIVE" if state in waits else "CANCELLED"
-    assert entry(Calendar.from_ical(calendars.to_calendar([record], DOMAIN)))["status"] == expected
+    assert entry(Calendar.from_ical(calendars.to_feed([record], DOMAIN)))["status"] == expected
 
 
 def test_what_people_wrote_stays_text() -> None:
     record = samples.SAMPLES["reservation.confirmed"]().reservation
     record.subject = "a\r\nEND:VEVENT\r\nATTENDEE:mailto:eve@example.org;x,y\\n"
-    [event] = Calendar.from_ical(calendars.to_calendar([record], DOMAIN)).events
+    [event] = Calendar.from_ical(calendars.to_feed([record], DOMAIN)).events
     assert "attendee" not in event
     assert "ATTENDEE:mailto:eve" in str(event["summary"])
 
@@ -68,7 +68,7 @@ def test_what_people_wrote_stays_text() -> None:
 def test_the_same_reservations_are_the_same_bytes() -> None:
     """Or no calendar would ever be told that nothing is new."""
     records = [samples.SAMPLES["reservation.confirmed"]().reservation]
-    assert calendars.to_calendar(records, DOMAIN) == calendars.to_calendar(records, DOMAIN)
+    assert calendars.to_feed(records, DOMAIN) == calendars.to_feed(records, DOMAIN)
 
 
 def test_logs_never_see_the_secret() -> None:
