@@ -1,4 +1,4 @@
-"""One installation, one portal and one browser for all tests of pages."""
+"""One installation, one portal and one browser for the tests of one file, which may move its clock."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.portal.pages.visitor import Visitor, chromium, installed_chromium
 from tests.system.stack import MONDAY, Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running = Stack(tmp_path_factory.mktemp("portal"))
     running.start("--clock", MONDAY)
@@ -20,7 +20,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def portal(stack: Stack) -> Portal:
     return Portal(stack)
 

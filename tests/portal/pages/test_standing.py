@@ -1,4 +1,4 @@
-"""Objections in a real browser, from the form to the answer. The last of the pages: time moves on to the evening."""
+"""Objections in a real browser, from the form to the answer."""
 
 import re
 from functools import partial
