@@ -98,6 +98,21 @@ def test_support_is_for_support(stack: Stack, portal: Portal, client: httpx2.Cli
     assert Looking(portal, client, "lin", "support").get(path).status_code == 200
 
 
+def test_many_cases_are_counted_and_the_most_urgent_are_shown(
+    stack: Stack, portal: Portal, client: httpx2.Client
+) -> None:
+    """More than a page holds; whatever is cut off is what can wait."""
+    days, hours = ("2025-07-11", "2025-07-10", "2025-07-09"), ("09:00", "11:00", "13:00")
+    for name in ("large-1", "large-2", "large-3"):
+        for start in (f"{day} {hour}" for day in days for hour in hours):
+            assert stack.login("booker", name).reserve(start, people=150).code == 0
+    page = Looking(portal, client, "lin", "support").get("/support").text
+    assert 'Open cases <span class="count">27</span>' in page
+    assert "The 20 that expire soonest are shown" in page
+    shown = page.count('action="/support/escalations/')
+    assert (shown, page.count(">Wed 9 Jul "), page.count(">Fri 11 Jul ")) == (20, 9, 2)
+
+
 @pytest.mark.parametrize(
     ("fields", "fault"),
     [
