@@ -59,8 +59,8 @@ async def fetch(database: Database, secret_hash: bytes, now: int) -> list[pb.Res
 
 
 def reservations(connection: Connection, account_id: str, now: int) -> list[pb.Reservation]:
-    """The account's own that are not over for more than 30 days, in the order of their start."""
+    """The account's own that are not over for more than 30 days, in the order of their start; the last MOST of them."""
     c, since = store.RESERVATION.c, now - PAST
     # what began earlier is over for longer: so the index by account and start is all that is read
     mine = (c.account_id == account_id) & (c.start_time > since - LONGEST) & (c.end_time > since)
-    return store.read_records(connection, mine, MOST)
+    return store.read_records(connection, mine, MOST)[::-1]

@@ -316,9 +316,9 @@ def list_reservations(connection: Connection, wanted: Filter) -> list[pb.Reserva
 
 
 def read_records(connection: Connection, which: sa.ColumnElement[bool], limit: int) -> list[pb.Reservation]:
-    """In the order of their start."""
+    """Latest start first."""
     c = RESERVATION.c
-    query = _RECORD.where(which).order_by(c.start_time, c.reservation_id).limit(limit)
+    query = _RECORD.where(which).order_by(c.start_time.desc(), c.reservation_id.desc()).limit(limit)
     return [to_reservation(row) for row in connection.execute(query).mappings()]
 
 

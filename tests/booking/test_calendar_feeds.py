@@ -58,6 +58,16 @@ async def test_the_secret_shows_ones_own_reservations_and_no_others(booking: Boo
     ]
 
 
+async def test_of_too_many_the_earliest_are_left_out(
+    booking: Booking, ann: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is still to come is what a calendar is for."""
+    monkeypatch.setattr(calendar_feeds, "MOST", 2)
+    three = [(await made(booking, start=TEN + hours * HOUR)).reservation_id for hours in (0, 2, 4)]
+    answer = await read(booking, await create(ann))
+    assert [each.reservation_id for each in answer.reservations] == three[1:]
+
+
 async def test_what_is_over_for_more_than_thirty_days_is_not_shown(booking: Booking, ann: Caller) -> None:
     await made(booking)
     secret = await create(ann)
