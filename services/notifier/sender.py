@@ -126,7 +126,7 @@ class Sender:
     async def _next_look(self) -> int:
         now = self._clock.now()
         ends = [outage.until for outage in self._outages.values() if outage.until > now]
-        if self._channel.shared and self._outages:
+        if self._channel.shared and self._closed():
             return min([now + RESCAN_MS, *ends])  # when one is asking for all, it wakes us
         due = await self._deliveries.next_due(self._channel.name, self._without())
         return min([now + RESCAN_MS, *ends, *([] if due is None else [due])])

@@ -143,6 +143,21 @@ async def test_an_outage_of_a_day_loses_nothing_and_floods_nobody(
     assert sorted(channel.asked[before:]) == sorted(f"event-{number}" for number in range(40))
 
 
+async def test_an_outage_that_ends_between_two_looks_holds_nothing_up(
+    database: Database, clock: HandClock, run: Run
+) -> None:
+    """Nothing may be begun yet, and a moment later there is no end to wait for any more."""
+
+    class Parting(Script):
+        async def rest(self) -> None:
+            if len(self.asked) == 1:
+                clock.time += 5 * SECOND
+
+    await queue(database, clock.now(), parcel())
+    async with run(Parting(AWAY)):
+        await until(settled(database, "sent"))
+
+
 async def test_while_one_asks_for_all_the_others_rest(
     database: Database, clock: HandClock, deliveries: Deliveries, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
