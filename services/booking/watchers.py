@@ -109,8 +109,10 @@ class Watchers:
             async with self._subscribing:
                 if self._subscription is None:
                     self._subscription = await self._bus.subscribe(SUBJECT, cb=self._receive)
-            # the server answers in order: it has the subscription now, or has refused it, which interrupts
-            await self._bus.flush(FLUSH_SECONDS)
+            # the server answers in order: after this it has the subscription, or has refused it, which interrupts.
+            # Twice, since nats-py sends the first question ahead of a subscription that it has yet to send
+            for _ in range(2):
+                await self._bus.flush(FLUSH_SECONDS)
         except (NatsError, TimeoutError) as error:
             raise rpc.unavailable("bus") from error
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tests.booking.builders import MONDAY
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller, serve, subject_of
 from tests.booking.test_intake import create
-from tests.servers import Bus, password, until
+from tests.servers import HOST, Bus, password, until
 
 AN_HOUR = 3600.0
 
@@ -180,6 +180,42 @@ async def test_no_stream_begins_before_the_server_has_the_subscription(
     async with nats.paused():
         assert not await begins(changes)
     await until(lambda: begins(changes))
+
+
+async def test_a_slow_line_makes_no_difference_to_that(nats: Bus) -> None:
+    """nats-py sends its first question before a subscription that it has just been given."""
+    changes = Watchers()
+    async with slow_line_to(nats.port) as port:
+        connection = await bus.connect(
+            settings(nats).model_copy(update={"nats_url": f"nats://{HOST}:{port}"}), "booking", changes.interrupt
+        )
+        changes.attach(connection)
+        sender = await nats.connect("booking")
+        event = events.reservation_event("confirmed", events_pb2.ReservationEvent(reservation=record()), MONDAY)
+        async with changes.watch("a", AN_HOUR) as watcher:
+            await sender.publish(event.subject, event.payload.encode(), headers=bus.headers(event))
+            assert await next_of(watcher) == record()
+        await sender.close()
+        await connection.close()
+
+
+@asynccontextmanager
+async def slow_line_to(port: int) -> AsyncIterator[int]:
+    """The port of a line on which each command for the server takes a while, and its answers none."""
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, seconds: float) -> None:
+        while piece := await source.readline():
+            await asyncio.sleep(seconds)
+            sink.write(piece)
+        sink.close()
+
+    async def join(near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        far, question = await asyncio.open_connection(HOST, port)
+        await asyncio.gather(pump(near, question, 0.2), pump(far, answer, 0))
+
+    server = await asyncio.start_server(join, HOST, 0)
+    yield int(server.sockets[0].getsockname()[1])
+    server.close()
 
 
 async def begins(changes: Watchers) -> bool:
