@@ -4,7 +4,6 @@ import asyncio
 import email
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerInfo
 
 from services.cli import topology
+from services.cli.ports import free_port
 from services.notifier.subscriptions import CONSUMER, STREAM
 
 HOST = "127.0.0.1"
@@ -29,12 +29,6 @@ PATIENCE_SECONDS = 30.0
 
 def password(user: str) -> str:
     return f"p-{user}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Any) -> None:

@@ -1,11 +1,17 @@
 """Which port each program gets, and who sits on one that is taken."""
 
 import errno
+import secrets
 import socket
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Mapping
 
 from services.cli.programs import DEFAULT_PORTS, HOST, METRICS_PORTS
+
+FREE_PORTS = range(20_000, 32_768)
+"""Below those that systems give to connections: one of those could be taken again before the program listens."""
+MOST_HELD = 64
+_held: deque[socket.socket] = deque()
 
 
 class PortTakenError(Exception):
@@ -21,20 +27,32 @@ def choose(*, auto: bool, metrics: bool = False) -> Mapping[str, int]:
     """Free ports, all different, or the usual ones. Raises PortTakenError when a usual one is taken."""
     wanted = {**DEFAULT_PORTS, **(METRICS_PORTS if metrics else {})}
     if auto:
-        return _free_ports(wanted)
+        return {program: free_port() for program in wanted}
     for program, port in wanted.items():
         _probe(program, port)
     return wanted
 
 
-def _free_ports(programs: Iterable[str]) -> dict[str, int]:
-    ports = {}
-    with ExitStack() as held:  # all at once: one that is closed could be given again
-        for program in programs:
-            listener = held.enter_context(socket.socket())
-            listener.bind((HOST, 0))
-            ports[program] = int(listener.getsockname()[1])
-    return ports
+def free_port() -> int:
+    """A port on which nothing listens, and that no other program has just been given by this function.
+
+    The UDP port of the same number is held as a sign of that, until MOST_HELD more were given or the program ends.
+    """
+    while True:
+        port, sign = secrets.choice(FREE_PORTS), socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            sign.bind((HOST, port))
+            with socket.socket() as listener:
+                listener.bind((HOST, port))
+        except OSError as error:
+            sign.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            continue
+        _held.append(sign)
+        if len(_held) > MOST_HELD:
+            _held.popleft().close()
+        return port
 
 
 def _probe(program: str, port: int) -> None:

@@ -90,6 +90,18 @@ def test_free_ports_are_all_different() -> None:
     assert len(set(chosen.values())) == len(chosen)
 
 
+def test_a_port_that_is_in_use_or_was_just_given_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even when nothing listens on it yet: two installations that start at once do not meet."""
+    with socket.socket() as listener, socket.socket() as free:
+        for each in (listener, free):
+            each.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken, given, left = listener.getsockname()[1], ports.free_port(), free.getsockname()[1]
+        free.close()
+        monkeypatch.setattr(ports, "FREE_PORTS", [*[taken, given] * 50, left])
+        assert ports.free_port() == left
+
+
 def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the program that wanted it."""
     with socket.socket() as listener:

@@ -3,7 +3,8 @@
 import asyncio
 from asyncio import StreamReader, StreamWriter
 
-from tests.servers import HOST, free_port
+from services.cli.ports import free_port
+from tests.servers import HOST
 
 CHUNK = 65_536
 

@@ -14,13 +14,14 @@ import pytest
 from joserfc.jwk import ECKey
 
 from services.cli import issuer as command
+from services.cli.ports import free_port
 from services.cli.state import State
 from services.identity import KeySource, Verifier
 from services.issuer.__main__ import IssuerSettings
 from services.issuer.app import CLIENT_ID, SAMPLES, Identity, Issuer
 from services.settings import DEVELOPMENT_ISSUER, load
 from services.web import Server
-from tests.servers import HOST, free_port, until
+from tests.servers import HOST, until
 
 PORTAL = "http://127.0.0.1:1"
 VERIFIER = "v" * 43

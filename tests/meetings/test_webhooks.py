@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from services import outbox
+from services.cli.ports import free_port
 from services.database import Database
 from services.meetings import callbacks, webhooks
 from services.meetings.accounts import Accounts
@@ -23,7 +24,7 @@ from services.meetings.happenings import Happenings
 from services.standin.cloud import Cloud
 from services.standin.sender import ACKNOWLEDGED, Mischief, Sender
 from tests.meetings.builders import key
-from tests.servers import HOST, free_port, until
+from tests.servers import HOST, until
 
 TOKEN = "bVPU6F8Htxl5XkAbp3jGV2xWp"
 KEY = base64.b64encode(b"k" * 32).decode().rstrip("=")

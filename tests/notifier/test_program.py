@@ -13,9 +13,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from joserfc.jwk import ECKey, KeySet
 
+from services.cli.ports import free_port
 from services.rpc import LIVE
 from tests.notifier import samples
-from tests.servers import HOST, Bus, MailSink, free_port, password, until
+from tests.servers import HOST, Bus, MailSink, password, until
 
 
 @asynccontextmanager

@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from services.cli.ports import free_port
 from services.notifier.channels import Verdict
 from services.notifier.smtp import MOST_IN_A_SESSION, Pace, Server, Smtp
 from tests.notifier.parcels import LETTER, claim
 from tests.notifier.samples import BOOKER, LETTERHEAD
-from tests.servers import HOST, MailSink, free_port
+from tests.servers import HOST, MailSink
 
 PLAIN = Server(HOST, 0, LETTERHEAD.sender, encryption="off", timeout=10, rate=1000)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
+from services.cli.ports import free_port
 from services.database import Database
 from services.notifier import inbox, webhooks
 from services.notifier.__main__ import NotifierSettings, build
@@ -19,7 +20,7 @@ from services.notifier.deliveries import TABLE
 from tests.notifier import samples
 from tests.notifier.test_events import POISON
 from tests.notifier.test_webhooks import Receiver
-from tests.servers import HOST, PATIENCE_SECONDS, Bus, MailSink, free_port, password, until
+from tests.servers import HOST, PATIENCE_SECONDS, Bus, MailSink, password, until
 
 Notifier = AbstractAsyncContextManager[None]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.ports import free_port
 from tests.nodejs import install
 from tests.portal.served import Browser, Provider, Served, client_of, serve_portal, serve_rooms
-from tests.servers import HOST, Bus, free_port
+from tests.servers import HOST, Bus
 
 OIDC = Path(__file__).parent / "oidc"
 HOURS = 3600

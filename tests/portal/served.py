@@ -24,6 +24,7 @@ from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceServicer
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server as add_to
 
 from services import rpc
+from services.cli.ports import free_port
 from services.clock import SystemClock
 from services.identity import KeySource, Verifier
 from services.portal import app, csrf
@@ -34,7 +35,7 @@ from services.portal.sign_in import CALLBACK, Attempt, SignIn, required
 from services.portal.store import Bucket, Store
 from services.settings import Settings
 from services.web import Server
-from tests.servers import HOST, Bus, free_port, password, until
+from tests.servers import HOST, Bus, password, until
 
 CLIENT_ID, CLIENT_SECRET = "yunhui-portal", "a-secret-of-tests-only"
 PEOPLE = {

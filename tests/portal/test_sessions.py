@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from services.cli.ports import free_port
 from services.portal.store import Bucket, Store
 from services.settings import Settings
 from tests.portal.conftest import port_of
 from tests.portal.served import Browser, Provider, Served, client_of, serve_portal
-from tests.servers import HOST, Bus, free_port, password, until
+from tests.servers import HOST, Bus, password, until
 
 MINUTE, HOUR = 60, 3600
 

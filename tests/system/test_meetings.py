@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from services.cli import leash
-from tests.servers import free_port
+from services.cli.ports import free_port
 from tests.system.stack import COMMAND, ENVIRONMENT, Stack, wait_for, yunhui
 
 pytestmark = pytest.mark.system
