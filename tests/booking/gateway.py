@@ -86,6 +86,7 @@ class World:
         self.happenings = Happenings(self.database, self.clock, lambda: None)
         self.provider = Moody(self.database, self.clock, self.happenings)
         self._broker: NatsBroker | None = None
+        self._publishing: Client | None = None
 
     async def start(self) -> None:
         self._broker = create_broker(settings(self.bus, "meetings"), Gateway(self.provider, self.happenings))
@@ -110,8 +111,8 @@ class World:
     async def publish(self, booking: Booking) -> None:
         """From here on what happens reaches booking as events."""
         assert booking.inquiries
-        connection = await self.bus.connect("meetings")
-        relay = Relay(self.database, connection, "meetings")
+        self._publishing = await self.bus.connect("meetings")
+        relay = Relay(self.database, self._publishing, "meetings")
         reports = Reports(booking.database, booking.lifecycle, booking.inquiries)
         consumer = receive_forever(lambda: create_consumer(settings(self.bus, "booking"), reports))
         self.tasks += [asyncio.create_task(relay.run()), asyncio.create_task(consumer)]
@@ -136,6 +137,8 @@ class World:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self._publishing:
+            await self._publishing.close()
         await self.stop()
         self.database.close()
 

@@ -257,7 +257,7 @@ async def test_every_misdeed_of_a_server_ends_well(database: Database, clock: Ha
     for number, _ in enumerate(misdeeds):
         await queue(database, clock.now(), parcel(f"event-{number}", recipient=f"r{number}@example.org"))
     sink.answers = list(misdeeds)
-    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=1, rate=1000)
+    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=3, rate=1000)
     sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
     task = asyncio.create_task(sender.run())
     await until(lambda: sink.asked >= len(misdeeds))

@@ -77,7 +77,7 @@ async def test_connection_cut_after_the_data_is_temporary(sink: MailSink, channe
 async def test_a_stall_after_the_data_is_temporary(sink: MailSink) -> None:
     """Left after the timeout, and only this mail waits."""
     sink.answers = ["stall"]
-    channel = Smtp(replace(PLAIN, port=sink.port, timeout=0.5))
+    channel = Smtp(replace(PLAIN, port=sink.port, timeout=2))
     assert (await channel.send(claim())).verdict is Verdict.TEMPORARY
     assert (await channel.send(claim())).verdict is Verdict.ACCEPTED
 

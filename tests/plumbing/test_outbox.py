@@ -232,7 +232,7 @@ async def test_who_stops_in_good_order_leaves_nothing_unpublished(
 async def test_who_dies_is_followed_when_the_lease_has_ended(
     nats: Bus, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claimed = outbox.real_time() - outbox.LEASE_MS + 900
+    claimed = outbox.real_time() - outbox.LEASE_MS + 3000
     await database.write(lambda connection: outbox.claim(connection, "dead", claimed))
     monkeypatch.setattr(outbox, "LOOK_SECONDS", 0.1)
     await store(database, event(1, 1))

@@ -19,7 +19,7 @@ from services.cli.__main__ import app
 T = TypeVar("T")
 
 MONDAY = "2025-07-07T08:00+08:00"
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 COMMAND = [sys.executable, "-m", "services.cli"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("YUNHUI_")}
 

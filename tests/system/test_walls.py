@@ -8,6 +8,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 
+from tests.servers import PATIENCE_SECONDS
 from tests.system.stack import Stack
 
 pytestmark = pytest.mark.system
@@ -72,7 +73,6 @@ FOR_NOBODY = (
     "_INBOX_booking.forged",
 )
 WIRETAPS = (">", "$KV.>", "*.>", "_INBOX_booking.>", "$JS.>", "$SYS.>")
-REFUSAL_SECONDS = 5.0
 USERS = sorted(PUBLISH)
 Act = Callable[[Client, str], Awaitable[None]]
 
@@ -99,7 +99,7 @@ async def refused_of(stack: Stack, user: str, subjects: set[str], expected: set[
         for subject in sorted(subjects):
             await act(connection, subject)
         with suppress(TimeoutError):  # then one is missing, and the caller says which
-            async with asyncio.timeout(REFUSAL_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not expected <= found:
                     await connection.flush()
                     await asyncio.sleep(0.02)

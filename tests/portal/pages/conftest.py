@@ -5,11 +5,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor, chromium, installed_chromium
+from tests.servers import PATIENCE_SECONDS
 from tests.system.stack import MONDAY, Stack
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @pytest.fixture(scope="module")
