@@ -68,9 +68,11 @@ def follow(connection: Connection, check: Check) -> bool:
 def to_filter(request: api.ListAuditEntriesRequest) -> audit.Filter:
     """With room for one more than the page, which tells whether there is a next. Raises rpc.RpcError."""
     if not 0 <= request.page_size <= MAX_PAGE:
-        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
+        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
     if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
-        raise rpc.invalid("page_token", "is not one of ours: start again with the first page")
+        raise rpc.invalid(
+            "page_token", "is not one of ours: start again with the first page", "不是我们给出的：请从第一页重新开始"
+        )
     return audit.Filter(
         equal={name: checked(name, getattr(request, name)) for name in FILTERS if getattr(request, name)},
         after=rpc.moment("after", request.after) if request.HasField("after") else None,
@@ -83,7 +85,7 @@ def to_filter(request: api.ListAuditEntriesRequest) -> audit.Filter:
 
 def checked(field: str, value: str) -> str:
     if len(value) > 128 or not value.isprintable():
-        raise rpc.invalid(field, "at most 128 characters on one line")
+        raise rpc.invalid(field, "at most 128 characters on one line", "须为一行，最多 128 个字符")
     return value
 
 

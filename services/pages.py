@@ -25,4 +25,6 @@ def from_token(token: str) -> tuple[int, str] | None:
             return time, row_id
     except (ValueError, TypeError, RecursionError):
         pass
-    raise rpc.invalid("page_token", "is not one of ours: start again with the first page")
+    raise rpc.invalid(
+        "page_token", "is not one of ours: start again with the first page", "不是我们给出的：请从第一页重新开始"
+    )

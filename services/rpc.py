@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 256 * 1024
 DOMAIN = "yunhui"
+CHINESE = "zh-CN"
+REQUIRED = "is required", "必填"
+LATER = "must be later than start_time", "须晚于开始时间"
 MOST_CALLS_AT_ONCE = 2_000
 MOST_STREAMS_AT_ONCE = 20
 """Of one account, in each replica: they stay open and would use up the calls of all."""
@@ -69,9 +72,14 @@ class RpcError(Exception):
         return status_pb2.Status(code=self.code.value[0], message=str(self), details=packed)
 
 
-def invalid(field: str, description: str) -> RpcError:
-    """INVALID_ARGUMENT with BadRequest: names the field and the way out."""
+def invalid(field: str, description: str, chinese: str) -> RpcError:
+    """INVALID_ARGUMENT with BadRequest: names the field and the way out.
+
+    `chinese` says the same as `description`; "" where only programs ask.
+    """
     violation = details.BadRequest.FieldViolation(field=field, description=description)
+    if chinese:
+        violation.localized_message.locale, violation.localized_message.message = CHINESE, chinese
     return RpcError(
         grpc.StatusCode.INVALID_ARGUMENT,
         f"{field}: {description}",
@@ -82,9 +90,9 @@ def invalid(field: str, description: str) -> RpcError:
 def moment(field: str, given: Timestamp) -> int:
     """Epoch ms of a required time between the years 1970 and 9999: what lies beyond fits into no database."""
     if not given.seconds and not given.nanos:
-        raise invalid(field, "is required")
+        raise invalid(field, *REQUIRED)
     if not 0 < given.seconds <= LAST_SECOND or not 0 <= given.nanos < 1_000_000_000:
-        raise invalid(field, "is not a valid time")
+        raise invalid(field, "is not a valid time", "不是有效的时间")
     return from_timestamp(given)
 
 
@@ -289,7 +297,7 @@ def read(deserialize: Callable[[bytes], Message], body: bytes) -> Message:
     try:
         return deserialize(body)
     except DecodeError as error:
-        raise invalid("request", "the bytes are not a message of this method") from error
+        raise invalid("request", "the bytes are not a message of this method", "") from error
 
 
 def _bearer(context: Context) -> str:

@@ -84,7 +84,11 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.CreateReservationSeriesRequest, context: rpc.Context
     ) -> api.CreateReservationSeriesResponse:
         if request.first.request_id:
-            raise rpc.invalid("first.request_id", "must be empty: give request_id for the whole series")
+            raise rpc.invalid(
+                "first.request_id",
+                "must be empty: give request_id for the whole series",
+                "须为空：请为整个系列给出 request_id",
+            )
         first = requests.to_wish(request.first)
         starts = recurrence.occurrences(request.recurrence_rule, request.time_zone, first.start_time)
         length, caller = first.end_time - first.start_time, rpc.principal()
@@ -188,7 +192,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.ReportAttendanceResponse:
         entered = from_timestamp(requests.timestamp("enter_time", request.enter_time))
         if entered > self._clock.now():
-            raise rpc.invalid("enter_time", "lies in the future")
+            raise rpc.invalid("enter_time", "lies in the future", "在将来")
         wanted = requests.required_id("reservation_id", request.reservation_id)
         record = await self._lifecycle.report_attendance(wanted, entered, rpc.principal().account_id, by=audit.caller())
         return api.ReportAttendanceResponse(reservation=record)
@@ -210,7 +214,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.WaiveViolationResponse:
         note = requests.text("note", request.note, requests.MAX_NOTE)
         if not note:
-            raise rpc.invalid("note", "is required: say why the violation is waived")
+            raise rpc.invalid("note", "is required: say why the violation is waived", "必填：请说明为何撤销这次违规")
         wanted = requests.required_id("violation_id", request.violation_id)
         return await self._lifecycle.waive(wanted, rpc.principal().account_id, note, audit.caller())
 
@@ -219,7 +223,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.ObjectToViolationResponse:
         text = requests.lines("text", request.text, requests.MAX_OBJECTION)
         if not text:
-            raise rpc.invalid("text", "is required: say why the violation is wrong")
+            raise rpc.invalid("text", "is required: say why the violation is wrong", "必填：请说明这次违规为何不对")
         wanted = requests.required_id("violation_id", request.violation_id)
         violation = await self._lifecycle.object_to(wanted, rpc.principal().account_id, text)
         return api.ObjectToViolationResponse(violation=violation)
@@ -229,7 +233,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.DismissObjectionResponse:
         note = requests.text("note", request.note, requests.MAX_NOTE)
         if not note:
-            raise rpc.invalid("note", "is required: say why the violation stays")
+            raise rpc.invalid("note", "is required: say why the violation stays", "必填：请说明为何维持这次违规")
         wanted = requests.required_id("violation_id", request.violation_id)
         violation = await self._lifecycle.dismiss(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DismissObjectionResponse(violation=violation)
@@ -356,12 +360,12 @@ def state_name(state: int) -> str:
     try:
         return life.from_proto(state)
     except ValueError as error:
-        raise rpc.invalid("states", f"{state} is not a state") from error
+        raise rpc.invalid("states", f"{state} is not a state", f"{state} 不是一种状态") from error
 
 
 def outcome_name(outcome: int) -> str:
     if outcome not in pb.ObjectionOutcome.values() or not outcome:
-        raise rpc.invalid("outcomes", f"{outcome} is not an outcome")
+        raise rpc.invalid("outcomes", f"{outcome} is not an outcome", f"{outcome} 不是一种结果")
     return pb.ObjectionOutcome.Name(pb.ObjectionOutcome.ValueType(outcome)).removeprefix("OBJECTION_OUTCOME_")
 
 
@@ -375,7 +379,7 @@ def optional_moment(request: Any, field: str) -> int | None:
 
 def page_size(asked: int) -> int:
     if not 0 <= asked <= MAX_PAGE:
-        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
+        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
     return asked or 50
 
 

@@ -273,7 +273,11 @@ def early_reply(ask: Ask, situation: Situation, now: int) -> Reply | None:
     if wish.room_id and wish.room_id not in situation.pool.rooms:
         raise rpc.not_found("room")
     if wish.room_id and (seats := situation.pool.rooms[wish.room_id].capacity) < wish.participant_count:
-        raise rpc.invalid("room_id", f"seats {seats}, but {wish.participant_count} are expected: choose another room")
+        raise rpc.invalid(
+            "room_id",
+            f"seats {seats}, but {wish.participant_count} are expected: choose another room",
+            f"最多容纳 {seats} 人，而预计有 {wish.participant_count} 人：请另选会议室",
+        )
     return None
 
 

@@ -388,7 +388,7 @@ def check_entry(record: pb.Reservation, enter_time: int) -> None:
     if enter_time < from_timestamp(record.start_time) - EARLY_ENTRY:
         raise failed_precondition("TOO_EARLY", "entered more than an hour before the start: another occasion")
     if enter_time >= from_timestamp(record.end_time):
-        raise rpc.invalid("enter_time", "lies after the end of the reservation")
+        raise rpc.invalid("enter_time", "lies after the end of the reservation", "晚于预定的结束时间")
     if record.HasField("release_time") and enter_time > from_timestamp(record.release_time):
         raise failed_precondition("TOO_LATE", "entered after the room was due for release")
 

@@ -89,7 +89,7 @@ def _unknown(reason: str) -> gateway.ListParticipantsResponse:
 
 def _to_error(error: gateway.MeetingsError) -> rpc.RpcError:
     if error.code == INVALID:
-        return rpc.invalid("meeting_code", error.message)
+        return rpc.invalid("meeting_code", error.message, "会议服务不接受这个会议号")
     if error.code == AWAY:
         return rpc.unavailable("the provider of meetings", max(1, error.retry_after_ms // 1000))
     if error.code == EXHAUSTED:

@@ -24,7 +24,7 @@ _PARTS = {
     "BYMONTHDAY": r"-?([1-9]|[12]\d|3[01])(,-?([1-9]|[12]\d|3[01]))*",
     "WKST": r"MO|TU|WE|TH|FR|SA|SU",
 }
-_EXAMPLE = "for example FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4"
+_RULE = "FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4"
 
 
 def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
@@ -35,11 +35,17 @@ def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
     try:
         found = list(islice(rrulestr(";".join(parts), dtstart=first), MOST + 1))
     except (ValueError, OverflowError) as error:
-        raise rpc.invalid("recurrence_rule", f"{error}: {_EXAMPLE}") from error
+        raise _wrong(str(error), "无法理解") from error
     if len(found) > MOST:
-        raise rpc.invalid("recurrence_rule", f"has more than {MOST} occurrences: give a smaller COUNT or UNTIL")
+        raise rpc.invalid(
+            "recurrence_rule",
+            f"has more than {MOST} occurrences: give a smaller COUNT or UNTIL",
+            f"超过 {MOST} 次：请减小 COUNT 或 UNTIL",
+        )
     if not found or found[0].replace(tzinfo=None) != first.replace(tzinfo=None, fold=0):
-        raise rpc.invalid("recurrence_rule", "does not fall on the start_time of the first occurrence")
+        raise rpc.invalid(
+            "recurrence_rule", "does not fall on the start_time of the first occurrence", "与第一次的开始时间不符"
+        )
     # the first as it was given: in the hour that comes twice, the rule alone does not know which
     return [start, *(int(each.astimezone(UTC).timestamp()) * SECOND for each in found[1:])]
 
@@ -48,7 +54,13 @@ def time_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise rpc.invalid("time_zone", "must be an IANA zone, for example Asia/Shanghai") from error
+        raise rpc.invalid(
+            "time_zone", "must be an IANA zone, for example Asia/Shanghai", "须为 IANA 时区，例如 Asia/Shanghai"
+        ) from error
+
+
+def _wrong(english: str, chinese: str) -> rpc.RpcError:
+    return rpc.invalid("recurrence_rule", f"{english}: for example {_RULE}", f"{chinese}：例如 {_RULE}")
 
 
 def read_parts(rule: str) -> list[str]:
@@ -59,12 +71,12 @@ def read_parts(rule: str) -> list[str]:
     for part in parts:
         name, _, value = part.partition("=")
         if name in values or not re.fullmatch(_PARTS.get(name, r"(?!)"), value, re.ASCII):
-            raise rpc.invalid("recurrence_rule", f"{part!r} is not understood: {_EXAMPLE}")
+            raise _wrong(f"{part!r} is not understood", f"无法理解“{part}”")
         values[name] = value
     if "FREQ" not in values or ("COUNT" in values) == ("UNTIL" in values):
-        raise rpc.invalid("recurrence_rule", f"needs FREQ, and either COUNT or UNTIL: {_EXAMPLE}")
+        raise _wrong("needs FREQ, and either COUNT or UNTIL", "需要 FREQ，以及 COUNT 或 UNTIL 之一")
     if contradicts(values):
-        raise rpc.invalid("recurrence_rule", f"these parts cannot stand together: {_EXAMPLE}")
+        raise _wrong("these parts cannot stand together", "这些部分不能同时出现")
     return parts
 
 

@@ -47,11 +47,15 @@ def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
         name: getattr(request, name) for name in ("display_name", "capacity", "enabled") if request.HasField(name)
     }
     if not given:
-        raise rpc.invalid("display_name", "give this, capacity or enabled: there is nothing to change")
+        raise rpc.invalid(
+            "display_name",
+            "give this, capacity or enabled: there is nothing to change",
+            "请给出 display_name、capacity 或 enabled：没有要修改的内容",
+        )
     if "display_name" in given:
         given["display_name"] = requests.text("display_name", request.display_name, MAX_NAME)
         if not given["display_name"]:
-            raise rpc.invalid("display_name", "must not be empty")
+            raise rpc.invalid("display_name", "must not be empty", "不能为空")
     if "capacity" in given:
         requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS)
     return given

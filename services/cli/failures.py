@@ -61,7 +61,7 @@ class CallError(CommandError):
             request = error_details_pb2.BadRequest()
             if detail.Unpack(request) and request.field_violations:
                 first = request.field_violations[0]
-                self.values |= {"field": first.field, "detail": first.description}
+                self.values |= {"field": first.field, "detail": first.description, "own": first.localized_message}
                 return
         if self.text is texts.INVALID_FIELD:
             self.text = texts.OTHER_ERROR
@@ -75,6 +75,9 @@ class CallError(CommandError):
                 self.values |= {"metadata": dict(info.metadata), "seconds": retry_seconds(status)}
 
     def sentence(self, language: str) -> str:
+        own = self.values.get("own")
+        if isinstance(own, error_details_pb2.LocalizedMessage) and own.locale == language:
+            self.values["detail"] = own.message
         figures: dict[str, str] = self.values.get("metadata", {})  # type: ignore[assignment] # put there above
         if "start_time" in figures:
             first, last = (moments.from_json(figures[name]) for name in ("start_time", "end_time"))

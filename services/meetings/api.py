@@ -75,5 +75,9 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
         elif request.act in self._acts:
             after = await self._acts[request.act](code, account)
         else:
-            raise rpc.invalid("act", "say what happens: ENTER, LEAVE, WAIT, END, CANCEL or MOVE")
+            raise rpc.invalid(
+                "act",
+                "say what happens: ENTER, LEAVE, WAIT, END, CANCEL or MOVE",
+                "请说明发生什么：ENTER、LEAVE、WAIT、END、CANCEL 或 MOVE",
+            )
         return simulator.ActInMeetingResponse(meeting=to_proto(after))

@@ -114,7 +114,9 @@ class Gateway:
 
     async def _look_up(self, asked: api.LookUpMeetingRequest, account: str | None) -> Meeting:
         if bool(asked.meeting_code) == asked.HasField("meeting"):
-            raise rpc.invalid("meeting_code", "give either meeting_code or meeting")
+            raise rpc.invalid(
+                "meeting_code", "give either meeting_code or meeting", "请给出 meeting_code 或 meeting 之一"
+            )
         if asked.meeting_code:
             return await self._provider.find(requests.meeting_code(asked.meeting_code), account)
         key = requests.meeting_key(asked.meeting)
@@ -141,7 +143,7 @@ def read_window(asked: api.ListParticipantsRequest) -> Window:
     since = rpc.moment("start_time", asked.start_time) if asked.HasField("start_time") else None
     until = rpc.moment("end_time", asked.end_time) if asked.HasField("end_time") else None
     if since is not None and until is not None and until <= since:
-        raise rpc.invalid("end_time", "must be later than start_time")
+        raise rpc.invalid("end_time", *rpc.LATER)
     return Window(since, until)
 
 

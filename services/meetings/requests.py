@@ -22,33 +22,47 @@ def meeting_code(given: str) -> str:
     digits = [re.sub(r"\D", "", number) for number in numbers]
     if len(digits) == 1 and 9 <= len(digits[0]) <= 10 and digits[0].isascii():
         return digits[0]
-    raise rpc.invalid("meeting_code", "must be the 9 or 10 digits of one meeting, for example 123-456-789")
+    raise rpc.invalid(
+        "meeting_code",
+        "must be the 9 or 10 digits of one meeting, for example 123-456-789",
+        "须为一场会议的 9 或 10 位会议号，例如 123-456-789",
+    )
 
 
 def meeting_key(given: pb.MeetingKey) -> MeetingKey:
     for name in ("provider", "meeting_id", "sub_meeting_id"):
         value = getattr(given, name)
         if len(value) > LONGEST_ID or not value.isprintable():
-            raise rpc.invalid(f"meeting.{name}", f"must be at most {LONGEST_ID} printable characters")
+            raise rpc.invalid(
+                f"meeting.{name}", f"must be at most {LONGEST_ID} printable characters", f"最多 {LONGEST_ID} 个可见字符"
+            )
         if not value and name != "sub_meeting_id":
-            raise rpc.invalid(f"meeting.{name}", "is required")
+            raise rpc.invalid(f"meeting.{name}", *rpc.REQUIRED)
     return MeetingKey(given.provider, given.meeting_id, given.sub_meeting_id)
 
 
 def account(given: str) -> str:
     if len(given) > LONGEST_ACCOUNT or not given.isprintable():
-        raise rpc.invalid("account_id", f"must be at most {LONGEST_ACCOUNT} printable characters")
+        raise rpc.invalid(
+            "account_id",
+            f"must be at most {LONGEST_ACCOUNT} printable characters",
+            f"最多 {LONGEST_ACCOUNT} 个可见字符",
+        )
     return given
 
 
 def subject(given: str) -> str:
     if not given.strip() or len(given) > LONGEST_SUBJECT or not given.isprintable():
-        raise rpc.invalid("subject", f"say what the meeting is about, in at most {LONGEST_SUBJECT} characters")
+        raise rpc.invalid(
+            "subject",
+            f"say what the meeting is about, in at most {LONGEST_SUBJECT} characters",
+            f"请写明会议主题，最多 {LONGEST_SUBJECT} 个字符",
+        )
     return given.strip()
 
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     start, end = rpc.moment("start_time", start_time), rpc.moment("end_time", end_time)
     if end <= start:
-        raise rpc.invalid("end_time", "must be later than start_time")
+        raise rpc.invalid("end_time", *rpc.LATER)
     return start, end

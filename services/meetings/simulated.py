@@ -122,7 +122,7 @@ class Simulated:
         def work(connection: Connection, row: sa.RowMapping) -> None:
             last = end or start + row["end_time"] - row["start_time"]
             if last <= start:
-                raise rpc.invalid("end_time", "must be later than start_time")
+                raise rpc.invalid("end_time", *rpc.LATER)
             _update(connection, row, start_time=start, end_time=last)
             told = happening(Kind.CHANGED, row, self._clock.now())
             self._happenings.store(connection, [replace(told, start_time=start, end_time=last)])

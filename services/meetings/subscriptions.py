@@ -47,7 +47,7 @@ async def look_up(gateway: Gateway, body: bytes) -> pb.LookUpMeetingReply:
     async def ask(asked: pb.LookUpMeetingRequest) -> pb.LookUpMeetingReply:
         account = requests.account(asked.account_id)
         if not account and not asked.any_owner:
-            raise rpc.invalid("account_id", "is required: on whose behalf?")
+            raise rpc.invalid("account_id", "is required: on whose behalf?", "")
         return pb.LookUpMeetingReply(response=await gateway.look_up(asked, account, limited=not asked.any_owner))
 
     return await _answered(body, pb.LookUpMeetingRequest, pb.LookUpMeetingReply, ask)
@@ -65,7 +65,7 @@ async def _answered(body: bytes, kind: type[Q], reply: type[A], ask: Callable[[Q
         return await ask(kind.FromString(body))
     except DecodeError:
         log.error("%s: a message of %d bytes cannot be read", kind.DESCRIPTOR.name, len(body))
-        return reply(error=_error(rpc.invalid("request", "the bytes are not a message of this method")))
+        return reply(error=_error(rpc.invalid("request", "the bytes are not a message of this method", "")))
     except rpc.RpcError as error:
         return reply(error=_error(error))
     except Exception:

@@ -11,10 +11,15 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MOST_URL = 2000
+NO_URL = "is not a URL, for example https://example.org/hook", "不是网址，例如 https://example.org/hook"
 
 
 class RefusedAddressError(Exception):
-    """The URL does not lead to where webhooks may; the message says why."""
+    """The URL does not lead to where webhooks may; the message says why, and `chinese` too."""
+
+    def __init__(self, message: str, chinese: str) -> None:
+        super().__init__(message)
+        self.chinese = chinese
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -36,13 +41,13 @@ class Guard:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise RefusedAddressError("is not a URL, for example https://example.org/hook") from None
+            raise RefusedAddressError(*NO_URL) from None
         if not url.isascii() or not url.isprintable() or " " in url or len(url) > MOST_URL or not host:
-            raise RefusedAddressError("is not a URL, for example https://example.org/hook")
+            raise RefusedAddressError(*NO_URL)
         if parts.scheme != "https" and not (self._development and parts.scheme == "http"):
-            raise RefusedAddressError("must begin with https://")
+            raise RefusedAddressError("must begin with https://", "须以 https:// 开头")
         if parts.username is not None or parts.password is not None or parts.fragment:
-            raise RefusedAddressError("must hold neither user, password nor fragment")
+            raise RefusedAddressError("must hold neither user, password nor fragment", "不得含用户名、密码或片段")
         return host, port or (443 if parts.scheme == "https" else 80)
 
     async def pin(self, url: str) -> str:
@@ -51,11 +56,11 @@ class Guard:
         try:
             found = await self._resolve(host, port)
         except (OSError, UnicodeError):
-            raise RefusedAddressError(f"the host {host} cannot be found") from None
+            raise RefusedAddressError(f"the host {host} cannot be found", f"找不到主机 {host}") from None
         if not found:
-            raise RefusedAddressError(f"the host {host} cannot be found")
+            raise RefusedAddressError(f"the host {host} cannot be found", f"找不到主机 {host}")
         if not self._development and not all(is_public(address) for address in found):
-            raise RefusedAddressError(f"the host {host} leads to a private address")
+            raise RefusedAddressError(f"the host {host} leads to a private address", f"主机 {host} 指向私有地址")
         return found[0]
 
 

@@ -179,7 +179,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         wanted = required_id("dead_event_id", request.dead_event_id)
         note = checked_text("note", request.note, MAX_NOTE)
         if not note:
-            raise rpc.invalid("note", "is required: say why it is dropped")
+            raise rpc.invalid("note", "is required: say why it is dropped", "必填：请说明为何丢弃")
         row = await self._intake.drop(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DropDeadEventResponse(dead_event=dead_letters.to_message(row))
 
@@ -187,7 +187,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         try:
             await self._guard.pin(url)
         except RefusedAddressError as error:
-            raise rpc.invalid("url", str(error)) from error
+            raise rpc.invalid("url", str(error), error.chinese) from error
         return url
 
 
@@ -229,26 +229,34 @@ def masked(text: str) -> str:
 
 def required_id(field: str, value: str) -> str:
     if not value:
-        raise rpc.invalid(field, "is required")
+        raise rpc.invalid(field, *rpc.REQUIRED)
     return optional_id(field, value)
 
 
 def optional_id(field: str, value: str) -> str:
     if value and not _ID.fullmatch(value):
-        raise rpc.invalid(field, "is not one of ours: 1 to 128 letters, digits, '.', '_' or '-'")
+        raise rpc.invalid(
+            field,
+            "is not one of ours: 1 to 128 letters, digits, '.', '_' or '-'",
+            "不是我们的编号：1 到 128 个字母、数字、“.”、“_”或“-”",
+        )
     return value
 
 
 def checked_text(field: str, value: str, longest: int) -> str:
     text = value.strip()
     if len(text) > longest or not text.isprintable():
-        raise rpc.invalid(field, f"at most {longest} characters on one line")
+        raise rpc.invalid(field, f"at most {longest} characters on one line", f"须为一行，最多 {longest} 个字符")
     return text
 
 
 def checked_filter(subjects: str) -> str:
     if not _FILTER.fullmatch(subjects):
-        raise rpc.invalid("filter", f"must be a subject such as yunhui.booking.reservation.* or {webhooks.EVERYTHING}")
+        raise rpc.invalid(
+            "filter",
+            f"must be a subject such as yunhui.booking.reservation.* or {webhooks.EVERYTHING}",
+            f"须为事件主题，例如 yunhui.booking.reservation.* 或 {webhooks.EVERYTHING}",
+        )
     return subjects
 
 
@@ -259,11 +267,11 @@ def _enum(kind: "type[object]", field: str, number: int) -> str:
     try:
         name: str = kind.Name(number)  # type: ignore[attr-defined] # of every protobuf enum
     except ValueError:
-        raise rpc.invalid(field, f"{number} is not known") from None
+        raise rpc.invalid(field, f"{number} is not known", f"{number} 是未知的值") from None
     return name.removeprefix(kind.Name(0).removesuffix("UNSPECIFIED")).lower()  # type: ignore[attr-defined]
 
 
 def page_size(asked: int) -> int:
     if not 0 <= asked <= MAX_PAGE:
-        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
+        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
     return asked or 50

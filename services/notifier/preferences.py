@@ -53,9 +53,15 @@ def check(wishes: Sequence[tuple[str, bool]]) -> Mapping[str, bool]:
     for number, (notice, enabled) in enumerate(wishes):
         field = f"notices[{number}]"
         if notice not in (*OPTIONAL, *MANDATORY):
-            raise rpc.invalid(f"{field}.notice", f"is not one of: {', '.join((*OPTIONAL, *MANDATORY))}")
+            raise rpc.invalid(
+                f"{field}.notice",
+                f"is not one of: {', '.join((*OPTIONAL, *MANDATORY))}",
+                f"须为其中之一：{'、'.join((*OPTIONAL, *MANDATORY))}",
+            )
         if notice in MANDATORY and not enabled:
             raise rpc.invalid(
-                f"{field}.enabled", f"'{notice}' is mandatory and cannot be switched off; {', '.join(OPTIONAL)} can"
+                f"{field}.enabled",
+                f"'{notice}' is mandatory and cannot be switched off; {', '.join(OPTIONAL)} can",
+                f"“{notice}”是必发通知，不能关闭；可以关闭的有：{'、'.join(OPTIONAL)}",
             )
     return {notice: enabled for notice, enabled in wishes if notice in OPTIONAL}

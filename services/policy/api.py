@@ -31,25 +31,29 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         try:
             return pb.DecideResponse(decision=self._versions.decide(request))
         except InvalidRequestError as error:
-            raise rpc.invalid(error.field, error.description) from error
+            raise rpc.invalid(error.field, error.description, "") from error
 
     async def ReplayDecision(
         self, request: pb.ReplayDecisionRequest, context: rpc.Context
     ) -> pb.ReplayDecisionResponse:
         if not request.decision.facts:
-            raise rpc.invalid("decision.facts", "a decision without facts cannot be replayed")
+            raise rpc.invalid("decision.facts", "a decision without facts cannot be replayed", "没有事实的决定无法重演")
         policy = self._versions.named(request.decision.policy_version).policy
         try:
             replayed = policy.replay(request.question, request.decision)
         except InvalidRequestError as error:
-            raise rpc.invalid(f"question.{error.field}", error.description) from error
+            raise rpc.invalid(f"question.{error.field}", error.description, "") from error
         return pb.ReplayDecisionResponse(decision=replayed, equal=replayed == request.decision)
 
     async def ListPolicies(self, request: pb.ListPoliciesRequest, context: rpc.Context) -> pb.ListPoliciesResponse:
         if not 0 <= request.page_size <= MAX_PAGE:
-            raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}")
+            raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
         if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
-            raise rpc.invalid("page_token", "is not one of ours: start again with the first page")
+            raise rpc.invalid(
+                "page_token",
+                "is not one of ours: start again with the first page",
+                "不是我们给出的：请从第一页重新开始",
+            )
         before = int(request.page_token[:9] or 0)
         listed = [each for each in self._versions.newest_first() if not before or each.number < before]
         page = listed[: request.page_size or 20]
@@ -82,7 +86,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         self, request: pb.RollbackPolicyRequest, context: rpc.Context
     ) -> pb.RollbackPolicyResponse:
         if not request.version:
-            raise rpc.invalid("version", "is required")
+            raise rpc.invalid("version", *rpc.REQUIRED)
         earlier = self._versions.named(request.version)
         published = await self._publish(
             Draft(
@@ -114,11 +118,13 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
             return None
         moment = rpc.moment("effective_time", request.effective_time)
         if moment < self._clock.now():
-            raise rpc.invalid("effective_time", "lies in the past: what was decided stays decided")
+            raise rpc.invalid(
+                "effective_time", "lies in the past: what was decided stays decided", "已经过去：做出的决定不再改变"
+            )
         return moment
 
 
 def note(given: str) -> str:
     if not given.strip() or len(given) > MAX_NOTE:
-        raise rpc.invalid("note", f"say why, in at most {MAX_NOTE} characters")
+        raise rpc.invalid("note", f"say why, in at most {MAX_NOTE} characters", f"请说明原因，最多 {MAX_NOTE} 个字符")
     return given.strip()

@@ -41,12 +41,14 @@ def validate(source: str, tests: str) -> pb.ValidatePolicyResponse:
 def load(source: str) -> Policy:
     """A draft to be tried. Raises rpc.RpcError INVALID_ARGUMENT with the first fault."""
     if fault := _too_long(source, ""):
-        raise rpc.invalid("source", fault.message)
+        raise rpc.invalid("source", fault.message, "")
     try:
         return Policy.load(source)
     except InvalidPolicyError as error:
         first = error.faults[0]
-        raise rpc.invalid("source", f"line {first.line}: {first.message}") from error
+        raise rpc.invalid(
+            "source", f"line {first.line}: {first.message}", f"第 {first.line} 行：{first.message}"
+        ) from error
 
 
 def complaint(checked: pb.ValidatePolicyResponse) -> str:

@@ -163,7 +163,7 @@ async def _step_two(
         occurrences=occurrences,
         rooms=[room for room in rooms.rooms if room.enabled],
         problem=problem,
-        trouble=TROUBLE.get(problem.reason, problem.detail) if problem else "",
+        trouble=TROUBLE.get(problem.reason, problem.detail(reader.language)) if problem else "",
         **verdict,
     )
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from services.clock import Clock, SystemClock
 from services.portal.client import Services
 from services.portal.sessions import Person
+from services.portal.times import CHINESE
 
 A = TypeVar("A", bound=Message)
 
@@ -49,12 +50,16 @@ async def ask(request: Request, method: "Callable[..., Awaitable[A]]", message: 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error of a service: its code, its stable reason, and the field at fault."""
+    """An error of a service: its code, its stable reason, and the field at fault with what is wrong there."""
 
     code: grpc.StatusCode
     reason: str = ""
     field: str = ""
-    detail: str = ""
+    english: str = ""
+    chinese: str = ""
+
+    def detail(self, language: str) -> str:
+        return (self.chinese if language == CHINESE else "") or self.english
 
     @property
     def away(self) -> bool:
@@ -63,14 +68,16 @@ class Problem:
 
 def read(error: grpc.aio.AioRpcError) -> Problem:
     status = rpc_status.from_call(error)  # type: ignore[arg-type] # its stub knows only the synchronous calls
-    reason, place, detail = "", "", error.details() or ""
+    reason, place, english, chinese = "", "", error.details() or "", ""
     for each in status.details if status else ():
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if each.Unpack(info):
             reason = info.reason
         elif each.Unpack(request) and request.field_violations:
-            place, detail = request.field_violations[0].field, request.field_violations[0].description
-    return Problem(error.code(), reason, place, detail)
+            first = request.field_violations[0]
+            place, english, own = first.field, first.description, first.localized_message
+            chinese = own.message if own.locale == CHINESE else ""
+    return Problem(error.code(), reason, place, english, chinese)
 
 
 def text_of(form: Any, name: str, longest: int = 500) -> str:

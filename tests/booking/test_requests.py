@@ -21,6 +21,8 @@ def field_refused(**fields: Any) -> str:
         check(**fields)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
     [violation] = caught.value.details[0].field_violations  # type: ignore[attr-defined]
+    assert violation.localized_message.locale == "zh-CN"
+    assert any("\u4e00" <= each <= "\u9fff" for each in violation.localized_message.message)
     return str(violation.field)
 
 

@@ -42,7 +42,7 @@ class Servicer(api_grpc.BookingServiceServicer):
         raise RuntimeError("secret detail")
 
     async def GetReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
-        raise rpc.invalid("reservation_id", "is odd")
+        raise rpc.invalid("reservation_id", "is odd", "是奇数")
 
     async def CancelReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         raise rpc.unavailable("policy")
@@ -131,7 +131,9 @@ async def test_errors_carry_details_for_programs(channel: grpc.aio.Channel) -> N
     [detail] = rpc_status.from_call(error).details
     bad = error_details_pb2.BadRequest()
     assert detail.Unpack(bad)
-    assert bad.field_violations[0].field == "reservation_id"
+    [violation] = bad.field_violations
+    assert (violation.field, violation.description) == ("reservation_id", "is odd")
+    assert (violation.localized_message.locale, violation.localized_message.message) == ("zh-CN", "是奇数")
     error = await fail(channel, "CancelReservation", api.CancelReservationRequest(), ("authorization", "Bearer admin"))
     retry = error_details_pb2.RetryInfo()
     assert rpc_status.from_call(error).details[1].Unpack(retry)

@@ -231,7 +231,16 @@ def test_free_times_stop_where_a_reservation_begins(stack: Stack) -> None:
     said = yunhui(*asked, "--lang", "zh-CN", "--state", str(stack.state), YUNHUI_TOKEN=booker.token)
     assert "北京时间" in said.out
     assert "13:00–14:00" in said.out
-    assert booker.yunhui("free", "--start", "2025-07-13 13:00", "--end", "2025-07-13 13:00").code == 2
+    backwards = ("free", "--start", "2025-07-13 13:00", "--end", "2025-07-13 13:00")
+    assert booker.yunhui(*backwards).code == 2
+    for language, sentence in (
+        ("en", "end_time: must be later than start_time"),
+        ("zh-CN", "end_time：须晚于开始时间"),
+    ):
+        assert (
+            sentence
+            in yunhui(*backwards, "--lang", language, "--state", str(stack.state), YUNHUI_TOKEN=booker.token).err
+        )
     assert booker.yunhui("free").answer["intervals"]
 
 

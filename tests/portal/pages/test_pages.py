@@ -20,9 +20,11 @@ RULES = Path(versions.__file__).parent / "rules"
 class Looking:
     """Somebody without JavaScript."""
 
-    def __init__(self, portal: Portal, client: httpx2.Client, name: str, role: str = "booker") -> None:
+    def __init__(
+        self, portal: Portal, client: httpx2.Client, name: str, role: str = "booker", language: str = "en"
+    ) -> None:
         self._client = client
-        self._cookies = f"{COOKIE}={portal.sign_in(name, role)}; language=en"
+        self._cookies = f"{COOKIE}={portal.sign_in(name, role)}; language={language}"
 
     def get(self, path: str) -> httpx2.Response:
         return self._client.get(path, headers={"cookie": self._cookies})
@@ -61,6 +63,24 @@ def test_a_corrected_form_is_another_request(stack: Stack, portal: Portal, clien
     first = looking.post("/book", page, **form(people="2"))
     assert (first.status_code, "personal free account" in first.text) == (200, True)
     assert looking.post("/book", page, **form(people="3")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "seats 30, but 31 are expected: choose another room"),
+        ("zh-CN", "最多容纳 30 人，而预计有 31 人：请另选会议室"),
+    ],
+)
+def test_what_a_service_finds_wrong_is_said_in_the_readers_language(
+    stack: Stack, portal: Portal, client: httpx2.Client, language: str, sentence: str
+) -> None:
+    """What was typed is kept; what a page did not look at itself, the service says in both."""
+    code = made(stack, f"reads-{language}", "2025-07-08 10:00")
+    looking = Looking(portal, client, f"reads-{language}", language=language)
+    page = looking.get(f"/book?meeting_code={code}").text
+    answer = looking.post("/book", page, **form(people="31") | {"room_id": "room-30-a"})
+    assert (answer.status_code, sentence in answer.text, "seminar" in answer.text) == (409, True, True)
 
 
 def test_absent_and_anothers_meeting_get_one_answer(stack: Stack, portal: Portal, client: httpx2.Client) -> None:

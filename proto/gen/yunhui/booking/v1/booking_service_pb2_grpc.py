@@ -29,7 +29,8 @@ class BookingServiceStub:
     """Owns rooms, reservations and the standing of accounts.
     Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
+    UNAVAILABLE with RetryInfo while a service is away.
     """
 
     def __init__(self, channel):
@@ -169,7 +170,8 @@ class BookingServiceServicer:
     """Owns rooms, reservations and the standing of accounts.
     Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
+    UNAVAILABLE with RetryInfo while a service is away.
     """
 
     def CreateReservation(self, request, context):
@@ -519,7 +521,8 @@ class BookingService:
     """Owns rooms, reservations and the standing of accounts.
     Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
+    UNAVAILABLE with RetryInfo while a service is away.
     """
 
     @staticmethod

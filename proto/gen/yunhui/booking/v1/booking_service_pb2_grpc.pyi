@@ -30,7 +30,8 @@ class BookingServiceStub:
     """Owns rooms, reservations and the standing of accounts.
     Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
+    UNAVAILABLE with RetryInfo while a service is away.
     """
 
     @_typing.overload
@@ -139,7 +140,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     """Owns rooms, reservations and the standing of accounts.
     Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
+    UNAVAILABLE with RetryInfo while a service is away.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -244,7 +246,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns rooms, reservations and the standing of accounts.
     Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
+    UNAVAILABLE with RetryInfo while a service is away.
     """
 
     @_abc_1.abstractmethod
