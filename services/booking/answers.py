@@ -47,6 +47,6 @@ def row(key: Key, body: bytes, answer: Message) -> dict[str, Any]:
 def replay(stored: Stored, body: bytes, kind: type[Reply]) -> Reply:
     """Raises rpc.RpcError when the key was used with another body."""
     if bytes(stored[0]) != body:
-        message = "request_id was used before with another body: use a new one"
-        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", message)
+        words = "request_id was used before with another body: use a new one", "request_id 已用于另一个请求：请换一个"
+        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", *words)
     return kind.FromString(bytes(stored[1]))

@@ -302,8 +302,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         try:
             secret = await self._database.write(lambda c: calendar_feeds.create(c, account_id, now))
         except ConflictError as error:
-            words = "another was made at the same moment: look, and try again"
-            raise rpc.failure(grpc.StatusCode.ABORTED, "FEED_REPLACED", words) from error
+            words = "another was made at the same moment: look, and try again", "同一时刻另建了一个：请查看后重试"
+            raise rpc.failure(grpc.StatusCode.ABORTED, "FEED_REPLACED", *words) from error
         return api.CreateCalendarFeedResponse(feed=api.CalendarFeed(create_time=to_timestamp(now)), secret=secret)
 
     async def DeleteCalendarFeed(
@@ -337,8 +337,7 @@ def to_ask(wish: Wish, caller: Principal, *, store: bool) -> Ask:
     if wish.account_id in ("", caller.account_id):
         return Ask(wish, caller.account_id, caller.account_id, to_profile(caller), roles, store)
     if not caller.has(*_SUPPORT):
-        message = "booking for another account needs the role support or admin"
-        raise rpc.failure(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", f"account_id: {message}")
+        raise rpc.role_missing("account_id: booking for another account", "account_id：为其他账号预定", _SUPPORT)
     return Ask(wish, caller.account_id, wish.account_id, None, "", store, by=audit.caller())
 
 

@@ -233,7 +233,8 @@ class Intake:
         if ask.attempts < ATTEMPTS:
             self._enqueue(ask)
         else:
-            ask.resolve(rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", "too many at once: please try again"))
+            words = "too many at once: please try again", "同时请求的人太多：请重试"
+            ask.resolve(rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words))
 
 
 def note_batch(asks: Collection[Ask]) -> None:

@@ -334,7 +334,8 @@ async def until_fresh(attempt: Callable[[], Awaitable[T]]) -> T:
             return await attempt()
         except (StaleError, ConflictError):  # a conflict: the room, or the request_id, went to another in this moment
             continue
-    raise rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", "changed by others all the time: please try again")
+    words = "changed by others all the time: please try again", "一直有他人在修改：请重试"
+    raise rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words)
 
 
 def read_case(connection: Connection, reservation_id: str, owner: str | None, now: int) -> Case | None:
@@ -386,11 +387,12 @@ def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> p
 def check_entry(record: pb.Reservation, enter_time: int) -> None:
     """Raises rpc.RpcError when an entry at this time (epoch ms) cannot be one into this reservation in time."""
     if enter_time < from_timestamp(record.start_time) - EARLY_ENTRY:
-        raise failed_precondition("TOO_EARLY", "entered more than an hour before the start: another occasion")
+        words = "entered more than an hour before the start: another occasion", "入会早于开始时间一小时以上：不是这一次"
+        raise failed_precondition("TOO_EARLY", *words)
     if enter_time >= from_timestamp(record.end_time):
         raise rpc.invalid("enter_time", "lies after the end of the reservation", "晚于预定的结束时间")
     if record.HasField("release_time") and enter_time > from_timestamp(record.release_time):
-        raise failed_precondition("TOO_LATE", "entered after the room was due for release")
+        raise failed_precondition("TOO_LATE", "entered after the room was due for release", "入会晚于会议室的释放时间")
 
 
 def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: int, **kept: Any) -> pb.Reservation:
@@ -411,7 +413,9 @@ def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> p
         raise rpc.not_found("room")
     free = pool.free(start, end, record.participant_count, room_id)
     if not free:
-        raise failed_precondition("NO_ROOM_FREE", "no such room is free then: nothing was changed")
+        raise failed_precondition(
+            "NO_ROOM_FREE", "no such room is free then: nothing was changed", "届时没有空闲的会议室：没有任何改变"
+        )
     return free[0]
 
 
@@ -440,11 +444,12 @@ def change(
 
 def require(case: Case, event: str) -> None:
     if not life.next_state(case.state, event):
-        raise failed_precondition("STATE", f"a reservation that is {case.state} cannot {event}")
+        words = f"a reservation that is {case.state} cannot {event}", f"预定的状态为 {case.state}，不能 {event}"
+        raise failed_precondition("STATE", *words)
 
 
-def failed_precondition(reason: str, message: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message)
+def failed_precondition(reason: str, message: str, chinese: str) -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)
 
 
 def to_question(action: pdp.Action.ValueType, case: Case, now: int) -> pdp.DecideRequest:

@@ -43,7 +43,8 @@ class Lookups:
         found = await self._client.get(meetings.from_key(after.meeting.key))
         if found is None:
             words = "its meeting is no longer there: cancel the reservation, and make a new one for another meeting"
-            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEETING_NOT_FOUND", words)
+            chinese = "它的会议已不存在：请取消预定，并为另一场会议重新预定"
+            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEETING_NOT_FOUND", words, chinese)
         return meetings.choose(found, from_timestamp(after.start_time), from_timestamp(after.end_time))
 
 

@@ -155,11 +155,13 @@ def twice() -> rpc.RpcError:
 def already_reserved(reservation_id: str) -> rpc.RpcError:
     """`reservation_id` "": it is another's, who is not named."""
     way_out = f"by {reservation_id}: change or cancel that" if reservation_id else "by another account"
-    metadata = {"reservation_id": reservation_id} if reservation_id else {}
-    return rpc.RpcError(
+    chinese = f"预定为 {reservation_id}：请修改或取消它" if reservation_id else "由其他账号预定"
+    return rpc.failure(
         grpc.StatusCode.ALREADY_EXISTS,
+        "MEETING_ALREADY_RESERVED",
         f"this meeting is reserved already, {way_out}",
-        error_details_pb2.ErrorInfo(reason="MEETING_ALREADY_RESERVED", domain=rpc.DOMAIN, metadata=metadata),
+        f"这场会议已经预定，{chinese}",
+        figures={"reservation_id": reservation_id} if reservation_id else {},
     )
 
 

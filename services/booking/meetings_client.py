@@ -1,6 +1,6 @@
 """Asks the meetings gateway over NATS: what is behind a number, and who came."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -17,7 +17,8 @@ from services.clock import to_timestamp
 LOOK_UP, PARTICIPANTS = "meetings.look_up", "meetings.participants"
 LOOK_UP_SECONDS = 8.0  # the gateway takes 10 at most, and whoever waits for a room has no more patience than that
 PARTICIPANTS_SECONDS = 30.0  # the gateway takes 25 at most
-GATEWAY = "the meetings gateway"
+GATEWAY: Final = "the meetings gateway"
+MANY = "查询会议过于频繁：请稍候"
 GATEWAY_AWAY = "GATEWAY_AWAY"
 INVALID, AWAY, EXHAUSTED = (
     grpc.StatusCode[name].value[0] for name in ("INVALID_ARGUMENT", "UNAVAILABLE", "RESOURCE_EXHAUSTED")
@@ -91,7 +92,7 @@ def _to_error(error: gateway.MeetingsError) -> rpc.RpcError:
     if error.code == INVALID:
         return rpc.invalid("meeting_code", error.message, "会议服务不接受这个会议号")
     if error.code == AWAY:
-        return rpc.unavailable("the provider of meetings", max(1, error.retry_after_ms // 1000))
+        return rpc.unavailable("the meeting provider", max(1, error.retry_after_ms // 1000))
     if error.code == EXHAUSTED:
-        return rpc.exhausted("TOO_MANY_LOOK_UPS", error.message, error.retry_after_ms // 1000)
-    return rpc.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", error.message)
+        return rpc.exhausted("TOO_MANY_LOOK_UPS", error.message, MANY, max(1, error.retry_after_ms // 1000))
+    return rpc.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", error.message, "会议服务无法回答")

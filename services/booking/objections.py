@@ -40,11 +40,13 @@ def dismiss(connection: Connection, violation_id: str, actor: str, note: str, no
     """Raises rpc.RpcError when there is nothing to dismiss, or it was answered otherwise."""
     account, violation = _lock(connection, violation_id)
     if not violation.HasField("objection"):
-        raise _refused("OBJECTION_MISSING", "nobody objected to this violation: there is nothing to dismiss")
+        words = "nobody objected to this violation: there is nothing to dismiss", "没有人对这次违规提出异议：无可驳回"
+        raise _refused("OBJECTION_MISSING", *words)
     answer = violation.objection
     if answer.outcome != pb.OBJECTION_OUTCOME_OPEN:
         if (answer.outcome, answer.answered_by, answer.answer_note) != (pb.OBJECTION_OUTCOME_DISMISSED, actor, note):
-            raise _refused("OBJECTION_ANSWERED", "the objection has been answered already: nothing was changed")
+            words = "the objection has been answered already: nothing was changed", "异议已有答复：没有任何改变"
+            raise _refused("OBJECTION_ANSWERED", *words)
         return Dismissal(violation, anew=False)
     standing.answer_objection(connection, violation_id, "DISMISSED", actor, note, now)
     return Dismissal(_tell("objection_dismissed", connection, account, violation_id, actor, now), anew=True)
@@ -76,13 +78,26 @@ def _lock(connection: Connection, violation_id: str, owner: str | None = None) -
 
 def _require_objectionable(violation: pb.Violation, now: int) -> None:
     if violation.waived:
-        raise _refused("VIOLATION_WAIVED", "the violation is waived and does not count: there is nothing to object to")
+        words = (
+            "the violation is waived and does not count: there is nothing to object to",
+            "这次违规已撤销，不计入：无需异议",
+        )
+        raise _refused("VIOLATION_WAIVED", *words)
     if violation.objection.outcome == pb.OBJECTION_OUTCOME_OPEN:
-        raise _refused("OBJECTION_OPEN", "there is an objection already, with another text: please wait for the answer")
+        words = (
+            "there is an objection already, with another text: please wait for the answer",
+            "已提出过异议：请等待答复",
+        )
+        raise _refused("OBJECTION_OPEN", *words)
     if violation.HasField("objection"):
-        raise _refused("OBJECTION_ANSWERED", "support has answered an objection already: write to support if need be")
+        words = (
+            "support has answered an objection already: write to support if need be",
+            "支持已答复过异议：如有需要请致信支持",
+        )
+        raise _refused("OBJECTION_ANSWERED", *words)
     if from_timestamp(violation.violation_time) < now - store.HISTORY:
-        raise _refused("VIOLATION_TOO_OLD", "the violation is more than 35 days old and has no effect any more")
+        words = "the violation is more than 35 days old and has no effect any more", "这次违规已超过 35 天，不再有影响"
+        raise _refused("VIOLATION_TOO_OLD", *words)
 
 
 def _tell(
@@ -103,5 +118,5 @@ def _tell(
     return violation
 
 
-def _refused(reason: str, message: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message)
+def _refused(reason: str, message: str, chinese: str) -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)

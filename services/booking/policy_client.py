@@ -43,8 +43,11 @@ class PolicyClient:
     async def _decide_in_parts(self, questions: list[policy.DecideRequest]) -> list[Verdict]:
         """One account with a very long history must not stand in the way of the others."""
         if len(questions) == 1:
-            message = "this account's history is too long to be decided on: ask support"
-            return [rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", message)]
+            words = (
+                "this account's history is too long to be decided on: ask support",
+                "这个账号的记录过多，无法判定：请联系支持",
+            )
+            return [rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", *words)]
         half = len(questions) // 2
         return [*await self.decide(questions[:half]), *await self.decide(questions[half:])]
 
@@ -65,4 +68,4 @@ def _to_verdict(result: policy.DecideResult) -> Verdict:
         return result.decision
     codes = {code.value[0]: code for code in grpc.StatusCode}
     code = codes.get(result.error.code, grpc.StatusCode.INTERNAL)
-    return rpc.failure(code, "POLICY_REFUSED_THE_QUESTION", result.error.message)
+    return rpc.failure(code, "POLICY_REFUSED_THE_QUESTION", result.error.message, "")

@@ -29,8 +29,8 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
         insert = audit.noted(lambda connection: connection.execute(sa.insert(store.ROOM), [row]), lambda _: act)
         await database.write(insert)
     except ConflictError as error:
-        message = f"there is a room {room.room_id} already"
-        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", message) from error
+        words = f"there is a room {room.room_id} already", f"已有会议室 {room.room_id}"
+        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", *words) from error
     return room
 
 
@@ -82,4 +82,5 @@ def require_fit(connection: Connection, room_id: str, capacity: int) -> None:
     count, largest = connection.execute(query).one()
     if count:
         message = f"{count} live reservations would no longer fit, the largest expects {largest} people"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "ROOM_TOO_SMALL", message)
+        chinese = f"有 {count} 个有效预定将容纳不下，其中最多的一个预计有 {largest} 人"
+        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "ROOM_TOO_SMALL", message, chinese)

@@ -149,7 +149,8 @@ def survey(connection: Connection, wanted: Change, owner: str | None, actor: str
 def check_version(record: pb.Reservation, version: int) -> None:
     if version not in (0, record.version):
         message = f"the reservation is at version {record.version} now, not {version}: look at it again"
-        raise rpc.failure(grpc.StatusCode.ABORTED, "VERSION", message)
+        chinese = f"预定现在是第 {record.version} 版，不是第 {version} 版：请重新查看"
+        raise rpc.failure(grpc.StatusCode.ABORTED, "VERSION", message, chinese)
 
 
 def to_changed(record: pb.Reservation, wanted: Change, now: int) -> pb.Reservation:

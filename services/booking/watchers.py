@@ -43,7 +43,7 @@ class Watcher:
             return
         if self._untold.full():
             message = f"more than {BACKLOG} changes were waiting to be taken: list again, then watch again"
-            self.end(rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message))
+            self.end(rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message, ""))
         else:
             self._untold.put_nowait(record)
 
@@ -176,4 +176,4 @@ class Watchers:
 
 
 def expired() -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token has expired: sign in again")
+    return rpc.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token has expired: sign in again", "")

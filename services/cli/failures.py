@@ -47,6 +47,7 @@ class CallError(CommandError):
         text, code = _KINDS.get(_code(error), (texts.OTHER_ERROR, ExitCode.OTHER))
         super().__init__(text, code, detail=status.message, address=address, status=_code(error).name, field="")
         self.status = status
+        self._chinese = _in_chinese(status)
         self._name_the_field(status)
         self._say_the_reason(status)
 
@@ -61,7 +62,7 @@ class CallError(CommandError):
             request = error_details_pb2.BadRequest()
             if detail.Unpack(request) and request.field_violations:
                 first = request.field_violations[0]
-                self.values |= {"field": first.field, "detail": first.description, "own": first.localized_message}
+                self.values |= {"field": first.field, "detail": first.description}
                 return
         if self.text is texts.INVALID_FIELD:
             self.text = texts.OTHER_ERROR
@@ -75,9 +76,8 @@ class CallError(CommandError):
                 self.values |= {"metadata": dict(info.metadata), "seconds": retry_seconds(status)}
 
     def sentence(self, language: str) -> str:
-        own = self.values.get("own")
-        if isinstance(own, error_details_pb2.LocalizedMessage) and own.locale == language:
-            self.values["detail"] = own.message
+        if language == texts.CHINESE and self._chinese:
+            self.values["detail"] = self._chinese
         figures: dict[str, str] = self.values.get("metadata", {})  # type: ignore[assignment] # put there above
         if "start_time" in figures:
             first, last = (moments.from_json(figures[name]) for name in ("start_time", "end_time"))
@@ -113,6 +113,19 @@ def to_status(error: grpc.RpcError) -> status_pb2.Status:
     # grpc's own words name sockets and C++ files: they help nobody
     message = "" if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) else error.details()
     return status_pb2.Status(code=code.value[0], message=message or "")
+
+
+def _in_chinese(status: status_pb2.Status) -> str:
+    """What the service says in Chinese of the error, or of its first field; "" when it does not."""
+    request, message = error_details_pb2.BadRequest(), error_details_pb2.LocalizedMessage()
+    for detail in status.details:
+        if detail.Unpack(request) and request.field_violations:
+            message = request.field_violations[0].localized_message
+        elif not detail.Unpack(message):
+            continue
+        if message.locale == texts.CHINESE:
+            return str(message.message)
+    return ""
 
 
 def retry_seconds(status: status_pb2.Status) -> int:

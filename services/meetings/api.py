@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-import grpc
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
@@ -31,8 +30,7 @@ class MeetingService(pb_grpc.MeetingServiceServicer):
         account = requests.account(request.account_id) or caller.account_id
         trusted = caller.has(*_ALL_MEETINGS)
         if not trusted and (request.any_owner or account != caller.account_id):
-            words = "looking up the meetings of others needs one of the roles: admin, service, support"
-            raise rpc.failure(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", words)
+            raise rpc.role_missing("looking up the meetings of others", "查询他人的会议", _ALL_MEETINGS)
         return await self._gateway.look_up(request, account, limited=not trusted)
 
     async def ListParticipants(

@@ -90,7 +90,9 @@ class Gateway:
             CALLS.count(LOOK_UP, "refused")
             log.error("a look-up was refused: %s", error)
             words = "the meeting provider does not understand our question; it was logged"
-            raise rpc.failure(grpc.StatusCode.INTERNAL, "PROVIDER_REFUSED", words) from error
+            raise rpc.failure(
+                grpc.StatusCode.INTERNAL, "PROVIDER_REFUSED", words, "会议提供方不理解我们的请求；已记入日志"
+            ) from error
         CALLS.count(LOOK_UP, "found")
         if not asked.any_owner and not meeting.belongs_to(account):
             return NOT_FOUND
@@ -136,7 +138,7 @@ def check(seconds: float, limit: int, what: str) -> None:
     """`seconds` to wait before there may be more; 0 is fine. Raises rpc.RpcError RESOURCE_EXHAUSTED."""
     if seconds:
         words = f"more than {limit} {what} a minute: wait a little"
-        raise rpc.exhausted("TOO_MANY_LOOK_UPS", words, int(seconds) + 1)
+        raise rpc.exhausted("TOO_MANY_LOOK_UPS", words, f"每分钟最多 {limit} 次查询：请稍候", int(seconds) + 1)
 
 
 def read_window(asked: api.ListParticipantsRequest) -> Window:

@@ -72,7 +72,12 @@ class Simulated:
             code = meeting_code or free_code(connection)
             if meeting_code and self._in_use(connection, code):
                 words = "this number belongs to a meeting that is not over: choose another one, or cancel that one"
-                raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "NUMBER_IN_USE", words)
+                raise rpc.failure(
+                    grpc.StatusCode.ALREADY_EXISTS,
+                    "NUMBER_IN_USE",
+                    words,
+                    "这个会议号正在使用：请换一个，或取消那场会议",
+                )
             fresh = {**row, "meeting_code": code, "ended": False, "cancelled": False}
             connection.execute(sa.insert(MEETING), [fresh])
             return self._told(connection, newest(connection, code))
@@ -85,7 +90,9 @@ class Simulated:
         def work(connection: Connection, row: sa.RowMapping) -> None:
             now = self._clock.now()
             if row["cancelled"] or row["ended"]:
-                raise not_allowed("nobody can enter a meeting that was cancelled or ended")
+                raise not_allowed(
+                    "nobody can enter a meeting that was cancelled or ended", "会议已取消或已结束，无法进入"
+                )
             if any(each["account"] == account for each in inside(connection, row["id"])):
                 return
             visit = {"meeting_id": row["id"], "account": account, "enter_time": now, "leave_time": None}
@@ -97,7 +104,7 @@ class Simulated:
     async def leave(self, meeting_code: str, account: str) -> Meeting:
         def work(connection: Connection, row: sa.RowMapping) -> None:
             if not any(each["account"] == account for each in inside(connection, row["id"])):
-                raise not_allowed(f"{account} is not inside")
+                raise not_allowed(f"{account} is not inside", f"{account} 不在会议中")
             self._leave(connection, row, account)
 
         return await self._act(meeting_code, work)
@@ -112,7 +119,9 @@ class Simulated:
     async def cancel(self, meeting_code: str, account: str) -> Meeting:
         def work(connection: Connection, row: sa.RowMapping) -> None:
             if inside(connection, row["id"]):
-                raise not_allowed("a meeting with people inside cannot be cancelled: end it")
+                raise not_allowed(
+                    "a meeting with people inside cannot be cancelled: end it", "会议中有人，不能取消：请结束会议"
+                )
             _update(connection, row, cancelled=True)
             self._happenings.store(connection, [happening(Kind.CANCELLED, row, self._clock.now())])
 
@@ -235,8 +244,8 @@ def happening(kind: Kind, row: sa.RowMapping, now: int, account: str = "") -> Ha
     return Happening(kind, key, now, (str(ULID()),), meeting_code=row["meeting_code"], account=account)
 
 
-def not_allowed(message: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", message)
+def not_allowed(message: str, chinese: str) -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", message, chinese)
 
 
 def _update(connection: Connection, row: sa.RowMapping, **values: Any) -> None:

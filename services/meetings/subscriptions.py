@@ -70,8 +70,7 @@ async def _answered(body: bytes, kind: type[Q], reply: type[A], ask: Callable[[Q
         return reply(error=_error(error))
     except Exception:
         log.exception("%s failed", kind.DESCRIPTOR.name)
-        words = "an error of ours; it was logged"
-        return reply(error=_error(rpc.failure(grpc.StatusCode.INTERNAL, "INTERNAL", words)))
+        return reply(error=_error(rpc.failure(grpc.StatusCode.INTERNAL, "INTERNAL", *rpc.OURS)))
 
 
 def _error(error: rpc.RpcError) -> pb.MeetingsError:

@@ -112,8 +112,11 @@ class NotifierService(api_grpc.NotifierServiceServicer):
 
         def work(connection: Connection) -> sa.Row[tuple[object, ...]]:
             if len(webhooks.read_all(connection)) >= MAX_WEBHOOKS:
-                message = f"there are {MAX_WEBHOOKS} webhooks already: remove one first"
-                raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", message)
+                words = (
+                    f"there are {MAX_WEBHOOKS} webhooks already: remove one first",
+                    f"已有 {MAX_WEBHOOKS} 个 webhook：请先删除一个",
+                )
+                raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", *words)
             return webhooks.create(connection, url, subjects, description, now)
 
         by = audit.caller()

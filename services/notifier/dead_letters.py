@@ -63,8 +63,8 @@ def get_open(connection: Connection, dead_event_id: str) -> sa.Row[Any]:
     """Raises rpc.RpcError when it is settled already."""
     row = get(connection, dead_event_id)
     if row.state != DeadEventState.OPEN:
-        message = f"it was {row.state} by {row.actor} already"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEAD_EVENT_SETTLED", message)
+        words = f"it was {row.state} by {row.actor} already", f"{row.actor} 已处理（{row.state}）"
+        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEAD_EVENT_SETTLED", *words)
     return row
 
 

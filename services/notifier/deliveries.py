@@ -285,11 +285,12 @@ def _get(connection: Connection, delivery_id: str, *, lock: bool = False) -> sa.
 def _resend(connection: Connection, delivery_id: str, now: int) -> sa.Row[Any]:
     row = _get(connection, delivery_id, lock=True)
     if row.state == DeliveryState.QUEUED:
-        message = "it waits for its next attempt already: see due_time"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_QUEUED", message)
+        words = "it waits for its next attempt already: see due_time", "已在等待下一次尝试：见 due_time"
+        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_QUEUED", *words)
     if not row.kept:
         message = "what it said is kept no longer, to protect personal data: it cannot be sent again"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_FORGOTTEN", message)
+        chinese = "为保护个人数据，其内容已不再保存：无法重新发送"
+        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_FORGOTTEN", message, chinese)
     values = {"state": DeliveryState.QUEUED, "due_time": now, "first_time": now, "lease_end": 0, "update_time": now}
     connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == delivery_id).values(**values))
     return _get(connection, delivery_id)

@@ -204,7 +204,8 @@ class Intake:
 
         changed = await self._database.write(audit.noted(work, lambda row: dead_act(by, row)))
         if packet.fault:
-            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", f"{packet.fault}; it stays open")
+            words = f"{packet.fault}; it stays open", f"{packet.fault}；仍待处理"
+            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", *words)
         self.queued()
         return changed
 

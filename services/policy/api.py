@@ -110,7 +110,9 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
     async def _publish(self, draft: Draft) -> Version:
         checked = await asyncio.to_thread(drafts.validate, draft.source, draft.tests)
         if not checked.valid:
-            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", drafts.complaint(checked))
+            faults = "; ".join(drafts.complaints(checked))
+            words = f"not published: {faults}", f"未发布：{faults}"
+            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", *words)
         return await self._versions.publish(draft, audit.caller())
 
     def _effective_time(self, request: pb.PublishPolicyRequest) -> int | None:

@@ -51,11 +51,11 @@ def load(source: str) -> Policy:
         ) from error
 
 
-def complaint(checked: pb.ValidatePolicyResponse) -> str:
+def complaints(checked: pb.ValidatePolicyResponse) -> list[str]:
     """The first things that stand in the way of publication, in words."""
     faults = [f"line {fault.line}: {fault.message}" if fault.line else fault.message for fault in checked.faults]
     failed = [f"case {case.name!r}: {case.message}" for case in checked.tests if not case.passed]
-    return "not published: " + "; ".join([*faults, *failed][:5])
+    return [*faults, *failed][:5]
 
 
 def to_faults(error: InvalidPolicyError, part: str) -> list[pb.PolicyFault]:

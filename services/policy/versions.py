@@ -138,7 +138,10 @@ class Versions:
         def work(connection: Connection) -> models.PublishedVersion:
             newest = read_after(connection, 0)[-1:]
             if draft.base is not None and draft.base != (newest[0].version if newest else ""):
-                raise aborted(f"{draft.base} is not the newest version any more: look at what changed, and try again")
+                raise aborted(
+                    f"{draft.base} is not the newest version any more: look at what changed, and try again",
+                    f"{draft.base} 已不是最新版本：请查看变化后重试",
+                )
             row = to_row(draft, name, newest[0].number + 1 if newest else 1, now)
             connection.execute(sa.insert(TABLE), [row.model_dump()])
             outbox.append(connection, [to_event(row, draft.rolled_back_to)])
@@ -147,7 +150,10 @@ class Versions:
         try:
             await self._database.write(audit.noted(work, lambda row: to_act(row, draft.rolled_back_to, by)))
         except ConflictError as error:
-            raise aborted("another version was published at the same time: look at it, and try again") from error
+            raise aborted(
+                "another version was published at the same time: look at it, and try again",
+                "同时发布了另一个版本：请查看后重试",
+            ) from error
         self._committed()
         await self.refresh()
         return self._known[-1]
@@ -207,5 +213,5 @@ def to_act(row: models.PublishedVersion, rolled_back_to: str, by: audit.Caller |
     return audit.Act(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
 
 
-def aborted(message: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.ABORTED, "NOT_THE_NEWEST", message)
+def aborted(message: str, chinese: str) -> rpc.RpcError:
+    return rpc.failure(grpc.StatusCode.ABORTED, "NOT_THE_NEWEST", message, chinese)

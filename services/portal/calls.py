@@ -71,12 +71,15 @@ def read(error: grpc.aio.AioRpcError) -> Problem:
     reason, place, english, chinese = "", "", error.details() or "", ""
     for each in status.details if status else ():
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        own = error_details_pb2.LocalizedMessage()
         if each.Unpack(info):
             reason = info.reason
+        elif each.Unpack(own) and own.locale == CHINESE:
+            chinese = own.message
         elif each.Unpack(request) and request.field_violations:
             first = request.field_violations[0]
-            place, english, own = first.field, first.description, first.localized_message
-            chinese = own.message if own.locale == CHINESE else ""
+            place, english = first.field, first.description
+            chinese = first.localized_message.message if first.localized_message.locale == CHINESE else ""
     return Problem(error.code(), reason, place, english, chinese)
 
 

@@ -135,8 +135,15 @@ async def test_errors_carry_details_for_programs(channel: grpc.aio.Channel) -> N
     assert (violation.field, violation.description) == ("reservation_id", "is odd")
     assert (violation.localized_message.locale, violation.localized_message.message) == ("zh-CN", "是奇数")
     error = await fail(channel, "CancelReservation", api.CancelReservationRequest(), ("authorization", "Bearer admin"))
-    retry = error_details_pb2.RetryInfo()
-    assert rpc_status.from_call(error).details[1].Unpack(retry)
+    info, retry, own = (
+        error_details_pb2.ErrorInfo(),
+        error_details_pb2.RetryInfo(),
+        error_details_pb2.LocalizedMessage(),
+    )
+    unpacked = zip(rpc_status.from_call(error).details, (info, retry, own), strict=True)
+    assert all(detail.Unpack(kind) for detail, kind in unpacked)
+    assert (info.reason, dict(info.metadata), retry.retry_delay.seconds) == ("SERVICE_AWAY", {"service": "policy"}, 1)
+    assert (own.locale, own.message) == ("zh-CN", "规则服务暂时不可用；没有任何改变，请重试")
     assert error.code() is grpc.StatusCode.UNAVAILABLE
 
 

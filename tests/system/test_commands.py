@@ -105,6 +105,29 @@ def test_errors_are_sentences_with_stable_exit_codes(stack: Stack) -> None:
     assert not any("Traceback" in said.err or booker.token in said.err for said in (code, missing, forbidden))
 
 
+def test_what_services_say_is_said_in_chinese(stack: Stack) -> None:
+    """Bad fields, what is not there, what is not allowed, and what cannot be done now."""
+    booker, admin = stack.login("booker", "reads"), stack.login("admin")
+    reservation = booker.reserve("2025-07-12 10:00", people=30, room="room-30-a").answer["reservation"]["reservationId"]
+    booker.yunhui("cancel", reservation)
+    booker.reserve("2025-07-12 12:00", people=30, room="room-30-a")
+    for person, arguments, sentence in (
+        (booker, ("rooms", "add", "mine", "--capacity", "9"), "没有权限：这项操作需要以下角色之一：admin。"),
+        (admin, ("rooms", "add", "mine", "--capacity", "20000"), "capacity：须在 1 到 10,000 之间，现为 20,000"),
+        (admin, ("rooms", "add", "room-30-a", "--capacity", "9"), "已有会议室 room-30-a"),
+        (
+            admin,
+            ("rooms", "set", "room-30-a", "--capacity", "9"),
+            "个有效预定将容纳不下，其中最多的一个预计有 30 人",
+        ),
+        (booker, ("show", "rsv_nope"), "没有找到：没有这个预定。"),
+        (booker, ("change", reservation, "--minutes", "90"), "预定的状态为 CANCELLED，不能"),
+    ):
+        said = yunhui(*arguments, "--lang", "zh-CN", "--state", str(stack.state), YUNHUI_TOKEN=person.token)
+        assert said.code
+        assert sentence in said.err
+
+
 def test_an_invalid_token_is_told_to_sign_in(stack: Stack) -> None:
     """With the way out in the sentence."""
     said = yunhui("rooms", "--lang", "en", "--state", str(stack.state), YUNHUI_TOKEN="a.b.c")

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class BookingServiceStub:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
+    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
     UNAVAILABLE with RetryInfo while a service is away.
@@ -168,7 +169,8 @@ class BookingServiceStub:
 
 class BookingServiceServicer:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
+    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
     UNAVAILABLE with RetryInfo while a service is away.
@@ -519,7 +521,8 @@ def add_BookingServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class BookingService:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
+    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
     UNAVAILABLE with RetryInfo while a service is away.

@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class BookingServiceStub:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
+    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
     UNAVAILABLE with RetryInfo while a service is away.
@@ -138,7 +139,8 @@ class BookingServiceStub:
 @_typing.type_check_only
 class BookingServiceAsyncStub(BookingServiceStub):
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
+    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
     UNAVAILABLE with RetryInfo while a service is away.
@@ -244,7 +246,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
 
 class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
+    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
     UNAVAILABLE with RetryInfo while a service is away.
