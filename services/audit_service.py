@@ -7,14 +7,13 @@ from sqlalchemy.engine import Connection
 from yunhui.audit.v1 import audit_service_pb2 as api
 from yunhui.audit.v1 import audit_service_pb2_grpc as api_grpc
 
-from services import audit, chain, permissions, rpc
+from services import audit, chain, errors, pages, permissions, rpc
 from services.chain import Check, Entry
 from services.clock import to_timestamp
 from services.database import Database
 
 SERVICE = "yunhui.audit.v1.AuditService"
 ROLES = permissions.of(SERVICE)
-MAX_PAGE = 500
 CHUNK = 2_000
 FILTERS = ("actor", "account_id", "target_kind", "target_id")
 
@@ -66,26 +65,20 @@ def follow(connection: Connection, check: Check) -> bool:
 
 
 def to_filter(request: api.ListAuditEntriesRequest) -> audit.Filter:
-    """With room for one more than the page, which tells whether there is a next. Raises rpc.RpcError."""
-    if not 0 <= request.page_size <= MAX_PAGE:
-        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
-    if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
-        raise rpc.invalid(
-            "page_token", "is not one of ours: start again with the first page", "不是我们给出的：请从第一页重新开始"
-        )
+    """With room for one more than the page, which tells whether there is a next. Raises errors.RpcError."""
     return audit.Filter(
         equal={name: checked(name, getattr(request, name)) for name in FILTERS if getattr(request, name)},
-        after=rpc.moment("after", request.after) if request.HasField("after") else None,
-        before=rpc.moment("before", request.before) if request.HasField("before") else None,
-        beyond=int(request.page_token[:18] or 0),
+        after=errors.moment("after", request.after) if request.HasField("after") else None,
+        before=errors.moment("before", request.before) if request.HasField("before") else None,
+        beyond=pages.from_number(request.page_token),
         oldest_first=request.oldest_first,
-        limit=(request.page_size or 50) + 1,
+        limit=pages.size(request.page_size) + 1,
     )
 
 
 def checked(field: str, value: str) -> str:
     if len(value) > 128 or not value.isprintable():
-        raise rpc.invalid(field, "at most 128 characters on one line", "须为一行，最多 128 个字符")
+        raise errors.invalid(field, "at most 128 characters on one line", "须为一行，最多 128 个字符")
     return value
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from services import migrations, rpc
+from services import errors, migrations
 
 T = TypeVar("T")
 
@@ -72,7 +72,8 @@ class Database:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` in one durable transaction: all of it is committed, or, when it raises, none.
 
-        Raises rpc.unavailable when the database cannot be reached or is full, ConflictError when a constraint refuses.
+        Raises errors.unavailable when the database cannot be reached or is full, ConflictError when a constraint
+        refuses.
         """
         return await self._writer.run(work)
 
@@ -111,7 +112,7 @@ class _Worker:
                 raise ConflictError(str(error.orig)) from error
             if error.connection_invalidated or isinstance(error, OperationalError):
                 self._disconnect()
-                raise rpc.unavailable("database") from error
+                raise errors.unavailable("database") from error
             raise
 
     def _disconnect(self) -> None:

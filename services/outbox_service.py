@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.outbox.v1 import outbox_service_pb2 as api
 from yunhui.outbox.v1 import outbox_service_pb2_grpc as api_grpc
 
-from services import audit, outbox, permissions, rpc
+from services import audit, errors, outbox, permissions, rpc
 from services.clock import to_timestamp
 from services.database import Database
 
@@ -44,7 +44,7 @@ class OutboxService(api_grpc.OutboxServiceServicer):
         work = audit.noted(lambda c: outbox.mark_unpublished(c, request.after_event_id), tell)
         number = await self._database.write(work)
         if number is None:
-            raise rpc.not_found("event")
+            raise errors.not_found("event", "没有这个事件")
         self._wake()
         return api.ReplayOutboxResponse(event_count=number)
 

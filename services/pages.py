@@ -4,7 +4,7 @@ import base64
 import json
 import re
 
-from services import rpc
+from services import errors
 
 _LATEST = 2**62
 _ID = re.compile(r"[A-Za-z0-9._-]{0,128}")
@@ -16,7 +16,7 @@ def to_token(time: int, row_id: str) -> str:
 
 
 def from_token(token: str) -> tuple[int, str] | None:
-    """None for the first page. Raises rpc.invalid for what is not one of ours, whatever it is."""
+    """None for the first page. Raises errors.invalid for what is not one of ours, whatever it is."""
     if not token:
         return None
     try:
@@ -25,6 +25,23 @@ def from_token(token: str) -> tuple[int, str] | None:
             return time, row_id
     except (ValueError, TypeError, RecursionError):
         pass
-    raise rpc.invalid(
-        "page_token", "is not one of ours: start again with the first page", "不是我们给出的：请从第一页重新开始"
-    )
+    raise _not_ours()
+
+
+def from_number(token: str) -> int:
+    """As from_token, where rows are numbered from 1; 0 for the first page."""
+    if token and not (token.isascii() and token.isdigit()):
+        raise _not_ours()
+    return int(token[:18] or 0)
+
+
+def size(asked: int, usual: int = 50, most: int = 500) -> int:
+    """How many rows a page has. Raises errors.invalid."""
+    if not 0 <= asked <= most:
+        raise errors.invalid("page_size", f"must be between 1 and {most}", f"须在 1 到 {most} 之间")
+    return asked or usual
+
+
+def _not_ours() -> errors.RpcError:
+    words = "is not one of ours: start again with the first page", "不是我们给出的：请从第一页重新开始"
+    return errors.invalid("page_token", *words)

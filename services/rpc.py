@@ -5,74 +5,26 @@ import logging
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import error_details_pb2 as details
-from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services import logs, metrics, traces
-from services.clock import from_timestamp
+from services import errors, logs, metrics, traces
 from services.identity import InvalidTokenError, Principal, Verifier
 from services.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 256 * 1024
-DOMAIN = "yunhui"
-CHINESE = "zh-CN"
-REQUIRED = "is required", "必填"
-LATER = "must be later than start_time", "须晚于开始时间"
-OURS = "an error of ours; it was logged", "系统内部错误，已记入日志"
-
-Kind = Literal[
-    "account",
-    "dead event",
-    "decision",
-    "delivery",
-    "event",
-    "meeting",
-    "policy_version",
-    "reservation",
-    "room",
-    "violation",
-    "webhook",
-]
-KINDS: Mapping[Kind, str] = {
-    "account": "个账号",
-    "dead event": "个死信事件",
-    "decision": "个决定",
-    "delivery": "封通知",
-    "event": "个事件",
-    "meeting": "场会议",
-    "policy_version": "个规则版本",
-    "reservation": "个预定",
-    "room": "间会议室",
-    "violation": "次违规",
-    "webhook": "个 webhook",
-}
-Part = Literal["booking", "bus", "database", "policy", "the meeting provider", "the meetings gateway"]
-PARTS: Mapping[Part, str] = {
-    "booking": "预定服务",
-    "bus": "消息总线",
-    "database": "数据库",
-    "policy": "规则服务",
-    "the meeting provider": "会议提供方",
-    "the meetings gateway": "会议网关",
-}
 MOST_CALLS_AT_ONCE = 2_000
 MOST_STREAMS_AT_ONCE = 20
 """Of one account, in each replica: they stay open and would use up the calls of all."""
-LAST_SECOND = 253_402_300_799  # of the year 9999
 LONGEST_SECONDS = 60.0
 """For a call that its caller gives longer, or no limit at all; streams live as long as their tokens."""
 PUBLIC = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
@@ -88,118 +40,10 @@ _principal: ContextVar[Principal] = ContextVar("principal")
 _method: ContextVar[str] = ContextVar("method", default="")
 
 
-class RpcError(Exception):
-    """An error for the caller: a canonical code, a sentence, and machine-readable details."""
-
-    def __init__(self, code: grpc.StatusCode, message: str, *more: Message) -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = more
-
-    @property
-    def reason(self) -> str:
-        """What a log may say of it."""
-        named = [each.reason for each in self.details if isinstance(each, details.ErrorInfo)]
-        return " ".join([self.code.name, *named])
-
-    def to_status(self) -> status_pb2.Status:
-        packed = []
-        for detail in self.details:
-            packed.append(any_pb2.Any())
-            packed[-1].Pack(detail)
-        return status_pb2.Status(code=self.code.value[0], message=str(self), details=packed)
-
-
-def invalid(field: str, description: str, chinese: str) -> RpcError:
-    """INVALID_ARGUMENT with BadRequest: names the field and the way out.
-
-    `chinese` says the same as `description`; "" where only programs ask.
-    """
-    violation = details.BadRequest.FieldViolation(field=field, description=description)
-    if chinese:
-        violation.localized_message.CopyFrom(in_chinese(chinese))
-    return RpcError(
-        grpc.StatusCode.INVALID_ARGUMENT,
-        f"{field}: {description}",
-        details.BadRequest(field_violations=[violation]),
-    )
-
-
-def moment(field: str, given: Timestamp) -> int:
-    """Epoch ms of a required time between the years 1970 and 9999: what lies beyond fits into no database."""
-    if not given.seconds and not given.nanos:
-        raise invalid(field, *REQUIRED)
-    if not 0 < given.seconds <= LAST_SECOND or not 0 <= given.nanos < 1_000_000_000:
-        raise invalid(field, "is not a valid time", "不是有效的时间")
-    return from_timestamp(given)
-
-
-def failure(
-    code: grpc.StatusCode,
-    reason: str,
-    message: str,
-    chinese: str,
-    *,
-    retry_seconds: int = 0,
-    figures: Mapping[str, str] = MappingProxyType({}),
-) -> RpcError:
-    """Any other error, with ErrorInfo: `reason` is stable, UPPER_SNAKE_CASE, `figures` are its metadata.
-
-    `chinese` says the same as `message`, as LocalizedMessage; "" where only programs ask. RetryInfo when it is known
-    how long to wait.
-    """
-    pause = details.RetryInfo(retry_delay=duration_pb2.Duration(seconds=retry_seconds))
-    return RpcError(
-        code,
-        message,
-        details.ErrorInfo(reason=reason, domain=DOMAIN, metadata=figures),
-        *([pause] if retry_seconds else []),
-        *([in_chinese(chinese)] if chinese else []),
-    )
-
-
-def in_chinese(message: str) -> details.LocalizedMessage:
-    return details.LocalizedMessage(locale=CHINESE, message=message)
-
-
-def not_found(what: Kind) -> RpcError:
-    """NOT_FOUND; the same for what does not exist and for what is another's."""
-    reason = f"{what.upper().replace(' ', '_')}_NOT_FOUND"
-    return failure(grpc.StatusCode.NOT_FOUND, reason, f"there is no such {what}", f"没有这{KINDS[what]}")
-
-
-def role_missing(what: str, chinese: str, roles: Iterable[str]) -> RpcError:
-    """PERMISSION_DENIED; `what` needs one of the roles."""
-    wanted = sorted(roles)
-    message = f"{what} needs one of the roles: {', '.join(wanted)}"
-    return failure(
-        grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", message, f"{chinese}需要以下角色之一：{'、'.join(wanted)}"
-    )
-
-
-def exhausted(reason: str, message: str, chinese: str, retry_seconds: int) -> RpcError:
-    """RESOURCE_EXHAUSTED with RetryInfo: nothing was done, there may be more later."""
-    return failure(grpc.StatusCode.RESOURCE_EXHAUSTED, reason, message, chinese, retry_seconds=retry_seconds)
-
-
-def unavailable(what: Part, retry_seconds: int = 1) -> RpcError:
-    """UNAVAILABLE with RetryInfo: nothing was done, try again."""
-    message = f"{what} is away for the moment; nothing was changed, please try again"
-    chinese = f"{PARTS[what]}暂时不可用；没有任何改变，请重试"
-    return failure(
-        grpc.StatusCode.UNAVAILABLE,
-        "SERVICE_AWAY",
-        message,
-        chinese,
-        retry_seconds=retry_seconds,
-        figures={"service": what},
-    )
-
-
-def too_long() -> RpcError:
+def too_long() -> errors.RpcError:
     message = f"not done within {LONGEST_SECONDS:g} s; ask what became of it before you try again"
     chinese = f"{LONGEST_SECONDS:g} 秒内没有完成；重试之前请先查询结果"
-    return failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", message, chinese)
+    return errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", message, chinese)
 
 
 def principal() -> Principal:
@@ -312,7 +156,7 @@ class Guard(grpc.aio.ServerInterceptor):
         if self._streams[account] >= MOST_STREAMS_AT_ONCE and not caller.has("service"):
             words = f"this account has {MOST_STREAMS_AT_ONCE} streams open: end one first"
             chinese = f"这个账号已打开 {MOST_STREAMS_AT_ONCE} 个订阅：请先结束一个"
-            raise exhausted("TOO_MANY_STREAMS", words, chinese, 1)
+            raise errors.exhausted("TOO_MANY_STREAMS", words, chinese, 1)
         self._streams[account] += 1
         try:
             yield
@@ -325,10 +169,10 @@ class Guard(grpc.aio.ServerInterceptor):
         try:
             caller = await self._verifier.prove(_bearer(context))
         except InvalidTokenError as error:
-            raise failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", str(error), "") from error
+            raise errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", str(error), "") from error
         self._restrain(caller)
         if not caller.has(*self._roles.get(method, frozenset())):
-            raise role_missing("this", "这项操作", self._roles.get(method, frozenset()))
+            raise errors.role_missing("this", "这项操作", self._roles.get(method, frozenset()))
         _principal.set(caller)
         _method.set(method.removeprefix("/"))
 
@@ -336,7 +180,7 @@ class Guard(grpc.aio.ServerInterceptor):
         seconds = 0.0 if caller.has("service") else self._rate.take(caller.account_id)
         if seconds:
             words = "too many calls by this account: wait a little", "这个账号的调用过于频繁：请稍候"
-            raise exhausted("RATE_LIMITED", *words, math.ceil(seconds))
+            raise errors.exhausted("RATE_LIMITED", *words, math.ceil(seconds))
 
 
 def observed(method: str, guarded: Any) -> Any:
@@ -366,7 +210,7 @@ def read(deserialize: Callable[[bytes], Message], body: bytes) -> Message:
     try:
         return deserialize(body)
     except DecodeError as error:
-        raise invalid("request", "the bytes are not a message of this method", "") from error
+        raise errors.invalid("request", "the bytes are not a message of this method", "") from error
 
 
 def _bearer(context: Context) -> str:
@@ -381,12 +225,14 @@ async def abort(context: Context, method: str, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, NotImplementedError):
-        error = failure(grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET", "this is promised, but not built yet", "")
-    if not isinstance(error, RpcError):
+        error = errors.failure(
+            grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET", "this is promised, but not built yet", ""
+        )
+    if not isinstance(error, errors.RpcError):
         caller = _principal.get(None)
         whose = {"account": logs.pseudonym(caller.account_id)} if caller else None
         log.exception("%s failed", method, exc_info=error, extra=whose)
-        error = failure(grpc.StatusCode.INTERNAL, "INTERNAL", *OURS)
+        error = errors.failure(grpc.StatusCode.INTERNAL, "INTERNAL", *errors.OURS)
     metadata = (("grpc-status-details-bin", error.to_status().SerializeToString()),)
     await context.abort(error.code, str(error), trailing_metadata=metadata)
     raise AssertionError("abort returned")

@@ -8,7 +8,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, Decision
 
-from services import rpc
+from services import errors
 from services.booking import store
 from services.booking.policy_client import PolicyClient
 from services.booking.pool import Pool
@@ -42,14 +42,14 @@ async def find(
     offered = [list(candidates(wish, question, pool, now)) for wish, question in refused]
     try:
         verdicts = iter(await policy_client.decide([each.question for group in offered for each in group]))
-    except rpc.RpcError:
+    except errors.RpcError:
         log.warning("the policy is away: a refusal goes out without alternatives")
         return [[] for _ in refused]
     proved = [[each.alternative for each in group if is_allowed(next(verdicts))] for group in offered]
     return [group[:OFFERED] for group in proved]
 
 
-def is_allowed(verdict: Decision | rpc.RpcError) -> bool:
+def is_allowed(verdict: Decision | errors.RpcError) -> bool:
     return isinstance(verdict, Decision) and verdict.effect == EFFECT_ALLOW
 
 

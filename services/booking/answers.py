@@ -8,7 +8,7 @@ import grpc
 from google.protobuf.message import Message
 from sqlalchemy.engine import Connection
 
-from services import rpc
+from services import errors
 from services.database import ForEach
 
 Key = tuple[str, str]
@@ -45,8 +45,8 @@ def row(key: Key, body: bytes, answer: Message) -> dict[str, Any]:
 
 
 def replay(stored: Stored, body: bytes, kind: type[Reply]) -> Reply:
-    """Raises rpc.RpcError when the key was used with another body."""
+    """Raises errors.RpcError when the key was used with another body."""
     if bytes(stored[0]) != body:
         words = "request_id was used before with another body: use a new one", "request_id 已用于另一个请求：请换一个"
-        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", *words)
+        raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", *words)
     return kind.FromString(bytes(stored[1]))

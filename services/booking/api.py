@@ -10,7 +10,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import audit, pages, permissions, rpc
+from services import audit, errors, pages, permissions, rpc
 from services.booking import (
     answers,
     calendar_feeds,
@@ -39,8 +39,6 @@ SERVICE = "yunhui.booking.v1.BookingService"
 ROLES = permissions.of(SERVICE)
 
 _SUPPORT = frozenset({"support", "admin"})
-
-MAX_PAGE = 500
 
 
 class BookingService(api_grpc.BookingServiceServicer):
@@ -84,7 +82,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.CreateReservationSeriesRequest, context: rpc.Context
     ) -> api.CreateReservationSeriesResponse:
         if request.first.request_id:
-            raise rpc.invalid(
+            raise errors.invalid(
                 "first.request_id",
                 "must be empty: give request_id for the whole series",
                 "须为空：请为整个系列给出 request_id",
@@ -119,7 +117,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         )
         record = await self._database.read(lambda c: store.read_reservation(c, wanted, owner))
         if record is None:
-            raise rpc.not_found("reservation")
+            raise errors.not_found("reservation", "没有这个预约")
         return api.GetReservationResponse(reservation=record)
 
     async def GetReservationHistory(
@@ -129,13 +127,13 @@ class BookingService(api_grpc.BookingServiceServicer):
         owner = owner_of(rpc.principal(), _SUPPORT)
         found = await self._database.read(lambda c: history.read(c, wanted, owner))
         if found is None:
-            raise rpc.not_found("reservation")
+            raise errors.not_found("reservation", "没有这个预约")
         return found
 
     async def ListReservations(
         self, request: api.ListReservationsRequest, context: rpc.Context
     ) -> api.ListReservationsResponse:
-        size = page_size(request.page_size)
+        size = pages.size(request.page_size)
         wanted = store.Filter(
             account_id=visible_account(rpc.principal(), request.account_id),
             states=[state_name(state) for state in request.states],
@@ -192,7 +190,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.ReportAttendanceResponse:
         entered = from_timestamp(requests.timestamp("enter_time", request.enter_time))
         if entered > self._clock.now():
-            raise rpc.invalid("enter_time", "lies in the future", "在将来")
+            raise errors.invalid("enter_time", "lies in the future", "在将来")
         wanted = requests.required_id("reservation_id", request.reservation_id)
         record = await self._lifecycle.report_attendance(wanted, entered, rpc.principal().account_id, by=audit.caller())
         return api.ReportAttendanceResponse(reservation=record)
@@ -204,7 +202,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if account_id == caller.account_id:  # what the token says is newer than what was stored
             record.account.profile, record.account.roles = to_profile(caller), sorted(caller.roles)
         if record.account.profile is None:
-            raise rpc.not_found("account")
+            raise errors.not_found("account", "没有这个账号")
         moment = optional_moment(request, "time")
         decision = await self._policy.decide_one(standing.to_question(record, now if moment is None else moment, now))
         return api.GetStandingResponse(standing=standing.to_standing(record, decision))
@@ -214,7 +212,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.WaiveViolationResponse:
         note = requests.text("note", request.note, requests.MAX_NOTE)
         if not note:
-            raise rpc.invalid("note", "is required: say why the violation is waived", "必填：请说明为何撤销这次违规")
+            raise errors.invalid("note", "is required: say why the violation is waived", "必填：请说明为何撤销这次违约")
         wanted = requests.required_id("violation_id", request.violation_id)
         return await self._lifecycle.waive(wanted, rpc.principal().account_id, note, audit.caller())
 
@@ -223,7 +221,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.ObjectToViolationResponse:
         text = requests.lines("text", request.text, requests.MAX_OBJECTION)
         if not text:
-            raise rpc.invalid("text", "is required: say why the violation is wrong", "必填：请说明这次违规为何不对")
+            raise errors.invalid("text", "is required: say why the violation is wrong", "必填：请说明这次违约为何不对")
         wanted = requests.required_id("violation_id", request.violation_id)
         violation = await self._lifecycle.object_to(wanted, rpc.principal().account_id, text)
         return api.ObjectToViolationResponse(violation=violation)
@@ -233,7 +231,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.DismissObjectionResponse:
         note = requests.text("note", request.note, requests.MAX_NOTE)
         if not note:
-            raise rpc.invalid("note", "is required: say why the violation stays", "必填：请说明为何维持这次违规")
+            raise errors.invalid("note", "is required: say why the violation stays", "必填：请说明为何维持这次违约")
         wanted = requests.required_id("violation_id", request.violation_id)
         violation = await self._lifecycle.dismiss(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DismissObjectionResponse(violation=violation)
@@ -241,7 +239,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def ListObjections(
         self, request: api.ListObjectionsRequest, context: rpc.Context
     ) -> api.ListObjectionsResponse:
-        size = page_size(request.page_size)
+        size = pages.size(request.page_size)
         wanted = store.ObjectionFilter(
             outcomes=[outcome_name(outcome) for outcome in request.outcomes],
             after_key=pages.from_token(request.page_token),
@@ -255,7 +253,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         owner = owner_of(rpc.principal(), _SEES_ALL)
         found = await self._database.read(lambda c: store.read_decision_record(c, wanted, owner))
         if found is None:
-            raise rpc.not_found("decision")
+            raise errors.not_found("decision", "没有这个决定")
         return found
 
     async def ListRooms(self, request: api.ListRoomsRequest, context: rpc.Context) -> api.ListRoomsResponse:
@@ -303,7 +301,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             secret = await self._database.write(lambda c: calendar_feeds.create(c, account_id, now))
         except ConflictError as error:
             words = "another was made at the same moment: look, and try again", "同一时刻另建了一个：请查看后重试"
-            raise rpc.failure(grpc.StatusCode.ABORTED, "FEED_REPLACED", *words) from error
+            raise errors.failure(grpc.StatusCode.ABORTED, "FEED_REPLACED", *words) from error
         return api.CreateCalendarFeedResponse(feed=api.CalendarFeed(create_time=to_timestamp(now)), secret=secret)
 
     async def DeleteCalendarFeed(
@@ -327,17 +325,17 @@ def visible_account(caller: Principal, asked: str) -> str:
     if caller.has(*_SEES_ALL):
         return asked
     if asked not in ("", caller.account_id):
-        raise rpc.not_found("account")
+        raise errors.not_found("account", "没有这个账号")
     return caller.account_id
 
 
 def to_ask(wish: Wish, caller: Principal, *, store: bool) -> Ask:
-    """Raises rpc.RpcError when the caller may not book for the account that was named."""
+    """Raises errors.RpcError when the caller may not book for the account that was named."""
     roles = " ".join(sorted(caller.roles))
     if wish.account_id in ("", caller.account_id):
         return Ask(wish, caller.account_id, caller.account_id, to_profile(caller), roles, store)
     if not caller.has(*_SUPPORT):
-        raise rpc.role_missing("account_id: booking for another account", "account_id：为其他账号预定", _SUPPORT)
+        raise errors.role_missing("account_id: booking for another account", "account_id：为其他账号预定", _SUPPORT)
     return Ask(wish, caller.account_id, wish.account_id, None, "", store, by=audit.caller())
 
 
@@ -359,12 +357,12 @@ def state_name(state: int) -> str:
     try:
         return life.from_proto(state)
     except ValueError as error:
-        raise rpc.invalid("states", f"{state} is not a state", f"{state} 不是一种状态") from error
+        raise errors.invalid("states", f"{state} is not a state", f"{state} 不是一种状态") from error
 
 
 def outcome_name(outcome: int) -> str:
     if outcome not in pb.ObjectionOutcome.values() or not outcome:
-        raise rpc.invalid("outcomes", f"{outcome} is not an outcome", f"{outcome} 不是一种结果")
+        raise errors.invalid("outcomes", f"{outcome} is not an outcome", f"{outcome} 不是一种结果")
     return pb.ObjectionOutcome.Name(pb.ObjectionOutcome.ValueType(outcome)).removeprefix("OBJECTION_OUTCOME_")
 
 
@@ -374,12 +372,6 @@ def optional_moment(request: Any, field: str) -> int | None:
         return None
     value: Timestamp = getattr(request, field)
     return from_timestamp(requests.timestamp(field, value))
-
-
-def page_size(asked: int) -> int:
-    if not 0 <= asked <= MAX_PAGE:
-        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
-    return asked or 50
 
 
 def page_key(last: pb.Reservation) -> tuple[int, str]:

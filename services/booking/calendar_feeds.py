@@ -43,7 +43,7 @@ def get(connection: Connection, account_id: str) -> api.CalendarFeed | None:
 
 
 async def fetch(database: Database, secret_hash: bytes, now: int) -> list[pb.Reservation] | None:
-    """What the feed shows now. None when there is no such feed. Raises rpc.RpcError."""
+    """What the feed shows now. None when there is no such feed. Raises errors.RpcError."""
     mine = TABLE.c.secret_hash == secret_hash
 
     def look(connection: Connection) -> tuple[int, list[pb.Reservation]] | None:

@@ -9,7 +9,7 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services import metrics, rpc
+from services import errors, metrics
 from services.booking import life, store
 from services.booking.inquiries import Inquiries
 from services.booking.lifecycle import Lifecycle, until_fresh
@@ -115,7 +115,7 @@ class Deadlines:
             await until_fresh(attempt)
         except Exception as error:
             log.warning("deadline %s of %s: %s", due.kind, due.entity_id, error)
-            if isinstance(error, rpc.RpcError) and error.code is grpc.StatusCode.UNAVAILABLE:
+            if isinstance(error, errors.RpcError) and error.code is grpc.StatusCode.UNAVAILABLE:
                 raise
             failures[due.entity_id] = error
 

@@ -15,7 +15,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
 
-from services import rpc
+from services import errors
 from services.booking import life, meetings, store
 from services.booking.lifecycle import EARLY_ENTRY, Lifecycle
 from services.booking.meetings import Key, Seen
@@ -85,7 +85,7 @@ class Inquiries:
         return False
 
     async def look_again(self, record: pb.Reservation, *, cancelled: bool = False) -> Seen | None:
-        """Shows on the reservation what became of its meeting. Raises rpc.RpcError when nobody can say.
+        """Shows on the reservation what became of its meeting. Raises errors.RpcError when nobody can say.
 
         `cancelled`: the provider has said so; then it may no longer show the meeting at all.
         """
@@ -149,7 +149,7 @@ class Inquiries:
     async def _is_cancelled(self, record: pb.Reservation) -> bool:
         try:
             seen = await self.look_again(record)
-        except rpc.RpcError:
+        except errors.RpcError:
             return False
         return seen is not None and seen.state == meetings.CANCELLED
 
@@ -167,7 +167,7 @@ class Inquiries:
         record, now = claim.record, self._clock.now()
         try:
             seen = await self.look_again(record)
-        except rpc.RpcError:
+        except errors.RpcError:
             later = now + MINUTE
             if later < from_timestamp(record.start_time):  # the deadline after the start looks again
                 await self._move(claim, later)
@@ -197,13 +197,13 @@ class Reports:
         for record in await self._database.read(lambda c: store.read_reservations_of(c, key, near)):
             try:
                 await self._lifecycle.report_attendance(record.reservation_id, enter_time, ACTOR)
-            except rpc.RpcError as error:
+            except errors.RpcError as error:
                 if error.code not in REFUSED:
                     raise
                 log.info("no entry into %s: %s", record.reservation_id, error)
 
     async def changed(self, key: Key, *, cancelled: bool) -> None:
-        """Raises rpc.RpcError while nobody can say what it is like now: to be told again."""
+        """Raises errors.RpcError while nobody can say what it is like now: to be told again."""
         for record in await self._database.read(lambda c: store.read_reservations_of(c, key)):
             await self._inquiries.look_again(record, cancelled=cancelled)
 

@@ -18,7 +18,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import audit, metrics, rpc, traces
+from services import audit, errors, metrics, traces
 from services.booking import alternatives, answers, meetings, requests, reservations, store
 from services.booking.events import new_id, to_outcome
 from services.booking.meetings import Key
@@ -61,7 +61,7 @@ class Ask:
     store: bool
     reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     attempts: int = 0
-    obstacle: rpc.RpcError | None = None
+    obstacle: errors.RpcError | None = None
     by: audit.Caller | None = None
     trace: str = field(default_factory=traces.current)
     arrival: float = field(default_factory=time.perf_counter)
@@ -106,7 +106,7 @@ class Intake:
         self._arrived = asyncio.Event()
 
     async def submit(self, ask: Ask) -> Reply:
-        """Raises rpc.RpcError; then nothing was stored."""
+        """Raises errors.RpcError; then nothing was stored."""
         self._enqueue(ask)
         return await ask.reply
 
@@ -161,7 +161,7 @@ class Intake:
         others = await self._alternatives(asks, questions, verdicts, now)
         decided: list[tuple[Ask, Decided]] = []
         for ask, question, verdict, offered in zip(asks, questions, verdicts, others, strict=True):
-            if isinstance(verdict, rpc.RpcError):
+            if isinstance(verdict, errors.RpcError):
                 ask.resolve(verdict)
             elif ask.store:
                 decided.append((ask, to_decided(ask, situation, question, verdict, offered)))
@@ -195,7 +195,7 @@ class Intake:
         """Answers what needs no decision: a repeated request, a time that has passed, an unknown room or account."""
         try:
             reply = early_reply(ask, situation, now)
-        except rpc.RpcError as error:
+        except errors.RpcError as error:
             ask.resolve(error)
             return True
         if reply:
@@ -220,7 +220,7 @@ class Intake:
         try:
             with traces.span("commit"):
                 return list(await self._database.write(lambda connection: reservations.commit(connection, batch, now)))
-        except rpc.RpcError:
+        except errors.RpcError:
             raise
         except Exception as error:
             if len(batch) == 1:
@@ -234,7 +234,7 @@ class Intake:
             self._enqueue(ask)
         else:
             words = "too many at once: please try again", "同时请求的人太多：请重试"
-            ask.resolve(rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words))
+            ask.resolve(errors.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words))
 
 
 def note_batch(asks: Collection[Ask]) -> None:
@@ -261,20 +261,20 @@ def survey(connection: Connection, asks: list[Ask], now: int) -> Situation:
 
 
 def early_reply(ask: Ask, situation: Situation, now: int) -> Reply | None:
-    """The stored answer of a repeated request; None when it must be decided. Raises rpc.RpcError."""
+    """The stored answer of a repeated request; None when it must be decided. Raises errors.RpcError."""
     wish = ask.wish
     if earlier := situation.answers.get((ask.actor, wish.request_id)):
         return answers.replay(earlier, wish.body_hash, api.CreateReservationResponse)
     requests.check_ahead(wish.start_time, now)
     if situation.accounts[ask.account_id].overdue:  # its standing is not known: no answer rather than a wrong one
-        raise rpc.unavailable("policy")
+        raise errors.unavailable("policy")
     if ask.profile is None and situation.accounts[ask.account_id].profile is None:
-        raise rpc.not_found("account")
+        raise errors.not_found("account", "没有这个账号")
     check_meeting(ask, situation)
     if wish.room_id and wish.room_id not in situation.pool.rooms:
-        raise rpc.not_found("room")
+        raise errors.not_found("room", "没有这间会议室")
     if wish.room_id and (seats := situation.pool.rooms[wish.room_id].capacity) < wish.participant_count:
-        raise rpc.invalid(
+        raise errors.invalid(
             "room_id",
             f"seats {seats}, but {wish.participant_count} are expected: choose another room",
             f"最多容纳 {seats} 人，而预计有 {wish.participant_count} 人：请另选会议室",
@@ -283,7 +283,7 @@ def early_reply(ask: Ask, situation: Situation, now: int) -> Reply | None:
 
 
 def check_meeting(ask: Ask, situation: Situation) -> None:
-    """Raises rpc.RpcError when its meeting cannot be reserved."""
+    """Raises errors.RpcError when its meeting cannot be reserved."""
     if ask.obstacle:
         raise ask.obstacle
     holder = situation.holders.get(ask.wish.meeting.key) if ask.wish.meeting else None

@@ -13,7 +13,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import audit, outbox, rpc
+from services import audit, errors, outbox
 from services.booking import life, meetings, objections, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.meetings import Seen
@@ -75,7 +75,7 @@ class Lifecycle:
     async def cancel(
         self, reservation_id: str, owner: str | None, actor: str, note: str, by: audit.Caller | None = None
     ) -> api.CancelReservationResponse:
-        """Cancelling again answers as the first time. Raises rpc.RpcError.
+        """Cancelling again answers as the first time. Raises errors.RpcError.
 
         `by`, here and below: the caller, noted when the reservation is another's; None for the system.
         """
@@ -134,7 +134,7 @@ class Lifecycle:
     async def end(
         self, reservation_id: str, owner: str | None, actor: str, by: audit.Caller | None = None
     ) -> pb.Reservation:
-        """Early give-back; ending what is completed answers as it is. Raises rpc.RpcError."""
+        """Early give-back; ending what is completed answers as it is. Raises errors.RpcError."""
 
         async def attempt() -> pb.Reservation:
             case = await self._read_current(reservation_id, owner, self._clock.now())
@@ -153,7 +153,7 @@ class Lifecycle:
         evidence: Mapping[str, Any] | None = None,
         by: audit.Caller | None = None,
     ) -> pb.Reservation:
-        """Somebody entered at enter_time (epoch ms). After a release it annuls the violation. Raises rpc.RpcError.
+        """Somebody entered at enter_time (epoch ms). After a release it annuls the violation. Raises errors.RpcError.
 
         `evidence`: further columns to keep.
         """
@@ -177,12 +177,12 @@ class Lifecycle:
     async def waive(
         self, violation_id: str, actor: str, note: str, by: audit.Caller | None = None
     ) -> api.WaiveViolationResponse:
-        """Waiving again answers as it is. Raises rpc.RpcError."""
+        """Waiving again answers as it is. Raises errors.RpcError."""
 
         def work(connection: Connection) -> standing.Waiver:
             violation = store.read_violation(connection, store.VIOLATION.c.violation_id == violation_id)
             if violation is None:
-                raise rpc.not_found("violation")
+                raise errors.not_found("violation", "没有这次违约")
             return standing.waive(connection, violation, actor, note, self._clock.now())
 
         def tell(waiver: standing.Waiver) -> audit.Act | None:
@@ -194,12 +194,12 @@ class Lifecycle:
         return api.WaiveViolationResponse(violation=waiver.violation, lifted=waiver.lifted)
 
     async def object_to(self, violation_id: str, account_id: str, text: str) -> pb.Violation:
-        """The account's own violation. The same objection again answers as it is. Raises rpc.RpcError."""
+        """The account's own violation. The same objection again answers as it is. Raises errors.RpcError."""
         now = self._clock.now()
         return await self._commit(lambda c: objections.raise_objection(c, violation_id, account_id, text, now))
 
     async def dismiss(self, violation_id: str, actor: str, note: str, by: audit.Caller | None = None) -> pb.Violation:
-        """The same dismissal again answers as it is. Raises rpc.RpcError."""
+        """The same dismissal again answers as it is. Raises errors.RpcError."""
         now = self._clock.now()
 
         def tell(dismissal: objections.Dismissal) -> audit.Act | None:
@@ -210,7 +210,7 @@ class Lifecycle:
         return (await self._commit(work)).violation
 
     async def resolve(self, reservation_id: str, verdict: Verdict, by: audit.Caller | None = None) -> pb.Reservation:
-        """Support's answer to an escalation; approving takes a room or fails. Raises rpc.RpcError.
+        """Support's answer to an escalation; approving takes a room or fails. Raises errors.RpcError.
 
         The same answer again gets the reservation as it is.
         """
@@ -294,7 +294,7 @@ class Lifecycle:
             await self._catch_up()
             case = await self._read(reservation_id, owner, now)
         if case.account.overdue:
-            raise rpc.unavailable("policy")
+            raise errors.unavailable("policy")
         return case
 
     async def _read_due(self, reservation_id: str, kind: str, due: int) -> Case | None:
@@ -309,7 +309,7 @@ class Lifecycle:
     async def _read(self, reservation_id: str, owner: str | None, now: int) -> Case:
         case = await self._database.read(lambda connection: read_case(connection, reservation_id, owner, now))
         if case is None:
-            raise rpc.not_found("reservation")
+            raise errors.not_found("reservation", "没有这个预约")
         return case
 
 
@@ -328,14 +328,14 @@ def teller(
 
 
 async def until_fresh(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Tries again while others are faster. Raises rpc.RpcError ABORTED when they always are."""
+    """Tries again while others are faster. Raises errors.RpcError ABORTED when they always are."""
     for _ in range(ATTEMPTS):
         try:
             return await attempt()
         except (StaleError, ConflictError):  # a conflict: the room, or the request_id, went to another in this moment
             continue
     words = "changed by others all the time: please try again", "一直有他人在修改：请重试"
-    raise rpc.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words)
+    raise errors.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words)
 
 
 def read_case(connection: Connection, reservation_id: str, owner: str | None, now: int) -> Case | None:
@@ -371,7 +371,7 @@ def is_resolved_so(connection: Connection, case: Case, verdict: Verdict) -> bool
 
 
 def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> pb.Reservation:
-    """Raises StaleError, or rpc.RpcError when there is no such room or none is free."""
+    """Raises StaleError, or errors.RpcError when there is no such room or none is free."""
     payload = events_pb2.ReservationEvent(actor=verdict.actor)
     if not verdict.approve:
         return change(connection, case, "decline", payload, now, note=verdict.note, resolved_by=verdict.actor)
@@ -385,12 +385,12 @@ def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> p
 
 
 def check_entry(record: pb.Reservation, enter_time: int) -> None:
-    """Raises rpc.RpcError when an entry at this time (epoch ms) cannot be one into this reservation in time."""
+    """Raises errors.RpcError when an entry at this time (epoch ms) cannot be one into this reservation in time."""
     if enter_time < from_timestamp(record.start_time) - EARLY_ENTRY:
         words = "entered more than an hour before the start: another occasion", "入会早于开始时间一小时以上：不是这一次"
         raise failed_precondition("TOO_EARLY", *words)
     if enter_time >= from_timestamp(record.end_time):
-        raise rpc.invalid("enter_time", "lies after the end of the reservation", "晚于预定的结束时间")
+        raise errors.invalid("enter_time", "lies after the end of the reservation", "晚于预约的结束时间")
     if record.HasField("release_time") and enter_time > from_timestamp(record.release_time):
         raise failed_precondition("TOO_LATE", "entered after the room was due for release", "入会晚于会议室的释放时间")
 
@@ -410,7 +410,7 @@ def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> p
     # without itself: when it holds the room already, somebody else was faster, and `change` says so
     pool = store.lock_pool(connection, [(start, end)], record.reservation_id)
     if room_id and room_id not in pool.rooms:
-        raise rpc.not_found("room")
+        raise errors.not_found("room", "没有这间会议室")
     free = pool.free(start, end, record.participant_count, room_id)
     if not free:
         raise failed_precondition(
@@ -444,12 +444,12 @@ def change(
 
 def require(case: Case, event: str) -> None:
     if not life.next_state(case.state, event):
-        words = f"a reservation that is {case.state} cannot {event}", f"预定的状态为 {case.state}，不能 {event}"
+        words = f"a reservation that is {case.state} cannot {event}", f"预约的状态为 {case.state}，不能 {event}"
         raise failed_precondition("STATE", *words)
 
 
-def failed_precondition(reason: str, message: str, chinese: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)
+def failed_precondition(reason: str, message: str, chinese: str) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)
 
 
 def to_question(action: pdp.Action.ValueType, case: Case, now: int) -> pdp.DecideRequest:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import grpc
-from google.rpc import error_details_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 
-from services import rpc
+from services import errors
 from services.clock import from_timestamp, to_timestamp
 
 CANCELLED, ENDED = "CANCELLED", "ENDED"
@@ -42,10 +41,11 @@ def overlap(start: int, end: int, other_start: int, other_end: int) -> int:
 
 
 def choose(found: meeting_pb2.Meeting, start: int, end: int) -> Seen:
-    """The occurrence that [start, end) overlaps most. Raises rpc.RpcError when none can be reserved then."""
+    """The occurrence that [start, end) overlaps most. Raises errors.RpcError when none can be reserved then."""
     state = state_of(found)
     if state == CANCELLED or (state == ENDED and not found.recurring):
-        raise refused("meeting_code", "MEETING_OVER", "this meeting was cancelled or is over: make a new one")
+        words = "this meeting was cancelled or is over: make a new one", "该会议已取消或已结束：请重新创建"
+        raise errors.invalid("meeting_code", *words, "MEETING_OVER")
     takes_place = [each for each in found.occurrences if not each.cancelled]
     if not found.occurrences and not found.recurring:
         return Seen(Key(found.provider, found.meeting_id, ""), state)
@@ -128,51 +128,44 @@ def to_row(seen: Seen | None) -> dict[str, Any]:
     }
 
 
-def not_found(meeting_code: str) -> rpc.RpcError:
+def not_found(meeting_code: str) -> errors.RpcError:
     """One answer for what does not exist and for what is another's."""
     words = (
         "no such meeting of yours was found: check the number, and that you made it, or host it, with this account; "
         "meetings of a personal free account cannot be looked up"
     )
-    return refused("meeting_code", "MEETING_NOT_FOUND", words, meeting_code=meeting_code)
+    chinese = "没有查到这场会议：请核对会议号，并确认它是用当前账号创建或主持的；个人免费版账号的会议无法查询"
+    return errors.invalid("meeting_code", words, chinese, "MEETING_NOT_FOUND", {"meeting_code": meeting_code})
 
 
-def elsewhere(takes_place: Iterable[meeting_pb2.Occurrence], start: int) -> rpc.RpcError:
+def elsewhere(takes_place: Iterable[meeting_pb2.Occurrence], start: int) -> errors.RpcError:
     """Names the occurrence nearest to `start`."""
     nearest = min(takes_place, key=lambda each: abs(from_timestamp(each.start_time) - start), default=None)
     if nearest is None:
-        return refused("start_time", "MEETING_OVER", "this meeting takes place at no time to come: make a new one")
+        over = "this meeting takes place at no time to come: make a new one", "该会议今后不再举行：请重新创建"
+        return errors.invalid("start_time", *over, "MEETING_OVER")
     first, last = nearest.start_time.ToJsonString(), nearest.end_time.ToJsonString()
     words = f"the meeting takes place from {first} until {last}: reserve a time that overlaps it, or move the meeting"
-    return refused("start_time", "MEETING_ELSEWHERE", words, start_time=first, end_time=last)
+    chinese = f"会议时间是 {first} 至 {last}：预约的时间须与之重叠，或先修改会议时间"
+    return errors.invalid("start_time", words, chinese, "MEETING_ELSEWHERE", {"start_time": first, "end_time": last})
 
 
-def twice() -> rpc.RpcError:
+def twice() -> errors.RpcError:
     words = "two of these fall on one occurrence of the meeting: make the meeting a recurring one"
-    return refused("recurrence_rule", "MEETING_ALREADY_RESERVED", words)
+    chinese = "其中两次落在会议的同一场：请把会议设为周期性会议"
+    return errors.invalid("recurrence_rule", words, chinese, "MEETING_ALREADY_RESERVED")
 
 
-def already_reserved(reservation_id: str) -> rpc.RpcError:
+def already_reserved(reservation_id: str) -> errors.RpcError:
     """`reservation_id` "": it is another's, who is not named."""
     way_out = f"by {reservation_id}: change or cancel that" if reservation_id else "by another account"
-    chinese = f"预定为 {reservation_id}：请修改或取消它" if reservation_id else "由其他账号预定"
-    return rpc.failure(
+    chinese = f"预约为 {reservation_id}：请修改或取消它" if reservation_id else "由其他账号预定"
+    return errors.failure(
         grpc.StatusCode.ALREADY_EXISTS,
         "MEETING_ALREADY_RESERVED",
         f"this meeting is reserved already, {way_out}",
         f"这场会议已经预定，{chinese}",
         figures={"reservation_id": reservation_id} if reservation_id else {},
-    )
-
-
-def refused(field: str, reason: str, description: str, **figures: str) -> rpc.RpcError:
-    """INVALID_ARGUMENT that names the field, with a stable reason and its figures."""
-    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-    return rpc.RpcError(
-        grpc.StatusCode.INVALID_ARGUMENT,
-        f"{field}: {description}",
-        error_details_pb2.BadRequest(field_violations=[violation]),
-        error_details_pb2.ErrorInfo(reason=reason, domain=rpc.DOMAIN, metadata=figures),
     )
 
 

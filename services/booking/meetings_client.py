@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as gateway
 
-from services import rpc, traces
+from services import errors, traces
 from services.booking import meetings
 from services.booking.meetings import Key
 from services.clock import to_timestamp
@@ -34,7 +34,7 @@ class MeetingsClient:
         self._nats = nats
 
     async def look_up(self, meeting_code: str, account_id: str, *, any_owner: bool) -> meeting_pb2.Meeting:
-        """The account's own meeting, or with `any_owner` any. Raises rpc.RpcError: refused as input, or UNAVAILABLE."""
+        """The account's own meeting, or with `any_owner` any. Raises errors.RpcError."""
         asked = gateway.LookUpMeetingRequest(meeting_code=meeting_code, account_id=account_id, any_owner=any_owner)
         found = await self._look_up(asked)
         # the gateway has looked whose it is; a room is too scarce to be lent on one word
@@ -43,7 +43,7 @@ class MeetingsClient:
         return found
 
     async def get(self, key: Key) -> meeting_pb2.Meeting | None:
-        """A meeting found before; None when its provider no longer shows it. Raises rpc.RpcError: nobody can say."""
+        """A meeting found before; None when its provider no longer shows it. Raises errors.RpcError: nobody can say."""
         return await self._look_up(gateway.LookUpMeetingRequest(meeting=meetings.to_key(key), any_owner=True))
 
     async def participants(self, key: Key, since: int, until: int) -> gateway.ListParticipantsResponse:
@@ -53,13 +53,13 @@ class MeetingsClient:
         )
         try:
             reply = await self._ask(PARTICIPANTS, asked, gateway.ListParticipantsReply, PARTICIPANTS_SECONDS)
-        except rpc.RpcError:
+        except errors.RpcError:
             return _unknown(GATEWAY_AWAY)
         answered = reply.HasField("response") and reply.response.knowledge != meeting_pb2.KNOWLEDGE_UNSPECIFIED
         return reply.response if answered else _unknown(GATEWAY_AWAY)
 
     async def check(self) -> None:
-        """Raises rpc.unavailable when no question would be answered; a question about nothing is refused at once."""
+        """Raises errors.unavailable when no question would be answered; a question about nothing is refused at once."""
         await self._ask(LOOK_UP, gateway.LookUpMeetingRequest(), gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
 
     async def _look_up(self, asked: gateway.LookUpMeetingRequest) -> meeting_pb2.Meeting | None:
@@ -69,30 +69,30 @@ class MeetingsClient:
         if reply.response.outcome == gateway.LOOK_UP_OUTCOME_NOT_FOUND:
             return None
         if not reply.response.HasField("meeting"):
-            raise rpc.unavailable(GATEWAY)
+            raise errors.unavailable(GATEWAY)
         return reply.response.meeting
 
     async def _ask(self, subject: str, asked: Message, kind: type[R], seconds: float) -> R:
         try:
             # a request into a broken connection would be buffered and answered too late to be of use
             if not self._nats.is_connected:
-                raise rpc.unavailable(GATEWAY)
+                raise errors.unavailable(GATEWAY)
             body, trace = asked.SerializeToString(), traces.headers()
             reply = await self._nats.request(subject, body, timeout=seconds, headers=trace)
             return kind.FromString(reply.data)
         except (NatsError, TimeoutError, DecodeError) as error:
-            raise rpc.unavailable(GATEWAY) from error
+            raise errors.unavailable(GATEWAY) from error
 
 
 def _unknown(reason: str) -> gateway.ListParticipantsResponse:
     return gateway.ListParticipantsResponse(knowledge=meeting_pb2.KNOWLEDGE_UNKNOWN, unknown_reason=reason)
 
 
-def _to_error(error: gateway.MeetingsError) -> rpc.RpcError:
+def _to_error(error: gateway.MeetingsError) -> errors.RpcError:
     if error.code == INVALID:
-        return rpc.invalid("meeting_code", error.message, "会议服务不接受这个会议号")
+        return errors.invalid("meeting_code", error.message, "会议服务不接受这个会议号")
     if error.code == AWAY:
-        return rpc.unavailable("the meeting provider", max(1, error.retry_after_ms // 1000))
+        return errors.unavailable("the meeting provider", max(1, error.retry_after_ms // 1000))
     if error.code == EXHAUSTED:
-        return rpc.exhausted("TOO_MANY_LOOK_UPS", error.message, MANY, max(1, error.retry_after_ms // 1000))
-    return rpc.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", error.message, "会议服务无法回答")
+        return errors.exhausted("TOO_MANY_LOOK_UPS", error.message, MANY, max(1, error.retry_after_ms // 1000))
+    return errors.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", error.message, "会议服务无法回答")

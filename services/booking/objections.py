@@ -9,7 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import rpc
+from services import errors
 from services.booking import standing, store
 from services.booking.events import account_event
 from services.booking.store import AccountState
@@ -25,7 +25,7 @@ class Dismissal:
 
 
 def raise_objection(connection: Connection, violation_id: str, owner: str, text: str, now: int) -> pb.Violation:
-    """The violation with the objection. Raises rpc.RpcError, also when the violation is not the owner's."""
+    """The violation with the objection. Raises errors.RpcError, also when the violation is not the owner's."""
     account, violation = _lock(connection, violation_id, owner)
     if violation.HasField("objection") and violation.objection.text == text:
         return violation
@@ -37,15 +37,15 @@ def raise_objection(connection: Connection, violation_id: str, owner: str, text:
 
 
 def dismiss(connection: Connection, violation_id: str, actor: str, note: str, now: int) -> Dismissal:
-    """Raises rpc.RpcError when there is nothing to dismiss, or it was answered otherwise."""
+    """Raises errors.RpcError when there is nothing to dismiss, or it was answered otherwise."""
     account, violation = _lock(connection, violation_id)
     if not violation.HasField("objection"):
-        words = "nobody objected to this violation: there is nothing to dismiss", "没有人对这次违规提出异议：无可驳回"
+        words = "nobody objected to this violation: there is nothing to dismiss", "没有人对这次违约提出申诉：无可驳回"
         raise _refused("OBJECTION_MISSING", *words)
     answer = violation.objection
     if answer.outcome != pb.OBJECTION_OUTCOME_OPEN:
         if (answer.outcome, answer.answered_by, answer.answer_note) != (pb.OBJECTION_OUTCOME_DISMISSED, actor, note):
-            words = "the objection has been answered already: nothing was changed", "异议已有答复：没有任何改变"
+            words = "the objection has been answered already: nothing was changed", "申诉已有答复：没有任何改变"
             raise _refused("OBJECTION_ANSWERED", *words)
         return Dismissal(violation, anew=False)
     standing.answer_objection(connection, violation_id, "DISMISSED", actor, note, now)
@@ -71,7 +71,7 @@ def _lock(connection: Connection, violation_id: str, owner: str | None = None) -
         which &= store.VIOLATION.c.account_id == owner
     violation = store.read_violation(connection, which)
     if violation is None:
-        raise rpc.not_found("violation")
+        raise errors.not_found("violation", "没有这次违约")
     account = store.lock_account(connection, violation.account_id)
     return account, store.read_violation(connection, which) or violation
 
@@ -80,23 +80,23 @@ def _require_objectionable(violation: pb.Violation, now: int) -> None:
     if violation.waived:
         words = (
             "the violation is waived and does not count: there is nothing to object to",
-            "这次违规已撤销，不计入：无需异议",
+            "这次违约已撤销，不计入：无需申诉",
         )
         raise _refused("VIOLATION_WAIVED", *words)
     if violation.objection.outcome == pb.OBJECTION_OUTCOME_OPEN:
         words = (
             "there is an objection already, with another text: please wait for the answer",
-            "已提出过异议：请等待答复",
+            "已提出过申诉：请等待答复",
         )
         raise _refused("OBJECTION_OPEN", *words)
     if violation.HasField("objection"):
         words = (
             "support has answered an objection already: write to support if need be",
-            "支持已答复过异议：如有需要请致信支持",
+            "技术支持已答复过申诉：如有需要请致信技术支持",
         )
         raise _refused("OBJECTION_ANSWERED", *words)
     if from_timestamp(violation.violation_time) < now - store.HISTORY:
-        words = "the violation is more than 35 days old and has no effect any more", "这次违规已超过 35 天，不再有影响"
+        words = "the violation is more than 35 days old and has no effect any more", "这次违约已超过 35 天，不再有影响"
         raise _refused("VIOLATION_TOO_OLD", *words)
 
 
@@ -118,5 +118,5 @@ def _tell(
     return violation
 
 
-def _refused(reason: str, message: str, chinese: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)
+def _refused(reason: str, message: str, chinese: str) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
-from services import rpc
+from services import errors
 from services.booking import requests
 from services.clock import SECOND
 
@@ -28,7 +28,7 @@ _RULE = "FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4"
 
 
 def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
-    """The starts, epoch ms, the first of which is `start`. Raises rpc.RpcError naming the field."""
+    """The starts, epoch ms, the first of which is `start`. Raises errors.RpcError naming the field."""
     zone = time_zone(zone_name)
     parts = read_parts(rule)
     first = datetime.fromtimestamp(start // SECOND, zone)
@@ -37,13 +37,13 @@ def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
     except (ValueError, OverflowError) as error:
         raise _wrong(str(error), "无法理解") from error
     if len(found) > MOST:
-        raise rpc.invalid(
+        raise errors.invalid(
             "recurrence_rule",
             f"has more than {MOST} occurrences: give a smaller COUNT or UNTIL",
             f"超过 {MOST} 次：请减小 COUNT 或 UNTIL",
         )
     if not found or found[0].replace(tzinfo=None) != first.replace(tzinfo=None, fold=0):
-        raise rpc.invalid(
+        raise errors.invalid(
             "recurrence_rule", "does not fall on the start_time of the first occurrence", "与第一次的开始时间不符"
         )
     # the first as it was given: in the hour that comes twice, the rule alone does not know which
@@ -54,13 +54,13 @@ def time_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise rpc.invalid(
+        raise errors.invalid(
             "time_zone", "must be an IANA zone, for example Asia/Shanghai", "须为 IANA 时区，例如 Asia/Shanghai"
         ) from error
 
 
-def _wrong(english: str, chinese: str) -> rpc.RpcError:
-    return rpc.invalid("recurrence_rule", f"{english}: for example {_RULE}", f"{chinese}：例如 {_RULE}")
+def _wrong(english: str, chinese: str) -> errors.RpcError:
+    return errors.invalid("recurrence_rule", f"{english}: for example {_RULE}", f"{chinese}：例如 {_RULE}")
 
 
 def read_parts(rule: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services import rpc
+from services import errors
 from services.booking import answers
 from services.booking.meetings import Seen
 from services.booking.models import LONGEST
@@ -76,14 +76,14 @@ def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> 
 def to_change(request: api.UpdateReservationRequest) -> Change:
     """Checks every field by itself; the interval is checked when the other end is known."""
     if not (request.HasField("start_time") or request.HasField("end_time") or request.HasField("participant_count")):
-        raise rpc.invalid(
+        raise errors.invalid(
             "start_time",
             "give what is to change: start_time, end_time or participant_count",
             "请给出要修改的内容：start_time、end_time 或 participant_count",
         )
     if request.version < 0:
-        raise rpc.invalid(
-            "version", "must be that of the reservation, or 0 for any", "须为预定的版本号，或 0 表示任意版本"
+        raise errors.invalid(
+            "version", "must be that of the reservation, or 0 for any", "须为预约的版本号，或 0 表示任意版本"
         )
     people = request.participant_count if request.HasField("participant_count") else None
     return Change(
@@ -103,18 +103,18 @@ def check_ahead(start: int, now: int) -> None:
     Checked when it is known that the request is not a repeated one: that gets its answer at any time.
     """
     if start < now:
-        raise rpc.invalid("start_time", "lies in the past: choose a time to come", "已经过去：请选择将来的时间")
+        raise errors.invalid("start_time", "lies in the past: choose a time to come", "已经过去：请选择将来的时间")
     if start > now + MAX_AHEAD:
-        raise rpc.invalid("start_time", "lies more than a year ahead", "超过一年之后")
+        raise errors.invalid("start_time", "lies more than a year ahead", "超过一年之后")
 
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     """start before end, whole seconds, at most a day long."""
     start, end = moment("start_time", start_time), moment("end_time", end_time)
     if end <= start:
-        raise rpc.invalid("end_time", *rpc.LATER)
+        raise errors.invalid("end_time", *errors.LATER)
     if end - start > MAX_DURATION:
-        raise rpc.invalid("end_time", "must be at most 24 hours after start_time", "最多在开始时间之后 24 小时")
+        raise errors.invalid("end_time", "must be at most 24 hours after start_time", "最多在开始时间之后 24 小时")
     return start, end
 
 
@@ -122,22 +122,22 @@ def search_window(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]
     """start before end, whole seconds, at most 31 days apart."""
     start, end = moment("start_time", start_time), moment("end_time", end_time)
     if end <= start:
-        raise rpc.invalid("end_time", *rpc.LATER)
+        raise errors.invalid("end_time", *errors.LATER)
     if end - start > MAX_SEARCH:
-        raise rpc.invalid("end_time", "must be at most 31 days after start_time", "最多在开始时间之后 31 天")
+        raise errors.invalid("end_time", "must be at most 31 days after start_time", "最多在开始时间之后 31 天")
     return start, end
 
 
 def moment(field: str, value: Timestamp) -> int:
     """Required; epoch ms of a whole second."""
     if timestamp(field, value).nanos:
-        raise rpc.invalid(field, "must be a whole second", "须为整秒")
+        raise errors.invalid(field, "must be a whole second", "须为整秒")
     return from_timestamp(value)
 
 
 def timestamp(field: str, value: Timestamp) -> Timestamp:
     """Required; between the years 1970 and 9999."""
-    rpc.moment(field, value)
+    errors.moment(field, value)
     return value
 
 
@@ -147,7 +147,7 @@ def meeting_code(given: str) -> str:
     digits = [re.sub(r"\D", "", number) for number in numbers]
     if len(digits) == 1 and 9 <= len(digits[0]) <= 10 and digits[0].isascii():
         return digits[0]
-    raise rpc.invalid(
+    raise errors.invalid(
         "meeting_code",
         "must be the 9 or 10 digits of one meeting, for example 123-456-789",
         "须为一场会议的 9 或 10 位会议号，例如 123-456-789",
@@ -157,7 +157,7 @@ def meeting_code(given: str) -> str:
 def subject(given: str) -> str:
     value = text("subject", given, MAX_SUBJECT)
     if not value:
-        raise rpc.invalid("subject", "is required: say what the meeting is about", "必填：请写明会议主题")
+        raise errors.invalid("subject", "is required: say what the meeting is about", "必填：请写明会议主题")
     return value
 
 
@@ -166,7 +166,7 @@ def text(field: str, given: str, longest: int) -> str:
     value = given.strip()
     check_length(field, value, longest)
     if has_controls(value):
-        raise rpc.invalid(field, "must be one line without control characters", "须为一行，不含控制字符")
+        raise errors.invalid(field, "must be one line without control characters", "须为一行，不含控制字符")
     return value
 
 
@@ -175,13 +175,15 @@ def lines(field: str, given: str, longest: int) -> str:
     value = given.replace("\r\n", "\n").strip()
     check_length(field, value, longest)
     if has_controls(value.replace("\n", "")):
-        raise rpc.invalid(field, "must not have control characters other than ends of lines", "除换行外不得含控制字符")
+        raise errors.invalid(
+            field, "must not have control characters other than ends of lines", "除换行外不得含控制字符"
+        )
     return value
 
 
 def check_length(field: str, value: str, longest: int) -> None:
     if len(value) > longest:
-        raise rpc.invalid(
+        raise errors.invalid(
             field,
             f"must be at most {longest:,} characters, has {len(value):,}",
             f"最多 {longest:,} 个字符，现有 {len(value):,} 个",
@@ -194,7 +196,7 @@ def has_controls(value: str) -> bool:
 
 def count(field: str, value: int, most: int) -> int:
     if not 1 <= value <= most:
-        raise rpc.invalid(
+        raise errors.invalid(
             field, f"must be between 1 and {most:,}, is {value:,}", f"须在 1 到 {most:,} 之间，现为 {value:,}"
         )
     return value
@@ -206,13 +208,13 @@ def optional_id(field: str, value: str) -> str:
 
 def required_id(field: str, value: str) -> str:
     if not value:
-        raise rpc.invalid(field, *rpc.REQUIRED)
+        raise errors.invalid(field, *errors.REQUIRED)
     return identifier(field, value)
 
 
 def identifier(field: str, value: str) -> str:
     if not _ID.fullmatch(value):
-        raise rpc.invalid(
+        raise errors.invalid(
             field, 'must be 1 to 64 letters, digits, ".", "_" or "-"', "须为 1 到 64 个字母、数字、“.”、“_”或“-”"
         )
     return value

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.reservation_pb2 import Room
 
-from services import audit, rpc
+from services import audit, errors
 from services.booking import life, requests, store
 from services.database import ConflictError, Database
 
@@ -16,7 +16,7 @@ MAX_NAME = 100
 
 
 async def create(database: Database, request: api.CreateRoomRequest, by: audit.Caller) -> Room:
-    """Raises rpc.RpcError."""
+    """Raises errors.RpcError."""
     room = Room(
         room_id=requests.identifier("room_id", request.room_id),
         display_name=requests.text("display_name", request.display_name, MAX_NAME) or request.room_id,
@@ -30,24 +30,24 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
         await database.write(insert)
     except ConflictError as error:
         words = f"there is a room {room.room_id} already", f"已有会议室 {room.room_id}"
-        raise rpc.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", *words) from error
+        raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", *words) from error
     return room
 
 
 async def update(database: Database, request: api.UpdateRoomRequest, by: audit.Caller) -> Room:
-    """Raises rpc.RpcError; then nothing was changed."""
+    """Raises errors.RpcError; then nothing was changed."""
     room_id, changes = requests.identifier("room_id", request.room_id), to_changes(request)
     act = audit.Act(by, "room", room_id, detail=changes)
     return await database.write(audit.noted(lambda connection: change(connection, room_id, changes), lambda _: act))
 
 
 def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
-    """New values by column; at least one. Raises rpc.RpcError."""
+    """New values by column; at least one. Raises errors.RpcError."""
     given: dict[str, Any] = {
         name: getattr(request, name) for name in ("display_name", "capacity", "enabled") if request.HasField(name)
     }
     if not given:
-        raise rpc.invalid(
+        raise errors.invalid(
             "display_name",
             "give this, capacity or enabled: there is nothing to change",
             "请给出 display_name、capacity 或 enabled：没有要修改的内容",
@@ -55,19 +55,19 @@ def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
     if "display_name" in given:
         given["display_name"] = requests.text("display_name", request.display_name, MAX_NAME)
         if not given["display_name"]:
-            raise rpc.invalid("display_name", "must not be empty", "不能为空")
+            raise errors.invalid("display_name", "must not be empty", "不能为空")
     if "capacity" in given:
         requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS)
     return given
 
 
 def change(connection: Connection, room_id: str, changes: dict[str, Any]) -> Room:
-    """Raises rpc.RpcError when there is no such room, or it would become too small for what it is reserved for."""
+    """Raises errors.RpcError when there is no such room, or it would become too small for what it is reserved for."""
     wanted = store.ROOM.c.room_id == room_id
     # the lock comes first: whoever is about to take the room (store.lock_pool) commits before it, or sees the change
     row = connection.execute(sa.select(store.ROOM).where(wanted).with_for_update()).mappings().first()
     if row is None:
-        raise rpc.not_found("room")
+        raise errors.not_found("room", "没有这间会议室")
     if "capacity" in changes:
         require_fit(connection, room_id, changes["capacity"])
     connection.execute(sa.update(store.ROOM).where(wanted).values(changes))
@@ -75,12 +75,12 @@ def change(connection: Connection, room_id: str, changes: dict[str, Any]) -> Roo
 
 
 def require_fit(connection: Connection, room_id: str, capacity: int) -> None:
-    """Raises rpc.RpcError when live reservations of the room expect more people than that."""
+    """Raises errors.RpcError when live reservations of the room expect more people than that."""
     c = store.RESERVATION.c
     query = sa.select(sa.func.count(), sa.func.max(c.participant_count))
     query = query.where(c.room_id == room_id, c.state.in_(life.HOLDING), c.participant_count > capacity)
     count, largest = connection.execute(query).one()
     if count:
         message = f"{count} live reservations would no longer fit, the largest expects {largest} people"
-        chinese = f"有 {count} 个有效预定将容纳不下，其中最多的一个预计有 {largest} 人"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "ROOM_TOO_SMALL", message, chinese)
+        chinese = f"有 {count} 个有效预约将容纳不下，其中最多的一个预计有 {largest} 人"
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ROOM_TOO_SMALL", message, chinese)

@@ -61,7 +61,7 @@ class Series:
         self._committed = committed
 
     async def create(self, ask: SeriesAsk) -> api.CreateReservationSeriesResponse:
-        """Raises rpc.RpcError; then nothing was stored."""
+        """Raises errors.RpcError; then nothing was stored."""
 
         async def attempt() -> api.CreateReservationSeriesResponse:
             now = self._clock.now()
@@ -104,7 +104,7 @@ class Series:
 
 
 def check_meetings(ask: SeriesAsk) -> None:
-    """Raises rpc.RpcError when one occurrence of the meeting would be reserved twice."""
+    """Raises errors.RpcError when one occurrence of the meeting would be reserved twice."""
     keys = [each.wish.meeting.key for each in ask.occurrences if each.wish.meeting]
     if len(set(keys)) < len(keys):
         raise meetings.twice()

@@ -17,7 +17,7 @@ from yunhui.meetings.v1.events_pb2 import MeetingEvent
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import bus, rpc
+from services import bus, errors
 from services.booking import calendar_feeds, life, meetings, store
 from services.booking.inquiries import Reports
 from services.clock import Clock, from_timestamp, to_timestamp
@@ -72,7 +72,7 @@ async def read_calendar(database: Database, clock: Clock, body: bytes) -> calend
         found = await calendar_feeds.fetch(database, asked.secret_hash, clock.now())
     except DecodeError:
         return calendar.ReadCalendarResponse()
-    except (rpc.RpcError, ConflictError):
+    except (errors.RpcError, ConflictError):
         return calendar.ReadCalendarResponse(unavailable=True)
     return calendar.ReadCalendarResponse(found=found is not None, reservations=found or [])
 

@@ -13,7 +13,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import audit, rpc
+from services import audit, errors
 from services.booking import answers, life, meetings, requests, store
 from services.booking.events import to_outcome
 from services.booking.intake import LOOK_AHEAD
@@ -60,7 +60,7 @@ class Updates:
     async def update(
         self, wanted: Change, owner: str | None, actor: str, by: audit.Caller | None = None
     ) -> api.UpdateReservationResponse:
-        """Raises rpc.RpcError; then nothing was changed. `by`: noted when the reservation is another's."""
+        """Raises errors.RpcError; then nothing was changed. `by`: noted when the reservation is another's."""
 
         async def attempt() -> api.UpdateReservationResponse:
             now = self._clock.now()
@@ -85,13 +85,13 @@ class Updates:
             await self._catch_up()  # a suspension, or the end of this very reservation, may hang on it
             situation = await self._database.read(lambda c: survey(c, wanted, owner, actor, now))
         if situation is None:
-            raise rpc.not_found("reservation")
+            raise errors.not_found("reservation", "没有这个预约")
         if situation.case.account.overdue:
-            raise rpc.unavailable("policy")
+            raise errors.unavailable("policy")
         return situation
 
     async def _find_meeting(self, record: pb.Reservation, after: pb.Reservation, actor: str) -> Seen | None:
-        """None when the interval stays as it is. Raises rpc.RpcError when there is no such meeting to reserve then."""
+        """None when the interval stays as it is. Raises errors.RpcError when there is no such meeting then."""
         if (record.start_time, record.end_time) == (after.start_time, after.end_time):
             return None
         seen = await self._lookups.again(after)
@@ -149,12 +149,12 @@ def survey(connection: Connection, wanted: Change, owner: str | None, actor: str
 def check_version(record: pb.Reservation, version: int) -> None:
     if version not in (0, record.version):
         message = f"the reservation is at version {record.version} now, not {version}: look at it again"
-        chinese = f"预定现在是第 {record.version} 版，不是第 {version} 版：请重新查看"
-        raise rpc.failure(grpc.StatusCode.ABORTED, "VERSION", message, chinese)
+        chinese = f"预约现在是第 {record.version} 版，不是第 {version} 版：请重新查看"
+        raise errors.failure(grpc.StatusCode.ABORTED, "VERSION", message, chinese)
 
 
 def to_changed(record: pb.Reservation, wanted: Change, now: int) -> pb.Reservation:
-    """The reservation as it is wanted. Raises rpc.RpcError when its interval makes no sense."""
+    """The reservation as it is wanted. Raises errors.RpcError when its interval makes no sense."""
     after = pb.Reservation()
     after.CopyFrom(record)
     if wanted.start_time is not None:

@@ -18,7 +18,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
-from services import rpc
+from services import errors
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ LAST_WORDS_SECONDS = 1.0
 
 
 class Watcher:
-    """One stream: what it has still to be told, and how it ends. Iterating raises the rpc.RpcError that ends it."""
+    """One stream: what it has still to be told, and how it ends. Iterating raises the errors.RpcError that ends it."""
 
     def __init__(self) -> None:
         self.task = asyncio.current_task()
-        self._untold: asyncio.Queue[Reservation | rpc.RpcError] = asyncio.Queue(BACKLOG)
+        self._untold: asyncio.Queue[Reservation | errors.RpcError] = asyncio.Queue(BACKLOG)
         self._ended = False
 
     def tell(self, record: Reservation) -> None:
@@ -43,11 +43,11 @@ class Watcher:
             return
         if self._untold.full():
             message = f"more than {BACKLOG} changes were waiting to be taken: list again, then watch again"
-            self.end(rpc.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message, ""))
+            self.end(errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message, ""))
         else:
             self._untold.put_nowait(record)
 
-    def end(self, error: rpc.RpcError) -> None:
+    def end(self, error: errors.RpcError) -> None:
         """What was not told yet never will be."""
         if self._ended:
             return
@@ -59,7 +59,7 @@ class Watcher:
     async def __aiter__(self) -> AsyncIterator[Reservation]:
         while True:
             told = await self._untold.get()
-            if isinstance(told, rpc.RpcError):
+            if isinstance(told, errors.RpcError):
                 raise told
             yield told
 
@@ -83,8 +83,8 @@ class Watchers:
     async def watch(self, account_id: str, seconds: float) -> AsyncIterator[Watcher]:
         """Follows reservations for this account or made by it, or EVERYBODY's, from the moment this is entered on.
 
-        Ends with UNAUTHENTICATED after `seconds`, when the caller's token has expired. Raises rpc.unavailable when the
-        bus is away, for then changes would be missed.
+        Ends with UNAUTHENTICATED after `seconds`, when the caller's token has expired. Raises errors.unavailable when
+        the bus is away, for then changes would be missed.
         """
         watcher = Watcher()
         self._watchers.setdefault(account_id, set()).add(watcher)
@@ -100,11 +100,11 @@ class Watchers:
 
     async def _subscribe(self) -> None:
         if self._closed:
-            raise rpc.unavailable("booking")
+            raise errors.unavailable("booking")
         if (
             not self._bus or not self._bus.is_connected
         ):  # a subscription now would be made later, and nobody would know when
-            raise rpc.unavailable("bus")
+            raise errors.unavailable("bus")
         try:
             async with self._subscribing:
                 if self._subscription is None:
@@ -114,11 +114,11 @@ class Watchers:
             for _ in range(2):
                 await self._bus.flush(FLUSH_SECONDS)
         except (NatsError, TimeoutError) as error:
-            raise rpc.unavailable("bus") from error
+            raise errors.unavailable("bus") from error
 
     async def interrupt(self) -> None:
         """Watchers may have been missed: ends every stream, so that all list again."""
-        self._end_all(rpc.unavailable("bus"))
+        self._end_all(errors.unavailable("bus"))
         subscription, self._subscription = self._subscription, None
         if subscription:
             with contextlib.suppress(NatsError):  # it went with its connection
@@ -127,7 +127,7 @@ class Watchers:
     def close(self) -> None:
         """Ends every stream and lets nobody in: the program stops."""
         self._closed = True
-        self._end_all(rpc.unavailable("booking"))
+        self._end_all(errors.unavailable("booking"))
         # whoever does not read what it was sent cannot be told that this is the end
         asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, self._cut_off)
 
@@ -136,7 +136,7 @@ class Watchers:
             if watcher.task:
                 watcher.task.cancel()
 
-    def _end_all(self, error: rpc.RpcError) -> None:
+    def _end_all(self, error: errors.RpcError) -> None:
         for watcher in self._all():
             watcher.end(error)
 
@@ -151,7 +151,7 @@ class Watchers:
         except Exception as error:
             # without its words: they can quote what people wrote
             log.error("%s: an event cannot be read: %s", message.subject, type(error).__name__)
-            self._end_all(rpc.unavailable("bus"))
+            self._end_all(errors.unavailable("bus"))
 
     def _hand_on(self, content: dict[str, Any] | None) -> None:
         """`content` is a reservation in proto3 JSON; None: the event is of a request that came to nothing."""
@@ -175,5 +175,5 @@ class Watchers:
         return True
 
 
-def expired() -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token has expired: sign in again", "")
+def expired() -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token has expired: sign in again", "")

@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from services import errors
 from services.cli import moments, texts
 from services.cli.texts import Text
 
@@ -47,7 +48,7 @@ class CallError(CommandError):
         text, code = _KINDS.get(_code(error), (texts.OTHER_ERROR, ExitCode.OTHER))
         super().__init__(text, code, detail=status.message, address=address, status=_code(error).name, field="")
         self.status = status
-        self._chinese = _in_chinese(status)
+        self._chinese = errors.chinese_of(status)
         self._name_the_field(status)
         self._say_the_reason(status)
 
@@ -82,17 +83,12 @@ class CallError(CommandError):
         if "start_time" in figures:
             first, last = (moments.from_json(figures[name]) for name in ("start_time", "end_time"))
             self.values["time"] = moments.show_interval(first, last, language)
-        self.values["id"] = figures.get("reservation_id") or texts.BY_ANOTHER.to(language)
         return super().sentence(language)
 
 
 _REASONS = {
     "RATE_LIMITED": texts.RATE_LIMITED,
-    "MEETING_NOT_FOUND": texts.MEETING_NOT_YOURS,
-    "MEETING_OVER": texts.MEETING_OVER,
     "MEETING_ELSEWHERE": texts.MEETING_ELSEWHERE,
-    "MEETING_ALREADY_RESERVED": texts.MEETING_RESERVED,
-    "TOO_MANY_LOOK_UPS": texts.TOO_MANY_LOOK_UPS,
 }
 _KINDS = {
     grpc.StatusCode.INVALID_ARGUMENT: (texts.INVALID_FIELD, ExitCode.USAGE),
@@ -113,19 +109,6 @@ def to_status(error: grpc.RpcError) -> status_pb2.Status:
     # grpc's own words name sockets and C++ files: they help nobody
     message = "" if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) else error.details()
     return status_pb2.Status(code=code.value[0], message=message or "")
-
-
-def _in_chinese(status: status_pb2.Status) -> str:
-    """What the service says in Chinese of the error, or of its first field; "" when it does not."""
-    request, message = error_details_pb2.BadRequest(), error_details_pb2.LocalizedMessage()
-    for detail in status.details:
-        if detail.Unpack(request) and request.field_violations:
-            message = request.field_violations[0].localized_message
-        elif not detail.Unpack(message):
-            continue
-        if message.locale == texts.CHINESE:
-            return str(message.message)
-    return ""
 
 
 def retry_seconds(status: status_pb2.Status) -> int:

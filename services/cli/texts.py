@@ -362,19 +362,10 @@ SAY_EVERYTHING = Text(
 MEETING_TELLS_NO_TIME = Text(
     "查不到会议的时间，请给出 --start 和 --minutes。", "The meeting tells no time: give --start and --minutes."
 )
-MEETING_OVER = Text(
-    "该会议已取消或已结束，请在腾讯会议中重新创建。",
-    "This meeting was cancelled or is over: make a new one in the meeting client.",
-)
 MEETING_ELSEWHERE = Text(
     "会议时间是 {time}，预留时间须与之重叠；也可以先在腾讯会议中修改会议时间。",
     "The meeting takes place {time}: reserve a time that overlaps it, or move the meeting first.",
 )
-TOO_MANY_LOOK_UPS = Text(
-    "查询会议号的次数太多了，请稍等一分钟再试。", "Too many meeting numbers were looked up: try again in a minute."
-)
-MEETING_RESERVED = Text("这场会议已经预定：{id}", "This meeting is reserved already: {id}")
-BY_ANOTHER = Text("由其他账号预定", "by another account")
 MEETING_NOT_YOURS = Text(
     "没有查到这场会议。请核对会议号，并确认它是用当前账号创建或主持的；个人免费版账号的会议无法查询。",
     "No such meeting was found. Check the number, and that you made it, or host it, with this account; meetings of a "

@@ -7,7 +7,7 @@ from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1 import simulator_service_pb2_grpc as simulator_grpc
 
-from services import permissions, rpc
+from services import errors, permissions, rpc
 from services.meetings import requests
 from services.meetings.gateway import Gateway, to_proto
 from services.meetings.provider import Meeting
@@ -30,7 +30,7 @@ class MeetingService(pb_grpc.MeetingServiceServicer):
         account = requests.account(request.account_id) or caller.account_id
         trusted = caller.has(*_ALL_MEETINGS)
         if not trusted and (request.any_owner or account != caller.account_id):
-            raise rpc.role_missing("looking up the meetings of others", "查询他人的会议", _ALL_MEETINGS)
+            raise errors.role_missing("looking up the meetings of others", "查询他人的会议", _ALL_MEETINGS)
         return await self._gateway.look_up(request, account, limited=not trusted)
 
     async def ListParticipants(
@@ -67,13 +67,13 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
         code = requests.meeting_code(request.meeting_code)
         account = requests.account(request.account_id) or rpc.principal().account_id
         if request.act == simulator.SIMULATED_ACT_MOVE:
-            start = rpc.moment("start_time", request.start_time)
-            end = rpc.moment("end_time", request.end_time) if request.HasField("end_time") else None
+            start = errors.moment("start_time", request.start_time)
+            end = errors.moment("end_time", request.end_time) if request.HasField("end_time") else None
             after = await self._provider.move(code, start, end)
         elif request.act in self._acts:
             after = await self._acts[request.act](code, account)
         else:
-            raise rpc.invalid(
+            raise errors.invalid(
                 "act",
                 "say what happens: ENTER, LEAVE, WAIT, END, CANCEL or MOVE",
                 "请说明发生什么：ENTER、LEAVE、WAIT、END、CANCEL 或 MOVE",

@@ -8,7 +8,7 @@ import grpc
 from yunhui.meetings.v1 import meeting_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2 as api
 
-from services import metrics, rpc
+from services import errors, metrics
 from services.clock import to_timestamp
 from services.meetings import requests
 from services.meetings.happenings import Happenings
@@ -59,7 +59,7 @@ class Gateway:
     async def look_up(
         self, asked: api.LookUpMeetingRequest, account: str, *, limited: bool = False
     ) -> api.LookUpMeetingResponse:
-        """On behalf of `account`. Raises rpc.RpcError: INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL.
+        """On behalf of `account`. Raises errors.RpcError: INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL.
 
         `limited`: nobody shall find out by trying which numbers are meetings, nor use up what the provider allows all.
         """
@@ -85,12 +85,12 @@ class Gateway:
         except AwayError as error:
             CALLS.count(LOOK_UP, "away")
             log.warning("no answer: %s", error)
-            raise rpc.unavailable("the meeting provider", error.retry_seconds) from error
+            raise errors.unavailable("the meeting provider", error.retry_seconds) from error
         except ProviderError as error:
             CALLS.count(LOOK_UP, "refused")
             log.error("a look-up was refused: %s", error)
             words = "the meeting provider does not understand our question; it was logged"
-            raise rpc.failure(
+            raise errors.failure(
                 grpc.StatusCode.INTERNAL, "PROVIDER_REFUSED", words, "会议提供方不理解我们的请求；已记入日志"
             ) from error
         CALLS.count(LOOK_UP, "found")
@@ -99,7 +99,7 @@ class Gateway:
         return api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_FOUND, meeting=to_proto(meeting))
 
     async def participants(self, asked: api.ListParticipantsRequest) -> api.ListParticipantsResponse:
-        """Never raises for the provider's sake: what it cannot say is UNKNOWN. Raises rpc.RpcError INVALID_ARGUMENT."""
+        """Never raises for the provider's sake: what it cannot say is UNKNOWN. Raises errors.invalid."""
         key = requests.meeting_key(asked.meeting)
         window = read_window(asked)
         people: list[Participant] | None = None
@@ -116,7 +116,7 @@ class Gateway:
 
     async def _look_up(self, asked: api.LookUpMeetingRequest, account: str | None) -> Meeting:
         if bool(asked.meeting_code) == asked.HasField("meeting"):
-            raise rpc.invalid(
+            raise errors.invalid(
                 "meeting_code", "give either meeting_code or meeting", "请给出 meeting_code 或 meeting 之一"
             )
         if asked.meeting_code:
@@ -135,17 +135,17 @@ class Gateway:
 
 
 def check(seconds: float, limit: int, what: str) -> None:
-    """`seconds` to wait before there may be more; 0 is fine. Raises rpc.RpcError RESOURCE_EXHAUSTED."""
+    """`seconds` to wait before there may be more; 0 is fine. Raises errors.RpcError RESOURCE_EXHAUSTED."""
     if seconds:
         words = f"more than {limit} {what} a minute: wait a little"
-        raise rpc.exhausted("TOO_MANY_LOOK_UPS", words, f"每分钟最多 {limit} 次查询：请稍候", int(seconds) + 1)
+        raise errors.exhausted("TOO_MANY_LOOK_UPS", words, f"每分钟最多 {limit} 次查询：请稍候", int(seconds) + 1)
 
 
 def read_window(asked: api.ListParticipantsRequest) -> Window:
-    since = rpc.moment("start_time", asked.start_time) if asked.HasField("start_time") else None
-    until = rpc.moment("end_time", asked.end_time) if asked.HasField("end_time") else None
+    since = errors.moment("start_time", asked.start_time) if asked.HasField("start_time") else None
+    until = errors.moment("end_time", asked.end_time) if asked.HasField("end_time") else None
     if since is not None and until is not None and until <= since:
-        raise rpc.invalid("end_time", *rpc.LATER)
+        raise errors.invalid("end_time", *errors.LATER)
     return Window(since, until)
 
 

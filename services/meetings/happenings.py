@@ -65,7 +65,7 @@ class Happenings:
         self._committed = committed
 
     async def record(self, happenings: Iterable[Happening]) -> None:
-        """Durable when it returns. Raises rpc.unavailable when it cannot be stored."""
+        """Durable when it returns. Raises errors.unavailable when it cannot be stored."""
         listed = list(happenings)
         await self.write(lambda connection: self.store(connection, listed))
 

@@ -6,7 +6,7 @@ import unicodedata
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
-from services import rpc
+from services import errors
 from services.meetings.provider import MeetingKey
 
 LONGEST_ID = 64
@@ -22,7 +22,7 @@ def meeting_code(given: str) -> str:
     digits = [re.sub(r"\D", "", number) for number in numbers]
     if len(digits) == 1 and 9 <= len(digits[0]) <= 10 and digits[0].isascii():
         return digits[0]
-    raise rpc.invalid(
+    raise errors.invalid(
         "meeting_code",
         "must be the 9 or 10 digits of one meeting, for example 123-456-789",
         "须为一场会议的 9 或 10 位会议号，例如 123-456-789",
@@ -33,17 +33,17 @@ def meeting_key(given: pb.MeetingKey) -> MeetingKey:
     for name in ("provider", "meeting_id", "sub_meeting_id"):
         value = getattr(given, name)
         if len(value) > LONGEST_ID or not value.isprintable():
-            raise rpc.invalid(
+            raise errors.invalid(
                 f"meeting.{name}", f"must be at most {LONGEST_ID} printable characters", f"最多 {LONGEST_ID} 个可见字符"
             )
         if not value and name != "sub_meeting_id":
-            raise rpc.invalid(f"meeting.{name}", *rpc.REQUIRED)
+            raise errors.invalid(f"meeting.{name}", *errors.REQUIRED)
     return MeetingKey(given.provider, given.meeting_id, given.sub_meeting_id)
 
 
 def account(given: str) -> str:
     if len(given) > LONGEST_ACCOUNT or not given.isprintable():
-        raise rpc.invalid(
+        raise errors.invalid(
             "account_id",
             f"must be at most {LONGEST_ACCOUNT} printable characters",
             f"最多 {LONGEST_ACCOUNT} 个可见字符",
@@ -53,7 +53,7 @@ def account(given: str) -> str:
 
 def subject(given: str) -> str:
     if not given.strip() or len(given) > LONGEST_SUBJECT or not given.isprintable():
-        raise rpc.invalid(
+        raise errors.invalid(
             "subject",
             f"say what the meeting is about, in at most {LONGEST_SUBJECT} characters",
             f"请写明会议主题，最多 {LONGEST_SUBJECT} 个字符",
@@ -62,7 +62,7 @@ def subject(given: str) -> str:
 
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
-    start, end = rpc.moment("start_time", start_time), rpc.moment("end_time", end_time)
+    start, end = errors.moment("start_time", start_time), errors.moment("end_time", end_time)
     if end <= start:
-        raise rpc.invalid("end_time", *rpc.LATER)
+        raise errors.invalid("end_time", *errors.LATER)
     return start, end

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 from ulid import ULID
 
-from services import rpc
+from services import errors
 from services.clock import Clock
 from services.database import Database
 from services.meetings import models
@@ -65,14 +65,14 @@ class Simulated:
             raise WrongStateError("nobody is inside")
 
     async def create(self, meeting_code: str, subject: str, creator: str, start: int, end: int) -> Meeting:
-        """`meeting_code` "" chooses one. Raises rpc.RpcError ALREADY_EXISTS."""
+        """`meeting_code` "" chooses one. Raises errors.RpcError ALREADY_EXISTS."""
         row = {"subject": subject, "creator": creator, "start_time": start, "end_time": end}
 
         def work(connection: Connection) -> Meeting:
             code = meeting_code or free_code(connection)
             if meeting_code and self._in_use(connection, code):
                 words = "this number belongs to a meeting that is not over: choose another one, or cancel that one"
-                raise rpc.failure(
+                raise errors.failure(
                     grpc.StatusCode.ALREADY_EXISTS,
                     "NUMBER_IN_USE",
                     words,
@@ -131,7 +131,7 @@ class Simulated:
         def work(connection: Connection, row: sa.RowMapping) -> None:
             last = end or start + row["end_time"] - row["start_time"]
             if last <= start:
-                raise rpc.invalid("end_time", *rpc.LATER)
+                raise errors.invalid("end_time", *errors.LATER)
             _update(connection, row, start_time=start, end_time=last)
             told = happening(Kind.CHANGED, row, self._clock.now())
             self._happenings.store(connection, [replace(told, start_time=start, end_time=last)])
@@ -139,13 +139,13 @@ class Simulated:
         return await self._act(meeting_code, work)
 
     async def _act(self, meeting_code: str, work: Callable[[Connection, sa.RowMapping], None]) -> Meeting:
-        """Raises rpc.RpcError NOT_FOUND."""
+        """Raises errors.RpcError NOT_FOUND."""
 
         def act(connection: Connection) -> None:
             try:
                 row = newest(connection, meeting_code)
             except NoSuchMeetingError as error:
-                raise rpc.not_found("meeting") from error
+                raise errors.not_found("meeting", "没有这场会议") from error
             work(connection, row)
 
         await self._happenings.write(act)
@@ -244,8 +244,8 @@ def happening(kind: Kind, row: sa.RowMapping, now: int, account: str = "") -> Ha
     return Happening(kind, key, now, (str(ULID()),), meeting_code=row["meeting_code"], account=account)
 
 
-def not_allowed(message: str, chinese: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", message, chinese)
+def not_allowed(message: str, chinese: str) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", message, chinese)
 
 
 def _update(connection: Connection, row: sa.RowMapping, **values: Any) -> None:

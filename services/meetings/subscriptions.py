@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 
-from services import bus, rpc, traces
+from services import bus, errors, traces
 from services.consumer import TraceAnnotation
 from services.meetings import requests
 from services.meetings.gateway import Gateway
@@ -47,7 +47,7 @@ async def look_up(gateway: Gateway, body: bytes) -> pb.LookUpMeetingReply:
     async def ask(asked: pb.LookUpMeetingRequest) -> pb.LookUpMeetingReply:
         account = requests.account(asked.account_id)
         if not account and not asked.any_owner:
-            raise rpc.invalid("account_id", "is required: on whose behalf?", "")
+            raise errors.invalid("account_id", "is required: on whose behalf?", "")
         return pb.LookUpMeetingReply(response=await gateway.look_up(asked, account, limited=not asked.any_owner))
 
     return await _answered(body, pb.LookUpMeetingRequest, pb.LookUpMeetingReply, ask)
@@ -65,15 +65,15 @@ async def _answered(body: bytes, kind: type[Q], reply: type[A], ask: Callable[[Q
         return await ask(kind.FromString(body))
     except DecodeError:
         log.error("%s: a message of %d bytes cannot be read", kind.DESCRIPTOR.name, len(body))
-        return reply(error=_error(rpc.invalid("request", "the bytes are not a message of this method", "")))
-    except rpc.RpcError as error:
+        return reply(error=_error(errors.invalid("request", "the bytes are not a message of this method", "")))
+    except errors.RpcError as error:
         return reply(error=_error(error))
     except Exception:
         log.exception("%s failed", kind.DESCRIPTOR.name)
-        return reply(error=_error(rpc.failure(grpc.StatusCode.INTERNAL, "INTERNAL", *rpc.OURS)))
+        return reply(error=_error(errors.failure(grpc.StatusCode.INTERNAL, "INTERNAL", *errors.OURS)))
 
 
-def _error(error: rpc.RpcError) -> pb.MeetingsError:
+def _error(error: errors.RpcError) -> pb.MeetingsError:
     pauses = [each.retry_delay for each in error.details if isinstance(each, error_details_pb2.RetryInfo)]
     retry = pauses[0].ToMilliseconds() if pauses else 0
     return pb.MeetingsError(code=error.code.value[0], message=str(error), retry_after_ms=retry)

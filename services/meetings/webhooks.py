@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from services import rpc
+from services import errors
 from services.database import ConflictError
 from services.meetings import callbacks
 from services.meetings.accounts import Accounts
@@ -48,7 +48,7 @@ class Receiver:
             ClientDisconnect: _unreadable,
             TooLargeError: _too_large,
             TimeoutError: _too_slow,
-            rpc.RpcError: _later,
+            errors.RpcError: _later,
             ConflictError: _later,
         }
         routes = [Route(PATH, self.verify, methods=["GET"]), Route(PATH, self.receive, methods=["POST"])]

@@ -11,7 +11,7 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1 import notifier_service_pb2_grpc as api_grpc
 
-from services import audit, pages, permissions, rpc
+from services import audit, errors, pages, permissions, rpc
 from services.clock import Clock
 from services.database import Database
 from services.identity import Principal
@@ -26,7 +26,6 @@ from services.notifier.sender import Sender
 SERVICE = "yunhui.notifier.v1.NotifierService"
 ROLES = permissions.of(SERVICE)
 
-MAX_PAGE = 500
 MAX_NOTE = 500
 MAX_DESCRIPTION = 200
 MAX_WEBHOOKS = 100
@@ -50,7 +49,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
     async def ListDeliveries(
         self, request: api.ListDeliveriesRequest, context: rpc.Context
     ) -> api.ListDeliveriesResponse:
-        size, caller = page_size(request.page_size), rpc.principal()
+        size, caller = pages.size(request.page_size), rpc.principal()
         sees_all = caller.has(*_SEES_ALL)
         wanted = Filter(
             addressee="" if sees_all else caller.account_id,
@@ -116,7 +115,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
                     f"there are {MAX_WEBHOOKS} webhooks already: remove one first",
                     f"已有 {MAX_WEBHOOKS} 个 webhook：请先删除一个",
                 )
-                raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", *words)
+                raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", *words)
             return webhooks.create(connection, url, subjects, description, now)
 
         by = audit.caller()
@@ -155,7 +154,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
     async def ListDeadEvents(
         self, request: api.ListDeadEventsRequest, context: rpc.Context
     ) -> api.ListDeadEventsResponse:
-        size, before = page_size(request.page_size), pages.from_token(request.page_token)
+        size, before = pages.size(request.page_size), pages.from_token(request.page_token)
         state = _enum(api.DeadEventState, "state", request.state) or DeadEventState.OPEN
         rows = await self._database.read(lambda c: dead_letters.list_page(c, state, before, size + 1))
         more = pages.to_token(rows[size - 1].create_time, rows[size - 1].dead_event_id) if len(rows) > size else ""
@@ -182,7 +181,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         wanted = required_id("dead_event_id", request.dead_event_id)
         note = checked_text("note", request.note, MAX_NOTE)
         if not note:
-            raise rpc.invalid("note", "is required: say why it is dropped", "必填：请说明为何丢弃")
+            raise errors.invalid("note", "is required: say why it is dropped", "必填：请说明为何丢弃")
         row = await self._intake.drop(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DropDeadEventResponse(dead_event=dead_letters.to_message(row))
 
@@ -190,7 +189,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         try:
             await self._guard.pin(url)
         except RefusedAddressError as error:
-            raise rpc.invalid("url", str(error), error.chinese) from error
+            raise errors.invalid("url", str(error), error.chinese) from error
         return url
 
 
@@ -206,7 +205,7 @@ def own_account(caller: Principal, asked: str) -> str:
     """Whose preferences; the same answer for what is another's and what does not exist."""
     if asked in ("", caller.account_id) or caller.has("admin"):
         return checked_text("account_id", asked, 128) or caller.account_id
-    raise rpc.not_found("account")
+    raise errors.not_found("account", "没有这个账号")
 
 
 def all_notices(off: set[str]) -> list[api.NoticePreference]:
@@ -232,13 +231,13 @@ def masked(text: str) -> str:
 
 def required_id(field: str, value: str) -> str:
     if not value:
-        raise rpc.invalid(field, *rpc.REQUIRED)
+        raise errors.invalid(field, *errors.REQUIRED)
     return optional_id(field, value)
 
 
 def optional_id(field: str, value: str) -> str:
     if value and not _ID.fullmatch(value):
-        raise rpc.invalid(
+        raise errors.invalid(
             field,
             "is not one of ours: 1 to 128 letters, digits, '.', '_' or '-'",
             "不是我们的编号：1 到 128 个字母、数字、“.”、“_”或“-”",
@@ -249,13 +248,13 @@ def optional_id(field: str, value: str) -> str:
 def checked_text(field: str, value: str, longest: int) -> str:
     text = value.strip()
     if len(text) > longest or not text.isprintable():
-        raise rpc.invalid(field, f"at most {longest} characters on one line", f"须为一行，最多 {longest} 个字符")
+        raise errors.invalid(field, f"at most {longest} characters on one line", f"须为一行，最多 {longest} 个字符")
     return text
 
 
 def checked_filter(subjects: str) -> str:
     if not _FILTER.fullmatch(subjects):
-        raise rpc.invalid(
+        raise errors.invalid(
             "filter",
             f"must be a subject such as yunhui.booking.reservation.* or {webhooks.EVERYTHING}",
             f"须为事件主题，例如 yunhui.booking.reservation.* 或 {webhooks.EVERYTHING}",
@@ -270,11 +269,5 @@ def _enum(kind: "type[object]", field: str, number: int) -> str:
     try:
         name: str = kind.Name(number)  # type: ignore[attr-defined] # of every protobuf enum
     except ValueError:
-        raise rpc.invalid(field, f"{number} is not known", f"{number} 是未知的值") from None
+        raise errors.invalid(field, f"{number} is not known", f"{number} 是未知的值") from None
     return name.removeprefix(kind.Name(0).removesuffix("UNSPECIFIED")).lower()  # type: ignore[attr-defined]
-
-
-def page_size(asked: int) -> int:
-    if not 0 <= asked <= MAX_PAGE:
-        raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
-    return asked or 50

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
-from services import rpc
+from services import errors
 from services.clock import to_timestamp
 from services.notifier.models import DeadEvent, DeadEventState
 
@@ -46,25 +46,25 @@ def stream_headers(event_id: str, sequence: int, headers: Mapping[str, str], rea
 
 
 def get(connection: Connection, dead_event_id: str) -> sa.Row[Any]:
-    """Raises rpc.not_found."""
+    """Raises errors.not_found."""
     row = connection.execute(sa.select(TABLE).where(TABLE.c.dead_event_id == dead_event_id)).one_or_none()
     if row is None:
-        raise rpc.not_found("dead event")
+        raise errors.not_found("dead event", "没有这个无法处理的事件")
     return row
 
 
 def lock_open(connection: Connection, dead_event_id: str) -> sa.Row[Any]:
-    """Nobody else settles it before the end of the transaction. Raises rpc.RpcError when it is settled already."""
+    """Nobody else settles it before the end of the transaction. Raises errors.RpcError when it is settled already."""
     connection.execute(sa.select(TABLE.c.dead_event_id).where(TABLE.c.dead_event_id == dead_event_id).with_for_update())
     return get_open(connection, dead_event_id)
 
 
 def get_open(connection: Connection, dead_event_id: str) -> sa.Row[Any]:
-    """Raises rpc.RpcError when it is settled already."""
+    """Raises errors.RpcError when it is settled already."""
     row = get(connection, dead_event_id)
     if row.state != DeadEventState.OPEN:
         words = f"it was {row.state} by {row.actor} already", f"{row.actor} 已处理（{row.state}）"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEAD_EVENT_SETTLED", *words)
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEAD_EVENT_SETTLED", *words)
     return row
 
 

@@ -16,7 +16,7 @@ from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
-from services import audit, metrics, outbox, rpc, traces
+from services import audit, errors, metrics, outbox, traces
 from services.bus import Event
 from services.clock import Clock, to_timestamp
 from services.database import Database
@@ -135,7 +135,7 @@ class Deliveries:
         self._published()
 
     async def resend(self, delivery_id: str, by: audit.Caller | None = None) -> sa.Row[Any]:
-        """Queues it again, due now. Raises rpc.RpcError. `by`: noted as who did it."""
+        """Queues it again, due now. Raises errors.RpcError. `by`: noted as who did it."""
         now = self._clock.now()
 
         def tell(row: sa.Row[Any]) -> audit.Act | None:
@@ -148,7 +148,7 @@ class Deliveries:
         return await self._database.read(lambda c: _list(c, wanted))
 
     async def get(self, delivery_id: str) -> tuple[sa.Row[Any], Sequence[sa.Row[Any]]]:
-        """The delivery and its attempts in order. Raises rpc.not_found."""
+        """The delivery and its attempts in order. Raises errors.not_found."""
 
         def work(connection: Connection) -> tuple[sa.Row[Any], Sequence[sa.Row[Any]]]:
             attempts = sa.select(ATTEMPT).where(ATTEMPT.c.delivery_id == delivery_id).order_by(ATTEMPT.c.number)
@@ -278,7 +278,7 @@ def _get(connection: Connection, delivery_id: str, *, lock: bool = False) -> sa.
     query = sa.select(*LOG).where(TABLE.c.delivery_id == delivery_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise rpc.not_found("delivery")
+        raise errors.not_found("delivery", "没有这次投递")
     return row
 
 
@@ -286,11 +286,11 @@ def _resend(connection: Connection, delivery_id: str, now: int) -> sa.Row[Any]:
     row = _get(connection, delivery_id, lock=True)
     if row.state == DeliveryState.QUEUED:
         words = "it waits for its next attempt already: see due_time", "已在等待下一次尝试：见 due_time"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_QUEUED", *words)
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_QUEUED", *words)
     if not row.kept:
         message = "what it said is kept no longer, to protect personal data: it cannot be sent again"
         chinese = "为保护个人数据，其内容已不再保存：无法重新发送"
-        raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_FORGOTTEN", message, chinese)
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_FORGOTTEN", message, chinese)
     values = {"state": DeliveryState.QUEUED, "due_time": now, "first_time": now, "lease_end": 0, "update_time": now}
     connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == delivery_id).values(**values))
     return _get(connection, delivery_id)

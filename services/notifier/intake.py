@@ -11,7 +11,7 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services import audit, rpc, traces
+from services import audit, errors, traces
 from services.clock import Clock
 from services.database import ConflictError, Database
 from services.notifier import dead_letters, deliveries, inbox, preferences, webhooks
@@ -92,7 +92,7 @@ class Intake:
     async def take(self, arrivals: Sequence[Arrival], bury: Bury, late: Collection[int] = ()) -> Outcome:
         """`late` are not to wait for the one before them any longer.
 
-        Raises rpc.RpcError when the database is away; then all must come again.
+        Raises errors.RpcError when the database is away; then all must come again.
         """
         known = await self._database.read(lambda c: inbox.known(c, [each.event_id() for each in arrivals]))
         packets = [self._pack(each) for each in arrivals if each.event_id() not in known]
@@ -109,7 +109,7 @@ class Intake:
         """Together; when that fails one by one, so that none can keep the others out."""
         try:
             outcome.postponed.update(await self._write(packets, late))
-        except rpc.RpcError:
+        except errors.RpcError:
             raise
         except Exception as error:
             log.warning("%d events cannot be stored as one: %s", len(packets), type(error).__name__)
@@ -119,7 +119,7 @@ class Intake:
     async def _store_one(self, packet: Packet, bury: Bury, late: Collection[int], outcome: Outcome) -> None:
         try:
             outcome.postponed.update(await self._write([packet], late))
-        except (rpc.RpcError, ConflictError):  # the database is away, or another replica was faster
+        except (errors.RpcError, ConflictError):  # the database is away, or another replica was faster
             outcome.postponed.add(packet.arrival.sequence)
         except Exception as error:
             dead = Packet(packet.arrival, packet.entry, fault=f"cannot be stored: {type(error).__name__}")
@@ -189,7 +189,7 @@ class Intake:
         return Packet(arrival, entry, event, messages, call)
 
     async def retry(self, dead_event_id: str, actor: str, by: audit.Caller | None = None) -> sa.Row[Any]:
-        """Takes a dead event in after all. Raises rpc.RpcError; then it stays open, with the reason of today."""
+        """Takes a dead event in after all. Raises errors.RpcError; then it stays open, with the reason of today."""
         row = await self._database.read(lambda c: dead_letters.get_open(c, dead_event_id))
         packet = self._pack(Arrival(row.subject, dead_letters.headers_of(row), row.payload))
         now = self._clock.now()
@@ -205,12 +205,12 @@ class Intake:
         changed = await self._database.write(audit.noted(work, lambda row: dead_act(by, row)))
         if packet.fault:
             words = f"{packet.fault}; it stays open", f"{packet.fault}；仍待处理"
-            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", *words)
+            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", *words)
         self.queued()
         return changed
 
     async def drop(self, dead_event_id: str, actor: str, note: str, by: audit.Caller | None = None) -> sa.Row[Any]:
-        """Settles it without effect, on the record. Raises rpc.RpcError."""
+        """Settles it without effect, on the record. Raises errors.RpcError."""
         now = self._clock.now()
 
         def work(connection: Connection) -> sa.Row[Any]:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from services import rpc
+from services import errors
 from services.notifier.events import Event
 from services.notifier.models import OptOut
 
@@ -49,17 +49,17 @@ def update(connection: Connection, account_id: str, wishes: Mapping[str, bool], 
 
 
 def check(wishes: Sequence[tuple[str, bool]]) -> Mapping[str, bool]:
-    """Raises rpc.RpcError that names the field. The last of several wishes about one notice holds."""
+    """Raises errors.RpcError that names the field. The last of several wishes about one notice holds."""
     for number, (notice, enabled) in enumerate(wishes):
         field = f"notices[{number}]"
         if notice not in (*OPTIONAL, *MANDATORY):
-            raise rpc.invalid(
+            raise errors.invalid(
                 f"{field}.notice",
                 f"is not one of: {', '.join((*OPTIONAL, *MANDATORY))}",
                 f"须为其中之一：{'、'.join((*OPTIONAL, *MANDATORY))}",
             )
         if notice in MANDATORY and not enabled:
-            raise rpc.invalid(
+            raise errors.invalid(
                 f"{field}.enabled",
                 f"'{notice}' is mandatory and cannot be switched off; {', '.join(OPTIONAL)} can",
                 f"“{notice}”是必发通知，不能关闭；可以关闭的有：{'、'.join(OPTIONAL)}",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from services import metrics, rpc, traces
+from services import errors, metrics, traces
 from services.clock import SECOND, Clock, wait_at_most
 from services.notifier.channels import Answer, Channel, Claim, Verdict
 from services.notifier.deliveries import Deliveries
@@ -178,7 +178,7 @@ class Sender:
                     claim, answer, due if again else None, lambda c: self._channel.note(c, claim, answer, now)
                 )
                 return
-            except rpc.RpcError:
+            except errors.RpcError:
                 # the answer is known and must not get lost over a restart of the database: the mail would repeat
                 if not tries_left:
                     raise

@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 from ulid import ULID
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
-from services import rpc
+from services import errors
 from services.clock import to_timestamp
 from services.database import Database
 from services.notifier import deliveries
@@ -49,10 +49,10 @@ def new_secret() -> str:
 
 
 def get(connection: Connection, webhook_id: str) -> sa.Row[Any]:
-    """Raises rpc.not_found."""
+    """Raises errors.not_found."""
     row = connection.execute(sa.select(TABLE).where(TABLE.c.webhook_id == webhook_id)).one_or_none()
     if row is None:
-        raise rpc.not_found("webhook")
+        raise errors.not_found("webhook", "没有这个 webhook")
     return row
 
 
@@ -61,7 +61,7 @@ def read_all(connection: Connection) -> Sequence[sa.Row[Any]]:
 
 
 def update(connection: Connection, webhook_id: str, values: Mapping[str, Any], now: int) -> sa.Row[Any]:
-    """Raises rpc.not_found. Switching off gives up what is queued."""
+    """Raises errors.not_found. Switching off gives up what is queued."""
     get(connection, webhook_id)
     changes = dict(values)
     if changes.get("enabled"):
@@ -73,7 +73,7 @@ def update(connection: Connection, webhook_id: str, values: Mapping[str, Any], n
 
 
 def delete(connection: Connection, webhook_id: str, now: int) -> None:
-    """Raises rpc.not_found. What was sent stays in the log; what is queued fails."""
+    """Raises errors.not_found. What was sent stays in the log; what is queued fails."""
     get(connection, webhook_id)
     connection.execute(sa.delete(TABLE).where(TABLE.c.webhook_id == webhook_id))
     deliveries.fail_queued(connection, webhook_id, "the webhook was removed", now)
@@ -147,7 +147,7 @@ class Caller:
     async def send(self, claim: Claim) -> Answer:
         try:
             row = await self._database.read(lambda c: get(c, claim.recipient))
-        except rpc.RpcError as error:
+        except errors.RpcError as error:
             gone = error.code is grpc.StatusCode.NOT_FOUND
             return Answer(Verdict.PERMANENT if gone else Verdict.TEMPORARY, 0, str(error))
         try:

@@ -8,7 +8,7 @@ from pydantic import Field
 from yunhui.booking.v1 import export_pb2 as export
 from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
-from services import audit_service, bus, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
+from services import audit_service, bus, clock, errors, metrics, outbox, outbox_service, readiness, rpc, telemetry
 from services.database import Database
 from services.identity import create_verifier
 from services.outbox import Relay
@@ -28,13 +28,13 @@ class PolicySettings(ServerSettings):
 
 
 def fetch_over(nats: Client) -> Fetch:
-    """Stored requests, page by page, from booking. Raises rpc.unavailable."""
+    """Stored requests, page by page, from booking. Raises errors.unavailable."""
 
     async def fetch(asked: export.ExportRequestsRequest) -> export.ExportRequestsResponse:
         try:
             reply = await nats.request(EXPORT_SUBJECT, asked.SerializeToString(), timeout=EXPORT_SECONDS)
         except Exception as error:
-            raise rpc.unavailable("booking") from error
+            raise errors.unavailable("booking") from error
         return export.ExportRequestsResponse.FromString(reply.data)
 
     return fetch

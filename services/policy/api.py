@@ -7,7 +7,7 @@ import grpc
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2_grpc as pb_grpc
 
-from services import audit, permissions, rpc
+from services import audit, errors, pages, permissions, rpc
 from services.clock import Clock
 from services.policy import drafts
 from services.policy.questions import InvalidRequestError
@@ -31,32 +31,26 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         try:
             return pb.DecideResponse(decision=self._versions.decide(request))
         except InvalidRequestError as error:
-            raise rpc.invalid(error.field, error.description, "") from error
+            raise errors.invalid(error.field, error.description, "") from error
 
     async def ReplayDecision(
         self, request: pb.ReplayDecisionRequest, context: rpc.Context
     ) -> pb.ReplayDecisionResponse:
         if not request.decision.facts:
-            raise rpc.invalid("decision.facts", "a decision without facts cannot be replayed", "没有事实的决定无法重演")
+            raise errors.invalid(
+                "decision.facts", "a decision without facts cannot be replayed", "没有事实的决定无法重演"
+            )
         policy = self._versions.named(request.decision.policy_version).policy
         try:
             replayed = policy.replay(request.question, request.decision)
         except InvalidRequestError as error:
-            raise rpc.invalid(f"question.{error.field}", error.description, "") from error
+            raise errors.invalid(f"question.{error.field}", error.description, "") from error
         return pb.ReplayDecisionResponse(decision=replayed, equal=replayed == request.decision)
 
     async def ListPolicies(self, request: pb.ListPoliciesRequest, context: rpc.Context) -> pb.ListPoliciesResponse:
-        if not 0 <= request.page_size <= MAX_PAGE:
-            raise rpc.invalid("page_size", f"must be between 1 and {MAX_PAGE}", f"须在 1 到 {MAX_PAGE} 之间")
-        if request.page_token and not (request.page_token.isascii() and request.page_token.isdigit()):
-            raise rpc.invalid(
-                "page_token",
-                "is not one of ours: start again with the first page",
-                "不是我们给出的：请从第一页重新开始",
-            )
-        before = int(request.page_token[:9] or 0)
+        size, before = pages.size(request.page_size, 20, MAX_PAGE), pages.from_number(request.page_token)
         listed = [each for each in self._versions.newest_first() if not before or each.number < before]
-        page = listed[: request.page_size or 20]
+        page = listed[:size]
         token = str(page[-1].number) if len(listed) > len(page) else ""
         return pb.ListPoliciesResponse(policies=[each.info for each in page], next_page_token=token)
 
@@ -86,7 +80,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         self, request: pb.RollbackPolicyRequest, context: rpc.Context
     ) -> pb.RollbackPolicyResponse:
         if not request.version:
-            raise rpc.invalid("version", *rpc.REQUIRED)
+            raise errors.invalid("version", *errors.REQUIRED)
         earlier = self._versions.named(request.version)
         published = await self._publish(
             Draft(
@@ -103,7 +97,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         self, request: pb.SimulatePolicyRequest, context: rpc.Context
     ) -> AsyncIterator[pb.SimulatePolicyResponse]:
         candidate = await asyncio.to_thread(drafts.load, request.source)
-        since = rpc.moment("since", request.since) if request.HasField("since") else 0
+        since = errors.moment("since", request.since) if request.HasField("since") else 0
         async for progress in self._simulator.run(candidate, since):
             yield progress
 
@@ -112,15 +106,15 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         if not checked.valid:
             faults = "; ".join(drafts.complaints(checked))
             words = f"not published: {faults}", f"未发布：{faults}"
-            raise rpc.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", *words)
+            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", *words)
         return await self._versions.publish(draft, audit.caller())
 
     def _effective_time(self, request: pb.PublishPolicyRequest) -> int | None:
         if not request.HasField("effective_time"):
             return None
-        moment = rpc.moment("effective_time", request.effective_time)
+        moment = errors.moment("effective_time", request.effective_time)
         if moment < self._clock.now():
-            raise rpc.invalid(
+            raise errors.invalid(
                 "effective_time", "lies in the past: what was decided stays decided", "已经过去：做出的决定不再改变"
             )
         return moment
@@ -128,5 +122,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
 
 def note(given: str) -> str:
     if not given.strip() or len(given) > MAX_NOTE:
-        raise rpc.invalid("note", f"say why, in at most {MAX_NOTE} characters", f"请说明原因，最多 {MAX_NOTE} 个字符")
+        raise errors.invalid(
+            "note", f"say why, in at most {MAX_NOTE} characters", f"请说明原因，最多 {MAX_NOTE} 个字符"
+        )
     return given.strip()

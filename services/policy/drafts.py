@@ -6,7 +6,7 @@ from pathlib import Path
 from google.protobuf.json_format import MessageToJson
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services import rpc
+from services import errors
 from services.policy import table
 from services.policy.decisions import Policy
 from services.policy.source import InvalidPolicyError
@@ -39,14 +39,14 @@ def validate(source: str, tests: str) -> pb.ValidatePolicyResponse:
 
 
 def load(source: str) -> Policy:
-    """A draft to be tried. Raises rpc.RpcError INVALID_ARGUMENT with the first fault."""
+    """A draft to be tried. Raises errors.RpcError INVALID_ARGUMENT with the first fault."""
     if fault := _too_long(source, ""):
-        raise rpc.invalid("source", fault.message, "")
+        raise errors.invalid("source", fault.message, "")
     try:
         return Policy.load(source)
     except InvalidPolicyError as error:
         first = error.faults[0]
-        raise rpc.invalid(
+        raise errors.invalid(
             "source", f"line {first.line}: {first.message}", f"第 {first.line} 行：{first.message}"
         ) from error
 

@@ -7,7 +7,7 @@ from faststream.nats import NatsBroker
 from google.protobuf.message import DecodeError
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services import bus, rpc, traces
+from services import bus, errors, traces
 from services.consumer import TraceAnnotation
 from services.policy.questions import InvalidRequestError
 from services.policy.versions import Versions
@@ -49,7 +49,7 @@ def _decide(versions: Versions, request: pb.DecideRequest) -> pb.DecideResult:
         return pb.DecideResult(decision=versions.decide(request))
     except InvalidRequestError as error:
         return _error(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-    except rpc.RpcError as error:
+    except errors.RpcError as error:
         return _error(error.code, str(error))
     except Exception:
         # one question that cannot be answered must not take the others of its batch down

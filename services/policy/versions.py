@@ -17,7 +17,7 @@ from yunhui.policy.v1 import events_pb2
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services import audit, outbox, rpc
+from services import audit, errors, outbox
 from services.bus import Event
 from services.clock import Clock, from_timestamp, to_timestamp
 from services.database import ConflictError, Database
@@ -74,7 +74,7 @@ class Versions:
     def decide(self, request: pb.DecideRequest) -> Decision:
         """Under the version that the request names, else the one in force at its `now`.
 
-        Raises rpc.RpcError NOT_FOUND for an unknown version, InvalidRequestError naming the field.
+        Raises errors.RpcError NOT_FOUND for an unknown version, InvalidRequestError naming the field.
         """
         name = request.policy_version
         version = self.named(name) if name else self.at(from_timestamp(request.now))
@@ -86,11 +86,11 @@ class Versions:
         return max(in_force or self._known[:1], key=lambda version: (version.effective_time, version.number))
 
     def named(self, name: str) -> Version:
-        """Raises rpc.RpcError NOT_FOUND."""
+        """Raises errors.RpcError NOT_FOUND."""
         for version in self._known:
             if version.info.version == name:
                 return version
-        raise rpc.not_found("policy_version")
+        raise errors.not_found("policy_version", "没有这个规则版本")
 
     def newest_first(self) -> Sequence[Version]:
         return self._known[::-1]
@@ -106,7 +106,7 @@ class Versions:
             )
             try:
                 await self.publish(draft)
-            except rpc.RpcError:  # another replica was faster
+            except errors.RpcError:  # another replica was faster
                 await self.refresh()
 
     async def follow(self) -> None:
@@ -128,7 +128,7 @@ class Versions:
                 log.info("policy %s is known, in force from %s", version.info.version, version.effective_time)
 
     async def publish(self, draft: Draft, by: audit.Caller | None = None) -> Version:
-        """Stores the next version with its event. The draft must have been checked. Raises rpc.RpcError ABORTED.
+        """Stores the next version with its event. The draft must have been checked. Raises errors.RpcError ABORTED.
 
         `by`: noted as who did it; None for the rules as delivered.
         """
@@ -213,5 +213,5 @@ def to_act(row: models.PublishedVersion, rolled_back_to: str, by: audit.Caller |
     return audit.Act(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
 
 
-def aborted(message: str, chinese: str) -> rpc.RpcError:
-    return rpc.failure(grpc.StatusCode.ABORTED, "NOT_THE_NEWEST", message, chinese)
+def aborted(message: str, chinese: str) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.ABORTED, "NOT_THE_NEWEST", message, chinese)

@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from starlette.requests import Request
 
+from services import errors
 from services.clock import Clock, SystemClock
 from services.portal.client import Services
 from services.portal.sessions import Person
@@ -68,19 +69,15 @@ class Problem:
 
 def read(error: grpc.aio.AioRpcError) -> Problem:
     status = rpc_status.from_call(error)  # type: ignore[arg-type] # its stub knows only the synchronous calls
-    reason, place, english, chinese = "", "", error.details() or "", ""
+    reason, place, english = "", "", error.details() or ""
     for each in status.details if status else ():
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        own = error_details_pb2.LocalizedMessage()
         if each.Unpack(info):
             reason = info.reason
-        elif each.Unpack(own) and own.locale == CHINESE:
-            chinese = own.message
         elif each.Unpack(request) and request.field_violations:
             first = request.field_violations[0]
             place, english = first.field, first.description
-            chinese = first.localized_message.message if first.localized_message.locale == CHINESE else ""
-    return Problem(error.code(), reason, place, english, chinese)
+    return Problem(error.code(), reason, place, english, errors.chinese_of(status) if status else "")
 
 
 def text_of(form: Any, name: str, longest: int = 500) -> str:

@@ -11,7 +11,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import rpc
+from services import errors
 from services.booking import life
 from services.clock import from_timestamp
 from services.policy.decisions import Policy
@@ -69,7 +69,7 @@ def go_on(world: World, replies: Replies, act: Act, reply: Any) -> None:
 
 def seen(reply: Any) -> Any:
     """What of an answer the model has a say in."""
-    if isinstance(reply, rpc.RpcError):
+    if isinstance(reply, errors.RpcError):
         return reply.code.name
     match type(reply).__name__:
         case "CreateReservationResponse" | "UpdateReservationResponse":

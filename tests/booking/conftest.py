@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import rpc
+from services import errors
 from services.booking import store
 from services.booking.api import BookingService
 from services.booking.deadlines import Deadlines
@@ -38,7 +38,7 @@ class LocalPolicy(PolicyClient):
     async def decide(self, questions: list[DecideRequest]) -> list[Verdict]:
         await asyncio.sleep(0)
         if self.away:
-            raise rpc.unavailable("policy")
+            raise errors.unavailable("policy")
         return [self.policy.decide(question) for question in questions]
 
 

@@ -12,7 +12,7 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from services import rpc
+from services import errors
 from services.booking.inquiries import Reports
 from services.booking.meetings import Key
 from services.booking.meetings_client import MeetingsClient
@@ -95,7 +95,7 @@ class World:
 
     async def _answers(self) -> bool:
         """Its subscriptions have reached the server."""
-        with contextlib.suppress(rpc.RpcError):
+        with contextlib.suppress(errors.RpcError):
             await self.client.get(Key("simulated", "0", ""))
             return True
         return self.provider.away

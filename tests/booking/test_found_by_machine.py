@@ -15,7 +15,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import rpc
+from services import errors, rpc
 from services.booking import store
 from services.booking.policy_client import Verdict
 from services.clock import DAY, HOUR, MINUTE, to_timestamp
@@ -29,7 +29,7 @@ from tests.booking.test_lifecycle import made, state, verdict
 async def test_who_did_not_come_cannot_cancel_before_the_release_is_noticed(booking: Booking) -> None:
     reservation = await made(booking)
     booking.clock.time = TEN + 30 * MINUTE
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     await booking.deadlines.catch_up()
@@ -40,7 +40,7 @@ async def test_who_did_not_come_cannot_cancel_before_the_release_is_noticed(book
 async def test_an_escalation_that_expired_gives_its_quota_back_however_late_that_is_noticed(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
     booking.clock.time = TEN - 29 * MINUTE
-    with pytest.raises(rpc.RpcError):
+    with pytest.raises(errors.RpcError):
         await booking.lifecycle.cancel(pending.reservation_id, "booker", "booker", "")
     await booking.deadlines.catch_up()
     assert await state(booking, pending) == "EXPIRED"

@@ -13,7 +13,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import outbox, rpc
+from services import errors, outbox
 from services.booking import reservations, store
 from services.booking.intake import Ask, Situation
 from services.booking.pool import Pool
@@ -118,7 +118,7 @@ async def test_the_same_request_id_has_the_same_answer_and_one_effect(booking: B
     replies = await asyncio.gather(*(create(booking, request_id="key-1") for _ in range(5)))
     assert len({reply.SerializeToString(deterministic=True) for reply in replies}) == 1
     assert len(await rows(booking.database, store.RESERVATION)) == 1
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await create(booking, request_id="key-1", participant_count=13)
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
     assert (await create(booking, account_id="other", request_id="key-1")).outcome == pb.OUTCOME_CONFIRMED
@@ -138,14 +138,14 @@ async def test_a_refusal_is_repeated_too(booking: Booking) -> None:
     ],
 )
 async def test_a_room_that_cannot_be_given(booking: Booking, code: grpc.StatusCode, fields: dict[str, Any]) -> None:
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await create(booking, **fields)
     assert caught.value.code is code
 
 
 async def test_without_the_policy_nothing_is_accepted_and_it_recovers(booking: Booking) -> None:
     booking.policy.away = True
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await create(booking)
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     assert await rows(booking.database, store.DECISION) == []
@@ -201,7 +201,7 @@ async def test_no_room_is_given_twice_under_load_from_two_replicas(replicas: lis
 
 
 def is_contention(error: Exception) -> bool:
-    return isinstance(error, rpc.RpcError) and error.code is grpc.StatusCode.ABORTED
+    return isinstance(error, errors.RpcError) and error.code is grpc.StatusCode.ABORTED
 
 
 def count_overlaps(stored: list[Any]) -> int:
@@ -240,7 +240,7 @@ async def test_the_wall_itself_is_asked_when_the_pool_is_wrong(
     for name in ("read_pool", "lock_pool"):
         monkeypatch.setattr(store, name, lambda *_: blind)
     monkeypatch.setattr(type(blind), "hold", lambda *_: None)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await create(booking, account_id="second")
     assert is_contention(caught.value)
     assert len(await rows(booking.database, store.RESERVATION)) == 1
@@ -252,7 +252,7 @@ async def test_on_behalf_needs_an_account_that_is_known(booking: Booking) -> Non
         request.account_id, request.profile, request.roles = "booker", None, ""
         return request
 
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.intake.submit(on_behalf())
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
     await create(booking, minutes=30)  # refused, but now the account is known

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import rpc
+from services import errors
 from services.booking import life, store
 from services.booking.meetings import Key, Seen
 from services.clock import DAY, HOUR, MINUTE
@@ -95,7 +95,7 @@ async def test_what_the_table_does_not_list_is_refused(booking: Booking, before:
     reservation = await placed(booking, before)
     told = await subjects(booking)
     [answer] = await asyncio.gather(ACTS[event](booking, reservation.reservation_id), return_exceptions=True)
-    if isinstance(answer, rpc.RpcError):
+    if isinstance(answer, errors.RpcError):
         assert answer.code is grpc.StatusCode.FAILED_PRECONDITION
     else:
         assert event in NEVER_REFUSED or (before, event) in ASKED_AGAIN

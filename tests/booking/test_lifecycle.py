@@ -7,7 +7,7 @@ import grpc
 import pytest
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import outbox, rpc
+from services import errors, outbox
 from services.booking import life, store
 from services.booking.lifecycle import Verdict
 from services.clock import DAY, HOUR, MINUTE, SECOND
@@ -75,7 +75,7 @@ async def test_cancelling_twice_answers_the_same_and_tells_once(booking: Booking
 @pytest.mark.parametrize("owner", ["somebody-else", ""])
 async def test_anothers_reservation_is_not_there(booking: Booking, owner: str) -> None:
     reservation = await made(booking)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.lifecycle.cancel(reservation.reservation_id, owner, owner, "")
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
     assert await state(booking, reservation) == "CONFIRMED"
@@ -124,7 +124,7 @@ async def test_whoever_entered_too_late_does_not(booking: Booking) -> None:
     """Also when the release itself is late: what counts is when, not which message came first."""
     reservation = await made(booking)
     booking.clock.time = TEN + 31 * MINUTE
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.lifecycle.report_attendance(reservation.reservation_id, TEN + 30 * MINUTE + SECOND, "gateway")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     await booking.deadlines.catch_up()
@@ -134,7 +134,7 @@ async def test_whoever_entered_too_late_does_not(booking: Booking) -> None:
 async def test_whoever_was_there_on_another_occasion_does_not_count(booking: Booking) -> None:
     reservation = await made(booking)
     booking.clock.time = TEN
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.lifecycle.report_attendance(reservation.reservation_id, TEN - HOUR - SECOND, "gateway")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert await state(booking, reservation) == "CONFIRMED"
@@ -226,7 +226,7 @@ async def test_each_deadline_happens_once_with_two_replicas(replicas: list[Booki
 async def test_without_the_policy_nobody_is_judged_and_nothing_is_forgotten(booking: Booking) -> None:
     reservation = await made(booking)
     booking.policy.away = True
-    with pytest.raises(rpc.RpcError):
+    with pytest.raises(errors.RpcError):
         await pass_time(booking, TEN + 40 * MINUTE)
     assert await state(booking, reservation) == "CONFIRMED"
     booking.policy.away = False
@@ -280,7 +280,7 @@ async def test_a_policy_that_is_away_is_asked_once_and_not_for_every_deadline(bo
         await judge(reservation_id, due)
 
     booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": note}
-    with pytest.raises(rpc.RpcError):
+    with pytest.raises(errors.RpcError):
         await pass_time(booking, TEN + 3 * HOUR)
     assert len(asked) == 1
 
@@ -298,7 +298,7 @@ async def test_who_has_no_deadline_due_does_not_wait_for_those_who_have(booking:
     stuck, free = await asyncio.gather(
         *(create(booking, account_id=name, start=later) for name in ("stuck", "free")), return_exceptions=True
     )
-    assert isinstance(stuck, rpc.RpcError)
+    assert isinstance(stuck, errors.RpcError)
     assert stuck.code is grpc.StatusCode.UNAVAILABLE
     assert not isinstance(free, BaseException)
     assert free.HasField("reservation")
@@ -336,7 +336,7 @@ async def test_approving_takes_a_free_room_or_changes_nothing(booking: Booking) 
         *(booking.lifecycle.resolve(each.reservation_id, verdict()) for each in (first, second)),
         return_exceptions=True,
     )
-    [error] = [each for each in results if isinstance(each, rpc.RpcError)]
+    [error] = [each for each in results if isinstance(each, errors.RpcError)]
     assert error.code is grpc.StatusCode.FAILED_PRECONDITION
     assert sorted([await state(booking, first), await state(booking, second)]) == ["CONFIRMED", "PENDING_APPROVAL"]
 
@@ -361,7 +361,7 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
         *([verdict(room_id="small-1")] if approve else []),
     ]
     for other in others:
-        with pytest.raises(rpc.RpcError) as caught:
+        with pytest.raises(errors.RpcError) as caught:
             await booking.lifecycle.resolve(pending, other)
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     if approve:
@@ -373,7 +373,7 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
 @pytest.mark.parametrize("room_id", ["small-1", "nowhere"])
 async def test_a_room_that_does_not_fit_is_not_given(booking: Booking, room_id: str) -> None:
     pending = await made(booking, participant_count=120)
-    with pytest.raises(rpc.RpcError):
+    with pytest.raises(errors.RpcError):
         await booking.lifecycle.resolve(pending.reservation_id, verdict(room_id=room_id))
     assert await state(booking, pending) == "PENDING_APPROVAL"
 
@@ -382,7 +382,7 @@ async def test_an_answer_that_comes_too_late_is_none(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
     booking.clock.time = TEN - 30 * MINUTE
     for _ in range(2):  # before and after the deadline was dealt with
-        with pytest.raises(rpc.RpcError) as caught:
+        with pytest.raises(errors.RpcError) as caught:
             await booking.lifecycle.resolve(pending.reservation_id, verdict())
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
         await booking.deadlines.catch_up()

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services import outbox, rpc
+from services import errors, outbox, rpc
 from services.booking import store
 from services.database import Database
 from services.policy.decisions import Policy
@@ -378,7 +378,7 @@ async def call(booking: Booking, act: Act) -> Any:
     rpc._principal.set(act.caller)
     try:
         return await getattr(booking.service, act.method)(act.request, cast(Any, None))
-    except rpc.RpcError as error:
+    except errors.RpcError as error:
         return error
 
 

@@ -18,7 +18,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import events_pb2, meeting_pb2
 
-from services import outbox, rpc
+from services import errors, outbox, rpc
 from services.booking import meetings, store
 from services.booking.api import to_ask
 from services.booking.inquiries import AT_ONCE, Reports
@@ -84,12 +84,12 @@ async def made(booking: Booking, **fields: Any) -> pb.Reservation:
 
 async def refused(booking: Booking, caller: str = "booker", *roles: str, **fields: Any) -> tuple[str, str]:
     """The code and the reason."""
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await submit(booking, caller, *roles, **fields)
     return caught.value.code.name, info(caught.value).reason
 
 
-def info(error: rpc.RpcError) -> error_details_pb2.ErrorInfo:
+def info(error: errors.RpcError) -> error_details_pb2.ErrorInfo:
     [found] = [detail for detail in error.details if isinstance(detail, error_details_pb2.ErrorInfo)]
     return found
 
@@ -174,7 +174,7 @@ async def test_what_is_reserved_overlaps_the_meeting(
 
 async def test_the_refusal_names_the_meetings_own_times(booking: Booking, there: World) -> None:
     await there.meeting()
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await submit(booking, start=TEN + DAY)
     assert str(caught.value).startswith("start_time: ")
     assert dict(info(caught.value).metadata) == {
@@ -196,11 +196,11 @@ async def test_one_meeting_has_one_live_reservation(booking: Booking, there: Wor
     """Its id is told to whom it belongs, and to nobody else; what was cancelled makes way."""
     await there.meeting()
     first = await made(booking)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await submit(booking, start=TEN + 30 * MINUTE)
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
     assert info(caught.value).metadata["reservation_id"] == first.reservation_id
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await submit(booking, "helper", "support", account_id="booker")
     assert first.reservation_id not in str(caught.value)
     await booking.lifecycle.cancel(first.reservation_id, "booker", "booker", "")
@@ -230,7 +230,7 @@ async def test_of_many_at_once_one_gets_it(replicas: list[Booking], there: World
         one.wish = meetings_attached(one.wish, found)
     replies = await asyncio.gather(*(replica.intake.submit(one) for replica, one in asks), return_exceptions=True)
     assert sum(isinstance(reply, api.CreateReservationResponse) for reply in replies) == 1
-    codes = {reply.code for reply in replies if isinstance(reply, rpc.RpcError)}
+    codes = {reply.code for reply in replies if isinstance(reply, errors.RpcError)}
     assert codes == {grpc.StatusCode.ALREADY_EXISTS}
     [stored] = await rows(replicas[0].database, store.RESERVATION)
     assert stored["meeting_id"] == meeting.meeting_id
@@ -245,11 +245,11 @@ async def test_a_change_keeps_to_the_meeting(booking: Booking, there: World) -> 
     await there.meeting()
     record = await made(booking)
     moved = change(record.reservation_id, start=TEN + 2 * HOUR, minutes=60)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.updates.update(moved, "booker", "booker")
     assert "start_time" in str(caught.value)
     there.provider.away = True
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.updates.update(moved, "booker", "booker")
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     assert await get(booking, record) == record
@@ -266,7 +266,7 @@ async def test_a_change_cannot_take_anothers_occurrence(booking: Booking, there:
     first, second = await made(booking), await made(booking, start=TEN + DAY)
     assert [each.meeting.key.sub_meeting_id for each in (first, second)] == ["1", "2"]
     moved = change(first.reservation_id, start=TEN + DAY, minutes=60)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.updates.update(moved, "booker", "booker")
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
     assert second.reservation_id in str(caught.value)
@@ -286,7 +286,7 @@ async def test_a_series_beyond_the_meeting_is_refused(
     booking: Booking, there: World, starts: tuple[int, ...], reason: str
 ) -> None:
     recurring(there, TEN, TEN + DAY)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await series(booking, *starts)
     assert info(caught.value).reason == reason
     assert await rows(booking.database, store.RESERVATION) == []

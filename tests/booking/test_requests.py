@@ -6,7 +6,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services import rpc
+from services import errors
 from services.booking import requests
 from services.clock import DAY, MINUTE, to_timestamp
 from tests.booking.builders import MONDAY, TEN, create_request
@@ -17,7 +17,7 @@ def check(**fields: Any) -> None:
 
 
 def field_refused(**fields: Any) -> str:
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         check(**fields)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
     [violation] = caught.value.details[0].field_violations  # type: ignore[attr-defined]

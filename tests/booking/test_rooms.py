@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import audit, rpc
+from services import audit, errors
 from services.booking import lifecycle, reservations, rooms, store
 from services.booking.lifecycle import Verdict
 from services.booking.watchers import Watchers
@@ -85,7 +85,7 @@ async def test_a_room_does_not_become_too_small_for_what_it_is_reserved_for(book
         await create(
             booking, account_id=f"a{index}", room_id="small-1", start=TEN + index * HOUR, participant_count=people
         )
-    with pytest.raises(rpc.RpcError, match=r"2 live reservations .* the largest expects 25") as caught:
+    with pytest.raises(errors.RpcError, match=r"2 live reservations .* the largest expects 25") as caught:
         await update(booking, capacity=19, display_name="Small")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert caught.value.details[0].reason == "ROOM_TOO_SMALL"  # type: ignore[attr-defined]
@@ -119,7 +119,7 @@ async def test_a_disabled_room_keeps_its_reservations_and_is_given_nothing_new(b
 async def test_nothing_is_approved_into_a_disabled_room(booking: Booking) -> None:
     pending = (await create(booking, participant_count=120)).reservation
     await update(booking, "large-1", enabled=False)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.lifecycle.resolve(pending.reservation_id, Verdict(approve=True, actor="support", note=""))
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
@@ -160,7 +160,7 @@ async def test_a_room_that_is_being_taken_is_taken_before_it_changes(
     await asyncio.wait([shrinking], timeout=LONG_ENOUGH)
     pause.go()
     assert (await taking).HasField("reservation")
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await shrinking
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
@@ -178,7 +178,7 @@ async def test_a_room_that_is_being_approved_is_taken_before_it_changes(
     await asyncio.wait([shrinking], timeout=LONG_ENOUGH)
     pause.go()
     assert (await taking).room.room_id == "large-1"
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await shrinking
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
@@ -207,7 +207,7 @@ async def test_no_race_ends_in_a_room_that_is_too_small(replicas: list[Booking])
     ]
     shrinks = [update(replicas[1], name, capacity=20) for name in names]
     results = await asyncio.gather(*takes, *shrinks, return_exceptions=True)
-    assert [each for each in results if isinstance(each, Exception) and not isinstance(each, rpc.RpcError)] == []
+    assert [each for each in results if isinstance(each, Exception) and not isinstance(each, errors.RpcError)] == []
     r = store.RESERVATION.c
     fits = sa.select(r.participant_count, store.ROOM.c.capacity).join(store.ROOM, store.ROOM.c.room_id == r.room_id)
     stored = await replicas[0].database.read(lambda c: c.execute(fits).all())

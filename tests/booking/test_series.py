@@ -11,7 +11,7 @@ import pytest
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import rpc
+from services import errors
 from services.booking import recurrence, store
 from services.booking.series import SeriesAsk
 from services.clock import DAY, HOUR, MINUTE
@@ -66,7 +66,7 @@ def test_an_hour_that_a_day_does_not_have_is_read_with_the_offset_before() -> No
     ],
 )
 def test_a_rule_that_is_not_understood_names_the_field(rule: str) -> None:
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         recurrence.occurrences(rule, SHANGHAI, TEN)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
     assert "recurrence_rule" in str(caught.value)
@@ -74,7 +74,7 @@ def test_a_rule_that_is_not_understood_names_the_field(rule: str) -> None:
 
 @pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc/passwd", "Asia", "x" * 5000, "a\0b"])
 def test_an_unknown_zone_names_the_field(zone: str) -> None:
-    with pytest.raises(rpc.RpcError, match="time_zone"):
+    with pytest.raises(errors.RpcError, match="time_zone"):
         recurrence.occurrences("FREQ=DAILY;COUNT=2", zone, TEN)
 
 
@@ -122,7 +122,7 @@ async def test_the_same_series_is_made_once(booking: Booking) -> None:
     replies = await asyncio.gather(*(booking.series.create(each) for each in wanted))
     assert all(reply == replies[0] for reply in replies)
     assert len(await rows(booking.database, store.RESERVATION)) == 2
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.series.create(replace(wanted[0], body_hash=b"another"))
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
 
@@ -139,7 +139,7 @@ async def test_series_and_single_requests_at_once_do_not_pass_the_quota(replicas
 
 async def test_without_the_policy_nothing_is_made(booking: Booking) -> None:
     booking.policy.away = True
-    with pytest.raises(rpc.RpcError):
+    with pytest.raises(errors.RpcError):
         await booking.series.create(series(TEN, TEN + DAY))
     booking.policy.away = False
     await made(booking)

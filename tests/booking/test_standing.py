@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 
-from services import outbox, rpc
+from services import errors, outbox
 from services.booking import standing, store
 from services.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from tests.booking.builders import TEN
@@ -105,7 +105,7 @@ async def test_a_suspension_that_is_over_is_not_lifted(booking: Booking) -> None
 
 
 async def test_an_unknown_violation_is_not_found(booking: Booking) -> None:
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.lifecycle.waive("vio_none", "support", "why")
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
 
@@ -141,7 +141,7 @@ async def test_a_late_proof_annuls_the_violation_and_its_suspension(booking: Boo
 async def test_what_proves_nothing_annuls_nothing(booking: Booking, entered: int) -> None:
     [first] = await missed(booking, TEN)
     booking.clock.time = TEN + 2 * HOUR
-    with pytest.raises(rpc.RpcError):
+    with pytest.raises(errors.RpcError):
         await booking.lifecycle.report_attendance(first.reservation_id, entered, "gateway")
     assert (await get(booking, first)).state == pb.RESERVATION_STATE_NO_SHOW
     assert not any(row["waived"] for row in await rows(booking.database, store.VIOLATION))

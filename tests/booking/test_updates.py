@@ -10,7 +10,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import rpc
+from services import errors
 from services.booking import store
 from services.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from tests.booking.builders import MONDAY, TEN, change
@@ -160,10 +160,10 @@ async def test_the_same_request_changes_once(booking: Booking) -> None:
     replies = await asyncio.gather(*(update(booking, reservation, **fields) for _ in range(4)))
     assert all(reply == replies[0] for reply in replies)
     assert (await get(booking, reservation)).version == 2
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await update(booking, reservation, minutes=90, request_id="once")
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await create(booking, request_id="once")
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
 
@@ -171,7 +171,7 @@ async def test_the_same_request_changes_once(booking: Booking) -> None:
 async def test_a_stale_version_is_told(booking: Booking) -> None:
     reservation = await made(booking)
     await update(booking, reservation, minutes=90, version=1)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await update(booking, reservation, minutes=100, version=1)
     assert caught.value.code is grpc.StatusCode.ABORTED
     assert (await get(booking, reservation)).version == 2
@@ -206,7 +206,7 @@ async def test_changes_and_requests_at_once_do_not_pass_the_quota(replicas: list
 )
 async def test_bad_input_names_the_field(booking: Booking, fields: dict[str, Any], field: str) -> None:
     reservation = await made(booking)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await update(booking, reservation, **fields)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
     assert field in str(caught.value)
@@ -215,7 +215,7 @@ async def test_bad_input_names_the_field(booking: Booking, fields: dict[str, Any
 
 async def test_anothers_reservation_is_not_there(booking: Booking) -> None:
     reservation = await made(booking)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await booking.updates.update(change(reservation.reservation_id, minutes=90), "other", "other")
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
 
@@ -223,7 +223,7 @@ async def test_anothers_reservation_is_not_there(booking: Booking) -> None:
 async def test_without_the_policy_nothing_changes(booking: Booking) -> None:
     reservation = await made(booking)
     booking.policy.away = True
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await update(booking, reservation, minutes=90)
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     assert await get(booking, reservation) == reservation

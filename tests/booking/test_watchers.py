@@ -14,7 +14,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import bus, rpc
+from services import bus, errors, rpc
 from services.booking import events
 from services.booking import watchers as changes_module
 from services.booking.watchers import EVERYBODY, Watcher, Watchers
@@ -82,7 +82,7 @@ async def next_of(watcher: Watcher) -> pb.Reservation:
 
 
 async def end_of(watcher: Watcher) -> tuple[str, str]:
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await next_of(watcher)
     return caught.value.code.name, caught.value.details[0].reason  # type: ignore[attr-defined]
 
@@ -222,7 +222,7 @@ async def begins(changes: Watchers) -> bool:
     try:
         async with changes.watch("a", AN_HOUR):
             return True
-    except rpc.RpcError as error:
+    except errors.RpcError as error:
         return error.code is not grpc.StatusCode.UNAVAILABLE
 
 
@@ -344,7 +344,7 @@ async def test_a_replica_that_stops_ends_its_streams_and_takes_no_new_ones(serve
     stopping = asyncio.create_task(served.servers[0].stop())
     assert await failure(call) == ("UNAVAILABLE", "SERVICE_AWAY")
     await stopping
-    with pytest.raises(rpc.RpcError):
+    with pytest.raises(errors.RpcError):
         async with served.changes[0].watch("a", AN_HOUR):
             raise AssertionError("it is closed")
     made = (await create(served.replicas[1], account_id="a")).reservation

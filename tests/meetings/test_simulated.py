@@ -6,7 +6,7 @@ import grpc
 import pytest
 import sqlalchemy as sa
 
-from services import outbox, rpc
+from services import errors, outbox
 from services.database import Database
 from services.meetings.happenings import Happenings
 from services.meetings.provider import MeetingKey, NoSuchMeetingError, State
@@ -90,7 +90,7 @@ async def test_it_is_moved_ended_and_cancelled(simulated: Simulated, clock: Hand
 
 async def test_a_number_is_free_again_when_its_meeting_is_over(simulated: Simulated, clock: HandClock) -> None:
     first = await make(simulated, clock)
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         await make(simulated, clock)
     assert caught.value.code == grpc.StatusCode.ALREADY_EXISTS
     clock.time += 3 * HOUR
@@ -106,7 +106,7 @@ async def test_numbers_are_chosen(simulated: Simulated, clock: HandClock) -> Non
 
 async def test_what_cannot_be_is_refused(simulated: Simulated, clock: HandClock) -> None:
     for code in ("999999999", CODE):
-        with pytest.raises(rpc.RpcError) as caught:
+        with pytest.raises(errors.RpcError) as caught:
             await simulated.enter(code, "li")
         assert caught.value.code == grpc.StatusCode.NOT_FOUND
     for odd in ("x", "", "9" * 30, "①"):
@@ -114,7 +114,7 @@ async def test_what_cannot_be_is_refused(simulated: Simulated, clock: HandClock)
             await simulated.get(odd, None)
     await make(simulated, clock)
     for act in (simulated.leave(CODE, "li"), _enter_then_cancel(simulated)):
-        with pytest.raises(rpc.RpcError) as caught:
+        with pytest.raises(errors.RpcError) as caught:
             await act
         assert caught.value.code == grpc.StatusCode.FAILED_PRECONDITION
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 import sqlalchemy as sa
 
-from services import outbox, rpc
+from services import errors, outbox
 from services.database import Database
 from services.notifier import deliveries as log
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
@@ -114,7 +114,7 @@ async def test_queued_forgotten_and_unknown_cannot_be_sent_again(
     await queue(database, clock.now(), parcel())
     delivery_id = (await rows(database))[0].delivery_id
     for unready, reason in ((delivery_id, "DELIVERY_QUEUED"), ("dlv_none", "DELIVERY_NOT_FOUND")):
-        with pytest.raises(rpc.RpcError) as caught:
+        with pytest.raises(errors.RpcError) as caught:
             await deliveries.resend(unready)
         assert reason in str(caught.value.to_status())
     await deliveries.settle(await claimed(deliveries), SENT, None)
@@ -124,7 +124,7 @@ async def test_queued_forgotten_and_unknown_cannot_be_sent_again(
     clock.time += 1
     await deliveries.forget(keep_ms=10)
     assert [(row.content, row.kept) for row in await rows(database)] == [(b"", False)]
-    with pytest.raises(rpc.RpcError, match="personal data") as caught:
+    with pytest.raises(errors.RpcError, match="personal data") as caught:
         await deliveries.resend(delivery_id)
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 

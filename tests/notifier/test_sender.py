@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Connection
 
-from services import rpc
+from services import errors
 from services.clock import DAY, HOUR, MINUTE, SECOND
 from services.database import Database
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
@@ -222,7 +222,7 @@ async def test_an_answer_outlives_a_restart_of_the_database(
 ) -> None:
     """The mail is out: it must not go out again because that could not be stored at once."""
     monkeypatch.setattr("services.notifier.sender.RETRY_SECONDS", 0.01)
-    store, failures = deliveries.settle, [rpc.unavailable("database")] * 3
+    store, failures = deliveries.settle, [errors.unavailable("database")] * 3
 
     async def settle(*given: Any) -> None:
         if failures:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services import logs, rpc
+from services import errors, logs
 
 SECRET = "zhangsan@example.org"
 
@@ -59,7 +59,7 @@ def test_addresses_and_tokens_of_libraries_are_taken_out(capsys: pytest.CaptureF
 
 def test_errors_of_ours_and_of_the_network_say_why() -> None:
     """They are about codes and addresses, and the way out hangs on them."""
-    assert logs.words(rpc.unavailable("policy")) == "RpcError UNAVAILABLE SERVICE_AWAY"
+    assert logs.words(errors.unavailable("policy")) == "RpcError UNAVAILABLE SERVICE_AWAY"
     assert logs.words(ConnectionRefusedError(111, "refused")) == "ConnectionRefusedError: [Errno 111] refused"
 
 

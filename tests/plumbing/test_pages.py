@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from services import pages, rpc
+from services import errors, pages
 
 
 def test_a_token_says_what_it_was_made_of() -> None:
@@ -35,5 +35,5 @@ def test_a_token_says_what_it_was_made_of() -> None:
 )
 def test_what_is_no_token_of_ours_is_refused(content: str) -> None:
     for token in (base64.urlsafe_b64encode(content.encode()).decode() or "x", content or "é"):
-        with pytest.raises(rpc.RpcError, match="page_token"):
+        with pytest.raises(errors.RpcError, match="page_token"):
             pages.from_token(token)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import grpc
 import pytest
@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services import rpc
+from services import errors, rpc
 from services.booking.api import ROLES, SERVICE
 from services.cli.failures import CallError
 from services.identity import InvalidTokenError, Principal, Verifier
@@ -42,19 +42,19 @@ class Servicer(api_grpc.BookingServiceServicer):
         raise RuntimeError("secret detail")
 
     async def GetReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
-        raise rpc.invalid("reservation_id", "is odd", "是奇数")
+        raise errors.invalid("reservation_id", "is odd", "是奇数")
 
     async def CancelReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
-        raise rpc.unavailable("policy")
+        raise errors.unavailable("policy")
 
     async def GetDecision(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         if request.decision_id == SLOW.decision_id:
             await asyncio.Event().wait()
-        raise rpc.not_found("decision")
+        raise errors.not_found("decision", "没有这个决定")
 
     async def WatchReservations(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         if request != OPEN:
-            raise rpc.not_found("account")
+            raise errors.not_found("account", "没有这个账号")
         yield api.WatchReservationsResponse()
         await asyncio.Event().wait()
 
@@ -124,6 +124,11 @@ async def test_what_nobody_foresaw_is_internal_and_says_nothing(channel: grpc.ai
     error = await fail(channel, "ListRooms", api.ListRoomsRequest(), ("authorization", "Bearer admin"))
     assert error.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in error.details()
+
+
+@pytest.mark.parametrize("part", get_args(errors.Part))
+def test_whatever_is_away_has_a_name_in_chinese(part: errors.Part) -> None:
+    assert "暂时不可用" in errors.chinese_of(errors.unavailable(part).to_status())
 
 
 async def test_errors_carry_details_for_programs(channel: grpc.aio.Channel) -> None:
@@ -217,7 +222,7 @@ async def test_one_account_has_so_many_streams_open(channel: grpc.aio.Channel) -
     [
         (0, 0, "is required"),
         (-1, 0, "not a valid time"),
-        (rpc.LAST_SECOND + 1, 0, "not a valid time"),
+        (errors.LAST_SECOND + 1, 0, "not a valid time"),
         (-(2**63), 0, "not a valid time"),
         (2**63 - 1, 0, "not a valid time"),
         (1, -1, "not a valid time"),
@@ -225,10 +230,10 @@ async def test_one_account_has_so_many_streams_open(channel: grpc.aio.Channel) -
     ],
 )
 def test_a_time_is_one_that_databases_hold(seconds: int, nanos: int, fault: str) -> None:
-    with pytest.raises(rpc.RpcError, match=f"since: {fault}|since: is {fault}"):
-        rpc.moment("since", Timestamp(seconds=seconds, nanos=nanos))
-    assert rpc.moment("since", Timestamp(nanos=2_000_000, seconds=1)) == 1002
-    assert rpc.moment("since", Timestamp(seconds=rpc.LAST_SECOND)) == rpc.LAST_SECOND * 1000
+    with pytest.raises(errors.RpcError, match=f"since: {fault}|since: is {fault}"):
+        errors.moment("since", Timestamp(seconds=seconds, nanos=nanos))
+    assert errors.moment("since", Timestamp(nanos=2_000_000, seconds=1)) == 1002
+    assert errors.moment("since", Timestamp(seconds=errors.LAST_SECOND)) == errors.LAST_SECOND * 1000
 
 
 def test_the_rate_is_each_accounts_own_and_forgets_the_least_recent(watch: Watch) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, EFFECT_DENY
 
-from services import outbox, process, rpc
+from services import errors, outbox, process
 from services.clock import DAY, HOUR
 from services.database import Database
 from services.policy import drafts
@@ -100,7 +100,7 @@ async def test_a_decision_can_be_asked_of_an_old_version(replicas: list[Versions
     asked.policy_version = "default@1"
     assert replicas[0].decide(asked).effect == EFFECT_ALLOW
     asked.policy_version = "default@9"
-    with pytest.raises(rpc.RpcError) as caught:
+    with pytest.raises(errors.RpcError) as caught:
         replicas[0].decide(asked)
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
 
@@ -109,7 +109,7 @@ async def test_of_two_at_once_from_the_same_base_one_wins(replicas: list[Version
     results = await asyncio.gather(
         *(each.publish(draft(base="default@1")) for each in replicas), return_exceptions=True
     )
-    [error] = [each for each in results if isinstance(each, rpc.RpcError)]
+    [error] = [each for each in results if isinstance(each, errors.RpcError)]
     assert error.code is grpc.StatusCode.ABORTED
     for each in replicas:
         await each.refresh()

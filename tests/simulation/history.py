@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import outbox, rpc
+from services import errors, outbox, rpc
 from services.clock import DAY, MINUTE, to_timestamp
 from services.identity import Principal
 from services.policy.decisions import Policy
@@ -124,7 +124,7 @@ class History:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     return await act()
-            except rpc.RpcError:
+            except errors.RpcError:
                 return None
             except (DeadError, TimeoutError, asyncio.CancelledError):
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -138,7 +138,7 @@ class History:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     reply = await getattr(service, method)(request, None)
-            except rpc.RpcError as error:
+            except errors.RpcError as error:
                 if error.code.name in ("UNAVAILABLE", "ABORTED"):
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue

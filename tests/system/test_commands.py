@@ -118,10 +118,10 @@ def test_what_services_say_is_said_in_chinese(stack: Stack) -> None:
         (
             admin,
             ("rooms", "set", "room-30-a", "--capacity", "9"),
-            "个有效预定将容纳不下，其中最多的一个预计有 30 人",
+            "个有效预约将容纳不下，其中最多的一个预计有 30 人",
         ),
-        (booker, ("show", "rsv_nope"), "没有找到：没有这个预定。"),
-        (booker, ("change", reservation, "--minutes", "90"), "预定的状态为 CANCELLED，不能"),
+        (booker, ("show", "rsv_nope"), "没有找到：没有这个预约。"),
+        (booker, ("change", reservation, "--minutes", "90"), "预约的状态为 CANCELLED，不能"),
     ):
         said = yunhui(*arguments, "--lang", "zh-CN", "--state", str(stack.state), YUNHUI_TOKEN=person.token)
         assert said.code

@@ -27,11 +27,10 @@ if _version_not_supported:
 
 class BookingServiceStub:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
-    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
+    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
-    UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
     """
 
     def __init__(self, channel):
@@ -169,11 +168,10 @@ class BookingServiceStub:
 
 class BookingServiceServicer:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
-    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
+    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
-    UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
     """
 
     def CreateReservation(self, request, context):
@@ -521,11 +519,10 @@ def add_BookingServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class BookingService:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
-    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
+    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
-    UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
     """
 
     @staticmethod

@@ -28,11 +28,10 @@ GRPC_VERSION: str
 
 class BookingServiceStub:
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
-    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
+    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
-    UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
     """
 
     @_typing.overload
@@ -139,11 +138,10 @@ class BookingServiceStub:
 @_typing.type_check_only
 class BookingServiceAsyncStub(BookingServiceStub):
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
-    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
+    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
-    UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -246,11 +244,10 @@ class BookingServiceAsyncStub(BookingServiceStub):
 
 class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns rooms, reservations and the standing of accounts.
-    Every call needs a bearer token; nothing is half done after an error. Every error carries google.rpc details: ErrorInfo
-    with a stable reason, and what its message says in English in zh-CN, as LocalizedMessage.
+    Every call needs a bearer token; every error carries google.rpc details; nothing is half done after an error.
+    The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
-    INVALID_ARGUMENT naming the field, described in English and, as localized_message, in zh-CN,
-    UNAVAILABLE with RetryInfo while a service is away.
+    INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
     """
 
     @_abc_1.abstractmethod
