@@ -72,6 +72,18 @@ def test_refusals_are_said_in_the_readers_language(stack: Stack, language: str, 
     assert ("personal free" if language == "en" else "个人免费版") in absent.err
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "two of these fall on one occurrence"), ("zh-CN", "其中两次")])
+def test_a_series_within_one_occurrence_is_told_so(stack: Stack, language: str, words: str) -> None:
+    """And not that somebody else has reserved it."""
+    booker = stack.login("booker", f"within-{language}")
+    code = booker.meeting("2025-07-15 10:00", minutes=24 * 60)
+    asked = ("--code", code, "--subject", "x", "--start", "2025-07-15 09:30", "--minutes", "60", "--people", "12")
+    series = ("--repeat", "FREQ=DAILY;COUNT=2", "--lang", language, "--state", str(stack.state))
+    said = yunhui("reserve", *asked, *series, YUNHUI_TOKEN=booker.token)
+    assert said.code == 2
+    assert words in said.err
+
+
 def test_who_enters_keeps_the_room_and_who_does_not_loses_it(own: Stack) -> None:
     booker, other = own.login("booker"), own.login("booker", "other")
     came, missed = booker.reserve("2025-07-07 09:00"), other.reserve("2025-07-07 09:00")
