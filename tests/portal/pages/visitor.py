@@ -1,24 +1,19 @@
 """Somebody with a browser."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
 
+from tests.needs import CHROMIUM
 from tests.portal.pages.serving import COOKIE, Portal
-
-
-def installed_chromium() -> str:
-    """Its path; "" when there is none."""
-    return shutil.which("chromium") or shutil.which("google-chrome") or ""
 
 
 @contextmanager
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     """Raises playwright's Error when it is not installed."""
-    browser = playwright.chromium.launch(executable_path=installed_chromium() or None, args=["--no-sandbox"])
+    browser = playwright.chromium.launch(executable_path=CHROMIUM.found or None, args=["--no-sandbox"])
     yield browser
     browser.close()
 
