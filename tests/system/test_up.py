@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.stack import MONDAY, Stack, alive, process, wait_for
+from services.cli import ports
+from services.cli.ports import free_port
+from services.cli.programs import DEFAULT_PORTS
+from tests.system.stack import MONDAY, Stack, alive, process, wait_for, yunhui
 
 pytestmark = pytest.mark.system
 
@@ -23,7 +26,7 @@ def test_stop_resume_and_sudden_death(tmp_path: Path) -> None:
     assert not any(alive(pid) for pid in first.values())
     assert booker.yunhui("mine").code == 5
 
-    back = process("up", "--state", str(stack.state), "--clock", "2025-07-01 08:00", "--lang", "en")
+    back = process("up", "--state", str(stack.state), "--clock", "2025-07-01 08:00", "--ports", "auto", "--lang", "en")
     assert (back.code, "Time cannot go back" in back.err) == (2, True)
     stack.start()
     assert [record["reservationId"] for record in booker.mine()] == [made]
@@ -72,13 +75,12 @@ def test_a_program_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> No
     assert not (tmp_path / "run.json").exists()
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    """With the way out."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", 7101))
-        listener.listen()
-        said = process("up", "--state", str(tmp_path), "--lang", "en")
+def test_a_taken_port_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the way out. The usual ports stay free for whoever runs `make up` beside the tests."""
+    usual = {program: free_port() for program in DEFAULT_PORTS}
+    monkeypatch.setattr(ports, "DEFAULT_PORTS", usual)
+    with socket.create_server(("127.0.0.1", usual["booking"])):
+        said = yunhui("up", "--state", str(tmp_path), "--lang", "en")
     assert said.code == 1
-    assert "7101" in said.err
+    assert str(usual["booking"]) in said.err
     assert "--ports auto" in said.err
