@@ -3,12 +3,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+# dozens of processes start in a test run: they read what one has compiled, whatever the environment says
+unexport PYTHONDONTWRITEBYTECODE
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test machine fuzz simulation stress notices attendance chaos rolling mutants bench pictures check format migration proto clean
+.PHONY: help setup up demo test test-all machine fuzz simulation stress notices attendance chaos rolling mutants bench pictures check format migration proto clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.installed ## create .venv and install everything from the lock
 
@@ -25,10 +27,15 @@ up: setup ## start everything on this machine; Ctrl-C stops it
 demo: setup ## play the tutorial as a story on real processes
 	@$(BIN)/yunhui demo $(ARGS)
 
-# the tests of one file stay together, since several share a running installation; files start in their order, not the largest
-# first, so that the few long tests of faults do not come last
-test: setup ## run the tests, three files at a time: they wait more than they work
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+# the tests of one file stay together, since several share a running installation; files start in the order of testpaths: those
+# that take longest first, so that none of them is left over at the end
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test: setup ## run the tests: every rule and every promise; some minutes
+	@$(PYTEST) -m "not long" $(ARGS)
+
+test-all: setup ## run all tests: also the same in full size, on every page and in every look
+	@$(PYTEST) $(ARGS)
 
 machine: setup ## booking against its model: 500 new examples on each database, some minutes
 	@MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-500} $(BIN)/pytest tests/booking/test_machine.py $(ARGS)

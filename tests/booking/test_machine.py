@@ -1,6 +1,6 @@
 """Booking against a model of it (model.py), on both databases: whatever is done in whatever order, they agree.
 
-A short run that is always the same is part of the tests; `make machine` draws 500 new examples on each database.
+Short runs that are always the same are part of the tests; `make machine` draws 500 new examples on each database.
 """
 
 import asyncio
@@ -41,7 +41,8 @@ EDGES = (
 )
 SEATS = {str(room["room_id"]): cast(int, room["capacity"]) for room in ROOMS}
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
-"""0: the short run."""
+"""0: the short runs."""
+SIZES = [EXAMPLES] if EXAMPLES else [10, pytest.param(25, marks=pytest.mark.long)]
 
 
 @cache
@@ -402,9 +403,10 @@ def test_what_random_acts_seldom_come_to(stage: Stage, scene: str) -> None:
             machine.teardown()
 
 
-def test_whatever_is_done_booking_and_its_model_agree(stage: Stage) -> None:
+@pytest.mark.parametrize("examples", SIZES)
+def test_whatever_is_done_booking_and_its_model_agree(stage: Stage, examples: int) -> None:
     chosen = settings(
-        max_examples=EXAMPLES or 25,
+        max_examples=examples,
         stateful_step_count=40 if EXAMPLES else 20,
         derandomize=not EXAMPLES,
         print_blob=True,

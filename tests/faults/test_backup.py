@@ -18,8 +18,6 @@ from tests.faults.whole import Whole, whole
 pytestmark = pytest.mark.system
 
 EARLY = 20
-RESERVATIONS = 160
-BACKUPS = 2
 ACCEPTED = "SELECT reservation_id FROM reservation"
 
 
@@ -31,32 +29,33 @@ class Taken:
     before: set[str]
 
 
-async def test_what_was_acknowledged_before_a_backup_is_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reservations", "backups"), [(80, 1), pytest.param(160, 2, marks=pytest.mark.long)])
+async def test_what_was_acknowledged_before_a_backup_is_in_it(tmp_path: Path, reservations: int, backups: int) -> None:
     """Outbox, stream and inbox agree after the restore, and what the backup knows as mailed is not mailed again."""
     async with whole(tmp_path / "state") as running:
         await running.load("queue", EARLY, "early")
         await running.drain()
-        load, early = asyncio.create_task(running.load("queue", RESERVATIONS)), len(reservations(running))
+        load, early = asyncio.create_task(running.load("queue", reservations)), len(accepted(running))
         taken = []
-        for number in range(1, BACKUPS + 1):
-            enough = early + RESERVATIONS * number // (BACKUPS + 2)
-            await running.until(lambda enough=enough: len(reservations(running)) >= enough)  # type: ignore[misc]
+        for number in range(1, backups + 1):
+            enough = early + reservations * number // (backups + 2)
+            await running.until(lambda enough=enough: len(accepted(running)) >= enough)  # type: ignore[misc]
             taken.append(await back_up(running, tmp_path / f"backup-{number}"))
             assert not load.done(), "all was over before the backup was taken"
         _, answers = await load
         assert failures(answers) == []
-        total = reservations(running)
+        total = accepted(running)
     for each in taken:
         assert len(each.before) < len(total)
         await restore_and_check(each, tmp_path / f"restored-{each.place.name}")
 
 
-def reservations(installation: Whole) -> set[str]:
+def accepted(installation: Whole) -> set[str]:
     return {row[0] for row in installation.rows(ACCEPTED)}
 
 
 async def back_up(running: Whole, place: Path) -> Taken:
-    before = reservations(running)
+    before = accepted(running)
     await asyncio.to_thread(snapshot.take, running.state, place)
     return Taken(place, before)
 
@@ -67,7 +66,7 @@ async def restore_and_check(taken: Taken, root: Path) -> None:
     sent = sent_by(root)
     assert sent, "nothing had been mailed: nothing is tried"
     async with whole(root, restored=True) as restored:
-        assert taken.before <= reservations(restored)
+        assert taken.before <= accepted(restored)
         restored.pass_time(HOUR)  # leases of what was being sent at the moment of the backup
         await restored.drain()
         await restored.consumed()

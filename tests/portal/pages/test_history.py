@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.test_pages import Looking
-from tests.portal.pages.test_sight import look
+from tests.portal.pages.test_sight import LOOKS, MORE_LOOKS, look
 from tests.portal.pages.visitor import Visitor
 from tests.system.stack import Stack, wait_for
 
@@ -188,8 +188,9 @@ def test_the_address_is_shown_once_and_can_be_copied(visitor: Visitor, shots: Pa
     assert page.request.get(address).status == 404
 
 
-@pytest.mark.parametrize("language", ["zh-CN", "en"])
-@pytest.mark.parametrize(("theme", "width"), [("light", 360), ("dark", 360), ("light", 1280), ("dark", 1280)])
+@pytest.mark.parametrize(
+    ("language", "theme", "width"), [*LOOKS, *(pytest.param(*look, marks=pytest.mark.long) for look in MORE_LOOKS)]
+)
 def test_the_history_can_be_read_by_everybody(
     story: str, visitor: Visitor, shots: Path, language: str, theme: str, width: int
 ) -> None:

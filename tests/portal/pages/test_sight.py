@@ -73,9 +73,15 @@ def look(page: Page, shots: Path, name: str, *, with_axe: bool) -> None:
     page.screenshot(path=shots / f"{name}.png", full_page=True)
 
 
-@pytest.mark.parametrize("language", ["zh-CN", "en"])
+LOOKS = [("zh-CN", "light", 1280), ("en", "dark", 1280), ("zh-CN", "light", 360), ("en", "dark", 640)]
+MORE_LOOKS = [
+    *(("zh-CN", "dark", 1280), ("zh-CN", "light", 1024), ("zh-CN", "dark", 640)),
+    *(("en", "light", 1280), ("en", "light", 1024), ("en", "light", 360)),
+]
+
+
 @pytest.mark.parametrize(
-    ("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 1024), ("light", 360), ("dark", 640)]
+    ("language", "theme", "width"), [*LOOKS, *(pytest.param(*look, marks=pytest.mark.long) for look in MORE_LOOKS)]
 )
 def test_every_page_can_be_used_by_everybody(
     pages: dict[str, tuple[str, str]], visitor: Visitor, shots: Path, language: str, theme: str, width: int
