@@ -20,11 +20,11 @@ from nats.js.api import ConsumerInfo
 from services.cli import topology
 from services.cli.ports import free_port
 from services.notifier.subscriptions import CONSUMER, STREAM
+from tests.patience import PATIENCE_SECONDS
 
 HOST = "127.0.0.1"
 USERS = ("admin", "booking", "policy", "notifier", "meetings", "portal", "subscriber")
 CONFIGURATION = Path(topology.__file__).with_name("nats.conf")
-PATIENCE_SECONDS = 30.0
 
 
 def password(user: str) -> str:

@@ -24,6 +24,7 @@ from tests.booking.builders import TEN, booker, create_request
 from tests.booking.conftest import Booking, LocalPolicy
 from tests.booking.test_intake import rows
 from tests.booking.test_lifecycle import made, state, verdict
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_who_did_not_come_cannot_cancel_before_the_release_is_noticed(booking: Booking) -> None:
@@ -103,7 +104,7 @@ async def test_a_series_may_begin_in_the_hour_that_comes_twice(booking: Booking)
 async def test_a_deadlock_is_a_conflict_and_not_a_database_that_is_away(postgres: str) -> None:
     """Two that take the same room at once can wait for each other in the exclusion constraint; who loses may retry."""
     databases = [Database(postgres), Database(postgres)]
-    met = threading.Barrier(2, timeout=10)
+    met = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def lock(first: int, second: int) -> Callable[[Connection], None]:
         def work(connection: Connection) -> None:

@@ -14,6 +14,7 @@ from services.clock import DAY, HOUR, MINUTE, SECOND
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.test_intake import create, rows, rule_ids
+from tests.patience import PATIENCE_SECONDS
 
 
 async def made(booking: Booking, **fields: Any) -> pb.Reservation:
@@ -253,7 +254,7 @@ async def test_the_loop_follows_a_clock_that_jumps(booking: Booking) -> None:
     loop = asyncio.create_task(booking.deadlines.run())
     await asyncio.sleep(0.05)
     booking.clock.time = TEN + 30 * MINUTE
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await state(booking, reservation) != "NO_SHOW":  # noqa: ASYNC110 - it is in the database
             await asyncio.sleep(0.01)
     loop.cancel()

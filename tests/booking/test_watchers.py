@@ -25,6 +25,7 @@ from tests.booking.builders import MONDAY
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller, serve, subject_of
 from tests.booking.test_intake import create
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, password, until
 
 AN_HOUR = 3600.0
@@ -75,7 +76,7 @@ async def publish(nats: Bus, *records: pb.Reservation) -> None:
 
 
 async def next_of(watcher: Watcher) -> pb.Reservation:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for each in watcher:
             return each
     raise AssertionError("a stream never ends by itself")
@@ -299,7 +300,7 @@ async def served(replicas: list[Booking], nats: Bus) -> AsyncIterator[Served]:
 
 
 async def read(call: Any) -> pb.Reservation:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         answer = await call.read()
     assert isinstance(answer, api.WatchReservationsResponse), answer
     return answer.reservation
@@ -307,7 +308,7 @@ async def read(call: Any) -> pb.Reservation:
 
 async def failure(call: Any) -> tuple[str, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await asyncio.wait_for(call.read(), 20)
+        await asyncio.wait_for(call.read(), PATIENCE_SECONDS)
     return caught.value.code().name, subject_of(caught.value)
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tests import nodejs
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password, until
 from tools.asyncapi import read_examples
 from tools.contracts import ROOT
 
 EXAMPLES = ROOT / "examples"
-LINE_SECONDS = 60.0
 RESERVATIONS = [example for subject, example in read_examples().items() if ".reservation." in subject]
 
 
@@ -29,8 +29,6 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> "Program":
     folder = tmp_path / "program"
     shutil.copytree(EXAMPLES / request.param, folder)
     if request.param == "nodejs":
-        if not (shutil.which("node") and shutil.which("npm")):
-            pytest.skip("node or npm is not installed")
         nodejs.install(EXAMPLES / "nodejs", folder)
     return Program(folder)
 
@@ -84,7 +82,7 @@ async def publish(bus: Bus, examples: list[dict[str, Any]]) -> None:
 
 
 async def lines(output: asyncio.StreamReader, count: int) -> list[str]:
-    async with asyncio.timeout(LINE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return [(await output.readline()).decode().rstrip("\n") for _ in range(count)]
 
 

@@ -24,11 +24,11 @@ from services.cli.state import State
 from services.clock import DevelopmentClock
 from tests.faults import answers, checker
 from tests.faults.answers import Answer
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import until
 from tests.system.stack import MONDAY, Stack
 
 ROOMS = [10, 10, 30, 30, 30, 30, 30, 30, 30, 30, 60, 60, 60, 60, 99, 99, 99, 99, 300, 300]
-PATIENCE_SECONDS = 120
 
 
 @dataclass

@@ -26,6 +26,7 @@ from services.settings import Settings
 from services.standin.cloud import CloudMeeting
 from services.standin.server import Standin
 from tests.meetings.builders import HOUR, HandClock, key
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password
 
 NOW = int(time.time())
@@ -331,7 +332,7 @@ async def test_booking_asks_the_same_over_nats(
     booking = await bus.connect("booking")
 
     async def ask(subject: str, body: bytes) -> bytes:
-        return (await booking.request(subject, body, timeout=20)).data
+        return (await booking.request(subject, body, timeout=PATIENCE_SECONDS)).data
 
     async def find(**asked: Any) -> api.LookUpMeetingReply:
         body = api.LookUpMeetingRequest(**asked).SerializeToString()

@@ -24,6 +24,7 @@ from services.meetings.happenings import Happenings
 from services.standin.cloud import Cloud
 from services.standin.sender import ACKNOWLEDGED, Mischief, Sender
 from tests.meetings.builders import key
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, until
 
 TOKEN = "bVPU6F8Htxl5XkAbp3jGV2xWp"
@@ -47,7 +48,7 @@ async def sender(request: pytest.FixtureRequest, happenings: Happenings) -> Asyn
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -145,7 +146,7 @@ async def test_one_that_trickles_is_given_up(sender: Sender, monkeypatch: pytest
     monkeypatch.setattr(webhooks, "BODY_SECONDS", 0.2)
     reader, writer = await asyncio.open_connection(HOST, int(sender.url.split(":")[2].partition("/")[0]))
     writer.write(b"POST /tencent HTTP/1.1\r\nHost: here\r\nContent-Length: 50\r\n\r\n{")
-    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 408")
+    assert (await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)).startswith(b"HTTP/1.1 408")
     writer.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 from services.database import Database
 from services.notifier.smtp import Server, Smtp
 from tests.notifier.samples import LETTERHEAD
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, MailSink
 
 
@@ -48,7 +49,7 @@ async def sink() -> AsyncIterator[MailSink]:
 
 @pytest.fixture
 def channel(sink: MailSink) -> Smtp:
-    return Smtp(Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=10, rate=1000))
+    return Smtp(Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from services.notifier.smtp import Server, Smtp
 from tests.notifier.conftest import HandClock
 from tests.notifier.parcels import LATER, NEVER, SENT, attempts, parcel, queue, rows
 from tests.notifier.samples import LETTERHEAD
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, MailSink, until
 
 AWAY = Answer(Verdict.AWAY, 0, "ConnectionRefusedError")
@@ -241,7 +242,7 @@ async def test_told_to_end_it_stores_what_is_under_way(database: Database, clock
     """And leaves the rest unclaimed, for the next start."""
     await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(3)))
     sink.gate = asyncio.Event()
-    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=10, rate=1000)
+    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
     sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
     task = asyncio.create_task(sender.run())
     await until(lambda: sink.asked)

@@ -21,9 +21,10 @@ from services.notifier.channels import Verdict
 from services.notifier.smtp import MOST_IN_A_SESSION, Pace, Server, Smtp
 from tests.notifier.parcels import LETTER, claim
 from tests.notifier.samples import BOOKER, LETTERHEAD
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, MailSink
 
-PLAIN = Server(HOST, 0, LETTERHEAD.sender, encryption="off", timeout=10, rate=1000)
+PLAIN = Server(HOST, 0, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
 
 
 async def test_accepted_mail_arrives_unchanged(sink: MailSink, channel: Smtp) -> None:
@@ -84,7 +85,7 @@ async def test_a_stall_after_the_data_is_temporary(sink: MailSink) -> None:
 
 async def test_nobody_listening_is_an_outage() -> None:
     """The mail server is away: that says nothing about the mail."""
-    answer = await Smtp(replace(PLAIN, port=free_port(), timeout=5)).send(claim())
+    answer = await Smtp(replace(PLAIN, port=free_port(), timeout=PATIENCE_SECONDS)).send(claim())
     assert (answer.verdict, answer.code) == (Verdict.AWAY, 0)
 
 

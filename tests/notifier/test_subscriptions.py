@@ -20,7 +20,8 @@ from services.notifier.deliveries import TABLE
 from tests.notifier import samples
 from tests.notifier.test_events import POISON
 from tests.notifier.test_webhooks import Receiver
-from tests.servers import HOST, PATIENCE_SECONDS, Bus, MailSink, password, until
+from tests.patience import PATIENCE_SECONDS
+from tests.servers import HOST, Bus, MailSink, password, until
 
 Notifier = AbstractAsyncContextManager[None]
 

@@ -18,7 +18,8 @@ from services.notifier.sender import Retry, Sender
 from services.notifier.webhooks import Caller
 from tests.notifier.conftest import HandClock
 from tests.notifier.parcels import attempts, claim, parcel, queue, rows
-from tests.servers import HOST, PATIENCE_SECONDS, until
+from tests.patience import PATIENCE_SECONDS
+from tests.servers import HOST, until
 
 BODY = b'{"type":"yunhui.booking.reservation.confirmed","data":{}}'
 

@@ -15,7 +15,8 @@ from nats.js.api import StorageType
 from services import bus
 from services.cli import topology
 from services.settings import Settings
-from tests.servers import PATIENCE_SECONDS, USERS, Bus, password, until
+from tests.patience import PATIENCE_SECONDS
+from tests.servers import USERS, Bus, password, until
 
 PROGRAMS = tuple(user for user in USERS if user != "admin")
 
@@ -183,7 +184,10 @@ async def test_who_stops_answers_what_was_asked_before(server: Bus, workers: int
     serving = asyncio.create_task(bus.serve(broker))
     client = await server.connect("booking")
     await until(lambda: broker.running)
-    asked = [asyncio.create_task(client.request("policy.decide", str(n).encode(), timeout=10)) for n in range(5)]
+    asked = [
+        asyncio.create_task(client.request("policy.decide", str(n).encode(), timeout=PATIENCE_SECONDS))
+        for n in range(5)
+    ]
     await begun.wait()
     await client.flush()
     serving.cancel()

@@ -15,6 +15,7 @@ from services.bus import Event
 from services.database import Database
 from services.outbox import Relay
 from services.settings import Settings
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password, until
 
 
@@ -55,7 +56,7 @@ async def stream_messages(nats: Bus) -> list[Msg]:
     client = await nats.connect()
     subscription = await client.jetstream().subscribe("yunhui.booking.>", ordered_consumer=True)
     count = (await client.jetstream().stream_info("BOOKING")).state.messages
-    messages = [await subscription.next_msg(timeout=5) for _ in range(count)]
+    messages = [await subscription.next_msg(timeout=PATIENCE_SECONDS) for _ in range(count)]
     await client.close()
     return messages
 

@@ -19,6 +19,7 @@ from services.booking.api import ROLES
 from services.cli import client
 from services.cli.failures import CommandError
 from services.settings import ServerSettings, Settings
+from tests.patience import PATIENCE_SECONDS
 from tests.plumbing.test_rpc import NamedTokens
 from tests.servers import Bus, password
 
@@ -80,7 +81,7 @@ async def answers(channel: grpc.aio.Channel) -> bool:
     async with channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
-            await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
         except grpc.aio.AioRpcError as error:
             return error.code() is not grpc.StatusCode.UNAVAILABLE
     return True

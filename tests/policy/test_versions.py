@@ -19,6 +19,7 @@ from services.policy import drafts
 from services.policy.questions import InvalidRequestError
 from services.policy.subscriptions import answer
 from services.policy.versions import Draft, Versions
+from tests.patience import PATIENCE_SECONDS
 from tests.policy.questions import MONDAY, question
 
 RULES = importlib.resources.files("services.policy") / "rules"
@@ -119,7 +120,7 @@ async def test_of_two_at_once_from_the_same_base_one_wins(replicas: list[Version
 async def test_replicas_follow_by_themselves(replicas: list[Versions]) -> None:
     following = asyncio.create_task(replicas[1].follow())
     await replicas[0].publish(draft())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(replicas[1].newest_first()) < 2:  # noqa: ASYNC110 - it is in the database
             await asyncio.sleep(0.01)
     following.cancel()
@@ -169,7 +170,7 @@ async def test_a_publish_during_load_fails_no_decision_and_mixes_no_versions(rep
                 seen.add(result.decision.policy_version)
             await asyncio.sleep(0)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         loading = asyncio.create_task(load())
         await asyncio.sleep(0.05)
         await replicas[0].publish(draft())

@@ -18,8 +18,6 @@ HOURS = 3600
 @pytest.fixture(scope="session")
 def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the installed provider."""
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed: oidc-provider cannot be had")
     folder = tmp_path_factory.mktemp("oidc")
     install(OIDC, folder)
     shutil.copy(OIDC / "provider.js", folder)

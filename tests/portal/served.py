@@ -35,6 +35,7 @@ from services.portal.sign_in import CALLBACK, Attempt, SignIn, required
 from services.portal.store import Bucket, Store
 from services.settings import Settings
 from services.web import Server
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, password, until
 
 CLIENT_ID, CLIENT_SECRET = "yunhui-portal", "a-secret-of-tests-only"
@@ -96,7 +97,7 @@ class Provider:
         )
         assert process.stdout
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while (line := await process.stdout.readline()) != b"ready\n":
                     assert line, "the provider ended"
             yield
@@ -130,7 +131,7 @@ class Browser:
 
     def __init__(self, portal: str) -> None:
         self.portal = portal
-        self.client = httpx2.AsyncClient(timeout=30)
+        self.client = httpx2.AsyncClient(timeout=PATIENCE_SECONDS)
         self.visited: list[str] = []
 
     async def open(self, address: str, **options: Any) -> httpx2.Response:

@@ -8,6 +8,7 @@ import pytest
 from services.cli.ports import free_port
 from services.portal.store import Bucket, Store
 from services.settings import Settings
+from tests.patience import PATIENCE_SECONDS
 from tests.portal.conftest import port_of
 from tests.portal.served import Browser, Provider, Served, client_of, serve_portal
 from tests.servers import HOST, Bus, password, until
@@ -112,9 +113,9 @@ async def test_the_bucket_opens_nothing(browser: Browser, bus: Bus) -> None:
     secret = browser.cookie()
     client = await bus.connect()
     inbox = await client.jetstream().subscribe("$KV.portal_sessions.>", ordered_consumer=True)
-    found = [await inbox.next_msg(timeout=30)]
+    found = [await inbox.next_msg(timeout=PATIENCE_SECONDS)]
     while found[-1].metadata.num_pending:
-        found.append(await inbox.next_msg(timeout=30))
+        found.append(await inbox.next_msg(timeout=PATIENCE_SECONDS))
     await client.close()
     for message in found:
         content = (message.subject + str(message.headers)).encode() + message.data

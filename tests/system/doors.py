@@ -15,12 +15,12 @@ from services import rpc
 from services.cli import issuer
 from services.cli.issuer import SampleAccount
 from services.cli.state import State
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack
 from tools.permissions import services
 
 PROGRAMS = ("booking", "policy", "meetings", "notifier")
 NO_MESSAGE = b"\xff\xff\xff\xff"
-PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)

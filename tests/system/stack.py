@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from services.cli import leash
 from services.cli.__main__ import app
+from tests.patience import PATIENCE_SECONDS
 
 T = TypeVar("T")
 
 MONDAY = "2025-07-07T08:00+08:00"
-DEADLINE_SECONDS = 60.0
 COMMAND = [sys.executable, "-m", "services.cli"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("YUNHUI_")}
 
@@ -76,7 +76,7 @@ class Stack:
         """Sends a signal to `up` itself and waits for its end; returns its exit code."""
         assert self._process
         self._process.send_signal(number)
-        self._process.communicate(timeout=40)
+        self._process.communicate(timeout=PATIENCE_SECONDS)
         return self._process.returncode
 
     def stop(self) -> None:
@@ -135,13 +135,16 @@ def yunhui(*arguments: str, **environment: str) -> Said:
 
 def process(*arguments: str) -> Said:
     """The command as a process of its own."""
-    done = subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=40)
+    assert arguments[0] != "up" or "auto" in arguments, "the usual ports belong to whoever runs `make up` meanwhile"
+    done = subprocess.run(
+        [*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     return Said(done.returncode, done.stdout, done.stderr)
 
 
 def wait_for(look: Callable[[], T | None]) -> T:
     """What `look` finds; fails when it finds nothing before the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if found := look():
             return found

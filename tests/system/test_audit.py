@@ -23,6 +23,7 @@ from services.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.meetings import api as meetings_api
 from services.notifier import api as notifier_api
 from services.policy import api as policy_api
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import MONDAY, Stack, wait_for
 
 pytestmark = pytest.mark.system
@@ -77,7 +78,7 @@ class Caller:
                 request_serializer=type(request).SerializeToString,
                 response_deserializer=kind.FromString,
             )
-            return call(request, metadata=(("authorization", f"Bearer {self._token}"),), timeout=20)
+            return call(request, metadata=(("authorization", f"Bearer {self._token}"),), timeout=PATIENCE_SECONDS)
 
     def book(self, request: Message) -> Any:
         kind = getattr(booking, type(request).__name__.replace("Request", "Response"))

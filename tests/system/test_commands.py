@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from services.settings import DEVELOPMENT_ISSUER
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import COMMAND, ENVIRONMENT, MONDAY, Person, Stack, wait_for, yunhui
 from tests.system.test_locks import put_violation
 
@@ -283,7 +284,7 @@ def test_changes_can_be_watched(stack: Stack) -> None:
         booker.yunhui("cancel", made["reservationId"])
         seen = [json.loads(watching.stdout.readline())["reservation"] for _ in range(2)]
         watching.send_signal(signal.SIGINT)
-        rest = watching.communicate(timeout=20)
+        rest = watching.communicate(timeout=PATIENCE_SECONDS)
     assert seen[0] == made
     assert (seen[1]["reservationId"], seen[1]["state"]) == (made["reservationId"], "RESERVATION_STATE_CANCELLED")
     assert (watching.returncode, rest) == (0, ("", ""))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password, until
 from tests.system.stack import COMMAND, ENVIRONMENT, Stack, wait_for
 from tools.contracts import ROOT
@@ -104,7 +105,7 @@ def test_the_past_goes_over_into_the_present(stack: Stack) -> None:
         assert tailing.stdout
         heading, *lines = [tailing.stdout.readline() for _ in range(3)]
         tailing.send_signal(signal.SIGINT)
-        rest = tailing.communicate(timeout=20)
+        rest = tailing.communicate(timeout=PATIENCE_SECONDS)
     assert heading == "time (Beijing time)\n"
     assert [("confirmed" in line, "cancelled" in line, made in line) for line in lines] == [
         (True, False, True),
@@ -139,7 +140,7 @@ def test_a_bus_that_dies_is_told_and_tail_goes_on(stack: Stack) -> None:
         event = next_event(tailing)
         assert (event["subject"], event["headers"]["ce-sequence"]) == ("yunhui.booking.reservation.cancelled", "2")
         tailing.terminate()
-        assert tailing.wait(timeout=20) == 0
+        assert tailing.wait(timeout=PATIENCE_SECONDS) == 0
         assert tailing.stderr
         assert "connecting again" in tailing.stderr.read()
 

@@ -31,7 +31,8 @@ from yunhui.meetings.v1.meeting_service_pb2 import (
 from yunhui.policy.v1.policy_service_pb2 import DecideBatchRequest, DecideBatchResponse
 
 from services import permissions
-from tests.system.doors import PATIENCE_SECONDS, Door, House, opened
+from tests.patience import PATIENCE_SECONDS
+from tests.system.doors import Door, House, opened
 from tests.system.hostile import Hostile
 from tests.system.stack import MONDAY, Stack, wait_for
 

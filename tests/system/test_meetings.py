@@ -15,6 +15,7 @@ import pytest
 
 from services.cli import leash
 from services.cli.ports import free_port
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import COMMAND, ENVIRONMENT, Stack, wait_for, yunhui
 
 pytestmark = pytest.mark.system
@@ -98,7 +99,7 @@ def act(port: int, what: str, **body: Any) -> dict[str, Any] | None:
     """None while it is not up."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/standin/{what}", json.dumps(body).encode())
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - http, see above
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - http, see above
             content: dict[str, Any] = json.load(answer)
             return content
     except urllib.error.URLError:

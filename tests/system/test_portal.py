@@ -5,6 +5,7 @@ import re
 import httpx2
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack
 
 pytestmark = pytest.mark.system
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.system
 def test_a_sample_person_signs_in_at_the_portal(stack: Stack) -> None:
     """At the development issuer, which the welcome names; the start page greets them."""
     run = stack.run
-    with httpx2.Client(follow_redirects=True, timeout=30) as browser:
+    with httpx2.Client(follow_redirects=True, timeout=PATIENCE_SECONDS) as browser:
         choice = browser.get(run["portal"])
         assert str(choice.url).startswith(run["issuer_address"])
         fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', choice.text))

@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import COMMAND, ENVIRONMENT, Person, Stack, alive, wait_for
 
 pytestmark = pytest.mark.system
@@ -44,7 +45,7 @@ def test_a_watch_ends_when_the_bus_was_away(stack: Stack) -> None:
     with watch(stack, booker) as (watching, complaints):
         old = stack.pids["nats"]
         os.kill(old, signal.SIGKILL)
-        assert watching.wait(timeout=20) == 5
+        assert watching.wait(timeout=PATIENCE_SECONDS) == 5
         assert json.loads(complaints.read())["error"]["code"] == "UNAVAILABLE"
     wait_for(lambda: stack.pids["nats"] != old)
     made = wait_for(lambda: confirmed(booker, 5))
@@ -53,7 +54,7 @@ def test_a_watch_ends_when_the_bus_was_away(stack: Stack) -> None:
         assert watching.stdout
         assert json.loads(watching.stdout.readline())["reservation"]["reservationId"] == made
         watching.terminate()
-        assert watching.wait(timeout=20) == 0
+        assert watching.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 @contextmanager

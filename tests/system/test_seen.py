@@ -18,6 +18,7 @@ from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
 from services import metrics
 from services.cli.state import State
+from tests.patience import PATIENCE_SECONDS
 from tests.system import stack as stacks
 from tests.system.collector import Collector
 from tests.system.stack import MONDAY, Stack, wait_for
@@ -86,7 +87,7 @@ def moment(text: str) -> Timestamp:
 
 
 def page(seen: Stack, program: str) -> str:
-    return httpx2.get(seen.run["metrics"][program], timeout=10).text
+    return httpx2.get(seen.run["metrics"][program], timeout=PATIENCE_SECONDS).text
 
 
 def test_one_trace_leads_from_the_call_to_the_mail(seen: Stack, collector: Collector) -> None:
@@ -116,7 +117,7 @@ def test_nobody_is_in_logs_metrics_and_traces(seen: Stack, collector: Collector)
     canary.yunhui("check", "--code", "canary-subject", "--start", "canary-note", "--minutes", "60", "--people", "2")
     let_mail_fail(seen)
     provoke_an_error_of_ours(seen)
-    httpx2.post(f"http://{seen.run['webhooks']}/tencent", content=b'{"data": "canary-note"}', timeout=10)
+    httpx2.post(f"http://{seen.run['webhooks']}/tencent", content=b'{"data": "canary-note"}', timeout=PATIENCE_SECONDS)
     places = {name: log(seen, name) for name in ("booking", "policy", "meetings", "notifier", "nats")}
     places |= {f"{name} metrics": page(seen, name) for name in ("booking", "policy", "meetings", "notifier")}
     places["traces"] = b"".join(collector.bodies).decode(errors="replace")
@@ -138,7 +139,7 @@ def provoke_an_error_of_ours(seen: Stack) -> None:
     """What is stored is damaged: the bytes, and whose they are, must not reach the log."""
     import pysqlite3.dbapi2 as sqlite
 
-    database = sqlite.connect(seen.state / "booking.db", timeout=10)
+    database = sqlite.connect(seen.state / "booking.db", timeout=PATIENCE_SECONDS)
     database.execute("UPDATE answer SET response = CAST('canary-subject' AS BLOB)")
     database.commit()
     database.close()

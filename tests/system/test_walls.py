@@ -8,7 +8,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from tests.servers import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack
 
 pytestmark = pytest.mark.system

@@ -7,9 +7,10 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.needs import CHROMIUM
+from tests.patience import PATIENCE_SECONDS
 from tests.portal.pages.serving import Portal
-from tests.portal.pages.visitor import Visitor, chromium, installed_chromium
-from tests.servers import PATIENCE_SECONDS
+from tests.portal.pages.visitor import Visitor, chromium
 from tests.system.stack import MONDAY, Stack
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
@@ -30,8 +31,7 @@ def portal(stack: Stack) -> Portal:
 
 @pytest.fixture(scope="module")  # Playwright has an event loop running, which asynchronous tests cannot be beside
 def browser() -> Iterator[Browser]:
-    if not installed_chromium():
-        pytest.skip("no browser is installed: `apt install chromium`")
+    CHROMIUM.require()
     with sync_playwright() as playwright, chromium(playwright) as running:
         yield running
 
@@ -47,7 +47,7 @@ def visitor(portal: Portal, browser: Browser) -> Iterator[Visitor]:
 
 @pytest.fixture
 def client(portal: Portal) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=portal.address, timeout=20) as opened:
+    with httpx2.Client(base_url=portal.address, timeout=PATIENCE_SECONDS) as opened:
         yield opened
 
 

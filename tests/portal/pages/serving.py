@@ -6,6 +6,7 @@ from html import unescape
 
 import httpx2
 
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack
 
 COOKIE = "yunhui"
@@ -28,7 +29,7 @@ class Portal:
         return self._sessions[key]
 
     def _sign_in(self, person: dict[str, str]) -> str:
-        with httpx2.Client(follow_redirects=True, timeout=30) as browser:
+        with httpx2.Client(follow_redirects=True, timeout=PATIENCE_SECONDS) as browser:
             choice = browser.get(f"{self.address}/settings").text
             hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', choice)
             fields = {name: unescape(value) for name, value in hidden}
