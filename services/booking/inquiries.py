@@ -215,8 +215,9 @@ def is_open(record: pb.Reservation) -> bool:
 
 
 def window(record: pb.Reservation) -> tuple[int, int]:
-    """[since, until), epoch ms: from an hour before the start up to the release, that moment included."""
-    return from_timestamp(record.start_time) - EARLY_ENTRY, from_timestamp(record.release_time) + 1
+    """[since, until), epoch ms: from an hour before the start up to the end, or the release, that moment included."""
+    until = min(from_timestamp(record.release_time) + 1, from_timestamp(record.end_time))
+    return from_timestamp(record.start_time) - EARLY_ENTRY, until
 
 
 def next_time(claim: Claim, now: int) -> int | None:

@@ -34,6 +34,7 @@ DEADLINES: dict[str, tuple[str, ...]] = {
 """What the clock still has to do with a reservation in a state; the other states are final.
 
 attendance: released if nobody came; while the meetings gateway cannot say who came, it is asked again until the end.
+completion: at the end, and not before attendance was due.
 reconciliation: the meeting is looked at again before the start; only where meetings are looked up.
 """
 
@@ -74,7 +75,10 @@ _TABLE = (
         "it is shown",
         "meeting_changed",
     ),
-    Transition(CONFIRMED, "update", CONFIRMED, BOOKER, "policy says ALLOW", "takes the room that fits now", "updated"),
+    Transition(
+        *(CONFIRMED, "update", CONFIRMED, BOOKER, "policy says ALLOW"),
+        *("keeps the room, or for more takes one that fits", "updated"),
+    ),
     Transition(CONFIRMED, "enter", IN_USE, GATEWAY, "from an hour before the start until the release", "", "in_use"),
     Transition(CONFIRMED, "notice", CONFIRMED, GATEWAY, "the meeting was changed", "it is shown", "meeting_changed"),
     Transition(
@@ -97,7 +101,7 @@ _TABLE = (
         "complete",
         COMPLETED,
         CLOCK,
-        "end reached, no release was due or nobody can say who came",
+        "end reached, and nobody can say who came, or the policy does not ask",
         "room free, no judgement",
         "completed",
     ),

@@ -349,7 +349,7 @@ def read_case(connection: Connection, reservation_id: str, owner: str | None, no
 def asked_again(connection: Connection, reservation_id: str) -> int | None:
     """When the meetings gateway is asked the next time who came, epoch ms; None when it is not asked any more."""
     record = store.read_reservation(connection, reservation_id)
-    if record is None or not record.HasField("meeting") or record.release_time.seconds > record.end_time.seconds:
+    if record is None or not record.HasField("meeting"):
         return None
     return store.read_deadline(connection, life.ATTENDANCE, reservation_id)
 
@@ -459,6 +459,7 @@ def to_question(action: pdp.Action.ValueType, case: Case, now: int) -> pdp.Decid
         end_time=record.end_time,
         participant_count=record.participant_count,
         free_room_count=1 if record.HasField("room") else 0,
+        former_starts=record.former_starts,
     )
     if record.HasField("enter_time"):
         subject.enter_time.CopyFrom(record.enter_time)

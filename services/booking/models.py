@@ -82,6 +82,7 @@ class Reservation(SQLModel, table=True):
     enter_time: int | None = moment(default=None)
     cancel_time: int | None = moment(default=None)
     release_time: int | None = moment(default=None, description="when it is released if nobody enters")
+    former_starts: str | None = Field(default=None, sa_type=sa.Text, description="JSON, as commitments.py writes it")
     decision_id: str
     note: str
     provider: str = Field(default="", description="who holds the meeting; empty: it was not looked up")

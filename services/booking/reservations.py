@@ -215,10 +215,13 @@ def _add_reservation(rows: _Rows, decided: Decided, record: reservation_pb2.Rese
 
 
 def deadline_rows(record: reservation_pb2.Reservation, decision: policy.Decision) -> list[dict[str, Any]]:
-    """What will happen to this reservation by itself, and when."""
+    """What will happen to this reservation by itself, and when.
+
+    However early it ends, or is made to end, it is over only when it is known whether anybody came.
+    """
     expiry = obligation(decision, policy.Obligation.KIND_EXPIRE_ESCALATION)
     due = {
-        life.COMPLETION: from_timestamp(record.end_time),
+        life.COMPLETION: max(from_timestamp(record.end_time), from_timestamp(record.release_time)),
         life.ESCALATION: from_timestamp(record.start_time) - (expiry.seconds if expiry else 0) * SECOND,
     }
     if record.HasField("release_time"):

@@ -16,7 +16,7 @@ from yunhui.meetings.v1.meeting_pb2 import Knowledge
 from yunhui.policy.v1 import policy_service_pb2 as policy
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services.booking import life, meetings
+from services.booking import commitments, life, meetings
 from services.booking.meetings import Key, Seen
 from services.booking.models import HOLDS_MEETING, HOLDS_ROOM, LONGEST, TABLES
 from services.booking.pool import Interval, Pool
@@ -57,15 +57,15 @@ _ACCOUNTS = ForEach(
 # One statement for what is kept in four tables: each costs more than its rows. A lifted suspension gives back the
 # violations that it had used up.
 _HISTORY = ForEach(
-    "SELECT 'reservation', account_id, reservation_id, state, start_time, end_time, cancel_time"
+    "SELECT 'reservation', account_id, reservation_id, state, start_time, end_time, cancel_time, former_starts"
     " FROM reservation WHERE account_id IN ({0}) AND start_time >= :since"
     " UNION ALL SELECT 'violation', v.account_id, violation_id, '', violation_time, CASE WHEN waived THEN 1 ELSE 0 END,"
-    " CASE WHEN s.suspension_id IS NOT NULL AND s.lift_time IS NULL THEN 1 ELSE 0 END"
+    " CASE WHEN s.suspension_id IS NOT NULL AND s.lift_time IS NULL THEN 1 ELSE 0 END, ''"
     " FROM violation v LEFT JOIN suspension s ON s.suspension_id = v.suspension_id"
     " WHERE v.account_id IN ({0}) AND violation_time >= :since"
-    " UNION ALL SELECT 'suspension', account_id, suspension_id, '', start_time, COALESCE(lift_time, end_time), 0"
+    " UNION ALL SELECT 'suspension', account_id, suspension_id, '', start_time, COALESCE(lift_time, end_time), 0, ''"
     " FROM suspension WHERE account_id IN ({0}) AND end_time >= :since"
-    " UNION ALL SELECT 'overdue', account_id, entity_id, kind, due_time, 0, 0"
+    " UNION ALL SELECT 'overdue', account_id, entity_id, kind, due_time, 0, 0, ''"
     " FROM deadline WHERE account_id IN ({0}) AND due_time <= :now",
     ":id{0}",
     ", ",
@@ -86,21 +86,25 @@ def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dic
     return states
 
 
-def _add_reservation(past: AccountState, id_: str, state: str, start: int, end: int, cancelled: int | None) -> None:
+def _add_reservation(
+    past: AccountState, id_: str, state: str, start: int, end: int, cancelled: int | None, former: str | None
+) -> None:
     item = past.history.reservations.add(reservation_id=id_, status=_STATUS[state])
     _set(item.start_time, start)
     _set(item.end_time, end)
     if cancelled is not None:
         _set(item.cancel_time, cancelled)
+    if former:
+        item.former_starts.extend(commitments.read(former))
 
 
-def _add_violation(past: AccountState, id_: str, _: str, time: int, waived: int, used_up: int) -> None:
+def _add_violation(past: AccountState, id_: str, _: str, time: int, waived: int, used_up: int, __: str) -> None:
     past.history.violations.add(
         violation_id=id_, violation_time=to_timestamp(time), waived=bool(waived), used_up=bool(used_up)
     )
 
 
-def _add_suspension(past: AccountState, _id: str, _: str, start: int, end: int, __: int) -> None:
+def _add_suspension(past: AccountState, _id: str, _: str, start: int, end: int, *__: object) -> None:
     past.history.suspensions.add(start_time=to_timestamp(start), end_time=to_timestamp(end))
 
 
@@ -464,7 +468,10 @@ _MEETING = (
 )
 _RECORD = (
     sa.select(
-        *(RESERVATION.c[name] for name in (*_PLAIN, *_TIMES, *_MEETING, "state", "account_id", "room_id")),
+        *(
+            RESERVATION.c[name]
+            for name in (*_PLAIN, *_TIMES, *_MEETING, "state", "account_id", "room_id", "former_starts")
+        ),
         *(ACCOUNT.c[name] for name in ("display_name", "email", "locale", "department")),
         ROOM.c.display_name.label("room_name"),
         ROOM.c.capacity,
@@ -480,6 +487,7 @@ def to_reservation(row: RowMapping) -> pb.Reservation:
     fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
     fields |= {name: to_timestamp(row[name]) for name in _TIMES if row[name] is not None}
     record = pb.Reservation(state=life.to_proto(row["state"]), organizer=to_organizer(row), **fields)
+    record.former_starts.extend(commitments.read(row["former_starts"]))
     if row["room_id"] is not None:
         room = {"display_name": row["room_name"], **{name: row[name] for name in ("room_id", "capacity", "enabled")}}
         record.room.CopyFrom(pb.Room(**room))

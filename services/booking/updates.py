@@ -14,7 +14,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import audit, errors
-from services.booking import answers, life, meetings, requests, store
+from services.booking import answers, commitments, life, meetings, requests, store
 from services.booking.events import to_outcome
 from services.booking.intake import LOOK_AHEAD
 from services.booking.lifecycle import Case, change, read_case, require, teller, to_question, until_fresh
@@ -176,11 +176,13 @@ def to_update_question(situation: Situation, after: pb.Reservation, now: int) ->
     subject.start_time.CopyFrom(after.start_time)
     subject.end_time.CopyFrom(after.end_time)
     subject.participant_count = after.participant_count
-    subject.free_room_count = len(free_rooms(situation.pool, after))
+    subject.free_room_count = len(free_rooms(situation.pool, record, after))
     if not subject.free_room_count and (free_from := next_free(situation.pool, after)):
         subject.next_free_time.CopyFrom(to_timestamp(free_from))
     subject.former_start_time.CopyFrom(record.start_time)
     subject.former_end_time.CopyFrom(record.end_time)
+    subject.former_participant_count = record.participant_count
+    subject.former_room_capacity = record.room.capacity
     others = [each for each in question.history.reservations if each.reservation_id != record.reservation_id]
     del question.history.reservations[:]
     question.history.reservations.extend(others)
@@ -192,11 +194,22 @@ def next_free(pool: Pool, after: pb.Reservation) -> int | None:
     return pool.next_free(start, end - start, after.participant_count, "", start + LOOK_AHEAD)
 
 
-def free_rooms(pool: Pool, after: pb.Reservation) -> list[pb.Room]:
-    """The smallest first; among equals the one that is held already."""
+def free_rooms(pool: Pool, record: pb.Reservation, after: pb.Reservation) -> list[pb.Room]:
+    """The one that is held already when nothing more is wanted of it: who only gives back is never moved.
+
+    Then the smallest first; among equals the one that is held.
+    """
     start, end = from_timestamp(after.start_time), from_timestamp(after.end_time)
-    free = pool.free(start, end, after.participant_count)
-    return sorted(free, key=lambda room: (room.capacity, room.room_id != after.room.room_id))
+    held = [record.room] if stays(record, after) else []
+    free = [room for room in pool.free(start, end, after.participant_count) if room not in held]
+    return held + sorted(free, key=lambda room: (room.capacity, room.room_id != record.room.room_id))
+
+
+def stays(record: pb.Reservation, after: pb.Reservation) -> bool:
+    """Whether the room that is held is enough for what is wanted."""
+    within = from_timestamp(record.start_time) <= from_timestamp(after.start_time)
+    within &= from_timestamp(after.end_time) <= from_timestamp(record.end_time)
+    return record.HasField("room") and within and after.participant_count <= record.room.capacity
 
 
 def store_update(connection: Connection, update: Update, now: int) -> api.UpdateReservationResponse:
@@ -221,10 +234,12 @@ def apply(connection: Connection, update: Update, event: str, now: int) -> pb.Re
     start, end = from_timestamp(after.start_time), from_timestamp(after.end_time)
     fields: dict[str, Any] = {"start_time": start, "end_time": end}
     fields |= {"participant_count": after.participant_count, "decision_id": decision.decision_id}
+    fields |= commitments.after(update.case.record, start, end, now)
     if update.seen:
         fields |= meetings.to_row(update.seen) | NOT_ASKED
     if decision.effect == policy.EFFECT_ALLOW:
-        rooms = free_rooms(store.lock_pool(connection, [(start, end)], after.reservation_id), after)
+        pool = store.lock_pool(connection, [(start, end)], after.reservation_id)
+        rooms = free_rooms(pool, update.case.record, after)
         if not rooms:
             raise StaleError
         fields |= {"room_id": rooms[0].room_id, "release_time": release_time(decision, start)}

@@ -1,7 +1,7 @@
 """The form of a test table, and its cases as questions."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -46,8 +46,17 @@ Moment = Annotated[
 Whole = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 
 
+class GivenFormerStart(Strict):
+    start: Moment
+    left: Moment
+    given_back: bool = False
+
+
 class Ask(Strict):
-    """A question; what it leaves out comes from the table's own `ask`."""
+    """A question; what it leaves out comes from the table's own `ask`.
+
+    A change is one of what holds a room for the same people and as long, unless told otherwise; former_seats 0: of none.
+    """
 
     action: ActionName | None = None
     now: Moment | None = None
@@ -58,6 +67,9 @@ class Ask(Strict):
     entered: Moment | None = None
     former_start: Moment | None = None
     former_lasts: Annotated[int, Field(ge=1, le=LONGEST["seconds"])] | None = None
+    former_people: Whole | None = None
+    former_seats: Whole | None = None
+    former_starts: list[GivenFormerStart] | None = None
     department: str | None = None
     roles: list[str] | None = None
 
@@ -67,6 +79,7 @@ class GivenReservation(Strict):
     status: StatusName = "CONFIRMED"
     cancelled: Moment | None = None
     times: Annotated[int, Field(ge=1, le=100)] = 1
+    former_starts: list[GivenFormerStart] = Field(default_factory=list)
 
 
 class GivenViolation(Strict):
@@ -138,7 +151,7 @@ def read_table(text: str) -> Table:
 
 def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.DecideRequest:
     """A case as a question. Ids are r1, r2 and v1, v2 in the order given."""
-    asked = {**defaults.model_dump(exclude_none=True), **case.ask.model_dump(exclude_none=True)}
+    asked = {**_given(defaults), **_given(case.ask)}
     now = timestamp_of(asked["now"], zone) if "now" in asked else None
     subject = policy_service_pb2.Subject(
         participant_count=asked.get("people", 0), free_room_count=asked.get("free_rooms", 0)
@@ -149,6 +162,9 @@ def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.
     if "former_start" in asked:
         subject.former_start_time.CopyFrom(start := timestamp_of(asked["former_start"], zone))
         subject.former_end_time.CopyFrom(after(start, asked.get("former_lasts", asked.get("lasts", 0))))
+        subject.former_participant_count = asked.get("former_people", subject.participant_count)
+        subject.former_room_capacity = asked.get("former_seats", subject.former_participant_count)
+    subject.former_starts.extend(_former_start(item, zone) for item in asked.get("former_starts", ()))
     if "entered" in asked:
         subject.enter_time.CopyFrom(timestamp_of(asked["entered"], zone))
     return policy_service_pb2.DecideRequest(
@@ -159,6 +175,18 @@ def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.
         ),
         subject=subject,
         history=_history(case.given, zone),
+    )
+
+
+def _given(ask: Ask) -> dict[str, Any]:
+    return {name: value for name in Ask.model_fields if (value := getattr(ask, name)) is not None}
+
+
+def _former_start(item: GivenFormerStart, zone: ZoneInfo) -> policy_service_pb2.FormerStart:
+    return policy_service_pb2.FormerStart(
+        start_time=timestamp_of(item.start, zone),
+        leave_time=timestamp_of(item.left, zone),
+        given_back=item.given_back,
     )
 
 
@@ -192,6 +220,7 @@ def _past_reservation(id_: str, item: GivenReservation, zone: ZoneInfo) -> polic
         start_time=start,
         end_time=after(start, 3600),
         cancel_time=timestamp_of(item.cancelled, zone) if item.cancelled else None,
+        former_starts=[_former_start(each, zone) for each in item.former_starts],
     )
 
 

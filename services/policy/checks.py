@@ -36,6 +36,7 @@ _MEASURE_UNITS = {
     "start": "moment", "end": "moment", "now": "moment", "suspension_end": "moment", "lead": "seconds",
     "elapsed": "seconds", "duration": "seconds", "suspension_remaining": "seconds", "days_ahead": "days",
     "participant_count": "people", "free_room_count": "rooms", "extends": "flag", "entered": "flag",
+    "postpones": "flag", "committed_start": "moment", "committed_lead": "seconds",
 }  # fmt: skip
 _EFFECTS: tuple[EffectName, ...] = ("ALLOW", "ESCALATE", "REDIRECT", "DENY")
 _OBLIGATION_NEEDS = {
@@ -123,8 +124,16 @@ def _check_fact(document: Document, name: str, fact: Fact) -> Iterator[Complaint
         yield from _check_threshold(document, (*path, "cancelled_within"), fact.cancelled_within, "seconds")
     elif isinstance(fact, ViolationCount):
         yield from _check_threshold(document, (*path, "within"), fact.within, "seconds")
-    elif (unit_of(fact) == "seconds") != (fact.round is not None):
+    else:
+        yield from _check_measure(document, path, fact)
+
+
+def _check_measure(document: Document, path: tuple[str | int, ...], fact: Measure) -> Iterator[Complaint]:
+    if (unit_of(fact) == "seconds") != (fact.round is not None):
         yield path, "`round: down` or `round: up` belongs to a span of time, and only there"
+    if fact.measure.startswith("committed_") != (fact.within is not None):
+        yield path, "`within` says for what is committed how late is too late, and belongs only there"
+    yield from _check_threshold(document, (*path, "within"), fact.within, "seconds")
 
 
 def _check_threshold(
@@ -215,6 +224,7 @@ _MOVED_BY: dict[MoveName, set[str]] = {
     "fewer_people": {"participant_count"},
     "wait": {"now", "lead", "days_ahead", "suspension_remaining"},
     "when_free": {"free_room_count"},
+    "as_held": {"extends"},
 }
 
 

@@ -65,10 +65,10 @@ class Policy:
             raise InvalidRequestError("policy_version", f"this is {self.version}, not {request.policy_version[:100]!r}")
         plan = self._plans[question.action]
         thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
-        tallies = {name: tally(question, thresholds) for name, tally in plan.counts}
-        facts = {name: derive(question, thresholds) for name, derive in plan.measures}
-        facts.update((name, tally.value) for name, tally in tallies.items())
-        fired = [plan.rules[rule_id] for rule_id in plan.rulebook.fired(facts, thresholds)]
+        facts, tallies, fired = _weigh(plan, question, thresholds)
+        if self._strongest(fired) == "ALLOW" and question.former and not question.former.seats:
+            question.takes_room = True
+            facts, tallies, fired = _weigh(plan, question, thresholds)
         decision = self._answer(request, plan, question, fired, facts, thresholds)
         for rule, told in zip(fired, decision.rules, strict=True):
             if rule.remedy and (aims := self._find_remedy(plan, rule, question, thresholds)):
@@ -181,6 +181,16 @@ def _numbers_of(document: Document) -> dict[str, object]:
     return {"thresholds": document.thresholds, "overrides": document.overrides}
 
 
+def _weigh(
+    plan: ActionPlan, question: Question, thresholds: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, Tally], list[RulePlan]]:
+    """The figures, what was counted for them, and the rules that fire."""
+    tallies = {name: tally(question, thresholds) for name, tally in plan.counts}
+    facts = {name: derive(question, thresholds) for name, derive in plan.measures}
+    facts.update((name, tally.value) for name, tally in tallies.items())
+    return facts, tallies, [plan.rules[rule_id] for rule_id in plan.rulebook.fired(facts, thresholds)]
+
+
 def _explain(rule: RulePlan, facts: Mapping[str, int], thresholds: Mapping[str, int], year: int) -> pb.FiredRule:
     figures = {**facts, **thresholds}
     return pb.FiredRule(
@@ -250,7 +260,7 @@ def _add_quotas(
         tally = tallies[fact]
         quota = decision.quotas.add()
         quota.CopyFrom(_blank_quota(rule_id, thresholds[threshold], tally.period))
-        if tally.ids:
+        if tally.value:
             quota.used = tally.value
             quota.rolling_seconds = tally.rolling_seconds
             quota.reservation_ids.extend(tally.ids)

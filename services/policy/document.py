@@ -23,9 +23,11 @@ ObligationName = Literal[
 ]
 MeasureName = Literal[
     "start", "end", "now", "lead", "elapsed", "duration", "days_ahead", "participant_count", "free_room_count",
-    "suspension_remaining", "suspension_end", "extends", "entered",
+    "suspension_remaining", "suspension_end", "extends", "postpones", "committed_start", "committed_lead", "entered",
 ]  # fmt: skip
-MoveName = Literal["another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free"]
+MoveName = Literal[
+    "another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free", "as_held"
+]  # fmt: skip
 Operator = Literal["at_least", "more_than", "at_most", "less_than", "equal", "not_equal"]
 WeekDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -87,10 +89,14 @@ class ViolationCount(Strict):
 
 
 class Measure(Strict):
-    """A figure of the request itself. Spans of time say how they become whole seconds."""
+    """A figure of the request itself. Spans of time say how they become whole seconds.
+
+    What is committed says with `within` how long before a start it is too late to give it up.
+    """
 
     measure: MeasureName
     round: Literal["down", "up"] | None = None
+    within: Name | None = None
 
 
 def _fact_form(data: Any) -> str | None:

@@ -1,11 +1,12 @@
 """From a question to named integers: every fact that a policy declares becomes one function, built once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
+from services.policy.commitments import ALWAYS, as_asked, commitment, extends, least_lead, so_far
 from services.policy.document import Document, Fact, Measure, ReservationCount, ViolationCount
 from services.policy.periods import Calendar, Period
 from services.policy.questions import SECOND, Question
@@ -40,6 +41,8 @@ def calendar_of(document: Document) -> Calendar:
 
 def measure(fact: Measure, calendar: Calendar) -> Derivation:
     """Spans are rounded as the policy says: down for "at least", up for "at most", so that no fraction is lost."""
+    if fact.within:
+        return _committed(fact, fact.within)
     exact = _MEASURES.get(fact.measure)
     if exact is None:
         return lambda question, _: _days_ahead(question, calendar)
@@ -48,6 +51,17 @@ def measure(fact: Measure, calendar: Calendar) -> Derivation:
     if fact.round == "down" or fact.measure in ("start", "end", "now"):
         return lambda question, _: exact(question) // SECOND
     return lambda question, _: exact(question)
+
+
+def _committed(fact: Measure, within: str) -> Derivation:
+    """The start that the reservation is committed to so far, or how far ahead that is."""
+
+    def derive(question: Question, thresholds: Thresholds) -> int:
+        since = so_far(question, thresholds[within] * SECOND).since
+        exact = since if fact.measure == "committed_start" else since - question.now
+        return -(-exact // SECOND) if fact.round == "up" else exact // SECOND
+
+    return derive
 
 
 def count(fact: Fact, calendar: Calendar) -> Count:
@@ -75,10 +89,12 @@ def _suspension_remaining(question: Question) -> int:
     return until - question.now if until else 0
 
 
-def _extends(question: Question) -> int:
-    """Whether time is asked for that is not reserved already."""
-    former = question.former
-    return int(former is None or question.start < former[0] or question.end > former[1])
+def _lead(question: Question) -> int:
+    return least_lead(question) if question.action == "CANCEL" else question.start - question.now
+
+
+def _postpones(question: Question) -> int:
+    return int(question.former is not None and question.start > question.former.start)
 
 
 def _entered(question: Question) -> int:
@@ -89,14 +105,15 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
     "start": lambda question: question.start,
     "end": lambda question: question.end,
     "now": lambda question: question.now,
-    "lead": lambda question: question.start - question.now,
+    "lead": _lead,
     "elapsed": lambda question: question.now - question.start,
     "duration": lambda question: question.end - question.start,
     "participant_count": lambda question: question.participant_count,
     "free_room_count": lambda question: question.free_room_count,
     "suspension_remaining": _suspension_remaining,
     "suspension_end": lambda question: -(-_suspended_until(question) // SECOND),
-    "extends": _extends,
+    "extends": lambda question: int(extends(question)),
+    "postpones": _postpones,
     "entered": _entered,
 }
 
@@ -108,20 +125,29 @@ def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
     period_of = _period(fact, calendar)
 
     def tally(question: Question, thresholds: Thresholds) -> Tally:
-        period = period_of(question.start if of_start else question.now, thresholds)
+        late = thresholds[within] * SECOND if within else ALWAYS
+        own = as_asked(question, late)
+        period = period_of(own.since if of_start else question.now, thresholds)
         first, end = period[0] * SECOND, period[1] * SECOND
-        late = thresholds[within] * SECOND if within else None
-        found = [
-            (start, id_)
-            for start, status, cancelled, id_ in question.reservations
-            if first <= start < end
-            and (status in statuses or (late is not None and cancelled and start - cancelled < late))
-        ]
+        found = [(start, id_) for start, id_ in _used(question, statuses, late) if first <= start < end]
         found.sort()
+        left = sum(first <= start < end for start in own.left)
         length = thresholds[rolling] * _DAY // SECOND if rolling else 0
-        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
+        return Tally(len(found) + left, [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
 
     return tally
+
+
+def _used(question: Question, statuses: Collection[int], late: int) -> Iterator[tuple[int, str]]:
+    """Every start that counts, with its reservation: where it is now, and each start that it left late."""
+    for start, status, cancelled, id_, former in question.reservations:
+        since = start
+        if former:
+            committed = commitment(start, former, late)
+            since = committed.since
+            yield from ((each, id_) for each in committed.left)
+        if status in statuses or (cancelled and since - cancelled < late):
+            yield since, id_
 
 
 def _period(fact: ReservationCount, calendar: Calendar) -> Callable[[int, Thresholds], Period]:

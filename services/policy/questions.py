@@ -30,6 +30,29 @@ class InvalidRequestError(ValueError):
         super().__init__(f"{field}: {description}")
 
 
+@dataclass(frozen=True, slots=True)
+class FormerStart:
+    """A start that a reservation had, until it was left for another one; `given_back`: what followed lay within it."""
+
+    start: int
+    left: int
+    given_back: bool
+
+
+FormerStarts = tuple[FormerStart, ...]
+"""Oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What is reserved so far; `seats` are those of the room held, 0 when none is."""
+
+    start: int
+    end: int
+    people: int
+    seats: int
+
+
 @dataclass(slots=True)
 class Question:
     action: str
@@ -41,14 +64,18 @@ class Question:
     enter: int | None
     next_free: int | None
     """The next start at which a room is free; only where none is free now."""
-    former: tuple[int, int] | None
-    """From and until, as reserved so far; only for a change."""
-    reservations: list[tuple[int, int, int, str]]
-    """Start, status, moment of cancelling (0 when not cancelled), id."""
+    former: Former | None
+    """Only for a change."""
+    former_starts: FormerStarts
+    """Those of the reservation in question; for a change, before the start that it has so far."""
+    reservations: list[tuple[int, int, int, str, FormerStarts]]
+    """Start, status, moment of cancelling (0 when not cancelled), id, starts before."""
     violations: list[tuple[int, bool, bool, str]]
     """Moment, waived, used up, id."""
     suspensions: list[tuple[int, int]]
     """From, until."""
+    takes_room: bool = False
+    """For a change of what holds no room: it would get one."""
 
 
 def read_question(request: pb.DecideRequest) -> Question:
@@ -70,6 +97,7 @@ def read_question(request: pb.DecideRequest) -> Question:
         _moment(subject, "enter_time", "subject.") if subject.HasField("enter_time") else None,
         _moment(subject, "next_free_time", "subject.") if subject.HasField("next_free_time") else None,
         _former(subject) if subject.HasField("former_start_time") else None,
+        _former_starts(subject, "subject."),
         _reservations(history),
         _violations(history),
         _suspensions(history),
@@ -87,10 +115,10 @@ def _check_account(account: pb.Account) -> None:
         _check_text(role, MAX_TEXT, "account.roles")
 
 
-def _reservations(history: pb.History) -> list[tuple[int, int, int, str]]:
+def _reservations(history: pb.History) -> list[tuple[int, int, int, str, FormerStarts]]:
     name = "history.reservations"
     _check_number(len(history.reservations), name)
-    found: list[tuple[int, int, int, str]] = []
+    found: list[tuple[int, int, int, str, FormerStarts]] = []
     for index, item in enumerate(history.reservations):
         status, start = item.status, item.start_time
         if not (1 <= status <= _LAST_STATUS and item.reservation_id and start.seconds):
@@ -98,7 +126,8 @@ def _reservations(history: pb.History) -> list[tuple[int, int, int, str]]:
         cancelled = 0
         if status == pb.RESERVATION_STATUS_CANCELLED:
             cancelled = _moment(item, "cancel_time", f"{name}[{index}].")
-        found.append((_nanoseconds(start, name, index), status, cancelled, item.reservation_id))
+        former = _former_starts(item, f"{name}[{index}].") if item.former_starts else ()
+        found.append((_nanoseconds(start, name, index), status, cancelled, item.reservation_id, former))
     _check_ids([item[3] for item in found], name)
     return found
 
@@ -146,12 +175,30 @@ def _interval(subject: pb.Subject, name: str) -> tuple[int, int]:
     return start, end
 
 
-def _former(subject: pb.Subject) -> tuple[int, int]:
-    return _moment(subject, "former_start_time", "subject."), _moment(subject, "former_end_time", "subject.")
+def _former(subject: pb.Subject) -> Former:
+    return Former(
+        _moment(subject, "former_start_time", "subject."),
+        _moment(subject, "former_end_time", "subject."),
+        _within(subject.former_participant_count, 0, MAX_PEOPLE, "subject.former_participant_count"),
+        _within(subject.former_room_capacity, 0, MAX_PEOPLE, "subject.former_room_capacity"),
+    )
+
+
+def _former_starts(message: pb.Subject | pb.PastReservation, prefix: str) -> FormerStarts:
+    name = f"{prefix}former_starts"
+    _check_number(len(message.former_starts), name)
+    return tuple(
+        FormerStart(
+            _moment(item, "start_time", f"{name}[{index}]."),
+            _moment(item, "leave_time", f"{name}[{index}]."),
+            item.given_back,
+        )
+        for index, item in enumerate(message.former_starts)
+    )
 
 
 def _moment(
-    message: pb.DecideRequest | pb.Subject | pb.PastReservation | pb.PastViolation | pb.PastSuspension,
+    message: pb.DecideRequest | pb.Subject | pb.FormerStart | pb.PastReservation | pb.PastViolation | pb.PastSuspension,
     field: str,
     prefix: str,
 ) -> int:
@@ -159,7 +206,7 @@ def _moment(
     seconds, nanos = stamp.seconds, stamp.nanos
     if 0 < seconds < _LAST_SECOND and 0 <= nanos < SECOND:
         return seconds * SECOND + nanos
-    if not message.HasField(field):  # type: ignore[arg-type] # one reader for messages of five types
+    if not message.HasField(field):  # type: ignore[arg-type] # one reader for messages of six types
         raise InvalidRequestError(f"{prefix}{field}", "is required")
     return _nanoseconds(stamp, f"{prefix}{field}")
 

@@ -156,6 +156,17 @@ def _when_free(question: Question, silent: Silent, _: Calendar) -> Question | No
     return changed if silent(changed) else None
 
 
+def _as_held(question: Question, silent: Silent, _: Calendar) -> Question | None:
+    """What is asked for, as far as it is held already: the start stays, and the end if it cannot be earlier."""
+    former = question.former
+    if former is None or not former.seats:
+        return None
+    end = question.end if former.start < question.end < former.end else former.end
+    people = min(question.participant_count, former.seats)
+    changed = replace(question, start=former.start, end=end, participant_count=people)
+    return changed if silent(changed) else None
+
+
 _MOVES: dict[MoveName, Move] = {
     "another_day": _another_day,
     "later_start": _later_start,
@@ -164,6 +175,7 @@ _MOVES: dict[MoveName, Move] = {
     "fewer_people": _fewer_people,
     "wait": _wait,
     "when_free": _when_free,
+    "as_held": _as_held,
 }
 
 

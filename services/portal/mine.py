@@ -133,6 +133,7 @@ async def ask_cancel(request: Request) -> Response:
             start_time=record.start_time,
             end_time=record.end_time,
             participant_count=record.participant_count,
+            former_starts=record.former_starts,
         ),
     )
     decision = (await ask(request, services_of(request).policy.Decide, question)).decision

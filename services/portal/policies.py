@@ -17,7 +17,6 @@ from services.portal.times import CHINESE, span
 REMEMBERED = 8
 _FIELD = re.compile(r"\{([a-z_]+)(?::([a-z]+)(?: ([^ }]+) ([^ }]+))?)?\}")
 _EFFECTS: Mapping[str, int] = dict(decision_pb2.Effect.items())
-_CREATE = frozenset({"CREATE", "UPDATE"})
 TONES: Mapping[int, str] = {
     decision_pb2.EFFECT_DENY: "bad",
     decision_pb2.EFFECT_ESCALATE: "wait",
@@ -130,9 +129,9 @@ def _addresses(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def lines(policy: Policy, decision: decision_pb2.Decision, language: str) -> list[Line]:
-    """Every rule for requests, those that object first; with the person's figures."""
+    """Every rule for new reservations, those that object first; with the person's figures."""
     fired = {rule.rule_id: rule for rule in decision.rules}
-    asked = [rule for rule in policy.rules if rule.on & _CREATE]
+    asked = [rule for rule in policy.rules if "CREATE" in rule.on]
     listed = [_line(policy, rule, fired.get(rule.rule_id), decision, language) for rule in asked]
     return sorted(listed, key=lambda line: line.tone == "good")
 

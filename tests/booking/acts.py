@@ -386,6 +386,9 @@ def _meeting(clock: str, account: str = "ann", days: int = 1, people: int = 12, 
     return Create(account, OnDay(days, clock), seconds, people)
 
 
+_CLOSED = (_meeting("09:00"), _meeting("11:00"), Pass(OnDay(1, "12:00")))
+"""Two that nobody comes to: booking is closed."""
+
 SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
     "the last of a day": (_meeting("09:00"), _meeting("10:00"), Race(_meeting("11:30"), _meeting("14:00"))),
     "the last room": (Race(_meeting("10:00", people=99), _meeting("10:30", "bob", people=99)),),
@@ -418,6 +421,37 @@ SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
     "entered in the last moment": (
         *(_meeting("10:00"), Pass(OnDay(1, "10:30"), caught_up=0)),
         *(Enter(0, 30 * MINUTE, "CONFIRMED"), Pass(OnDay(0, "12:00"))),
+    ),
+    "moved from hour to hour after the start": (
+        *(_meeting("09:00"), Pass(OnDay(1, "09:29")), Update(0, (OnDay(0, "10:00"), 3600, None)), Cancel(0)),
+        *(_meeting("12:00", days=0), _meeting("14:00", days=0), _meeting("16:00", days=0)),
+    ),
+    "moved away a second too late": (
+        *(_meeting("09:00"), _meeting("12:00"), Pass(OnDay(1, "08:30"), caught_up=0)),
+        *(Update(1, (OnDay(0, "15:00"), 3600, None)), Pass(OnDay(0, "11:30:01"))),
+        *(Update(0, (OnDay(0, "17:00"), 3600, None)), Update(0, (None, 5400, None)), Update(0, (None, 2500, None))),
+    ),
+    "put off late and cancelled": (
+        *(_meeting("09:00", seconds=4 * 3600), Pass(OnDay(1, "08:45")), Update(0, (OnDay(0, "10:00"), 3 * 3600, None))),
+        *(Pass(OnDay(0, "08:59")), Update(0, (OnDay(0, "11:00"), 2 * 3600, None)), Cancel(0)),
+        *(_meeting("14:00", days=0), _meeting("15:00", days=0), _meeting("16:00", days=0)),
+    ),
+    "put off until nobody was waited for": (
+        *(_meeting("09:00", seconds=4 * 3600), Pass(OnDay(1, "08:59")), Update(0, (OnDay(0, "10:00"), 3 * 3600, None))),
+        *(Pass(OnDay(0, "09:59")), Update(0, (OnDay(0, "11:00"), 2 * 3600, None)), Pass(OnDay(0, "10:30"))),
+    ),
+    "a pending one of who may not book": (
+        *(_meeting("15:00", days=2, people=120), _meeting("17:00", days=2, people=120), *_CLOSED),
+        *(Update(0, (None, None, 12)), Update(0, (None, 3000, None)), Update(0, (None, None, 130))),
+        *(Update(0, (OnDay(1, "18:00"), 3600, None)), Cancel(0)),
+    ),
+    "a larger room for who may not book": (
+        *(_meeting("15:00", days=2), *_CLOSED, Update(0, (None, None, 60)), Update(0, (None, None, 30))),
+        *(Update(0, (None, 3000, 20)), Update(0, (OnDay(1, "15:05"), 2700, 12))),
+    ),
+    "a large room is kept by who gives back": (
+        *(_meeting("10:00", people=60), Update(0, (None, None, 12)), Update(0, (None, 3000, None))),
+        *(_meeting("10:00", "bob", people=60), Update(1, (None, 5400, None))),
     ),
     "two wake after a stop": (
         *(_meeting("09:00"), _meeting("11:00"), _meeting("13:00")),

@@ -158,7 +158,7 @@ def check_reservations(stored: Stored, world: World) -> None:
         apart = one["end_time"] <= other["start_time"] or other["end_time"] <= one["start_time"]
         assert apart or one["room_id"] != other["room_id"], "a room is held twice"
     for account in world.known:
-        starts = [mine.start for mine in world.of(account) if mine.counts()]
+        starts = [mine.promised for mine in world.of(account) if mine.counts()]
         for most, period in ((PER_DAY, world.day), (PER_WEEK, world.week)):
             assert max(Counter(map(period, starts)).values(), default=0) <= most, "more than the quota"
 

@@ -35,7 +35,10 @@ class Refused(Exception):  # noqa: N818 - an answer like another
 
 @dataclass(eq=False)
 class Reservation:
-    """`id` is what the system under test calls it; `told` are the names of its events."""
+    """`id` is what the system under test calls it; `told` are the names of its events.
+
+    `promised` is the start that it stands by: the one that it has, unless that was put off too late.
+    """
 
     account: str
     creator: str
@@ -49,6 +52,10 @@ class Reservation:
     cancelled: int | None = None
     resolved: str = ""
     told: list[str] = field(default_factory=list)
+    promised: int = 0
+
+    def __post_init__(self) -> None:
+        self.promised = self.promised or self.start
 
     @property
     def version(self) -> int:
@@ -59,7 +66,7 @@ class Reservation:
         self.told.append(event)
 
     def counts(self) -> bool:
-        late = self.state == "CANCELLED" and self.cancelled is not None and self.start - self.cancelled < CUTOFF
+        late = self.state == "CANCELLED" and self.cancelled is not None and self.promised - self.cancelled < CUTOFF
         return late or self.state in COUNTING
 
     def due(self) -> dict[str, int]:
@@ -67,7 +74,19 @@ class Reservation:
         if self.state == "PENDING_APPROVAL":
             return {"escalation": self.start - CUTOFF}
         watched = {"attendance": self.start + GRACE} if self.state == "CONFIRMED" else {}
-        return watched | ({"completion": self.end} if self.state in HOLDING else {})
+        over = max(self.end, self.start + GRACE)  # who makes it end sooner is judged all the same
+        return watched | ({"completion": over} if self.state in HOLDING else {})
+
+    def keeps(self, start: int, end: int) -> bool:
+        """Whether that is only a part of the time that it has."""
+        return self.start <= start and end <= self.end
+
+    def is_late(self, now: int) -> bool:
+        return self.promised - now < CUTOFF
+
+    def promised_with(self, start: int, end: int, now: int) -> int:
+        """The start that it stands by when it is changed to that."""
+        return self.promised if self.is_late(now) and self.keeps(start, end) else start
 
 
 @dataclass(eq=False)
@@ -178,15 +197,30 @@ class World:
 
     def rules(self, wanted: Request, changed: Reservation | None = None) -> frozenset[str]:
         """Every rule that speaks about a request, or about a change of `changed`."""
+        if changed is None or self.is_more(wanted, changed):
+            return self.spoken(wanted, changed, more=True)
+        rules = self.spoken(wanted, changed, more=False)
+        gets_a_room = changed.room is None and outcome_of(rules) == "CONFIRMED"
+        return self.spoken(wanted, changed, more=True) if gets_a_room else rules
+
+    def is_more(self, wanted: Request, changed: Reservation) -> bool:
+        """Than there is: than the room seats, or where there is none yet, than was asked for."""
+        most = self.seats[changed.room] if changed.room else changed.people
+        return not changed.keeps(wanted.start, wanted.end) or wanted.people > most
+
+    def spoken(self, wanted: Request, changed: Reservation | None, *, more: bool) -> frozenset[str]:
         start, people = wanted.start, wanted.people
-        counted = [each for each in self.of(wanted.account) if each is not changed and each.counts()]
-        more = changed is None or start < changed.start or wanted.end > changed.end
+        counted = [each.promised for each in self.of(wanted.account) if each is not changed and each.counts()]
+        counts_at = changed.promised_with(start, wanted.end, self.now) if changed else start
+        late = changed is not None and changed.is_late(self.now)
+        put_off = changed is not None and start > changed.start and self.now > changed.promised
         spoken = {
-            "DAILY_QUOTA": sum(self.day(each.start) == self.day(start) for each in counted) >= PER_DAY,
-            "WEEKLY_QUOTA": sum(self.week(each.start) == self.week(start) for each in counted) >= PER_WEEK,
+            "DAILY_QUOTA": sum(self.day(each) == self.day(counts_at) for each in counted) >= PER_DAY,
+            "WEEKLY_QUOTA": sum(self.week(each) == self.week(counts_at) for each in counted) >= PER_WEEK,
             "SUSPENSION": more and self.suspended_until(wanted.account) is not None,
             "BOOKING_HORIZON": (self.day(start) - self.day(self.now)).days > AHEAD_DAYS,
-            "BOOKING_CUTOFF": start - self.now < CUTOFF,
+            "BOOKING_CUTOFF": more and start - self.now < CUTOFF,
+            "LATE_CHANGE": late and (more or put_off),
             "LARGE_MEETING": people >= LARGE,
             "SMALL_MEETING": people < LARGE and (wanted.end - start <= SHORT or people <= SMALL),
             "NO_ROOM_FREE": people < LARGE and not self.free_rooms(wanted, changed),
@@ -194,7 +228,7 @@ class World:
         return frozenset(rule for rule, speaks in spoken.items() if speaks)
 
     def free_rooms(self, wanted: Request, without: Reservation | None = None) -> list[str]:
-        """Smallest first; among equals the one that `without` has."""
+        """First the one that `without` has if that is enough, then smallest first; among equals the one it has."""
         held = {
             each.room
             for each in self.reservations
@@ -206,7 +240,10 @@ class World:
             if seats >= wanted.people and room not in held and wanted.room in ("", room)
         ]
         kept = without.room if without else None
-        return sorted(fitting, key=lambda room: (self.seats[room], room != kept, room))
+        fitting.sort(key=lambda room: (self.seats[room], room != kept, room))
+        if without and kept and not self.is_more(wanted, without):
+            fitting = [kept, *(room for room in fitting if room != kept)]
+        return fitting
 
     def of(self, account: str) -> list[Reservation]:
         return [each for each in self.reservations if each.account == account]
@@ -218,7 +255,7 @@ class World:
 
     def used(self, account: str, moment: int) -> tuple[int, int]:
         """Quota used on the day and in the week of a moment."""
-        starts = [each.start for each in self.of(account) if each.counts()]
+        starts = [each.promised for each in self.of(account) if each.counts()]
         return (
             sum(self.day(start) == self.day(moment) for start in starts),
             sum(self.week(start) == self.week(moment) for start in starts),
@@ -307,6 +344,7 @@ class World:
         if outcome in ("DENIED", "REDIRECTED"):
             return Answer(outcome, rules, mine)
         mine.room = self.free_rooms(after, mine)[0] if outcome == "CONFIRMED" else None
+        mine.promised = mine.promised_with(start, end, self.now)
         mine.start, mine.end, mine.people = start, end, people
         mine.become(outcome, "updated")
         return Answer(outcome, rules, mine)

@@ -8,6 +8,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 ALWAYS_COUNTED = {1, 2, 3, 4, 5}
 CANCELLED = 6
+UPDATE = 2
 
 
 def read(stamp: Any) -> datetime:
@@ -15,10 +16,35 @@ def read(stamp: Any) -> datetime:
     return datetime.fromtimestamp(stamp.seconds, UTC) + timedelta(microseconds=stamp.nanos // 1000)
 
 
-def counts(item: Any) -> bool:
+def given_up(past: Any) -> list[tuple[datetime, datetime, bool]]:
+    return [(read(each.start_time), read(each.leave_time), each.given_back) for each in past]
+
+
+def stands_by(start: datetime, left: list[tuple[datetime, datetime, bool]]) -> tuple[datetime, list[datetime]]:
+    """The start that counts for what starts at `start` now, and those that it let down before."""
+    if not left:
+        return start, []
+    (first, moment, given_back), *others = left
+    late = first - moment < 30 * MINUTE
+    if not late:
+        return stands_by(start, others)
+    if not given_back or moment > first:
+        own, let_down = stands_by(start, others)
+        return own, [first, *let_down]
+    if others:  # the next one is only the rest of this one
+        _, *rest = others[0]
+        return stands_by(start, [(first, *rest), *others[1:]])
+    return first, []
+
+
+def counted(item: Any) -> list[datetime]:
+    """Every start for which a past reservation counts."""
+    own, let_down = stands_by(read(item.start_time), given_up(item.former_starts))
     if item.status == CANCELLED:
-        return read(item.start_time) - read(item.cancel_time) < 30 * MINUTE
-    return item.status in ALWAYS_COUNTED
+        used = own - read(item.cancel_time) < 30 * MINUTE
+    else:
+        used = item.status in ALWAYS_COUNTED
+    return [*let_down, own] if used else let_down
 
 
 def local_day(when: datetime) -> Any:
@@ -31,16 +57,25 @@ def local_week(when: datetime) -> Any:
 
 
 def booking_rules(request: Any) -> set[str]:
+    """What holds no room and would be allowed gets one: that is more than it had."""
+    rules = rules_for(request, more=asks_for_more(request.subject))
+    subject = request.subject
+    gets_room = subject.HasField("former_start_time") and not subject.former_room_capacity
+    return rules or (rules_for(request, more=True) if gets_room else rules)
+
+
+def rules_for(request: Any, *, more: bool) -> set[str]:
     now, start, end = read(request.now), read(request.subject.start_time), read(request.subject.end_time)
     people = request.subject.participant_count
-    counted = [read(item.start_time) for item in request.history.reservations if counts(item)]
+    own, let_down = stands_by(start, as_changed(request))
+    used = [*let_down, *(when for item in request.history.reservations for when in counted(item))]
     fired = {
-        "DAILY_QUOTA": sum(local_day(when) == local_day(start) for when in counted) >= 3,
-        "WEEKLY_QUOTA": sum(local_week(when) == local_week(start) for when in counted) >= 10,
-        "SUSPENSION": asks_for_more(request.subject)
-        and any(read(s.start_time) <= now < read(s.end_time) for s in request.history.suspensions),
+        "DAILY_QUOTA": sum(local_day(when) == local_day(own) for when in used) >= 3,
+        "WEEKLY_QUOTA": sum(local_week(when) == local_week(own) for when in used) >= 10,
+        "SUSPENSION": more and any(read(s.start_time) <= now < read(s.end_time) for s in request.history.suspensions),
         "BOOKING_HORIZON": local_day(start) - local_day(now) > 7 * DAY,
-        "BOOKING_CUTOFF": start - now < 30 * MINUTE,
+        "BOOKING_CUTOFF": more and start - now < 30 * MINUTE,
+        "LATE_CHANGE": changes_late(request, more=more),
         "LARGE_MEETING": people >= 100,
         "SMALL_MEETING": people < 100 and (end - start <= 40 * MINUTE or people <= 2),
         "NO_ROOM_FREE": people < 100 and request.subject.free_room_count == 0,
@@ -48,16 +83,41 @@ def booking_rules(request: Any) -> set[str]:
     return {rule for rule, holds in fired.items() if holds}
 
 
-def asks_for_more(subject: Any) -> bool:
-    if not subject.HasField("former_start_time"):
-        return True
+def is_part(subject: Any) -> bool:
+    """Of the time that is reserved so far."""
     kept = read(subject.former_start_time), read(subject.former_end_time)
-    return not kept[0] <= read(subject.start_time) < read(subject.end_time) <= kept[1]
+    return kept[0] <= read(subject.start_time) < read(subject.end_time) <= kept[1]
+
+
+def asks_for_more(subject: Any) -> bool:
+    if not subject.HasField("former_start_time") or not is_part(subject):
+        return True
+    most = subject.former_room_capacity or subject.former_participant_count
+    return bool(subject.participant_count > most)
+
+
+def as_changed(request: Any) -> list[tuple[datetime, datetime, bool]]:
+    """The starts given up so far and, by a change, just now."""
+    subject = request.subject
+    left = given_up(subject.former_starts)
+    if subject.HasField("former_start_time") and subject.former_start_time != subject.start_time:
+        left.append((read(subject.former_start_time), read(request.now), is_part(subject)))
+    return left
+
+
+def changes_late(request: Any, *, more: bool) -> bool:
+    subject, now = request.subject, read(request.now)
+    if request.action != UPDATE:
+        return False
+    former = subject.former_start_time if subject.HasField("former_start_time") else subject.start_time
+    own, _ = stands_by(read(former), given_up(subject.former_starts))
+    put_off = read(subject.start_time) > read(former)
+    return own - now < 30 * MINUTE and (more or (put_off and now > own))
 
 
 def cancel_rules(request: Any) -> set[str]:
-    late = read(request.subject.start_time) - read(request.now) < 30 * MINUTE
-    return {"LATE_CANCELLATION"} if late else set()
+    own, _ = stands_by(read(request.subject.start_time), given_up(request.subject.former_starts))
+    return {"LATE_CANCELLATION"} if own - read(request.now) < 30 * MINUTE else set()
 
 
 def no_show_rules(request: Any) -> set[str]:

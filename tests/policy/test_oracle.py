@@ -26,7 +26,7 @@ class Chance:
     def question(self) -> pb.DecideRequest:
         pick = self._random
         now = moment("2025-12-27 00:00").seconds + pick.randrange(14 * 24) * HOUR + pick.choice(EDGES)
-        action = pick.choice((1, 1, 1, 2, 3, 4, 4))
+        action = pick.choice((1, 1, 1, 2, 2, 3, 4, 4))
         start = now - 30 * MINUTE if action == 4 else now + self._lead(now)
         start += pick.choice(EDGES)
         subject = pb.Subject(
@@ -37,8 +37,15 @@ class Chance:
             enter_time=stamp(now + pick.choice((-10, 0, 5, 0.5))) if pick.random() < 0.3 else None,
         )
         if action == pb.ACTION_UPDATE:
-            subject.former_start_time.CopyFrom(stamp(start + pick.choice((*EDGES, -HOUR))))
-            subject.former_end_time.CopyFrom(stamp(start + pick.choice((40 * MINUTE, HOUR, 3 * HOUR)) + 1))
+            former = start + pick.choice((*EDGES, -HOUR, now - start + pick.choice((0, 30 * MINUTE)), -15 * MINUTE))
+            subject.former_start_time.CopyFrom(stamp(int(former)))  # booking gives whole seconds only
+            subject.former_end_time.CopyFrom(
+                stamp(int(start) + pick.choice((40 * MINUTE, HOUR, 3 * HOUR, 4 * HOUR)) + 1)
+            )
+            subject.former_participant_count = pick.choice((3, 50, 99, 120))
+            subject.former_room_capacity = pick.choice((0, 30, 100, 300))
+        if action in (pb.ACTION_UPDATE, pb.ACTION_CANCEL):
+            subject.former_starts.extend(self._former_starts(now, start))
         return pb.DecideRequest(
             action=ACTIONS[action],
             now=stamp(now),
@@ -74,7 +81,19 @@ class Chance:
             start_time=stamp(start),
             end_time=stamp(start + HOUR),
             cancel_time=cancel,
+            former_starts=self._former_starts(start - pick.choice((0, DAY)), start) if pick.random() < 0.2 else (),
         )
+
+    def _former_starts(self, now: float, start: float) -> list[pb.FormerStart]:
+        """Up to three, at or beside the limit of what is late; the last one given up at `now` at the latest."""
+        pick, left = self._random, now
+        found = []
+        for _ in range(pick.choice((0, 0, 1, 1, 2, 3))):
+            left -= pick.choice((0, MINUTE, 20 * MINUTE))
+            began = pick.choice((left + 30 * MINUTE, left + 10 * MINUTE, left, start - HOUR)) + pick.choice(EDGES)
+            fields = {"start_time": stamp(began), "leave_time": stamp(left), "given_back": pick.random() < 0.6}
+            found.append(pb.FormerStart(**fields))
+        return found[::-1]
 
     def _violation(self, id_: str, now: float) -> pb.PastViolation:
         pick = self._random

@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from yunhui.meetings.v1 import meeting_pb2 as _meeting_pb2
 from yunhui.policy.v1 import decision_pb2 as _decision_pb2
+from yunhui.policy.v1 import policy_service_pb2 as _policy_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -305,6 +306,7 @@ class Reservation(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     MEETING_FIELD_NUMBER: _builtins.int
     ATTENDANCE_FIELD_NUMBER: _builtins.int
+    FORMER_STARTS_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Stable, opaque id."""
     version: _builtins.int
@@ -363,6 +365,10 @@ class Reservation(_message.Message):
     def attendance(self) -> Global___Attendance:
         """The evidence of who came; absent until it was asked for, and when an entry was reported before that."""
 
+    @_builtins.property
+    def former_starts(self) -> _containers.RepeatedCompositeFieldContainer[_policy_service_pb2.FormerStart]:
+        """The starts that it had before, oldest first: how late one was given up decides what still counts against the quota."""
+
     def __init__(
         self,
         *,
@@ -385,10 +391,11 @@ class Reservation(_message.Message):
         note: _builtins.str = ...,
         meeting: Global___ReservedMeeting | None = ...,
         attendance: Global___Attendance | None = ...,
+        former_starts: _abc.Iterable[_policy_service_pb2.FormerStart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "create_time", b"create_time", "end_time", b"end_time", "enter_time", b"enter_time", "meeting", b"meeting", "organizer", b"organizer", "release_time", b"release_time", "room", b"room", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "create_time", b"create_time", "created_by", b"created_by", "decision_id", b"decision_id", "end_time", b"end_time", "enter_time", b"enter_time", "meeting", b"meeting", "meeting_code", b"meeting_code", "note", b"note", "organizer", b"organizer", "participant_count", b"participant_count", "release_time", b"release_time", "reservation_id", b"reservation_id", "room", b"room", "start_time", b"start_time", "state", b"state", "subject", b"subject", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "create_time", b"create_time", "created_by", b"created_by", "decision_id", b"decision_id", "end_time", b"end_time", "enter_time", b"enter_time", "former_starts", b"former_starts", "meeting", b"meeting", "meeting_code", b"meeting_code", "note", b"note", "organizer", b"organizer", "participant_count", b"participant_count", "release_time", b"release_time", "reservation_id", b"reservation_id", "room", b"room", "start_time", b"start_time", "state", b"state", "subject", b"subject", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__room: _TypeAlias = _typing.Literal["room"]  # noqa: Y015
     _WhichOneofArgType__room: _TypeAlias = _typing.Literal["_room", b"_room"]  # noqa: Y015

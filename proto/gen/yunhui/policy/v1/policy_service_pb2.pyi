@@ -147,10 +147,17 @@ class Subject(_message.Message):
     NEXT_FREE_TIME_FIELD_NUMBER: _builtins.int
     FORMER_START_TIME_FIELD_NUMBER: _builtins.int
     FORMER_END_TIME_FIELD_NUMBER: _builtins.int
+    FORMER_PARTICIPANT_COUNT_FIELD_NUMBER: _builtins.int
+    FORMER_ROOM_CAPACITY_FIELD_NUMBER: _builtins.int
+    FORMER_STARTS_FIELD_NUMBER: _builtins.int
     participant_count: _builtins.int
     """People expected, as declared by the booker. 1 to 1,000,000."""
     free_room_count: _builtins.int
     """Rooms that seat participant_count and are free for the whole interval."""
+    former_participant_count: _builtins.int
+    """For how many people it is reserved so far; only for ACTION_UPDATE."""
+    former_room_capacity: _builtins.int
+    """How many the room that is held so far seats; 0 when none is held. Only for ACTION_UPDATE."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Reserved from, inclusive."""
@@ -175,6 +182,10 @@ class Subject(_message.Message):
     def former_end_time(self) -> _timestamp_pb2.Timestamp:
         """What is reserved so far, until, exclusive; only for ACTION_UPDATE."""
 
+    @_builtins.property
+    def former_starts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FormerStart]:
+        """The starts that the reservation had before the one it has so far, oldest first; for ACTION_UPDATE and ACTION_CANCEL."""
+
     def __init__(
         self,
         *,
@@ -186,14 +197,51 @@ class Subject(_message.Message):
         next_free_time: _timestamp_pb2.Timestamp | None = ...,
         former_start_time: _timestamp_pb2.Timestamp | None = ...,
         former_end_time: _timestamp_pb2.Timestamp | None = ...,
+        former_participant_count: _builtins.int = ...,
+        former_room_capacity: _builtins.int = ...,
+        former_starts: _abc.Iterable[Global___FormerStart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_start_time", b"former_start_time", "next_free_time", b"next_free_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_start_time", b"former_start_time", "free_room_count", b"free_room_count", "next_free_time", b"next_free_time", "participant_count", b"participant_count", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_participant_count", b"former_participant_count", "former_room_capacity", b"former_room_capacity", "former_start_time", b"former_start_time", "former_starts", b"former_starts", "free_room_count", b"free_room_count", "next_free_time", b"next_free_time", "participant_count", b"participant_count", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Subject: _TypeAlias = Subject  # noqa: Y015
+
+@_typing.final
+class FormerStart(_message.Message):
+    """A start that a reservation had, until it was given another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    LEAVE_TIME_FIELD_NUMBER: _builtins.int
+    GIVEN_BACK_FIELD_NUMBER: _builtins.int
+    given_back: _builtins.bool
+    """Time was only given back: what was reserved from then on lies within what was reserved before."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when it was reserved, inclusive."""
+
+    @_builtins.property
+    def leave_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was given up."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        leave_time: _timestamp_pb2.Timestamp | None = ...,
+        given_back: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leave_time", b"leave_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["given_back", b"given_back", "leave_time", b"leave_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FormerStart: _TypeAlias = FormerStart  # noqa: Y015
 
 @_typing.final
 class PastReservation(_message.Message):
@@ -206,6 +254,7 @@ class PastReservation(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_TIME_FIELD_NUMBER: _builtins.int
+    FORMER_STARTS_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Its id."""
     status: Global___ReservationStatus.ValueType
@@ -222,6 +271,10 @@ class PastReservation(_message.Message):
     def cancel_time(self) -> _timestamp_pb2.Timestamp:
         """When it was cancelled; required for RESERVATION_STATUS_CANCELLED."""
 
+    @_builtins.property
+    def former_starts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FormerStart]:
+        """The starts that it had before, oldest first: what was left late counts as what is cancelled late."""
+
     def __init__(
         self,
         *,
@@ -230,10 +283,11 @@ class PastReservation(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_time: _timestamp_pb2.Timestamp | None = ...,
+        former_starts: _abc.Iterable[Global___FormerStart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "end_time", b"end_time", "reservation_id", b"reservation_id", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "end_time", b"end_time", "former_starts", b"former_starts", "reservation_id", b"reservation_id", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
