@@ -105,6 +105,7 @@ class ExpectedObligation(Strict):
     address: str | None = None
     since: Moment | None = None
     violations: list[str] | None = None
+    early: int | None = None
 
 
 class Says(Strict):

@@ -37,12 +37,14 @@ _MEASURE_UNITS = {
     "elapsed": "seconds", "duration": "seconds", "suspension_remaining": "seconds", "days_ahead": "days",
     "participant_count": "people", "free_room_count": "rooms", "extends": "flag", "entered": "flag",
     "postpones": "flag", "committed_start": "moment", "committed_lead": "seconds",
+    "entry_lead": "seconds",
 }  # fmt: skip
 _EFFECTS: tuple[EffectName, ...] = ("ALLOW", "ESCALATE", "REDIRECT", "DENY")
 _OBLIGATION_NEEDS = {
     "CHECK_ATTENDANCE": {"seconds"}, "RELEASE_ROOM": set[str](), "RECORD_VIOLATION": set[str](),
     "SUSPEND": {"seconds", "violations"}, "NOTIFY_SUPPORT": {"address"}, "EXPIRE_ESCALATION": {"seconds"},
 }  # fmt: skip
+_OBLIGATION_MAY = {"CHECK_ATTENDANCE": {"early"}}
 
 
 def read_document(text: str) -> Document:
@@ -238,10 +240,11 @@ def _check_compare(document: Document, path: tuple[str | int, ...], compare: Com
 
 def _check_obligation(document: Document, obligation: Obligation) -> Iterator[Complaint]:
     needs = _OBLIGATION_NEEDS[obligation.kind]
-    given = {key for key in ("seconds", "address", "violations") if getattr(obligation, key) is not None}
-    if needs != given:
+    given = {key for key in ("seconds", "address", "violations", "early") if getattr(obligation, key) is not None}
+    if needs != given - _OBLIGATION_MAY.get(obligation.kind, set()):
         yield (), f"{obligation.kind} takes {_listed(needs)}, not {_listed(given)}"
     yield from _check_threshold(document, ("seconds",), obligation.seconds, "seconds")
+    yield from _check_threshold(document, ("early",), obligation.early, "seconds")
     if obligation.violations and not isinstance(document.facts.get(obligation.violations), ViolationCount):
         yield ("violations",), f"{obligation.violations!r} is not a fact that counts violations"
 

@@ -221,6 +221,8 @@ def _oblige(
     found = pb.Obligation(kind=item.kind, rule_id=item.rule_id, address=item.address or "")
     if item.seconds:
         found.seconds = thresholds[item.seconds]
+    if item.early:
+        found.early_seconds = thresholds[item.early]
     if item.violations:
         used = tallies[item.violations]
         found.violation_ids.extend(used.ids)

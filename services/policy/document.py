@@ -24,6 +24,7 @@ ObligationName = Literal[
 MeasureName = Literal[
     "start", "end", "now", "lead", "elapsed", "duration", "days_ahead", "participant_count", "free_room_count",
     "suspension_remaining", "suspension_end", "extends", "postpones", "committed_start", "committed_lead", "entered",
+    "entry_lead",
 ]  # fmt: skip
 MoveName = Literal[
     "another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free", "as_held"
@@ -164,6 +165,7 @@ class Obligation(Strict):
         None
     )
     violations: Name | None = None
+    early: Name | None = None
 
 
 class StandingObligation(Obligation):

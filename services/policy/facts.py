@@ -101,6 +101,11 @@ def _entered(question: Question) -> int:
     return int(question.enter is not None and question.enter <= question.now)
 
 
+def _entry_lead(question: Question) -> int:
+    """How long before the start somebody was inside who is not known to have been there since; else 0."""
+    return max(0, question.start - question.enter) if question.enter is not None else 0
+
+
 _MEASURES: dict[str, Callable[[Question], int]] = {
     "start": lambda question: question.start,
     "end": lambda question: question.end,
@@ -115,6 +120,7 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
     "extends": lambda question: int(extends(question)),
     "postpones": _postpones,
     "entered": _entered,
+    "entry_lead": _entry_lead,
 }
 
 

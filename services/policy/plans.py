@@ -33,6 +33,7 @@ class ObligationPlan:
     seconds: str | None
     address: str | None
     violations: str | None
+    early: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,9 @@ def _plan_remedy(remedy: Remedy, zone: ZoneInfo) -> RemedyPlan:
 
 def _plan_obligation(rule_id: str, obligation: Obligation) -> ObligationPlan:
     kind = pb.Obligation.Kind.Value(f"KIND_{obligation.kind}")
-    return ObligationPlan(rule_id, kind, obligation.seconds, obligation.address, obligation.violations)
+    return ObligationPlan(
+        rule_id, kind, obligation.seconds, obligation.address, obligation.violations, obligation.early
+    )
 
 
 def _standing(document: Document, action: ActionName, effect: EffectName) -> Iterator[ObligationPlan]:

@@ -115,6 +115,7 @@ def _judge_obligations(
             ("seconds", want.seconds, got.seconds),
             ("address", want.address, got.address),
             ("violations", want.violations, [*got.violation_ids]),
+            ("early", want.early, got.early_seconds),
             ("since", want.since and timestamp_of(want.since, zone), got.from_time),
         ):
             if value is not None:

@@ -122,8 +122,9 @@ def cancel_rules(request: Any) -> set[str]:
 
 def no_show_rules(request: Any) -> set[str]:
     now, subject = read(request.now), request.subject
-    entered = subject.HasField("enter_time") and read(subject.enter_time) <= now
-    if entered or now - read(subject.start_time) < 30 * MINUTE:
+    start = read(subject.start_time)
+    came = subject.HasField("enter_time") and start <= read(subject.enter_time) <= now
+    if came or now - start < 30 * MINUTE:
         return set()
     return {"NO_SHOW", "REPEATED_NO_SHOW"} if earlier_violations(request) else {"NO_SHOW"}
 

@@ -34,7 +34,7 @@ class Chance:
             end_time=stamp(start + pick.choice((40 * MINUTE, HOUR, 3 * HOUR)) + pick.choice(EDGES)),
             participant_count=pick.choice((1, 2, 3, 3, 10, 50, 99, 100, 101, 300)),
             free_room_count=pick.choice((0, 1, 1, 2)),
-            enter_time=stamp(now + pick.choice((-10, 0, 5, 0.5))) if pick.random() < 0.3 else None,
+            enter_time=stamp(self._entry(now, start)) if pick.random() < 0.5 else None,
         )
         if action == pb.ACTION_UPDATE:
             former = start + pick.choice((*EDGES, -HOUR, now - start + pick.choice((0, 30 * MINUTE)), -15 * MINUTE))
@@ -52,6 +52,12 @@ class Chance:
             account=pb.Account(account_id="a"),
             subject=subject,
             history=self._history(now, start),
+        )
+
+    def _entry(self, now: float, start: float) -> float:
+        """Close to the start or to the judgement, to either side."""
+        return self._random.choice(
+            (now - 10, now, now + 5, now + 0.5, start - 59 * MINUTE, start - 0.5, start, start + 1)
         )
 
     def _lead(self, now: float) -> float:

@@ -678,7 +678,7 @@ Global___ResolveEscalationResponse: _TypeAlias = ResolveEscalationResponse  # no
 
 @_typing.final
 class ReportAttendanceRequest(_message.Message):
-    """Somebody entered."""
+    """Somebody was inside."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -688,7 +688,9 @@ class ReportAttendanceRequest(_message.Message):
     """Required."""
     @_builtins.property
     def enter_time(self) -> _timestamp_pb2.Timestamp:
-        """When the first person entered the meeting itself. Required; not in the future, before the end."""
+        """A moment at which somebody was inside the meeting itself: usually when the first one entered. Required; not in the
+        future, before the end.
+        """
 
     def __init__(
         self,

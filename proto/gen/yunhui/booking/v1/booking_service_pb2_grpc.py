@@ -261,10 +261,14 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportAttendance(self, request, context):
-        """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
+        """Service role: reports that somebody was inside the meeting itself. Repeating it changes nothing.
+        Before attendance_start_time (the start, unless the policy says otherwise) the entry is noted, and no more: the
+        answer is CONFIRMED as before, with early_enter_time. Whoever is still inside then is to be reported again.
         After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
         Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
-        Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
+        Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
+        reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
+        TOO_LATE after release_time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -82,10 +82,14 @@ class BookingServiceStub:
     The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
     """
     ReportAttendance: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]
-    """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
+    """Service role: reports that somebody was inside the meeting itself. Repeating it changes nothing.
+    Before attendance_start_time (the start, unless the policy says otherwise) the entry is noted, and no more: the
+    answer is CONFIRMED as before, with early_enter_time. Whoever is still inside then is to be reported again.
     After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
     Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
-    Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
+    Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
+    reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
+    TOO_LATE after release_time.
     """
     GetStanding: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]
     """Quota, violations and suspension of an account."""
@@ -189,10 +193,14 @@ class BookingServiceAsyncStub(BookingServiceStub):
     The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
     """
     ReportAttendance: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]  # type: ignore[assignment]
-    """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
+    """Service role: reports that somebody was inside the meeting itself. Repeating it changes nothing.
+    Before attendance_start_time (the start, unless the policy says otherwise) the entry is noted, and no more: the
+    answer is CONFIRMED as before, with early_enter_time. Whoever is still inside then is to be reported again.
     After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
     Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
-    Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
+    Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
+    reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
+    TOO_LATE after release_time.
     """
     GetStanding: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]  # type: ignore[assignment]
     """Quota, violations and suspension of an account."""
@@ -359,10 +367,14 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.ReportAttendanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.ReportAttendanceResponse, _abc.Awaitable[_booking_service_pb2.ReportAttendanceResponse]]:
-        """Service role: reports that somebody entered the meeting itself. Repeating it changes nothing.
+        """Service role: reports that somebody was inside the meeting itself. Repeating it changes nothing.
+        Before attendance_start_time (the start, unless the policy says otherwise) the entry is noted, and no more: the
+        answer is CONFIRMED as before, with early_enter_time. Whoever is still inside then is to be reported again.
         After a release it is a late proof: the violation is annulled, and the suspension that it led to is lifted.
         Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
-        Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held.
+        Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
+        reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
+        TOO_LATE after release_time.
         """
 
     @_abc_1.abstractmethod

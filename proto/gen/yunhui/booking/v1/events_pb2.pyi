@@ -32,7 +32,8 @@ class ReservationEvent(_message.Message):
     yunhui.booking.reservation.approved: support approved it, and a room is held.
     yunhui.booking.reservation.declined: support declined it; the quota came back.
     yunhui.booking.reservation.expired: support did not answer in time; the quota came back.
-    yunhui.booking.reservation.in_use: somebody entered the meeting for the first time.
+    yunhui.booking.reservation.entered_early: somebody entered the meeting before its start; the reservation is as it was.
+    yunhui.booking.reservation.in_use: somebody is in the meeting, or was, at or after its start: it is held.
     yunhui.booking.reservation.completed: it is over: the end came, it was given back early, or an entry was proved late.
     yunhui.booking.reservation.released: nobody entered in time: the room is free again, and a violation is recorded.
     yunhui.booking.reservation.meeting_changed: its meeting was planned anew or cancelled; the reservation is as it was.

@@ -36,7 +36,7 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_CONFIRMED: _ReservationState.ValueType  # 2
     """A room is held."""
     RESERVATION_STATE_IN_USE: _ReservationState.ValueType  # 3
-    """Somebody entered the meeting."""
+    """Somebody was inside the meeting at or after its start, in time."""
     RESERVATION_STATE_COMPLETED: _ReservationState.ValueType  # 4
     """Over: somebody was there until the end or gave it back early, or nobody could say who was there."""
     RESERVATION_STATE_NO_SHOW: _ReservationState.ValueType  # 5
@@ -58,7 +58,7 @@ RESERVATION_STATE_PENDING_APPROVAL: ReservationState.ValueType  # 1
 RESERVATION_STATE_CONFIRMED: ReservationState.ValueType  # 2
 """A room is held."""
 RESERVATION_STATE_IN_USE: ReservationState.ValueType  # 3
-"""Somebody entered the meeting."""
+"""Somebody was inside the meeting at or after its start, in time."""
 RESERVATION_STATE_COMPLETED: ReservationState.ValueType  # 4
 """Over: somebody was there until the end or gave it back early, or nobody could say who was there."""
 RESERVATION_STATE_NO_SHOW: ReservationState.ValueType  # 5
@@ -307,6 +307,8 @@ class Reservation(_message.Message):
     MEETING_FIELD_NUMBER: _builtins.int
     ATTENDANCE_FIELD_NUMBER: _builtins.int
     FORMER_STARTS_FIELD_NUMBER: _builtins.int
+    EARLY_ENTER_TIME_FIELD_NUMBER: _builtins.int
+    ATTENDANCE_START_TIME_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Stable, opaque id."""
     version: _builtins.int
@@ -351,7 +353,9 @@ class Reservation(_message.Message):
 
     @_builtins.property
     def enter_time(self) -> _timestamp_pb2.Timestamp:
-        """The first entry into the meeting; absent when nobody has entered."""
+        """The first moment known at which somebody was inside the meeting, not before attendance_start_time; absent when nobody
+        was.
+        """
 
     @_builtins.property
     def release_time(self) -> _timestamp_pb2.Timestamp:
@@ -368,6 +372,18 @@ class Reservation(_message.Message):
     @_builtins.property
     def former_starts(self) -> _containers.RepeatedCompositeFieldContainer[_policy_service_pb2.FormerStart]:
         """The starts that it had before, oldest first: how late one was given up decides what still counts against the quota."""
+
+    @_builtins.property
+    def early_enter_time(self) -> _timestamp_pb2.Timestamp:
+        """Somebody entered before that counted, at most an hour before the start: noted, and nothing more. Whoever is still
+        inside at attendance_start_time has come. Absent when nobody is known to have, and after a move to another start.
+        """
+
+    @_builtins.property
+    def attendance_start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on being inside counts as having come, up to release_time: the start, or earlier if the policy says so.
+        Absent unless release_time is there.
+        """
 
     def __init__(
         self,
@@ -392,10 +408,12 @@ class Reservation(_message.Message):
         meeting: Global___ReservedMeeting | None = ...,
         attendance: Global___Attendance | None = ...,
         former_starts: _abc.Iterable[_policy_service_pb2.FormerStart] | None = ...,
+        early_enter_time: _timestamp_pb2.Timestamp | None = ...,
+        attendance_start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "create_time", b"create_time", "end_time", b"end_time", "enter_time", b"enter_time", "meeting", b"meeting", "organizer", b"organizer", "release_time", b"release_time", "room", b"room", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "attendance_start_time", b"attendance_start_time", "create_time", b"create_time", "early_enter_time", b"early_enter_time", "end_time", b"end_time", "enter_time", b"enter_time", "meeting", b"meeting", "organizer", b"organizer", "release_time", b"release_time", "room", b"room", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "create_time", b"create_time", "created_by", b"created_by", "decision_id", b"decision_id", "end_time", b"end_time", "enter_time", b"enter_time", "former_starts", b"former_starts", "meeting", b"meeting", "meeting_code", b"meeting_code", "note", b"note", "organizer", b"organizer", "participant_count", b"participant_count", "release_time", b"release_time", "reservation_id", b"reservation_id", "room", b"room", "start_time", b"start_time", "state", b"state", "subject", b"subject", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "attendance", b"attendance", "attendance_start_time", b"attendance_start_time", "create_time", b"create_time", "created_by", b"created_by", "decision_id", b"decision_id", "early_enter_time", b"early_enter_time", "end_time", b"end_time", "enter_time", b"enter_time", "former_starts", b"former_starts", "meeting", b"meeting", "meeting_code", b"meeting_code", "note", b"note", "organizer", b"organizer", "participant_count", b"participant_count", "release_time", b"release_time", "reservation_id", b"reservation_id", "room", b"room", "start_time", b"start_time", "state", b"state", "subject", b"subject", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__room: _TypeAlias = _typing.Literal["room"]  # noqa: Y015
     _WhichOneofArgType__room: _TypeAlias = _typing.Literal["_room", b"_room"]  # noqa: Y015

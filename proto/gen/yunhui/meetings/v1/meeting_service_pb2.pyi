@@ -130,7 +130,9 @@ class ListParticipantsRequest(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Only who was inside at or after this time. Optional; to be given for a meeting that is used again and again."""
+        """Only who was inside at or after this time: who left just then was not. Optional; to be given for a meeting that is
+        used again and again.
+        """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -174,7 +176,9 @@ class ListParticipantsResponse(_message.Message):
 
     @_builtins.property
     def first_enter_time(self) -> _timestamp_pb2.Timestamp:
-        """When the first one entered; absent when nobody did, or it is unknown."""
+        """The first moment within what was asked for at which somebody was inside: when the first one entered, or start_time
+        when somebody was there already. Absent when nobody was, or it is unknown.
+        """
 
     def __init__(
         self,

@@ -231,7 +231,7 @@ class Obligation(_message.Message):
         KIND_UNSPECIFIED: Obligation._Kind.ValueType  # 0
         """Never sent."""
         KIND_CHECK_ATTENDANCE: Obligation._Kind.ValueType  # 1
-        """Look for participants `seconds` after the start and ask again with ACTION_NO_SHOW."""
+        """Look `seconds` after the start who was inside from `early_seconds` before it, and ask again with ACTION_NO_SHOW."""
         KIND_RELEASE_ROOM: Obligation._Kind.ValueType  # 2
         """Give the room back to the pool."""
         KIND_RECORD_VIOLATION: Obligation._Kind.ValueType  # 3
@@ -249,7 +249,7 @@ class Obligation(_message.Message):
     KIND_UNSPECIFIED: Obligation.Kind.ValueType  # 0
     """Never sent."""
     KIND_CHECK_ATTENDANCE: Obligation.Kind.ValueType  # 1
-    """Look for participants `seconds` after the start and ask again with ACTION_NO_SHOW."""
+    """Look `seconds` after the start who was inside from `early_seconds` before it, and ask again with ACTION_NO_SHOW."""
     KIND_RELEASE_ROOM: Obligation.Kind.ValueType  # 2
     """Give the room back to the pool."""
     KIND_RECORD_VIOLATION: Obligation.Kind.ValueType  # 3
@@ -267,6 +267,7 @@ class Obligation(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     FROM_TIME_FIELD_NUMBER: _builtins.int
     VIOLATION_IDS_FIELD_NUMBER: _builtins.int
+    EARLY_SECONDS_FIELD_NUMBER: _builtins.int
     kind: Global___Obligation.Kind.ValueType
     """What must be done."""
     rule_id: _builtins.str
@@ -275,6 +276,8 @@ class Obligation(_message.Message):
     """A span in seconds; its meaning depends on kind."""
     address: _builtins.str
     """An e-mail address, for KIND_NOTIFY_SUPPORT."""
+    early_seconds: _builtins.int
+    """For KIND_CHECK_ATTENDANCE: being inside counts from so long before the start on."""
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
         """The moment from which a suspension runs."""
@@ -292,10 +295,11 @@ class Obligation(_message.Message):
         address: _builtins.str = ...,
         from_time: _timestamp_pb2.Timestamp | None = ...,
         violation_ids: _abc.Iterable[_builtins.str] | None = ...,
+        early_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "from_time", b"from_time", "kind", b"kind", "rule_id", b"rule_id", "seconds", b"seconds", "violation_ids", b"violation_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "early_seconds", b"early_seconds", "from_time", b"from_time", "kind", b"kind", "rule_id", b"rule_id", "seconds", b"seconds", "violation_ids", b"violation_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -66,7 +66,7 @@ class _ReservationStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Res
     RESERVATION_STATUS_CONFIRMED: _ReservationStatus.ValueType  # 2
     """Holds a room."""
     RESERVATION_STATUS_IN_USE: _ReservationStatus.ValueType  # 3
-    """Somebody entered."""
+    """Somebody came."""
     RESERVATION_STATUS_COMPLETED: _ReservationStatus.ValueType  # 4
     """Over."""
     RESERVATION_STATUS_NO_SHOW: _ReservationStatus.ValueType  # 5
@@ -88,7 +88,7 @@ RESERVATION_STATUS_PENDING_APPROVAL: ReservationStatus.ValueType  # 1
 RESERVATION_STATUS_CONFIRMED: ReservationStatus.ValueType  # 2
 """Holds a room."""
 RESERVATION_STATUS_IN_USE: ReservationStatus.ValueType  # 3
-"""Somebody entered."""
+"""Somebody came."""
 RESERVATION_STATUS_COMPLETED: ReservationStatus.ValueType  # 4
 """Over."""
 RESERVATION_STATUS_NO_SHOW: ReservationStatus.ValueType  # 5
@@ -168,7 +168,9 @@ class Subject(_message.Message):
 
     @_builtins.property
     def enter_time(self) -> _timestamp_pb2.Timestamp:
-        """The first entry into the meeting itself (not the waiting room); absent when nobody entered."""
+        """The first moment known at which somebody was inside the meeting itself (not the waiting room) and that counts; else,
+        if somebody looked in before that, when they entered. Absent when nobody entered.
+        """
 
     @_builtins.property
     def next_free_time(self) -> _timestamp_pb2.Timestamp:
