@@ -69,11 +69,17 @@ NAMES: Mapping[str, Name] = {
         "技术支持未及时答复，次数已退回。",
         "Support did not answer in time; the quota came back.",
     ),
+    "yunhui.booking.reservation.entered_early": Name(
+        "有人提前入会",
+        "entered early",
+        "会议开始前有人进入，预约保持不变；到开始时仍在会才算参会。",
+        "Somebody entered before the start; the reservation is as it was. Who is still there at the start has come.",
+    ),
     "yunhui.booking.reservation.in_use": Name(
         "有人入会",
         "in use",
-        "有人首次进入会议。",
-        "Somebody entered the meeting for the first time.",
+        "会议开始后有人在会。",
+        "Somebody is in the meeting, or was, at or after its start.",
     ),
     "yunhui.booking.reservation.completed": Name(
         "已结束",

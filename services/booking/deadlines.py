@@ -50,6 +50,7 @@ class Deadlines:
             life.ESCALATION: lifecycle.expire,
             life.SUSPENSION_END: lifecycle.reinstate,
             life.RECONCILIATION: inquiries.reconcile if inquiries else _leave,
+            life.ARRIVAL: inquiries.look_who_stayed if inquiries else _leave,
         }
         self._woken = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()

@@ -17,10 +17,11 @@ from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
 
 from services import errors
 from services.booking import life, meetings, store
-from services.booking.lifecycle import EARLY_ENTRY, Lifecycle
+from services.booking.lifecycle import Lifecycle, is_early
 from services.booking.meetings import Key, Seen
 from services.booking.meetings_client import GATEWAY_AWAY, MeetingsClient
-from services.clock import MINUTE, Clock, from_timestamp
+from services.booking.reservations import attendance_start
+from services.clock import DAY, MINUTE, Clock, from_timestamp
 from services.database import Database
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ AT_ONCE = 8
 """Providers allow few calls a minute: whoever waits for a room must not stand behind a crowd of ours."""
 LONGEST_PAUSE = 15 * MINUTE
 ACTOR = "meetings"
+AWAY = (GATEWAY_AWAY, "PROVIDER_AWAY", "RATE_LIMITED")
 REFUSED = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 LAPSED = "会议已在会议软件中取消。 The meeting was cancelled in the meeting client."
 
@@ -84,6 +86,25 @@ class Inquiries:
         await self._claim(life.RECONCILIATION, record, due, self._reconcile)
         return False
 
+    async def look_who_stayed(self, reservation_id: str, due: int) -> bool:
+        """The start of what somebody looked into before it: whoever is still there has come. False: under way."""
+        record = await self._database.read(lambda c: store.read_reservation(c, reservation_id))
+        if record is None or not is_open(record):
+            return True
+        await self._claim(life.ARRIVAL, record, due, self._ask_who_stayed)
+        return False
+
+    async def look_for_proof(self, record: pb.Reservation) -> None:
+        """Somebody had entered before the start of what became a no-show: were they still there when it began?
+
+        Raises errors.unavailable while nobody can say.
+        """
+        answer = await self._participants(record)
+        if answer.HasField("first_enter_time"):
+            await self._enter(record, from_timestamp(answer.first_enter_time))
+        elif answer.unknown_reason in AWAY:
+            raise errors.unavailable("the meeting provider")
+
     async def look_again(self, record: pb.Reservation, *, cancelled: bool = False) -> Seen | None:
         """Shows on the reservation what became of its meeting. Raises errors.RpcError when nobody can say.
 
@@ -131,7 +152,7 @@ class Inquiries:
 
     async def _ask_who_came(self, claim: Claim) -> None:
         record = claim.record
-        answer = await self._client.participants(meetings.from_key(record.meeting.key), *window(record))
+        answer = await self._participants(record)
         known = answer.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
         if known and answer.HasField("first_enter_time"):
             await self._enter(record, from_timestamp(answer.first_enter_time))
@@ -140,8 +161,21 @@ class Inquiries:
         else:
             await self._keep(claim, answer, known=known)
 
+    async def _ask_who_stayed(self, claim: Claim) -> None:
+        """Nobody: the deadline after the start judges. Unknown: asked again until then."""
+        answer = await self._participants(claim.record)
+        if answer.HasField("first_enter_time"):
+            await self._enter(claim.record, from_timestamp(answer.first_enter_time))
+            return
+        later = self._clock.now() + MINUTE
+        again = answer.knowledge != meeting_pb2.KNOWLEDGE_KNOWN and later < window(claim.record)[1]
+        await self._move(claim, later if again else None)
+
+    async def _participants(self, record: pb.Reservation) -> ListParticipantsResponse:
+        return await self._client.participants(meetings.from_key(record.meeting.key), *window(record))
+
     async def _enter(self, record: pb.Reservation, first: int) -> None:
-        """Whoever came even earlier, and was still there, had entered when the time for it began."""
+        """An older gateway says when whoever stayed had entered, which may be before that counts."""
         entered = max(first, window(record)[0])
         evidence = to_evidence(record, self._clock.now(), ListParticipantsResponse(), known=True)
         await self._lifecycle.report_attendance(record.reservation_id, entered, ACTOR, evidence)
@@ -193,10 +227,13 @@ class Reports:
 
     async def entered(self, key: Key, enter_time: int) -> None:
         """A proof for every reservation that it can belong to, no-shows too."""
-        near = (enter_time - EARLY_ENTRY, enter_time + EARLY_ENTRY)
+        near = (enter_time - DAY, enter_time + DAY)
         for record in await self._database.read(lambda c: store.read_reservations_of(c, key, near)):
             try:
-                await self._lifecycle.report_attendance(record.reservation_id, enter_time, ACTOR)
+                if record.state == pb.RESERVATION_STATE_NO_SHOW and is_early(record, enter_time):
+                    await self._inquiries.look_for_proof(record)
+                else:
+                    await self._lifecycle.report_attendance(record.reservation_id, enter_time, ACTOR)
             except errors.RpcError as error:
                 if error.code not in REFUSED:
                     raise
@@ -215,9 +252,11 @@ def is_open(record: pb.Reservation) -> bool:
 
 
 def window(record: pb.Reservation) -> tuple[int, int]:
-    """[since, until), epoch ms: from an hour before the start up to the end, or the release, that moment included."""
-    until = min(from_timestamp(record.release_time) + 1, from_timestamp(record.end_time))
-    return from_timestamp(record.start_time) - EARLY_ENTRY, until
+    """[since, until), epoch ms: from when being inside counts until the release, that moment included, or the end."""
+    until = from_timestamp(record.end_time)
+    if record.HasField("release_time"):
+        until = min(until, from_timestamp(record.release_time) + 1)
+    return attendance_start(record), until
 
 
 def next_time(claim: Claim, now: int) -> int | None:

@@ -25,10 +25,11 @@ COMPLETION = "completion"
 ESCALATION = "escalation"
 SUSPENSION_END = "suspension_end"
 RECONCILIATION = "reconciliation"
+ARRIVAL = "arrival"
 
 DEADLINES: dict[str, tuple[str, ...]] = {
     PENDING_APPROVAL: (ESCALATION,),
-    CONFIRMED: (ATTENDANCE, COMPLETION, RECONCILIATION),
+    CONFIRMED: (ATTENDANCE, COMPLETION, RECONCILIATION, ARRIVAL),
     IN_USE: (COMPLETION,),
 }
 """What the clock still has to do with a reservation in a state; the other states are final.
@@ -36,6 +37,7 @@ DEADLINES: dict[str, tuple[str, ...]] = {
 attendance: released if nobody came; while the meetings gateway cannot say who came, it is asked again until the end.
 completion: at the end, and not before attendance was due.
 reconciliation: the meeting is looked at again before the start; only where meetings are looked up.
+arrival: somebody looked in before the start: is anybody still there? Asked at the start, where meetings are looked up.
 """
 
 BOOKER, SUPPORT, GATEWAY, CLOCK = "booker", "support", "meetings gateway", "clock"
@@ -79,7 +81,24 @@ _TABLE = (
         *(CONFIRMED, "update", CONFIRMED, BOOKER, "policy says ALLOW"),
         *("keeps the room, or for more takes one that fits", "updated"),
     ),
-    Transition(CONFIRMED, "enter", IN_USE, GATEWAY, "from an hour before the start until the release", "", "in_use"),
+    Transition(
+        CONFIRMED,
+        "note",
+        CONFIRMED,
+        GATEWAY,
+        "somebody entered before that counts, at most an hour before the start",
+        "noted once; at the start the gateway is asked who is still there",
+        "entered_early",
+    ),
+    Transition(
+        CONFIRMED,
+        "enter",
+        IN_USE,
+        GATEWAY,
+        "somebody was inside between the start, or earlier if the policy says so, and the release",
+        "",
+        "in_use",
+    ),
     Transition(CONFIRMED, "notice", CONFIRMED, GATEWAY, "the meeting was changed", "it is shown", "meeting_changed"),
     Transition(
         CONFIRMED, "cancel", CANCELLED, BOOKER, "", "room free, policy says whether quota comes back", "cancelled"
@@ -109,7 +128,13 @@ _TABLE = (
     Transition(IN_USE, "complete", COMPLETED, CLOCK, "end reached", "room free", "completed"),
     Transition(IN_USE, "end", COMPLETED, BOOKER, "early give-back", "room free", "completed"),
     Transition(
-        NO_SHOW, "prove", COMPLETED, GATEWAY, "late proof of an entry in time", "violation annulled", "completed"
+        NO_SHOW,
+        "prove",
+        COMPLETED,
+        GATEWAY,
+        "late proof that somebody was there in time",
+        "violation annulled",
+        "completed",
     ),
 )
 

@@ -18,7 +18,13 @@ from services.booking import life, meetings, objections, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
-from services.booking.reservations import deadline_rows, decision_row, release_time
+from services.booking.reservations import (
+    arrival_rows,
+    attendance_start,
+    attendance_times,
+    deadline_rows,
+    decision_row,
+)
 from services.booking.standing import StaleError
 from services.booking.store import AccountState
 from services.clock import HOUR, Clock, from_timestamp, to_timestamp
@@ -153,9 +159,9 @@ class Lifecycle:
         evidence: Mapping[str, Any] | None = None,
         by: audit.Caller | None = None,
     ) -> pb.Reservation:
-        """Somebody entered at enter_time (epoch ms). After a release it annuls the violation. Raises errors.RpcError.
+        """Somebody was inside at enter_time (epoch ms). Before that counts it is noted, and the owner keeps all powers.
 
-        `evidence`: further columns to keep.
+        After a release it annuls the violation. `evidence`: further columns to keep. Raises errors.RpcError.
         """
         kept = evidence or {}
 
@@ -163,14 +169,15 @@ class Lifecycle:
             case = await self._read(reservation_id, None, self._clock.now())
             if case.record.HasField("enter_time"):
                 return case.record
-            event = "prove" if case.state == life.NO_SHOW else "enter"
+            event = entry_event(case, enter_time)
             require(case, event)
-            check_entry(case.record, enter_time)
+            check_entry(case, event, enter_time)
             if event == "enter":
                 return await self._apply(case, "enter", actor=actor, by=by, enter_time=enter_time, **kept)
-            now = self._clock.now()
-            work = audit.noted(lambda c: annul(c, case, actor, enter_time, now, **kept), teller(by))
-            return await self._commit(work)
+            if event == "note" and case.record.HasField("early_enter_time"):
+                return case.record
+            now, write = self._clock.now(), note_entry if event == "note" else annul
+            return await self._commit(audit.noted(lambda c: write(c, case, actor, enter_time, now, **kept), teller(by)))
 
         return await until_fresh(attempt)
 
@@ -377,16 +384,31 @@ def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> p
         return change(connection, case, "decline", payload, now, note=verdict.note, resolved_by=verdict.actor)
     payload.decision.CopyFrom(store.read_decision(connection, case.record.decision_id))
     room = free_room(connection, case.record, verdict.room_id)
-    release = release_time(payload.decision, from_timestamp(case.record.start_time))
-    fields = {"room_id": room.room_id, "release_time": release, "note": verdict.note, "resolved_by": verdict.actor}
-    record = change(connection, case, "approve", payload, now, **fields)
+    watched = attendance_times(payload.decision, from_timestamp(case.record.start_time))
+    fields = {"room_id": room.room_id, "note": verdict.note, "resolved_by": verdict.actor}
+    record = change(connection, case, "approve", payload, now, **fields, **watched)
     connection.execute(sa.insert(store.DEADLINE), deadline_rows(record, payload.decision))
     return record
 
 
-def check_entry(record: pb.Reservation, enter_time: int) -> None:
+def is_early(record: pb.Reservation, enter_time: int) -> bool:
+    """Whether it is before being inside counts as having come."""
+    return enter_time < attendance_start(record)
+
+
+def entry_event(case: Case, enter_time: int) -> str:
+    if case.state == life.NO_SHOW:
+        return "prove"
+    return "note" if is_early(case.record, enter_time) else "enter"
+
+
+def check_entry(case: Case, event: str, enter_time: int) -> None:
     """Raises errors.RpcError when an entry at this time (epoch ms) cannot be one into this reservation in time."""
-    if enter_time < from_timestamp(record.start_time) - EARLY_ENTRY:
+    record = case.record
+    if event == "prove" and is_early(record, enter_time):
+        words = "entered before the start: who left again did not come", "入会早于开始时间：开始前又离开的不算参会"
+        raise failed_precondition("TOO_EARLY", *words)
+    if event == "note" and enter_time < from_timestamp(record.start_time) - EARLY_ENTRY:
         words = "entered more than an hour before the start: another occasion", "入会早于开始时间一小时以上：不是这一次"
         raise failed_precondition("TOO_EARLY", *words)
     if enter_time >= from_timestamp(record.end_time):
@@ -402,6 +424,17 @@ def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: 
     violation = store.read_violation(connection, store.VIOLATION.c.reservation_id == record.reservation_id)
     if violation:
         standing.waive(connection, violation, SYSTEM, "", now)
+    return record
+
+
+def note_entry(
+    connection: Connection, case: Case, actor: str, enter_time: int, now: int, **kept: Any
+) -> pb.Reservation:
+    """Somebody looks in before the start; whether they are still there then is asked, where there is whom to ask."""
+    payload = events_pb2.ReservationEvent(actor=actor)
+    record = change(connection, case, "note", payload, now, early_enter_time=enter_time, **kept)
+    if rows := arrival_rows(record):
+        connection.execute(sa.insert(store.DEADLINE), rows)
     return record
 
 
@@ -463,6 +496,8 @@ def to_question(action: pdp.Action.ValueType, case: Case, now: int) -> pdp.Decid
     )
     if record.HasField("enter_time"):
         subject.enter_time.CopyFrom(record.enter_time)
+    elif record.HasField("early_enter_time"):
+        subject.enter_time.CopyFrom(record.early_enter_time)
     return pdp.DecideRequest(
         decision_id=new_id("dec"),
         action=action,

@@ -81,6 +81,8 @@ class Reservation(SQLModel, table=True):
     update_time: int = moment()
     enter_time: int | None = moment(default=None)
     cancel_time: int | None = moment(default=None)
+    early_enter_time: int | None = moment(default=None, description="when somebody looked in before that counted")
+    attendance_start_time: int | None = moment(default=None, description="who is inside from then on has come")
     release_time: int | None = moment(default=None, description="when it is released if nobody enters")
     former_starts: str | None = Field(default=None, sa_type=sa.Text, description="JSON, as commitments.py writes it")
     decision_id: str

@@ -31,6 +31,7 @@ _INSERTS = {
 }
 NOT_ASKED = {"attendance": "", "ask_time": None, "ask_count": 0, "unknown_reason": ""}
 """Nobody has asked yet who came."""
+NOT_WATCHED = {"attendance_start_time": None, "release_time": None}
 RECONCILE = HOUR
 """So long before the start the meeting is looked at again: events may have been lost, others may want its room."""
 
@@ -137,7 +138,7 @@ def _add(rows: _Rows, decided: Decided, room: Room | None, now: int) -> api.Crea
     if state:
         record = _to_record(decided, state, room, now)
         answer.reservation.CopyFrom(record)
-        _add_reservation(rows, decided, record, state)
+        _add_reservation(rows, decided, record, room, state)
     else:
         rows.events.append(_refusal(decided, now))
     rows.inserts["decision"].append(decision_row(decided.decision, decided.question, decided.actor, answer.reservation))
@@ -180,19 +181,30 @@ def _to_record(decided: Decided, state: str, room: Room | None, now: int) -> res
         decision_id=decided.decision.decision_id,
         meeting=meetings.to_proto(wish.meeting) if wish.meeting else None,
     )
-    release = release_time(decided.decision, wish.start_time)
-    if room and release is not None:
-        record.release_time.CopyFrom(to_timestamp(release))
+    for name, moment in attendance_times(decided.decision, wish.start_time).items():
+        if room and moment is not None:
+            getattr(record, name).CopyFrom(to_timestamp(moment))
     return record
 
 
-def release_time(decision: policy.Decision, start: int) -> int | None:
-    """When the room is released if nobody has entered (epoch ms); None when the policy asks for no such check."""
-    grace = obligation(decision, policy.Obligation.KIND_CHECK_ATTENDANCE)
-    return start + grace.seconds * SECOND if grace else None
+def attendance_times(decision: policy.Decision, start: int) -> dict[str, int | None]:
+    """Between which moments (epoch ms) somebody must be inside; None when the policy asks for no such check."""
+    check = obligation(decision, policy.Obligation.KIND_CHECK_ATTENDANCE)
+    return {
+        "attendance_start_time": start - check.early_seconds * SECOND if check else None,
+        "release_time": start + check.seconds * SECOND if check else None,
+    }
 
 
-def _add_reservation(rows: _Rows, decided: Decided, record: reservation_pb2.Reservation, state: str) -> None:
+def attendance_start(record: reservation_pb2.Reservation) -> int:
+    """From when on being inside counts as having come, epoch ms."""
+    told = record.HasField("attendance_start_time")
+    return from_timestamp(record.attendance_start_time if told else record.start_time)
+
+
+def _add_reservation(
+    rows: _Rows, decided: Decided, record: reservation_pb2.Reservation, room: Room | None, state: str
+) -> None:
     wish = decided.wish
     row = {name: getattr(record, name) for name in ("reservation_id", "version", "created_by", "decision_id", "note")}
     row |= {name: getattr(wish, name) for name in ("meeting_code", "subject", "start_time", "end_time")}
@@ -203,7 +215,7 @@ def _add_reservation(rows: _Rows, decided: Decided, record: reservation_pb2.Rese
         "room_id": record.room.room_id or None,
         "create_time": from_timestamp(record.create_time),
         "update_time": from_timestamp(record.update_time),
-        "release_time": from_timestamp(record.release_time) if record.HasField("release_time") else None,
+        **(attendance_times(decided.decision, wish.start_time) if room else NOT_WATCHED),
         **meetings.to_row(wish.meeting),
         **NOT_ASKED,
     }
@@ -231,9 +243,19 @@ def deadline_rows(record: reservation_pb2.Reservation, decision: policy.Decision
         and from_timestamp(record.update_time) < from_timestamp(record.start_time) - RECONCILE
     ):
         due[life.RECONCILIATION] = from_timestamp(record.start_time) - RECONCILE
-    mine = {"entity_id": record.reservation_id, "account_id": record.organizer.account_id}
     kinds = life.DEADLINES[life.from_proto(record.state)]
-    return [{"kind": kind, "due_time": due[kind], **mine} for kind in kinds if kind in due]
+    return [_deadline(record, kind, due[kind]) for kind in kinds if kind in due] + arrival_rows(record)
+
+
+def arrival_rows(record: reservation_pb2.Reservation) -> list[dict[str, Any]]:
+    """One where somebody has looked in before the start, and somebody can be asked who is still there then."""
+    asked = record.HasField("early_enter_time") and record.HasField("meeting")
+    return [_deadline(record, life.ARRIVAL, attendance_start(record))] if asked else []
+
+
+def _deadline(record: reservation_pb2.Reservation, kind: str, due: int) -> dict[str, Any]:
+    mine = {"entity_id": record.reservation_id, "account_id": record.organizer.account_id}
+    return {"kind": kind, "due_time": due, **mine}
 
 
 def take_deadline(connection: Connection, kind: str, entity_id: str, due: int) -> bool:

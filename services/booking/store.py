@@ -457,7 +457,10 @@ def to_suspension(row: RowMapping) -> pb.Suspension:
     return pb.Suspension(**fields)
 
 
-_TIMES = ("start_time", "end_time", "create_time", "update_time", "enter_time", "release_time")
+_TIMES = (
+    *("start_time", "end_time", "create_time", "update_time", "enter_time", "release_time"),
+    *("early_enter_time", "attendance_start_time"),
+)
 _PLAIN = (
     *("reservation_id", "version", "created_by", "meeting_code", "subject"),
     *("participant_count", "decision_id", "note"),

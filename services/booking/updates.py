@@ -23,7 +23,7 @@ from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
 from services.booking.pool import Pool
 from services.booking.requests import Change
-from services.booking.reservations import NOT_ASKED, deadline_rows, decision_row, release_time
+from services.booking.reservations import NOT_ASKED, attendance_times, deadline_rows, decision_row
 from services.booking.standing import StaleError
 from services.clock import Clock, from_timestamp, to_timestamp
 from services.database import Database
@@ -235,6 +235,8 @@ def apply(connection: Connection, update: Update, event: str, now: int) -> pb.Re
     fields: dict[str, Any] = {"start_time": start, "end_time": end}
     fields |= {"participant_count": after.participant_count, "decision_id": decision.decision_id}
     fields |= commitments.after(update.case.record, start, end, now)
+    if after.start_time != update.case.record.start_time:
+        fields["early_enter_time"] = None  # who looked in before the former start
     if update.seen:
         fields |= meetings.to_row(update.seen) | NOT_ASKED
     if decision.effect == policy.EFFECT_ALLOW:
@@ -242,7 +244,7 @@ def apply(connection: Connection, update: Update, event: str, now: int) -> pb.Re
         rooms = free_rooms(pool, update.case.record, after)
         if not rooms:
             raise StaleError
-        fields |= {"room_id": rooms[0].room_id, "release_time": release_time(decision, start)}
+        fields |= {"room_id": rooms[0].room_id, **attendance_times(decision, start)}
     payload = events_pb2.ReservationEvent(decision=decision, actor=update.actor)
     record = change(connection, update.case, event, payload, now, **fields)
     mine = store.DEADLINE.c.entity_id == record.reservation_id

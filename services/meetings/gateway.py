@@ -22,6 +22,7 @@ from services.meetings.provider import (
     Participant,
     Provider,
     ProviderError,
+    Stay,
 )
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,16 @@ class Window:
     since: int | None
     until: int | None
 
-    def holds(self, participant: Participant) -> bool:
-        """Whether somebody was inside at some time of it."""
-        left = participant.leave_time
-        before = self.until is None or participant.enter_time < self.until
-        return before and (self.since is None or left is None or left >= self.since)
+    def first_inside(self, participant: Participant) -> int | None:
+        """The first moment of it at which somebody was inside; None when there is none."""
+        moments = (self._first_of(stay) for stay in participant.stays)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _first_of(self, stay: Stay) -> int | None:
+        """Who left as it began was not inside in it; who entered just then was, be it for less than a second."""
+        first, left = max(stay.enter_time, self.since or 0), stay.leave_time
+        stayed = first == stay.enter_time or left is None or left > first
+        return first if stayed and (self.until is None or first < self.until) else None
 
 
 class Gateway:
@@ -102,10 +108,10 @@ class Gateway:
         """Never raises for the provider's sake: what it cannot say is UNKNOWN. Raises errors.invalid."""
         key = requests.meeting_key(asked.meeting)
         window = read_window(asked)
-        people: list[Participant] | None = None
+        people: Present | None = None
         reason = ""
         try:
-            people = [each for each in await self._ask_who_came(key, window) if window.holds(each)]
+            people = present(await self._ask_who_came(key, window), window)
             CALLS.count(WHO_CAME, "known")
         except ProviderError as error:
             CALLS.count(WHO_CAME, "unknown")
@@ -149,16 +155,24 @@ def read_window(asked: api.ListParticipantsRequest) -> Window:
     return Window(since, until)
 
 
-def answer(people: Sequence[Participant] | None, reported: int | None, reason: str) -> api.ListParticipantsResponse:
+Present = Sequence[tuple[int, Participant]]
+"""Who was inside in a window, with the first moment of it at which they were."""
+
+
+def present(people: Sequence[Participant], window: Window) -> Present:
+    return [(first, each) for each in people if (first := window.first_inside(each)) is not None]
+
+
+def answer(people: Present | None, reported: int | None, reason: str) -> api.ListParticipantsResponse:
     """`people` None: the provider could not say. That somebody was reported to enter is known all the same."""
     if people is None and reported is None:
         return api.ListParticipantsResponse(knowledge=pb.KNOWLEDGE_UNKNOWN, unknown_reason=reason)
-    entries = [each.enter_time for each in people or []] + ([reported] if reported is not None else [])
+    entries = [first for first, _ in people or []] + ([reported] if reported is not None else [])
     return api.ListParticipantsResponse(
         knowledge=pb.KNOWLEDGE_KNOWN,
-        participants=[_participant(each) for each in people or []],
+        participants=[_participant(each) for _, each in people or []],
         first_enter_time=to_timestamp(min(entries)) if entries else None,
-        occupied=any(each.leave_time is None for each in people or []),
+        occupied=any(each.leave_time is None for _, each in people or []),
     )
 
 

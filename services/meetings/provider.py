@@ -60,13 +60,31 @@ class Meeting:
 
 
 @dataclass(frozen=True, slots=True)
+class Stay:
+    """One visit in the meeting itself, [enter_time, leave_time): `leave_time` is None while inside."""
+
+    enter_time: int
+    leave_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Participant:
-    """Somebody who entered the meeting itself, over all visits: `leave_time` is None while inside."""
+    """Somebody who entered the meeting itself, with all visits, one at least."""
 
     account: str
     display_name: str
-    enter_time: int
-    leave_time: int | None
+    stays: tuple[Stay, ...]
+
+    @property
+    def enter_time(self) -> int:
+        """First entered."""
+        return min(each.enter_time for each in self.stays)
+
+    @property
+    def leave_time(self) -> int | None:
+        """Last left; None while inside."""
+        left = [each.leave_time for each in self.stays if each.leave_time is not None]
+        return max(left) if len(left) == len(self.stays) else None
 
 
 @dataclass(frozen=True, slots=True)

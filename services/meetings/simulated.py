@@ -23,6 +23,7 @@ from services.meetings.provider import (
     Occurrence,
     Participant,
     State,
+    Stay,
     WrongStateError,
 )
 
@@ -230,12 +231,10 @@ def free_code(connection: Connection) -> str:
 
 def to_participants(rows: list[sa.RowMapping]) -> list[Participant]:
     """One for each account, over all visits; `rows` in the order of enter_time."""
-    people: dict[str, Participant] = {}
+    people: dict[str, list[Stay]] = {}
     for row in rows:
-        first = people.get(row["account"])
-        enter = first.enter_time if first else row["enter_time"]
-        people[row["account"]] = Participant(row["account"], row["account"], enter, row["leave_time"])
-    return list(people.values())
+        people.setdefault(row["account"], []).append(Stay(row["enter_time"], row["leave_time"]))
+    return [Participant(account, account, tuple(stays)) for account, stays in people.items()]
 
 
 def happening(kind: Kind, row: sa.RowMapping, now: int, account: str = "") -> Happening:

@@ -32,6 +32,7 @@ from services.meetings.provider import (
     ProviderError,
     RateLimitedError,
     State,
+    Stay,
     WrongStateError,
 )
 from services.meetings.signature import Credentials, TencentAuth
@@ -445,12 +446,10 @@ class Tencent:
         return sorted(made, key=lambda each: each.enter_time)
 
     def _to_participant(self, visits: list[Visit]) -> Participant:
-        inside = any(not visit.left_time for visit in visits)
         return Participant(
             account=self._accounts.to_account(visits[0].userid),
             display_name=visits[0].user_name[:100],
-            enter_time=min(visit.join_time for visit in visits) * 1000,
-            leave_time=None if inside else max(visit.left_time for visit in visits) * 1000,
+            stays=tuple(Stay(each.join_time * 1000, each.left_time * 1000 or None) for each in visits),
         )
 
 

@@ -354,6 +354,7 @@ enters = st.builds(
             -HOUR,
             -HOUR - SECOND,
             -5 * MINUTE,
+            -1,
             30 * MINUTE - 1,
             70 * MINUTE,
         )
@@ -453,6 +454,26 @@ SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
         *(_meeting("10:00", people=60), Update(0, (None, None, 12)), Update(0, (None, 3000, None))),
         *(_meeting("10:00", "bob", people=60), Update(1, (None, 5400, None))),
     ),
+    "looked in, then cancelled": (
+        *(_meeting("10:00"), Pass(OnDay(1, "09:01"))),
+        *(Enter(0, -59 * MINUTE, "CONFIRMED"), Cancel(0), _meeting("16:00", days=0)),
+    ),
+    "looked in, then moved": (
+        *(_meeting("10:00"), Pass(OnDay(1, "09:01"))),
+        *(Enter(0, -59 * MINUTE, "CONFIRMED"), Update(0, (OnDay(0, "14:00"), 3600, None))),
+        *(Pass(OnDay(0, "13:30")), Enter(0, -30 * MINUTE, "CONFIRMED"), Pass(OnDay(0, "14:30"))),
+    ),
+    "looked in, then changed": (
+        *(_meeting("10:00"), Pass(OnDay(1, "09:01")), Enter(0, -59 * MINUTE, "CONFIRMED")),
+        *(Update(0, (None, 5400, 31)), Enter(0, -60 * MINUTE, "CONFIRMED"), Pass(OnDay(0, "10:30"))),
+    ),
+    "looked in, and came": (
+        *(_meeting("10:00"), Pass(OnDay(1, "09:59:59")), Enter(0, -SECOND, "CONFIRMED")),
+        *(Pass(OnDay(0, "10:00")), Enter(0, 0, "CONFIRMED"), End(0)),
+    ),
+    "looked in is no late proof": (
+        *(_meeting("10:00"), Pass(OnDay(1, "10:30")), Enter(0, -1, "NO_SHOW"), Enter(0, 0, "NO_SHOW")),
+    ),
     "two wake after a stop": (
         *(_meeting("09:00"), _meeting("11:00"), _meeting("13:00")),
         Pass(OnDay(2, "10:00"), caught_up=2),
@@ -465,6 +486,10 @@ rivals = st.sampled_from(
         *((Cancel(0), Cancel(0, SUPPORT)), (Cancel(0), Update(0, (None, 5400, None)))),
         *((Resolve(0, approve=True), Resolve(0, approve=False)), (Resolve(0, approve=True), Cancel(0))),
         *((Update(0, (None, 5400, None)), Update(0, (None, None, 31))), (Enter(0, 0, "CONFIRMED"), Cancel(0))),
+        *(
+            (Enter(0, -5 * MINUTE, "CONFIRMED"), Cancel(0)),
+            (Enter(0, -5 * MINUTE, "CONFIRMED"), Enter(0, -1, "CONFIRMED")),
+        ),
     )
 )
 """Two who want something else with one reservation."""

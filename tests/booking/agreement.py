@@ -93,10 +93,11 @@ def seen_answer(reply: Any) -> Any:
 
 def seen_record(record: pb.Reservation) -> Any:
     entered = from_timestamp(record.enter_time) if record.HasField("enter_time") else None
+    looked_in = from_timestamp(record.early_enter_time) if record.HasField("early_enter_time") else None
     return (
         *(record.reservation_id, record.version, life.from_proto(record.state), record.organizer.account_id),
         *(from_timestamp(record.start_time), from_timestamp(record.end_time), record.participant_count),
-        *(record.room.room_id or None, entered, record.created_by),
+        *(record.room.room_id or None, entered, looked_in, record.created_by),
     )
 
 
@@ -133,7 +134,7 @@ def awaited_answer(expected: Answer, reply: Any) -> Any:
 def awaited_record(mine: Reservation) -> Any:
     return (
         *(mine.id, mine.version, mine.state, mine.account, mine.start, mine.end, mine.people),
-        *(mine.room, mine.entered, mine.creator),
+        *(mine.room, mine.entered, mine.looked_in, mine.creator),
     )
 
 
@@ -149,7 +150,7 @@ def check(stored: Stored, world: World) -> None:
 def check_reservations(stored: Stored, world: World) -> None:
     columns = (
         *("reservation_id", "version", "state", "account_id", "start_time", "end_time", "participant_count"),
-        *("room_id", "enter_time", "created_by"),
+        *("room_id", "enter_time", "early_enter_time", "created_by"),
     )
     found = {row["reservation_id"]: tuple(row[name] for name in columns) for row in stored.reservations}
     assert found == {mine.id: awaited_record(mine) for mine in world.reservations}
@@ -197,7 +198,7 @@ def check_deadlines(stored: Stored, world: World) -> None:
     for row in stored.deadlines:
         kinds[row["entity_id"]].add(row["kind"])
     for row in stored.reservations:
-        usual = {*life.DEADLINES.get(row["state"], ())} - {life.RECONCILIATION}  # no meeting is looked up here
+        usual = {*life.DEADLINES.get(row["state"], ())} - {life.RECONCILIATION, life.ARRIVAL}  # no meeting is looked up
         assert kinds[row["reservation_id"]] == usual
 
 

@@ -18,7 +18,7 @@ from tests.booking.builders import TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.test_lifecycle import made, state, subjects, verdict
 
-ENTERED = TEN + 5 * MINUTE
+ENTERED, LOOKED_IN = TEN + 5 * MINUTE, TEN - 5 * MINUTE
 MOVED = Seen(Key("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)
 ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
     "approve": lambda booking, id_: booking.lifecycle.resolve(id_, verdict()),
@@ -31,16 +31,19 @@ ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
     "release": lambda booking, id_: booking.lifecycle.judge_attendance(id_, TEN + 30 * MINUTE),
     "complete": lambda booking, id_: booking.lifecycle.complete(id_, TEN + HOUR),
     "end": lambda booking, id_: booking.lifecycle.end(id_, None, "booker"),
+    "note": lambda booking, id_: booking.lifecycle.report_attendance(id_, LOOKED_IN, "gateway"),
     "notice": lambda booking, id_: booking.lifecycle.notice(id_, MOVED, "meetings"),
     "lapse": lambda booking, id_: booking.lifecycle.lapse(id_, "its meeting was cancelled"),
     "prove": lambda booking, id_: booking.lifecycle.report_attendance(id_, ENTERED, "gateway"),
 }
+UNWATCHED = {life.RECONCILIATION, life.ARRIVAL}
+"""What is only there for a meeting that was looked up."""
 NEVER_REFUSED = {"expire", "release", "complete", "notice", "lapse"}  # clock and gateway find nothing to do
 ASKED_AGAIN = {
     ("CANCELLED", "cancel"),
     ("COMPLETED", "end"),
     ("DECLINED", "decline"),
-    *((state, event) for state in ("IN_USE", "COMPLETED") for event in ("enter", "prove")),
+    *((state, event) for state in ("IN_USE", "COMPLETED") for event in ("note", "enter", "prove")),
 }
 ONE_CALL = {"enter": "prove", "prove": "enter", "update": "confirm", "confirm": "update"}
 
@@ -80,7 +83,7 @@ async def test_what_the_table_lists_happens_and_is_told(booking: Booking, before
     assert await state(booking, reservation) == transition.next_state
     assert (await subjects(booking))[told] == f"reservation.{transition.publishes}"
     kinds = await deadline_kinds(booking, reservation)
-    assert kinds == sorted({*life.DEADLINES.get(transition.next_state, ())} - {life.RECONCILIATION})
+    assert kinds == sorted({*life.DEADLINES.get(transition.next_state, ())} - UNWATCHED)
 
 
 @pytest.mark.parametrize(

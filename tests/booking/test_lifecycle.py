@@ -1,6 +1,7 @@
 """What happens to a reservation after it was made, by people and by the clock."""
 
 import asyncio
+import importlib.resources
 from typing import Any
 
 import grpc
@@ -10,8 +11,9 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from services import errors, outbox
 from services.booking import life, store
 from services.booking.lifecycle import Verdict
-from services.clock import DAY, HOUR, MINUTE, SECOND
-from tests.booking.builders import MONDAY, TEN
+from services.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.policy.decisions import Policy
+from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.test_intake import create, rows, rule_ids
 from tests.patience import PATIENCE_SECONDS
@@ -106,7 +108,7 @@ async def test_a_released_room_is_free_at_once_but_the_quota_is_kept(booking: Bo
     assert rule_ids(await create(booking, account_id="b", start=TEN + 2 * HOUR, participant_count=20)) == []
 
 
-@pytest.mark.parametrize("entered", [TEN - HOUR, TEN - MINUTE, TEN, TEN + 30 * MINUTE - SECOND, TEN + 30 * MINUTE])
+@pytest.mark.parametrize("entered", [TEN, TEN + SECOND, TEN + 30 * MINUTE - SECOND, TEN + 30 * MINUTE])
 async def test_whoever_entered_in_time_keeps_the_room(booking: Booking, entered: int) -> None:
     reservation = await made(booking)
     booking.clock.time = entered
@@ -119,6 +121,60 @@ async def test_whoever_entered_in_time_keeps_the_room(booking: Booking, entered:
     await pass_time(booking, TEN + HOUR)
     assert await state(booking, reservation) == "COMPLETED"
     assert await rows(booking.database, store.VIOLATION) == []
+
+
+@pytest.mark.parametrize("entered", [TEN - HOUR, TEN - 59 * MINUTE, TEN - 1])
+async def test_whoever_looks_in_before_the_start_takes_nothing_from_the_owner(booking: Booking, entered: int) -> None:
+    """It is noted once; nobody came by that, and it is no late proof either."""
+    reservation = await made(booking)
+    booking.clock.time = TEN - 31 * MINUTE
+    noted = await booking.lifecycle.report_attendance(reservation.reservation_id, entered, "gateway")
+    assert (noted.state, noted.early_enter_time) == (pb.RESERVATION_STATE_CONFIRMED, to_timestamp(entered))
+    assert not noted.HasField("enter_time")
+    assert noted == await booking.lifecycle.report_attendance(reservation.reservation_id, TEN - 2, "gateway")
+    changed = await booking.updates.update(change(reservation.reservation_id, minutes=90), "booker", "booker")
+    assert changed.reservation.early_enter_time == to_timestamp(entered)
+    await pass_time(booking, TEN + 30 * MINUTE)
+    assert await state(booking, reservation) == "NO_SHOW"
+    with pytest.raises(errors.RpcError) as caught:
+        await booking.lifecycle.report_attendance(reservation.reservation_id, entered, "gateway")
+    assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    [violation] = await rows(booking.database, store.VIOLATION)
+    assert not violation["waived"]
+
+
+async def test_who_looked_in_does_not_keep_the_owner_from_cancelling_or_moving(booking: Booking) -> None:
+    """The note stays with the time at which somebody looked in."""
+    first, second = await made(booking), await made(booking, start=TEN + 4 * HOUR)
+    booking.clock.time = TEN - 59 * MINUTE
+    for each in (first, second):
+        moment = from_timestamp(each.start_time) - HOUR
+        booking.clock.time = max(booking.clock.time, moment)
+        await booking.lifecycle.report_attendance(each.reservation_id, moment, "gateway")
+        if each is first:
+            assert (await booking.lifecycle.cancel(each.reservation_id, "booker", "booker", "")).quota_returned
+    moved = await booking.updates.update(
+        change(second.reservation_id, start=TEN + 6 * HOUR, minutes=60), None, "booker"
+    )
+    assert not moved.reservation.HasField("early_enter_time")
+    assert await state(booking, second) == "CONFIRMED"
+
+
+async def test_how_early_counts_is_what_the_policy_says(booking: Booking) -> None:
+    """Ten minutes before the start, in a policy that says so: known with the reservation, judged by the policy."""
+    rules = (importlib.resources.files("services.policy") / "rules" / "default.yaml").read_text()
+    lenient = "early_entry_counts_seconds: {value: 600,"
+    booking.policy.policy = Policy.load(rules.replace("early_entry_counts_seconds: {value: 0,", lenient), "default@2")
+    first, second = await made(booking), await made(booking, start=TEN + HOUR)
+    assert first.attendance_start_time == to_timestamp(TEN - 10 * MINUTE)
+    booking.clock.time = TEN
+    for each, early, expected in ((first, 10 * MINUTE, "IN_USE"), (second, 10 * MINUTE + 1, "CONFIRMED")):
+        moment = from_timestamp(each.start_time) - early
+        booking.clock.time = max(booking.clock.time, moment)
+        await booking.lifecycle.report_attendance(each.reservation_id, moment, "gateway")
+        assert await state(booking, each) == expected
+    await pass_time(booking, TEN + 90 * MINUTE)
+    assert await state(booking, second) == "NO_SHOW"
 
 
 async def test_whoever_entered_too_late_does_not(booking: Booking) -> None:

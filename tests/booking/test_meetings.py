@@ -327,9 +327,12 @@ async def test_nobody_at_thirty_minutes_is_a_no_show_with_its_evidence(booking: 
 @pytest.mark.parametrize(
     ("entered", "left", "outcome"),
     [
-        (TEN - HOUR, TEN - MINUTE, "IN_USE"),
-        (TEN - 3 * HOUR, TEN - HOUR - 1, "NO_SHOW"),
+        (TEN - 59 * MINUTE, TEN - 59 * MINUTE + SECOND, "NO_SHOW"),
+        (TEN - HOUR, TEN - SECOND, "NO_SHOW"),
+        (TEN - HOUR, TEN, "NO_SHOW"),
+        (TEN - HOUR, TEN + SECOND, "IN_USE"),
         (TEN - 90 * MINUTE, None, "IN_USE"),
+        (TEN, TEN + SECOND, "IN_USE"),
         (RELEASE - SECOND, None, "IN_USE"),
         (RELEASE, None, "IN_USE"),
         (RELEASE + 1, None, "NO_SHOW"),
@@ -351,8 +354,149 @@ async def test_whoever_was_inside_in_time_came(
     after = await get(booking, record)
     assert await state(booking, record) == outcome
     if outcome == "IN_USE":
-        assert after.enter_time == to_timestamp(max(entered, TEN - HOUR))
+        assert after.enter_time == to_timestamp(max(entered, TEN))
         assert after.attendance.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
+
+
+@pytest.mark.parametrize(
+    ("left", "came_again", "outcome"),
+    [(TEN - SECOND, RELEASE + 1, "NO_SHOW"), (TEN - SECOND, RELEASE, "IN_USE"), (TEN, RELEASE + 1, "NO_SHOW")],
+)
+async def test_who_comes_and_goes_is_not_there_in_between(
+    booking: Booking, there: World, left: int, came_again: int, outcome: str
+) -> None:
+    await there.meeting()
+    record = await made(booking)
+    await come(booking, there, TEN - 10 * MINUTE, left)
+    await come(booking, there, came_again)
+    await pass_time(booking, RELEASE + MINUTE)
+    assert await state(booking, record) == outcome
+
+
+async def come(booking: Booking, there: World, entered: int, left: int | None = None) -> None:
+    booking.clock.time = entered
+    await there.provider.enter(CODE, "somebody")
+    if left is not None:
+        booking.clock.time = left
+        await there.provider.leave(CODE, "somebody")
+
+
+# Who looks in before the start
+
+
+async def test_who_is_early_and_stays_has_come_when_it_begins(booking: Booking, there: World) -> None:
+    """Noted until then; at the start the gateway is asked, and no later event is needed."""
+    await there.publish(booking)
+    await there.meeting()
+    record = await made(booking)
+    await come(booking, there, TEN - 5 * MINUTE)
+    await there.delivered()
+    noted = await get(booking, record)
+    assert (noted.state, noted.early_enter_time) == (pb.RESERVATION_STATE_CONFIRMED, to_timestamp(TEN - 5 * MINUTE))
+    assert (await subjects(booking))[-1] == "reservation.entered_early"
+    await pass_time(booking, TEN - 1)
+    assert (await state(booking, record), there.provider.asked) == ("CONFIRMED", 0)
+    await pass_time(booking, TEN)
+    after = await get(booking, record)
+    assert (after.state, after.enter_time) == (pb.RESERVATION_STATE_IN_USE, to_timestamp(TEN))
+    assert there.provider.asked == 1
+    await pass_time(booking, RELEASE)
+    assert await state(booking, record) == "IN_USE"
+
+
+@pytest.mark.parametrize(("left", "outcome"), [(TEN - 1, "NO_SHOW"), (TEN, "NO_SHOW"), (TEN + 1, "IN_USE")])
+async def test_a_stranger_who_looks_in_is_nobody(booking: Booking, there: World, left: int, outcome: str) -> None:
+    """Until the start the owner could cancel; the start, late as it is noticed, changes nothing of who was there."""
+    await there.publish(booking)
+    await there.meeting()
+    record = await made(booking)
+    await come(booking, there, TEN - 59 * MINUTE, left)
+    await there.delivered()
+    await pass_time(booking, TEN + MINUTE)
+    assert await state(booking, record) == ("IN_USE" if outcome == "IN_USE" else "CONFIRMED")
+    assert "arrival" not in [row["kind"] for row in await rows(booking.database, store.DEADLINE)]
+    await pass_time(booking, RELEASE)
+    assert await state(booking, record) == outcome
+
+
+async def test_after_a_look_in_the_owner_can_still_cancel(booking: Booking, there: World) -> None:
+    await there.publish(booking)
+    await there.meeting()
+    record = await made(booking)
+    await come(booking, there, TEN - 59 * MINUTE, TEN - 59 * MINUTE + 1)
+    await there.delivered()
+    assert (await booking.lifecycle.cancel(record.reservation_id, "booker", "booker", "")).quota_returned
+    assert await rows(booking.database, store.DEADLINE) == []
+
+
+async def test_a_change_keeps_the_question_and_a_move_drops_it(booking: Booking, there: World) -> None:
+    await there.meeting()
+    record = await made(booking)
+    booking.clock.time = TEN - 50 * MINUTE
+    await tell(booking, event("entered", record, TEN - 50 * MINUTE))
+    await booking.updates.update(change(record.reservation_id, participant_count=11), "booker", "booker")
+    assert await due(booking, "arrival") == TEN
+    await there.provider.move(CODE, TEN + 2 * HOUR, None)
+    moved = change(record.reservation_id, start=TEN + 2 * HOUR, minutes=60)
+    after = (await booking.updates.update(moved, "booker", "booker")).reservation
+    assert not after.HasField("early_enter_time")
+    assert "arrival" not in [row["kind"] for row in await rows(booking.database, store.DEADLINE)]
+
+
+@pytest.mark.parametrize("back", [TEN + 10 * MINUTE, RELEASE + 10 * MINUTE])
+async def test_who_came_early_is_no_no_show_though_nobody_can_say_so_at_the_start(
+    booking: Booking, there: World, back: int
+) -> None:
+    """Asked again every minute until the release, and from then on as everybody else."""
+    await there.meeting()
+    record = await made(booking)
+    await come(booking, there, TEN - 20 * MINUTE)
+    await tell(booking, event("entered", record, TEN - 20 * MINUTE))
+    there.provider.away = True
+    await pass_time(booking, TEN)
+    assert await due(booking, "arrival") == TEN + MINUTE
+    for moment in range(TEN + MINUTE, back, MINUTE):
+        await pass_time(booking, moment)
+        assert await state(booking, record) == "CONFIRMED"
+    there.provider.away = False
+    await pass_time(booking, back + 15 * MINUTE)
+    after = await get(booking, record)
+    assert (after.state, after.enter_time) == (pb.RESERVATION_STATE_IN_USE, to_timestamp(TEN))
+    assert await rows(booking.database, store.VIOLATION) == []
+
+
+async def test_an_early_entry_that_is_told_late_is_asked_about_at_once(booking: Booking, there: World) -> None:
+    await there.meeting()
+    record = await made(booking)
+    await come(booking, there, TEN - MINUTE)
+    booking.clock.time = TEN + 5 * MINUTE
+    await tell(booking, event("entered", record, TEN - MINUTE))
+    await pass_time(booking, TEN + 5 * MINUTE)
+    assert await state(booking, record) == "IN_USE"
+
+
+@pytest.mark.parametrize(("left", "outcome"), [(TEN, "NO_SHOW"), (TEN + SECOND, "COMPLETED"), (None, "COMPLETED")])
+async def test_a_late_event_of_an_early_entry_proves_what_the_meeting_shows(
+    booking: Booking, there: World, left: int | None, outcome: str
+) -> None:
+    """Told while the provider is away it is told again."""
+    await there.meeting()
+    record = await made(booking)
+    await pass_time(booking, RELEASE)
+    assert await state(booking, record) == "NO_SHOW"
+    # what the provider did not show when it was asked
+    visit = "INSERT INTO simulated_visit (meeting_id, account, enter_time, leave_time) VALUES (?, 'somebody', ?, ?)"
+    values = (int(record.meeting.key.meeting_id), TEN - MINUTE, left)
+    await there.database.write(lambda c: c.exec_driver_sql(visit, values))
+    there.provider.away = True
+    with pytest.raises(errors.RpcError) as caught:
+        await tell(booking, event("entered", record, TEN - MINUTE))
+    assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+    there.provider.away = False
+    await tell(booking, event("entered", record, TEN - MINUTE))
+    assert await state(booking, record) == outcome
+    [violation] = await rows(booking.database, store.VIOLATION)
+    assert violation["waived"] == (outcome == "COMPLETED")
 
 
 async def test_the_waiting_room_is_not_entering(booking: Booking, there: World) -> None:

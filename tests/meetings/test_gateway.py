@@ -272,6 +272,51 @@ async def test_only_who_was_inside_in_the_window_counts(stub: Any, standin: Stan
     assert (await refused(participants(stub, swapped)))[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize(
+    ("stays", "first"),
+    [
+        ([(-3540, -3539)], None),
+        ([(-600, -1)], None),
+        ([(-600, 0)], None),
+        ([(-600, 1)], 0),
+        ([(-600, None)], 0),
+        ([(0, 0)], 0),
+        ([(0, 1)], 0),
+        ([(1800, None)], 1800),
+        ([(1801, None)], None),
+        ([(-600, -300), (1900, None)], None),
+        ([(-600, -300), (1900, 2000), (1700, 1750)], 1700),
+    ],
+)
+async def test_the_first_moment_of_a_window_at_which_somebody_was_inside(
+    stub: Any, standin: Standin, meeting: CloudMeeting, stays: list[tuple[int, int | None]], first: int | None
+) -> None:
+    """In seconds from the start, over half an hour: visit by visit, and never from the first in to the last out."""
+    start = NOW - HOUR
+    for entered, left in stays:
+        visit = standin.cloud.enter(meeting, "li", at=start + entered)
+        if left is not None:
+            standin.cloud.leave(meeting, visit, at=start + left)
+    window = {"start_time": to_timestamp(start * 1000), "end_time": to_timestamp((start + 1800) * 1000 + 1)}
+    came = await participants(stub, of(meeting, **window))
+    assert came.knowledge == pb.KNOWLEDGE_KNOWN
+    found = from_timestamp(came.first_enter_time) // 1000 - start if came.HasField("first_enter_time") else None
+    assert (found, bool(came.participants)) == (first, first is not None)
+
+
+async def test_what_was_reported_before_the_window_says_nothing_about_it(
+    stub: Any, meeting: CloudMeeting, happenings: Happenings
+) -> None:
+    """Whether somebody stayed only the provider knows."""
+    start, at = (NOW - HOUR) * 1000, key(meeting.meeting_id)
+    early, late = (Happening(Kind.ENTERED, at, moment, ("li",), account="li") for moment in (start - 1, start))
+    await happenings.record([early])
+    asked = of(meeting, start_time=to_timestamp(start))
+    assert not (await participants(stub, asked)).HasField("first_enter_time")
+    await happenings.record([late])
+    assert (await participants(stub, asked)).first_enter_time == to_timestamp(start)
+
+
 UNKNOWN = {
     "html": "PROVIDER_AWAY",
     "empty": "PROVIDER_AWAY",

@@ -21,6 +21,7 @@ from services.meetings.provider import (
     ProviderError,
     RateLimitedError,
     State,
+    Stay,
     WrongStateError,
 )
 from services.meetings.tencent import Tencent
@@ -119,7 +120,7 @@ async def test_who_came_and_left_is_known_though_the_meeting_reads_as_if_nobody_
     standin.cloud.leave(made, visit, at=NOW - 300)
     assert (await tencent.get(made.meeting_id, None)).state == State.SCHEDULED
     assert await tencent.participants(key(made.meeting_id), None) == [
-        Participant("li", "李 Li", (NOW - 600) * 1000, (NOW - 300) * 1000)
+        Participant("li", "李 Li", (Stay((NOW - 600) * 1000, (NOW - 300) * 1000),))
     ]
     assert await tencent.present(key(made.meeting_id)) == []
 
@@ -372,7 +373,7 @@ async def test_unknown_fields_nulls_and_odd_names_do_no_harm(standin: Standin, t
         "another": {},
     }
     [found] = await tencent.participants(key(made.meeting_id), None)
-    assert found == Participant("", "not base64!", 5000, None)
+    assert found == Participant("", "not base64!", (Stay(5000, None),))
 
 
 @pytest.mark.parametrize("odd", [{"status": "MEETING_STATE_RECYCLED"}, {"meeting_code": "530812453"}])
