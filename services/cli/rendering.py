@@ -162,6 +162,8 @@ def reservation_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tu
         yield texts.RELEASE_AT, moments.show(record.release_time, language)
     if record.HasField("enter_time"):
         yield texts.ENTERED_AT, moments.show(record.enter_time, language)
+    if record.HasField("early_enter_time"):
+        yield texts.EARLY_ENTERED_AT, moments.show(record.early_enter_time, language)
     yield from meeting_facts(terminal, record)
     if record.note:
         yield texts.NOTE, record.note

@@ -168,4 +168,5 @@ def entered(
             reservation_id=reservation_id, enter_time=moments.to_timestamp(moment.replace(microsecond=0))
         )
         answer = booking.ask(booking.stub.ReportAttendance, request)
-    terminal.answer(answer, lambda to: to.say(texts.ENTERED, id=answer.reservation.reservation_id))
+    said = texts.ENTERED if answer.reservation.HasField("enter_time") else texts.ENTERED_EARLY
+    terminal.answer(answer, lambda to: to.say(said, id=answer.reservation.reservation_id))

@@ -51,7 +51,10 @@ HELP_OBJECT = Text("对一次违约提出申诉", "object to a violation of your
 HELP_OBJECTIONS = Text("待答复的申诉（技术支持）", "list open objections (support)")
 HELP_DISMISS = Text("驳回一次申诉（技术支持）", "dismiss an objection (support)")
 HELP_MINE = Text("我的预约", "list my reservations")
-HELP_ENTERED = Text("上报有人入会（service 角色）", "report that somebody entered (role service)")
+HELP_ENTERED = Text(
+    "上报有人在会（service 角色）；开始之前的只作记录",
+    "report that somebody is inside (role service); before the start it is only noted",
+)
 HELP_QUOTA = Text("额度、违约与限制", "quota, violations and suspension")
 HELP_ROOMS = Text("会议室资源池", "the pool of rooms")
 HELP_ROOMS_ADD = Text("添加会议室（admin 角色）", "add a room (role admin)")
@@ -225,7 +228,8 @@ STATE = Text("状态", "state")
 ACCOUNT = Text("账号", "account")
 NOTE = Text("备注", "note")
 RELEASE_AT = Text("无人入会则释放", "released unless entered by")
-ENTERED_AT = Text("首次入会", "first entered")
+ENTERED_AT = Text("参会", "there from")
+EARLY_ENTERED_AT = Text("提前入会", "looked in early")
 NO_ROOM_YET = Text("未分配", "none yet")
 NO_RESERVATIONS = Text("没有预约。", "No reservations.")
 CANCELLED_RETURNED = Text("已取消 {id}，额度已退回。", "{id} is cancelled; the quota came back.")
@@ -252,6 +256,11 @@ NOTHING_TO_CHANGE = Text(
     "请说明要改什么：--start、--minutes 或 --people。", "Say what to change: --start, --minutes or --people."
 )
 ENTERED = Text("已记录入会：{id}", "entry recorded: {id}")
+ENTERED_EARLY = Text(
+    "会议尚未开始，仅作记录，预约仍可取消或修改：{id}。开始时若有人仍在会，请再次上报。",
+    "noted only, for it is before the start, and {id} can still be cancelled or changed: "
+    "report again who is inside at the start.",
+)
 CAPACITY = Text("容量", "seats")
 NAME = Text("名称", "name")
 ENABLED = Text("可用", "available")
@@ -374,8 +383,8 @@ MEETING_NOT_YOURS = Text(
 MEETING_PLANNED = Text("会议计划", "meeting planned")
 MEETING_STATE = Text("会议状态", "meeting")
 CAME = Text("入会查询", "who came")
-CAME_NOBODY = Text("{time} 查询：无人进入", "asked {time}: nobody had entered")
-CAME_SOMEBODY = Text("{time} 查询：有人进入", "asked {time}: somebody had entered")
+CAME_NOBODY = Text("{time} 查询：无人进入", "asked {time}: nobody was there")
+CAME_SOMEBODY = Text("{time} 查询：有人进入", "asked {time}: somebody was there")
 CAME_UNKNOWN = Text(
     "{time} 第 {count} 次查询：未知（{reason}），不计违约",
     "asked {time}, time {count}: unknown ({reason}); it counts against nobody",

@@ -2,8 +2,9 @@
 
 A day of meetings at the stand-in for Tencent's cloud, from eight in the morning on, each with a story drawn by dice. Of
 the webhooks one in ten is lost, one doubled, one late, one out of order, one preceded by a forgery; forged entries are
-sent for meetings that nobody enters. For an hour the cloud is away, by every fault in turn: of what falls due
-in it nobody may be judged. At the end the violations must be those of the meetings that nobody entered in time.
+sent for meetings to which nobody comes. For an hour the cloud is away, by every fault in turn: of what falls due
+in it nobody may be judged. At the end the violations must be those of the meetings where nobody was between the start
+and half an hour after it.
 """
 
 import argparse
@@ -46,7 +47,7 @@ DUE = "SELECT count(*) FROM deadline WHERE due_time <= {}"
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What people do at a meeting: (who, epoch ms relative to its start, what). `absent`: nobody entered in time."""
+    """What people do at a meeting: (who, epoch ms relative to its start, what). `absent`: nobody was there in time."""
 
     name: str
     share: int
@@ -63,7 +64,33 @@ STORIES = (
     Story("only the waiting room", 8, True, ((GUEST, 5 * MINUTE, "wait"), (HOST, 20 * MINUTE, "wait"))),
     Story("tried out 80 minutes before", 4, True, ((HOST, -80 * MINUTE, "enter"), (HOST, -65 * MINUTE, "leave"))),
     Story("a second too late", 8, True, ((HOST, 30 * MINUTE + SECOND, "enter"), (HOST, 50 * MINUTE, "leave"))),
-    Story("looked in 20 minutes before", 6, False, ((HOST, -20 * MINUTE, "enter"), (HOST, -15 * MINUTE, "leave"))),
+    Story(
+        "a guest for a second, 59 minutes before",
+        6,
+        True,
+        ((GUEST, -59 * MINUTE, "enter"), (GUEST, -59 * MINUTE + SECOND, "leave")),
+    ),
+    Story("left just before it began", 6, True, ((HOST, -20 * MINUTE, "enter"), (HOST, -5 * SECOND, "leave"))),
+    Story("left a second after it began", 6, False, ((HOST, -20 * MINUTE, "enter"), (HOST, SECOND, "leave"))),
+    Story("early, and stayed", 12, False, ((HOST, -5 * MINUTE, "enter"), (HOST, HOUR, "leave"))),
+    Story(
+        "looked in, and came again too late",
+        6,
+        True,
+        (
+            *((HOST, -20 * MINUTE, "enter"), (HOST, -15 * MINUTE, "leave")),
+            *((HOST, 30 * MINUTE + SECOND, "enter"), (HOST, 50 * MINUTE, "leave")),
+        ),
+    ),
+    Story(
+        "looked into by a guest, cancelled over there",
+        4,
+        False,
+        (
+            *((GUEST, -40 * MINUTE, "enter"), (GUEST, -39 * MINUTE, "leave")),
+            (HOST, -10 * MINUTE, "cancel"),
+        ),
+    ),
     Story("on time", 30, False, ((HOST, 2 * MINUTE, "enter"), (GUEST, 4 * MINUTE, "enter"), (HOST, HOUR, "leave"))),
     Story("only a guest", 8, False, ((GUEST, 12 * MINUTE, "enter"), (GUEST, 25 * MINUTE, "leave"))),
     Story("in the last second", 10, False, ((HOST, 30 * MINUTE - SECOND, "enter"),)),

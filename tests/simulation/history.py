@@ -50,7 +50,16 @@ class History:
         await asyncio.gather(*(self._person(name) for name in PEOPLE), self._time(), self._support())
 
     async def _person(self, name: str) -> None:
-        acts = (self._create, self._create, self._create, self._update, self._cancel, self._enter, self._enter)
+        acts = (
+            self._create,
+            self._create,
+            self._create,
+            self._update,
+            self._cancel,
+            self._enter,
+            self._enter,
+            self._leave,
+        )
         for _ in range(ACTS):
             await asyncio.sleep(self.dice.random() * 5)
             await self.dice.choice(acts)(name)
@@ -113,6 +122,11 @@ class History:
         if self.mine[name]:
             _, code = self.dice.choice(self.mine[name])
             await self._in_the_cloud(lambda: self.world.provider.enter(code, name))
+
+    async def _leave(self, name: str) -> None:
+        if self.mine[name]:
+            _, code = self.dice.choice(self.mine[name])
+            await self._in_the_cloud(lambda: self.world.provider.leave(code, name))
 
     def _next(self, name: str) -> str:
         self._requests += 1
@@ -218,14 +232,17 @@ def check_mail(world: World) -> Iterator[Breach]:
 
 
 def check_attendance(world: World) -> Iterator[Breach]:
-    """What the cloud knows: whoever was entered in time is no no-show, and whoever was not is one."""
-    visits = checker.group(rows(world, "meetings", "SELECT meeting_id, enter_time FROM simulated_visit"))
+    """What the cloud knows: where somebody was inside in time there is no no-show, and else there is one."""
+    told = rows(world, "meetings", "SELECT meeting_id, enter_time, leave_time FROM simulated_visit")
+    visits = checker.group((meeting_id, stay) for meeting_id, *stay in told)  # type: ignore[misc] # moments, not texts
     query = """SELECT r.reservation_id, r.meeting_id, r.state, r.start_time, r.attendance, v.waive_time
         FROM reservation r LEFT JOIN violation v ON v.reservation_id = r.reservation_id
         WHERE r.state IN ('NO_SHOW', 'COMPLETED', 'CONFIRMED', 'IN_USE')"""
     for reservation_id, meeting_id, state, start, attendance, waived in rows(world, "booking", query):
-        entered: list[Any] = visits.get(int(meeting_id), [])  # type: ignore[call-overload]
-        came = any(at <= start + GRACE for at in entered)  # nobody leaves
+        stays: list[Any] = visits.get(int(meeting_id), [])  # type: ignore[call-overload]
+        came = any(
+            entered <= start + GRACE and (entered >= start or left is None or left > start) for entered, left in stays
+        )
         if state == "NO_SHOW" and came and waived is None:
             yield Breach("punished wrongly", reservation_id)
         if state == "COMPLETED" and not came and attendance != "UNKNOWN":

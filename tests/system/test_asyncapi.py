@@ -68,8 +68,7 @@ def play(stack: Stack) -> None:
     booker.yunhui("change", moved, "--minutes", "90")
     booker.yunhui("cancel", moved, "--note", "改期")
     used = reserve(booker, "2025-07-07 09:00")
-    service.yunhui("entered", used)
-    booker.yunhui("end", used)
+    service.yunhui("entered", used)  # before the start
     large = stack.login("booker", "grace")
     support.yunhui("approve", reserve(large, "2025-07-08 10:00", 120), "--note", "see you")
     support.yunhui("decline", reserve(large, "2025-07-09 10:00", 120), "--note", "too many")
@@ -78,6 +77,9 @@ def play(stack: Stack) -> None:
     for start in ("2025-07-07 09:00", "2025-07-07 11:00"):  # released twice: suspended
         reserve(absent, start)
     publish(stack.login("admin"))
+    stack.yunhui("clock", "set", "2025-07-07 09:05")
+    service.yunhui("entered", used)
+    booker.yunhui("end", used)
     stack.yunhui("clock", "set", "2025-07-07 12:00")
     meet(stack.login("booker", "host"))
     second = wait_for(lambda: suspended_by(absent))

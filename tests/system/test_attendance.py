@@ -101,6 +101,24 @@ def test_who_enters_keeps_the_room_and_who_does_not_loses_it(own: Stack) -> None
     assert "无人进入" in shown.out
 
 
+def test_who_looks_in_early_takes_nothing_and_who_stays_has_come(own: Stack) -> None:
+    """A stranger an hour before: the owner cancels as before. Who is early and stays is there when it begins."""
+    booker, other, stranger = own.login("booker"), own.login("booker", "other"), own.login("booker", "stranger")
+    looked_into, kept = booker.reserve("2025-07-07 09:30"), other.reserve("2025-07-07 09:30")
+    ids = [said.answer["reservation"]["reservationId"] for said in (looked_into, kept)]
+    codes = [said.answer["reservation"]["meetingCode"] for said in (looked_into, kept)]
+    own.yunhui("clock", "set", "2025-07-07 08:31")
+    for code in codes:
+        assert stranger.yunhui("simulate", "enter", code).code == 0
+    assert stranger.yunhui("simulate", "leave", codes[0]).code == 0
+    wait_for(lambda: "earlyEnterTime" in record(booker, ids[0]) and "earlyEnterTime" in record(other, ids[1]))
+    assert record(booker, ids[0])["state"] == record(other, ids[1])["state"] == "RESERVATION_STATE_CONFIRMED"
+    cancelled = booker.yunhui("cancel", ids[0])
+    assert (cancelled.code, cancelled.answer["quotaReturned"]) == (0, True)
+    own.yunhui("clock", "set", "2025-07-07 09:30")
+    assert reaches(other, ids[1], "IN_USE")["enterTime"] == "2025-07-07T01:30:00Z"
+
+
 def test_a_gateway_that_is_dead_over_the_deadline_harms_nobody(own: Stack) -> None:
     """Killed, and back later: who came is judged rightly then."""
     booker, other = own.login("booker"), own.login("booker", "other")

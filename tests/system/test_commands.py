@@ -136,13 +136,36 @@ def test_an_invalid_token_is_told_to_sign_in(stack: Stack) -> None:
     assert "Sign in again" in said.err
 
 
-def test_attendance_reported_by_the_service_keeps_the_room(stack: Stack) -> None:
-    """The service role reports; bookers may not."""
-    booker, service = stack.login("booker", "attender"), stack.login("service")
-    reservation_id = booker.reserve("2025-07-07 09:00").answer["reservation"]["reservationId"]
+def test_attendance_reported_by_the_service_keeps_the_room(unwatched: Stack) -> None:
+    """The service role reports; bookers may not. Before the start it is noted only, and the answer says so.
+
+    What is in use can be given back early, by whoever booked it; before that it is cancelled instead.
+    """
+    booker, service = unwatched.login("booker", "attender"), unwatched.login("service")
+    asked = (
+        "--code",
+        "123456789",
+        "--subject",
+        "x",
+        "--start",
+        "2025-07-07 09:00",
+        "--minutes",
+        "60",
+        "--people",
+        "12",
+    )
+    reservation_id = booker.yunhui("reserve", *asked).answer["reservation"]["reservationId"]
     assert booker.yunhui("entered", reservation_id).code == 1
+    known = ("--lang", "en", "--state", str(unwatched.state))
+    noted = yunhui("entered", reservation_id, *known, YUNHUI_TOKEN=service.token)
+    assert "noted only" in noted.out
+    shown = booker.yunhui("show", reservation_id).answer["reservation"]
+    assert (shown["state"], "earlyEnterTime" in shown) == ("RESERVATION_STATE_CONFIRMED", True)
+    assert booker.yunhui("end", reservation_id).code == 1
+    unwatched.yunhui("clock", "set", "2025-07-07 09:00")
     said = service.yunhui("entered", reservation_id)
     assert (said.code, said.answer["reservation"]["state"]) == (0, "RESERVATION_STATE_IN_USE")
+    assert booker.yunhui("end", reservation_id).answer["reservation"]["state"] == "RESERVATION_STATE_COMPLETED"
 
 
 def test_the_pool_can_grow(stack: Stack) -> None:
@@ -181,15 +204,6 @@ def test_a_series_is_answered_one_by_one(unwatched: Stack) -> None:
     assert outcomes == ["OUTCOME_CONFIRMED", "OUTCOME_CONFIRMED", "OUTCOME_DENIED"]
     assert len(booker.mine()) == 2
     assert booker.yunhui(*asked, *more, "--dry-run").code == 2
-
-
-def test_what_is_in_use_can_be_given_back_early(stack: Stack) -> None:
-    """By whoever booked it; before anybody entered it is cancelled instead."""
-    booker, service = stack.login("booker", "early"), stack.login("service")
-    reservation_id = booker.reserve("2025-07-07 09:00").answer["reservation"]["reservationId"]
-    assert booker.yunhui("end", reservation_id).code == 1
-    service.yunhui("entered", reservation_id)
-    assert booker.yunhui("end", reservation_id).answer["reservation"]["state"] == "RESERVATION_STATE_COMPLETED"
 
 
 def test_only_support_waives(stack: Stack) -> None:
