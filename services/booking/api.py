@@ -153,6 +153,10 @@ class BookingService(api_grpc.BookingServiceServicer):
         owner, by = owner_of(caller, _SUPPORT), audit.caller()
         return await self._updates.update(requests.to_change(request), owner, caller.account_id, by)
 
+    async def CheckUpdate(self, request: api.CheckUpdateRequest, context: rpc.Context) -> api.CheckUpdateResponse:
+        caller, wanted = rpc.principal(), requests.to_change(request.request)
+        return await self._updates.check(replace(wanted, request_id=""), owner_of(caller, _SUPPORT), caller.account_id)
+
     async def CancelReservation(
         self, request: api.CancelReservationRequest, context: rpc.Context
     ) -> api.CancelReservationResponse:

@@ -129,13 +129,20 @@ def to_row(seen: Seen | None) -> dict[str, Any]:
 
 
 def not_found(meeting_code: str) -> errors.RpcError:
-    """One answer for what does not exist and for what is another's."""
-    words = (
-        "no such meeting of yours was found: check the number, and that you made it, or host it, with this account; "
-        "meetings of a personal free account cannot be looked up"
-    )
-    chinese = "没有查到这场会议：请核对会议号，并确认它是用当前账号创建或主持的；个人免费版账号的会议无法查询"
+    """There is none that the provider shows us."""
+    words = "no such meeting was found: check the number; meetings of a personal free account cannot be looked up"
+    chinese = "没有查到这场会议：请核对会议号；用个人免费版账号创建的会议无法查询"
     return errors.invalid("meeting_code", words, chinese, "MEETING_NOT_FOUND", {"meeting_code": meeting_code})
+
+
+def anothers(meeting_code: str) -> errors.RpcError:
+    """There is one, of somebody who is not named."""
+    words = (
+        "this meeting was made with another account: sign in here with the account that made it, "
+        "be named as its host, or make it again with this account"
+    )
+    chinese = "这场会议是用其他账号创建的：请用创建它的账号登录，或请创建人将您指定为主持人，或用当前账号重新创建"
+    return errors.invalid("meeting_code", words, chinese, "MEETING_OF_ANOTHER", {"meeting_code": meeting_code})
 
 
 def elsewhere(takes_place: Iterable[meeting_pb2.Occurrence], start: int) -> errors.RpcError:

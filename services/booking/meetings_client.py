@@ -68,6 +68,8 @@ class MeetingsClient:
             raise _to_error(reply.error)
         if reply.response.outcome == gateway.LOOK_UP_OUTCOME_NOT_FOUND:
             return None
+        if reply.response.outcome == gateway.LOOK_UP_OUTCOME_ANOTHERS:
+            raise meetings.anothers(asked.meeting_code)
         if not reply.response.HasField("meeting"):
             raise errors.unavailable(GATEWAY)
         return reply.response.meeting

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services import errors
+from services import errors, invitations
 from services.booking import answers
 from services.booking.meetings import Seen
 from services.booking.models import LONGEST
@@ -22,7 +22,6 @@ MAX_AHEAD = 366 * DAY
 MAX_SEARCH = 31 * DAY
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_CODE = re.compile(r"\d(?:[\s-]*\d)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> 
     start, end = interval(request.start_time, request.end_time)
     return Wish(
         request_id=optional_id("request_id", request.request_id),
-        meeting_code=meeting_code(request.meeting_code) if complete or request.meeting_code else "",
+        meeting_code=invitations.meeting_code(request.meeting_code) if complete or request.meeting_code else "",
         subject=subject(request.subject) if complete or request.subject else "",
         start_time=start,
         end_time=end,
@@ -139,19 +138,6 @@ def timestamp(field: str, value: Timestamp) -> Timestamp:
     """Required; between the years 1970 and 9999."""
     errors.moment(field, value)
     return value
-
-
-def meeting_code(given: str) -> str:
-    """The 9 or 10 digits in "123-456-789" or "#腾讯会议：123-456-789"; anything else is refused."""
-    numbers = _CODE.findall(unicodedata.normalize("NFKC", given)) if len(given) <= 200 else []
-    digits = [re.sub(r"\D", "", number) for number in numbers]
-    if len(digits) == 1 and 9 <= len(digits[0]) <= 10 and digits[0].isascii():
-        return digits[0]
-    raise errors.invalid(
-        "meeting_code",
-        "must be the 9 or 10 digits of one meeting, for example 123-456-789",
-        "须为一场会议的 9 或 10 位会议号，例如 123-456-789",
-    )
 
 
 def subject(given: str) -> str:

@@ -253,6 +253,7 @@ def to_standing(record: Record, decision: policy.Decision) -> pb.Standing:
         violations=record.violations,
         suspension=record.suspension,
         policy_version=decision.policy_version,
+        thresholds=decision.thresholds,
     )
 
 

@@ -67,17 +67,30 @@ class Updates:
             situation = await self._survey(wanted, owner, actor, now)
             if situation.answer:
                 return answers.replay(situation.answer, wanted.body_hash, api.UpdateReservationResponse)
-            case = situation.case
-            require(case, "update")
-            check_version(case.record, wanted.version)
-            after = to_changed(case.record, wanted, now)
-            seen = await self._find_meeting(case.record, after, actor)
-            question = to_update_question(situation, after, now)
-            decision = await self._policy.decide_one(question)
-            update = Update(wanted, actor, case, after, question, decision, seen)
-            return await self._store(update, by, now)
+            return await self._store(await self._decide(situation, wanted, actor, now), by, now)
 
         return await until_fresh(attempt)
+
+    async def check(self, wanted: Change, owner: str | None, actor: str) -> api.CheckUpdateResponse:
+        """What `update` would answer, and the errors that it would raise; `wanted` is without a request_id."""
+        now = self._clock.now()
+        situation = await self._survey(wanted, owner, actor, now)
+        update = await self._decide(situation, wanted, actor, now)
+        reply = api.CheckUpdateResponse(outcome=outcome(update), decision=update.decision)
+        if update.decision.effect == policy.EFFECT_ALLOW:
+            for room in free_rooms(situation.pool, update.after)[:1]:
+                reply.room.CopyFrom(room)
+        return reply
+
+    async def _decide(self, situation: Situation, wanted: Change, actor: str, now: int) -> "Update":
+        case = situation.case
+        require(case, "update")
+        check_version(case.record, wanted.version)
+        after = to_changed(case.record, wanted, now)
+        seen = await self._find_meeting(case.record, after, actor)
+        question = to_update_question(situation, after, now)
+        decision = await self._policy.decide_one(question)
+        return Update(wanted, actor, case, after, question, decision, seen)
 
     async def _survey(self, wanted: Change, owner: str | None, actor: str, now: int) -> Situation:
         situation = await self._database.read(lambda c: survey(c, wanted, owner, actor, now))

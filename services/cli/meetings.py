@@ -41,6 +41,8 @@ def query(
 def show_look_up(terminal: Terminal, answer: api.LookUpMeetingResponse, code: str) -> None:
     if answer.outcome == api.LOOK_UP_OUTCOME_FOUND:
         show_meeting(terminal, answer.meeting)
+    elif answer.outcome == api.LOOK_UP_OUTCOME_ANOTHERS:
+        terminal.say(texts.MEETING_OF_ANOTHER)
     else:
         terminal.say(texts.MEETING_NOT_FOUND, code=code)
 

@@ -376,9 +376,13 @@ MEETING_ELSEWHERE = Text(
     "The meeting takes place {time}: reserve a time that overlaps it, or move the meeting first.",
 )
 MEETING_NOT_YOURS = Text(
-    "没有查到这场会议。请核对会议号，并确认它是用当前账号创建或主持的；个人免费版账号的会议无法查询。",
-    "No such meeting was found. Check the number, and that you made it, or host it, with this account; meetings of a "
-    "personal free account cannot be looked up.",
+    "没有查到这场会议。请核对会议号；用个人免费版账号创建的会议无法查询。",
+    "No such meeting was found. Check the number; meetings of a personal free account cannot be looked up.",
+)
+MEETING_OF_ANOTHER = Text(
+    "这场会议是用其他账号创建的。请用创建它的账号登录，或请创建人将您指定为主持人，或用当前账号重新创建。",
+    "This meeting was made with another account. Sign in with the account that made it, be named as its host, or make "
+    "it again with this account.",
 )
 MEETING_PLANNED = Text("会议计划", "meeting planned")
 MEETING_STATE = Text("会议状态", "meeting")
@@ -419,11 +423,11 @@ STANDIN_RUNS = Text(
     "(Ctrl-C ends)",
 )
 MEETING_NOT_FOUND = Text(
-    "没有查到会议 {code}。可能的原因：会议号有误；会议不是用您当前的账号创建或主持的；会议是用个人免费版账号"
-    "创建的，无法查询；会议号已被回收。请核对会议号，并确认登录腾讯会议和本平台的是同一个账号。",
-    "No meeting {code} was found. The number may be mistyped; the meeting may have been made, and be hosted, by "
-    "another account; it may belong to a personal free account, which cannot be looked up; or its number was given "
-    "back. Check the number, and that you are signed in here and in Tencent Meeting with the same account.",
+    "没有查到会议 {code}。可能的原因：会议号有误；会议是用个人免费版账号创建的，无法查询；会议号已被回收。"
+    "请核对会议号，并确认登录腾讯会议和本平台的是同一个账号。",
+    "No meeting {code} was found. The number may be mistyped; the meeting may belong to a personal free account, which "
+    "cannot be looked up; or its number was given back. Check the number, and that you are signed in here and in "
+    "Tencent Meeting with the same account.",
 )
 ONLY_DEVELOPMENT = Text("只能在本机的开发环境中模拟。", "Only a development installation on this machine can simulate.")
 MEETING_UNKNOWN = Text("未知", "unknown")

@@ -7,7 +7,7 @@ from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1 import simulator_service_pb2_grpc as simulator_grpc
 
-from services import errors, permissions, rpc
+from services import errors, invitations, permissions, rpc
 from services.meetings import requests
 from services.meetings.gateway import Gateway, to_proto
 from services.meetings.provider import Meeting
@@ -56,7 +56,7 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
         self, request: simulator.CreateMeetingRequest, context: rpc.Context
     ) -> simulator.CreateMeetingResponse:
         start, end = requests.interval(request.start_time, request.end_time)
-        code = requests.meeting_code(request.meeting_code) if request.meeting_code else ""
+        code = invitations.meeting_code(request.meeting_code) if request.meeting_code else ""
         creator = requests.account(request.account_id) or rpc.principal().account_id
         made = await self._provider.create(code, requests.subject(request.subject), creator, start, end)
         return simulator.CreateMeetingResponse(meeting=to_proto(made))
@@ -64,7 +64,7 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
     async def ActInMeeting(
         self, request: simulator.ActInMeetingRequest, context: rpc.Context
     ) -> simulator.ActInMeetingResponse:
-        code = requests.meeting_code(request.meeting_code)
+        code = invitations.meeting_code(request.meeting_code)
         account = requests.account(request.account_id) or rpc.principal().account_id
         if request.act == simulator.SIMULATED_ACT_MOVE:
             start = errors.moment("start_time", request.start_time)

@@ -1,5 +1,6 @@
 """The two questions that everybody asks, whoever provides the meetings: what is behind a number, and who came."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import grpc
 from yunhui.meetings.v1 import meeting_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2 as api
 
-from services import errors, metrics
+from services import errors, invitations, metrics
 from services.clock import to_timestamp
 from services.meetings import requests
 from services.meetings.happenings import Happenings
@@ -32,6 +33,8 @@ CALLS = metrics.counter("yunhui_meetings_provider_calls_total", "questions to th
 LOOK_UP, WHO_CAME = "look_up", "who_came"
 
 NOT_FOUND = api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_NOT_FOUND)
+ANOTHERS = api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_ANOTHERS)
+SECOND_LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Gateway:
         try:
             answer = await self._answer(asked, account)
         finally:
-            if answer is not NOT_FOUND:
+            if answer is not NOT_FOUND and answer is not ANOTHERS:
                 self._misses.give_back(account)
         return answer
 
@@ -87,7 +90,7 @@ class Gateway:
         except (NoSuchMeetingError, NotPermittedError) as error:
             CALLS.count(LOOK_UP, "not_found")
             log.info("not found: %s", error)
-            return NOT_FOUND
+            return await self._second_look(asked)
         except AwayError as error:
             CALLS.count(LOOK_UP, "away")
             log.warning("no answer: %s", error)
@@ -101,8 +104,19 @@ class Gateway:
             ) from error
         CALLS.count(LOOK_UP, "found")
         if not asked.any_owner and not meeting.belongs_to(account):
-            return NOT_FOUND
+            return ANOTHERS if asked.meeting_code else NOT_FOUND
         return api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_FOUND, meeting=to_proto(meeting))
+
+    async def _second_look(self, asked: api.LookUpMeetingRequest) -> api.LookUpMeetingResponse:
+        """What the account may not see, may be another's: for a number that much is told, and nothing else of it."""
+        if asked.any_owner or not asked.meeting_code:
+            return NOT_FOUND
+        try:
+            async with asyncio.timeout(SECOND_LOOK_SECONDS):
+                await self._look_up(asked, None)
+        except (ProviderError, TimeoutError):
+            return NOT_FOUND
+        return ANOTHERS
 
     async def participants(self, asked: api.ListParticipantsRequest) -> api.ListParticipantsResponse:
         """Never raises for the provider's sake: what it cannot say is UNKNOWN. Raises errors.invalid."""
@@ -126,7 +140,7 @@ class Gateway:
                 "meeting_code", "give either meeting_code or meeting", "请给出 meeting_code 或 meeting 之一"
             )
         if asked.meeting_code:
-            return await self._provider.find(requests.meeting_code(asked.meeting_code), account)
+            return await self._provider.find(invitations.meeting_code(asked.meeting_code), account)
         key = requests.meeting_key(asked.meeting)
         self._refuse_strange(key)
         return await self._provider.get(key.meeting_id, account)

@@ -1,8 +1,5 @@
 """What callers ask, checked and made plain: every fault names its field and the way out."""
 
-import re
-import unicodedata
-
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
@@ -12,21 +9,6 @@ from services.meetings.provider import MeetingKey
 LONGEST_ID = 64
 LONGEST_ACCOUNT = 128
 LONGEST_SUBJECT = 200
-
-_CODE = re.compile(r"\d(?:[\s-]*\d)*")
-
-
-def meeting_code(given: str) -> str:
-    """The 9 or 10 digits in "123-456-789" or "#腾讯会议：123-456-789"; anything else is refused."""
-    numbers = _CODE.findall(unicodedata.normalize("NFKC", given)) if len(given) <= 200 else []
-    digits = [re.sub(r"\D", "", number) for number in numbers]
-    if len(digits) == 1 and 9 <= len(digits[0]) <= 10 and digits[0].isascii():
-        return digits[0]
-    raise errors.invalid(
-        "meeting_code",
-        "must be the 9 or 10 digits of one meeting, for example 123-456-789",
-        "须为一场会议的 9 或 10 位会议号，例如 123-456-789",
-    )
 
 
 def meeting_key(given: pb.MeetingKey) -> MeetingKey:

@@ -75,8 +75,8 @@ async def submit(booking: Booking, caller: str = "booker", *roles: str, **fields
     return await booking.intake.submit(one)
 
 
-async def made(booking: Booking, **fields: Any) -> pb.Reservation:
-    reply = await submit(booking, **fields)
+async def made(booking: Booking, caller: str = "booker", roles: tuple[str, ...] = (), **fields: Any) -> pb.Reservation:
+    reply = await submit(booking, caller, *roles, **fields)
     assert reply.HasField("reservation")
     record: pb.Reservation = reply.reservation
     return record
@@ -116,11 +116,14 @@ async def test_a_reservation_knows_its_meeting(booking: Booking, there: World) -
 
 
 async def test_without_a_meeting_of_ones_own_there_is_no_reservation(booking: Booking, there: World) -> None:
-    """Absent and another's are one answer; support may name it on behalf of somebody."""
+    """Of another's it is told that it is another's, not whose; support may name it on behalf of somebody."""
     assert await refused(booking) == ("INVALID_ARGUMENT", "MEETING_NOT_FOUND")
-    await there.meeting("other")
-    assert await refused(booking) == ("INVALID_ARGUMENT", "MEETING_NOT_FOUND")
-    assert await refused(booking, "helper", "support") == ("INVALID_ARGUMENT", "MEETING_NOT_FOUND")
+    await there.meeting("somebody")
+    with pytest.raises(errors.RpcError, match="made with another account") as caught:
+        await submit(booking)
+    assert "somebody" not in str(caught.value.to_status())
+    assert await refused(booking) == ("INVALID_ARGUMENT", "MEETING_OF_ANOTHER")
+    assert await refused(booking, "helper", "support") == ("INVALID_ARGUMENT", "MEETING_OF_ANOTHER")
     for table in (store.RESERVATION, store.DECISION, store.ACCOUNT, outbox.TABLE):
         assert await rows(booking.database, table) == []
     await there.meeting("booker", "900000001", start=TEN + 5 * HOUR)

@@ -67,18 +67,6 @@ def test_refused(field: str, fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
-    ["123456789", "123-456-789", "123 456 789", "#腾讯会议：123-456-789", "１２３-456-789", "会议号 123-456-789。"],
-)
-def test_a_meeting_code_is_understood_as_people_paste_it(given: str) -> None:
-    assert requests.meeting_code(given) == "123456789"
-
-
-def test_ten_digits_are_a_code_too() -> None:
-    assert requests.meeting_code("123-456-7890") == "1234567890"
-
-
-@pytest.mark.parametrize(
     "fields",
     [
         {"start": MONDAY},

@@ -123,16 +123,24 @@ async def test_creator_and_host_find_it_by_number_and_by_id(stub: Any, meeting: 
     assert from_timestamp(by_code.meeting.occurrences[0].start_time) == meeting.start * 1000
 
 
-async def test_absent_and_anothers_are_one_and_the_same_answer(
+async def test_of_anothers_nothing_is_told_but_that_it_is_anothers(stub: Any, meeting: CloudMeeting) -> None:
+    """Whether its owner's account is known over there or not; to the byte, so that nobody learns whose it is."""
+    askers = ("booker:other", "booker:unknown-over-there", "support:other")
+    answers = [await look_up(stub, who, meeting_code=meeting.code) for who in askers]
+    assert {answer.SerializeToString() for answer in answers} == {
+        api.LookUpMeetingResponse(outcome=api.LOOK_UP_OUTCOME_ANOTHERS).SerializeToString()
+    }
+
+
+async def test_absent_foreign_and_given_back_are_one_and_the_same_answer(
     stub: Any, standin: Standin, meeting: CloudMeeting
 ) -> None:
-    """To the byte: nobody learns which numbers are meetings."""
+    """To the byte; ids, which are no secret that people share, say nothing of another's at all."""
     foreign = standin.cloud.create("stranger", NOW, NOW + HOUR, enterprise=False)
     recycled = standin.cloud.create("other", NOW, NOW + HOUR)
     standin.cloud.recycle(recycled)
-    codes = [meeting.code, foreign.code, recycled.code, "999999999"]
+    codes = [foreign.code, recycled.code, "999999999"]
     answers = [await look_up(stub, "booker:other", meeting_code=code) for code in codes]
-    answers.append(await look_up(stub, "booker:unknown-over-there", meeting_code=meeting.code))
     for provider, meeting_id in [("tencent", meeting.meeting_id), ("zoom", meeting.meeting_id), ("tencent", "../x")]:
         named = pb.MeetingKey(provider=provider, meeting_id=meeting_id)
         answers.append(await look_up(stub, "booker:other", meeting=named))
@@ -198,21 +206,23 @@ async def test_a_question_that_the_provider_does_not_take_is_our_fault(
 async def test_nobody_finds_out_by_trying_which_numbers_are_meetings(
     stub: Any, gateway: Gateway, standin: Standin, meeting: CloudMeeting
 ) -> None:
-    """20 in a minute may find nothing, over both ways in; what was found does not count, nor does a provider away."""
+    """20 in a minute may find nothing of one's own, over both ways in; what was found does not count, nor does a
+    provider away."""
     standin.broken = "html"
     for _ in range(3):
         await refused(look_up(stub, "booker:li", meeting_code=meeting.code))
     standin.broken = ""
-    asked = api.LookUpMeetingRequest(meeting_code="999999999", account_id="li").SerializeToString()
+    theirs = standin.cloud.create("other", NOW, NOW + HOUR).code
+    anothers = api.LookUpMeetingRequest(meeting_code=theirs, account_id="li").SerializeToString()
     for _ in range(10):
         await look_up(stub, "booker:li", meeting_code="999999999")
         await look_up(stub, "booker:li", meeting_code=meeting.code)
-        assert (await subscriptions.look_up(gateway, asked)).response.outcome == api.LOOK_UP_OUTCOME_NOT_FOUND
+        assert (await subscriptions.look_up(gateway, anothers)).response.outcome == api.LOOK_UP_OUTCOME_ANOTHERS
     before = len(standin.requests)
     status, details = await refused(look_up(stub, "booker:li", meeting_code=meeting.code))
     assert (status, details["ErrorInfo"].reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_LOOK_UPS")
     assert 0 < details["RetryInfo"].retry_delay.seconds <= 60
-    reply = await subscriptions.look_up(gateway, asked)
+    reply = await subscriptions.look_up(gateway, anothers)
     assert reply.error.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
     assert 0 < reply.error.retry_after_ms <= 60_000
     assert len(standin.requests) == before
@@ -385,7 +395,7 @@ async def test_booking_asks_the_same_over_nats(
 
     mine = await find(meeting_code=meeting.code, account_id="li")
     assert mine.response.meeting.meeting_id == meeting.meeting_id
-    assert (await find(meeting_code=meeting.code, account_id="other")).response.outcome == api.LOOK_UP_OUTCOME_NOT_FOUND
+    assert (await find(meeting_code=meeting.code, account_id="other")).response.outcome == api.LOOK_UP_OUTCOME_ANOTHERS
     assert (await find(meeting_code=meeting.code, any_owner=True)).response.outcome == api.LOOK_UP_OUTCOME_FOUND
     assert (await find(meeting_code=meeting.code)).error.code == 3
     assert (await find(meeting_code="12", account_id="li")).error.code == 3

@@ -40,7 +40,7 @@ ROLES = {
 }
 CHANGES_NOTHING = {
     *("CheckReservation", "GetReservation", "ListReservations", "GetStanding", "GetDecision", "ListRooms"),
-    "ListObjections",
+    *("ListObjections", "CheckUpdate"),
     *("SearchAvailability", "WatchReservations", "Decide", "ReplayDecision", "ListPolicies", "GetPolicy"),
     *("ValidatePolicy", "SimulatePolicy", "ListDeliveries", "GetDelivery", "GetPreferences", "ListWebhooks"),
     *("ListDeadEvents", "GetDeadEvent", "LookUpMeeting", "ListParticipants", "GetOutboxStatus"),

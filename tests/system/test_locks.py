@@ -165,6 +165,9 @@ def private_questions(reservation: str, decision: str, account: str, violation: 
         "GetReservationHistory": booking.GetReservationHistoryRequest(reservation_id=reservation),
         "ListReservations": booking.ListReservationsRequest(account_id=account),
         "UpdateReservation": booking.UpdateReservationRequest(reservation_id=reservation, participant_count=13),
+        "CheckUpdate": booking.CheckUpdateRequest(
+            request=booking.UpdateReservationRequest(reservation_id=reservation, participant_count=13)
+        ),
         "CancelReservation": booking.CancelReservationRequest(reservation_id=reservation),
         "EndReservation": booking.EndReservationRequest(reservation_id=reservation),
         "ObjectToViolation": booking.ObjectToViolationRequest(violation_id=violation, text="x"),

@@ -40,7 +40,9 @@ class CreateReservationRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key: 1 to 64 letters, digits, ".", "_" or "-". Same key and same body: same answer. Optional."""
     meeting_code: _builtins.str
-    """The meeting's number: 9 or 10 digits; spaces and hyphens, and text before the number, are tolerated. Required."""
+    """The meeting's number: 9 or 10 digits, or whatever people paste that holds it once: the whole invitation, a link.
+    Required.
+    """
     subject: _builtins.str
     """1 to 200 characters. Required."""
     participant_count: _builtins.int
@@ -249,7 +251,7 @@ class CheckReservationRequest(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> Global___CreateReservationRequest:
-        """As for CreateReservation; meeting_code and subject may be empty here."""
+        """As for CreateReservation; meeting_code and subject may be empty here, and then are not looked at."""
 
     def __init__(
         self,
@@ -509,6 +511,66 @@ class UpdateReservationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateReservationResponse: _TypeAlias = UpdateReservationResponse  # noqa: Y015
+
+@_typing.final
+class CheckUpdateRequest(_message.Message):
+    """The same change, without effect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def request(self) -> Global___UpdateReservationRequest:
+        """As for UpdateReservation; request_id is not looked at."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___UpdateReservationRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckUpdateRequest: _TypeAlias = CheckUpdateRequest  # noqa: Y015
+
+@_typing.final
+class CheckUpdateResponse(_message.Message):
+    """What the answer would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    outcome: _reservation_pb2.Outcome.ValueType
+    """What would become of it."""
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """Every rule that would speak."""
+
+    @_builtins.property
+    def room(self) -> _reservation_pb2.Room:
+        """The room that it would be in then, if confirmed."""
+
+    def __init__(
+        self,
+        *,
+        outcome: _reservation_pb2.Outcome.ValueType = ...,
+        decision: _decision_pb2.Decision | None = ...,
+        room: _reservation_pb2.Room | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "decision", b"decision", "room", b"room"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room", b"_room", "decision", b"decision", "outcome", b"outcome", "room", b"room"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__room: _TypeAlias = _typing.Literal["room"]  # noqa: Y015
+    _WhichOneofArgType__room: _TypeAlias = _typing.Literal["_room", b"_room"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__room) -> _WhichOneofReturnType__room | None: ...
+
+Global___CheckUpdateResponse: _TypeAlias = CheckUpdateResponse  # noqa: Y015
 
 @_typing.final
 class CancelReservationRequest(_message.Message):

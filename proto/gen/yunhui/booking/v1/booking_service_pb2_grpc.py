@@ -74,6 +74,11 @@ class BookingServiceStub:
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.UpdateReservationRequest.SerializeToString,
                 response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.UpdateReservationResponse.FromString,
                 _registered_method=True)
+        self.CheckUpdate = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/CheckUpdate',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckUpdateRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckUpdateResponse.FromString,
+                _registered_method=True)
         self.CancelReservation = channel.unary_unary(
                 '/yunhui.booking.v1.BookingService/CancelReservation',
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelReservationRequest.SerializeToString,
@@ -179,8 +184,8 @@ class BookingServiceServicer:
         The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
         another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
         Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
-        MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
-        UNAVAILABLE also while the provider of meetings is away.
+        MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
+        MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,7 +201,7 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckReservation(self, request, context):
-        """What CreateReservation would answer now. Nothing is stored.
+        """What CreateReservation would answer now, its errors included. Nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,6 +236,13 @@ class BookingServiceServicer:
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
         ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
         CreateReservation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckUpdate(self, request, context):
+        """What UpdateReservation would answer now, its errors included. Nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -422,6 +434,11 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     servicer.UpdateReservation,
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.UpdateReservationRequest.FromString,
                     response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.UpdateReservationResponse.SerializeToString,
+            ),
+            'CheckUpdate': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckUpdate,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckUpdateRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckUpdateResponse.SerializeToString,
             ),
             'CancelReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelReservation,
@@ -708,6 +725,33 @@ class BookingService:
             '/yunhui.booking.v1.BookingService/UpdateReservation',
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.UpdateReservationRequest.SerializeToString,
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.UpdateReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckUpdate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/CheckUpdate',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckUpdateRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CheckUpdateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,8 +43,8 @@ class BookingServiceStub:
     The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
     another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
     Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
-    MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
-    UNAVAILABLE also while the provider of meetings is away.
+    MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
+    MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
     """
     CreateReservationSeries: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]
     """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
@@ -52,7 +52,7 @@ class BookingServiceStub:
     an occurrence of the meeting of its own.
     """
     CheckReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]
-    """What CreateReservation would answer now. Nothing is stored."""
+    """What CreateReservation would answer now, its errors included. Nothing is stored."""
     GetReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationRequest, _booking_service_pb2.GetReservationResponse]
     """One reservation. Errors: NOT_FOUND, also when it is another's."""
     GetReservationHistory: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationHistoryRequest, _booking_service_pb2.GetReservationHistoryResponse]
@@ -69,6 +69,8 @@ class BookingServiceStub:
     ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
     CreateReservation.
     """
+    CheckUpdate: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CheckUpdateRequest, _booking_service_pb2.CheckUpdateResponse]
+    """What UpdateReservation would answer now, its errors included. Nothing is stored."""
     CancelReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]
     """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
@@ -154,8 +156,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
     another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
     Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
-    MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
-    UNAVAILABLE also while the provider of meetings is away.
+    MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
+    MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
     """
     CreateReservationSeries: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]  # type: ignore[assignment]
     """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
@@ -163,7 +165,7 @@ class BookingServiceAsyncStub(BookingServiceStub):
     an occurrence of the meeting of its own.
     """
     CheckReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]  # type: ignore[assignment]
-    """What CreateReservation would answer now. Nothing is stored."""
+    """What CreateReservation would answer now, its errors included. Nothing is stored."""
     GetReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationRequest, _booking_service_pb2.GetReservationResponse]  # type: ignore[assignment]
     """One reservation. Errors: NOT_FOUND, also when it is another's."""
     GetReservationHistory: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationHistoryRequest, _booking_service_pb2.GetReservationHistoryResponse]  # type: ignore[assignment]
@@ -180,6 +182,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
     CreateReservation.
     """
+    CheckUpdate: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CheckUpdateRequest, _booking_service_pb2.CheckUpdateResponse]  # type: ignore[assignment]
+    """What UpdateReservation would answer now, its errors included. Nothing is stored."""
     CancelReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]  # type: ignore[assignment]
     """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
@@ -268,8 +272,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         The meeting is looked up for the account that is charged, which must have made or host it; who books on behalf of
         another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
         Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
-        MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OVER or MEETING_ELSEWHERE;
-        UNAVAILABLE also while the provider of meetings is away.
+        MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
+        MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
         """
 
     @_abc_1.abstractmethod
@@ -289,7 +293,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.CheckReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.CheckReservationResponse, _abc.Awaitable[_booking_service_pb2.CheckReservationResponse]]:
-        """What CreateReservation would answer now. Nothing is stored."""
+        """What CreateReservation would answer now, its errors included. Nothing is stored."""
 
     @_abc_1.abstractmethod
     def GetReservation(
@@ -330,6 +334,14 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
         CreateReservation.
         """
+
+    @_abc_1.abstractmethod
+    def CheckUpdate(
+        self,
+        request: _booking_service_pb2.CheckUpdateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.CheckUpdateResponse, _abc.Awaitable[_booking_service_pb2.CheckUpdateResponse]]:
+        """What UpdateReservation would answer now, its errors included. Nothing is stored."""
 
     @_abc_1.abstractmethod
     def CancelReservation(

@@ -32,9 +32,11 @@ class _LookUpOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LookUpO
     LOOK_UP_OUTCOME_FOUND: _LookUpOutcome.ValueType  # 1
     """The meeting is there, and the account's own (or any_owner was given)."""
     LOOK_UP_OUTCOME_NOT_FOUND: _LookUpOutcome.ValueType  # 2
-    """There is no such meeting, or it is somebody else's, or of another organization or a personal account, or its number
-    was given back: the provider does not say which, and neither do we.
+    """There is no such meeting, or it is of another organization or a personal account, or its number was given back: the
+    provider does not say which. Also for a key of another's meeting.
     """
+    LOOK_UP_OUTCOME_ANOTHERS: _LookUpOutcome.ValueType  # 3
+    """The number is of a meeting that another account made, and that the account does not host. Whose it is is not told."""
 
 class LookUpOutcome(_LookUpOutcome, metaclass=_LookUpOutcomeEnumTypeWrapper):
     """What was found."""
@@ -44,9 +46,11 @@ LOOK_UP_OUTCOME_UNSPECIFIED: LookUpOutcome.ValueType  # 0
 LOOK_UP_OUTCOME_FOUND: LookUpOutcome.ValueType  # 1
 """The meeting is there, and the account's own (or any_owner was given)."""
 LOOK_UP_OUTCOME_NOT_FOUND: LookUpOutcome.ValueType  # 2
-"""There is no such meeting, or it is somebody else's, or of another organization or a personal account, or its number
-was given back: the provider does not say which, and neither do we.
+"""There is no such meeting, or it is of another organization or a personal account, or its number was given back: the
+provider does not say which. Also for a key of another's meeting.
 """
+LOOK_UP_OUTCOME_ANOTHERS: LookUpOutcome.ValueType  # 3
+"""The number is of a meeting that another account made, and that the account does not host. Whose it is is not told."""
 Global___LookUpOutcome: _TypeAlias = LookUpOutcome  # noqa: Y015
 
 @_typing.final
@@ -60,7 +64,7 @@ class LookUpMeetingRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     ANY_OWNER_FIELD_NUMBER: _builtins.int
     meeting_code: _builtins.str
-    """The meeting's number: 9 or 10 digits; spaces and hyphens, and text before the number, are tolerated."""
+    """The meeting's number: 9 or 10 digits, or whatever people paste that holds it once: the whole invitation, a link."""
     account_id: _builtins.str
     """On whose behalf; the caller when empty. Required over NATS."""
     any_owner: _builtins.bool

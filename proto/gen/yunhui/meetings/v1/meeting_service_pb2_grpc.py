@@ -60,10 +60,11 @@ class MeetingServiceServicer:
     """
 
     def LookUpMeeting(self, request, context):
-        """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
+        """The meeting behind a number or a key. Of another's meeting nothing is told but that it is another's, and that only to
+        who knows its number.
         Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
         admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-        than 60 look-ups a minute by one booker, or 20 that find nothing.
+        than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,10 +39,11 @@ class MeetingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MeetingServiceAsyncStub: ...
     LookUpMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.LookUpMeetingRequest, _meeting_service_pb2.LookUpMeetingResponse]
-    """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
+    """The meeting behind a number or a key. Of another's meeting nothing is told but that it is another's, and that only to
+    who knows its number.
     Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
     admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-    than 60 look-ups a minute by one booker, or 20 that find nothing.
+    than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
     """
     ListParticipants: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.ListParticipantsRequest, _meeting_service_pb2.ListParticipantsResponse]
     """Who entered the meeting itself. For support, admin and service.
@@ -61,10 +62,11 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     LookUpMeeting: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.LookUpMeetingRequest, _meeting_service_pb2.LookUpMeetingResponse]  # type: ignore[assignment]
-    """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
+    """The meeting behind a number or a key. Of another's meeting nothing is told but that it is another's, and that only to
+    who knows its number.
     Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
     admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-    than 60 look-ups a minute by one booker, or 20 that find nothing.
+    than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
     """
     ListParticipants: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.ListParticipantsRequest, _meeting_service_pb2.ListParticipantsResponse]  # type: ignore[assignment]
     """Who entered the meeting itself. For support, admin and service.
@@ -86,10 +88,11 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _meeting_service_pb2.LookUpMeetingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_meeting_service_pb2.LookUpMeetingResponse, _abc.Awaitable[_meeting_service_pb2.LookUpMeetingResponse]]:
-        """The meeting behind a number or a key. What does not exist and what is another's get one and the same answer.
+        """The meeting behind a number or a key. Of another's meeting nothing is told but that it is another's, and that only to
+        who knows its number.
         Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
         admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-        than 60 look-ups a minute by one booker, or 20 that find nothing.
+        than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
         """
 
     @_abc_1.abstractmethod
