@@ -14,9 +14,8 @@ LONGEST = 5_000
 """Characters. The longest invitations, with a telephone number for each country, have some 2,000."""
 
 _NUMBER = r"(\d(?:[ -]{0,3}\d){8,9})(?![ -]?\d)"
-_NAMED = (
-    r"(?:会议\s*ID|会议号码?|会议代码|入会号|Meeting (?:ID|number|code|No\.?))\s{0,3}(?:\([^()]{0,20}\)\s{0,3})?[:#]?"
-)
+_NAME = r"(?:会议\s*ID|会议号码?|会议代码|入会号|Meeting (?:ID|number|code|No\.?))"
+_NAMED = rf"{_NAME}\s{{0,3}}(?:\([^()]{{0,20}}\)\s{{0,3}})?[:#]?"
 _BRAND = r"(?:腾讯会议|Tencent Meeting|VooV Meeting)\s{0,3}:"
 _LABELLED = re.compile(rf"(?:{_NAMED}|{_BRAND})\s{{0,3}}#?{_NUMBER}", re.ASCII | re.IGNORECASE)
 _LINKED = re.compile(r"(?:(?:tencent|voovmeeting)\.com/p/|meeting_?code=)(\d{9,10})(?!\d)", re.ASCII | re.IGNORECASE)

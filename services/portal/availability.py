@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,19 +22,28 @@ USUAL = timedelta(minutes=60)
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Free in one room, from one local time until another; when drawn, `until` is the end that is proposed."""
+
+    start: datetime
+    end: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     start: datetime
     state: str
     """free, approval, taken or closed"""
-    until: datetime
-    """For a free one: the end that is proposed."""
+    offer: tuple[datetime, datetime] | None = None
+    """For one that can be reserved: the interval around it that is proposed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     room: pb.Room
     slots: list[Slot]
-    free: list[tuple[datetime, datetime]]
+    free: list[Gap]
     """Whole free intervals, for the table."""
 
 
@@ -42,10 +52,26 @@ class Rules:
     """What of the policy is about times: unknown numbers forbid nothing."""
 
     earliest: datetime
+    beyond: datetime
+    """What starts then or later cannot be reserved yet."""
+    shortest: timedelta
+    """What is no longer than that belongs on the personal account."""
     days: int
     approval: bool
     closed: str
     """Why nothing at all is offered that day; "" when something is."""
+
+    @property
+    def usual(self) -> timedelta:
+        """What is proposed: an hour, or the next half hour that is long enough."""
+        return max(USUAL, self.shortest // SLOT * SLOT + SLOT)
+
+    def allowed(self, start: datetime, end: datetime) -> Gap | None:
+        """The part of a free interval in which something can be reserved: whether any rule would allow it."""
+        start = max(start, self.earliest)
+        if start >= self.beyond or end - start <= self.shortest or self.closed:
+            return None
+        return Gap(start, end, min(start + self.usual, end))
 
 
 async def show(request: Request) -> Response:
@@ -53,7 +79,7 @@ async def show(request: Request) -> Response:
     people = _people(request)
     day = day_of(request, reader)
     (_, policy), standing = await asyncio.gather(policies.in_force(request), _standing(request, day))
-    rules = _rules(reader, policy, standing, people)
+    rules = _rules(reader, day, policy, standing, people)
     wide = "all" in request.query_params
     return render(
         request,
@@ -87,23 +113,29 @@ async def _standing(request: Request, day: date) -> pb.Standing:
     return (await ask(request, services_of(request).booking.GetStanding, question)).standing
 
 
-def _rules(reader: Reader, policy: policies.Policy, standing: pb.Standing, people: int) -> Rules:
-    numbers = policy.numbers
-    large = numbers.get("large_meeting_people", 0)
+def _rules(reader: Reader, day: date, policy: policies.Policy, standing: pb.Standing, people: int) -> Rules:
+    numbers = {**policy.numbers, **standing.thresholds}
+    large, days = numbers.get("large_meeting_people", 0), numbers.get("booking_horizon_days", 7)
+    approval = bool(large and people >= large)
+    zone = ZoneInfo(policy.zone)
+    over = reader.now.astimezone(zone).date() + timedelta(days=days + 1)
+    cutoff = reader.now + timedelta(seconds=numbers.get("booking_cutoff_seconds", 0))
     return Rules(
-        earliest=reader.now + timedelta(seconds=numbers.get("booking_cutoff_seconds", 0)),
-        days=numbers.get("booking_horizon_days", 7),
-        approval=bool(large and people >= large),
-        closed=_closed(standing),
+        earliest=_next_slot(cutoff, datetime.combine(day, time(0), reader.zone)),
+        beyond=datetime.combine(over, time(0), zone),
+        shortest=timedelta(seconds=0 if approval else numbers.get("small_meeting_seconds", 0)),
+        days=days,
+        approval=approval,
+        closed=_closed(standing, few=0 < people <= numbers.get("small_meeting_people", 0)),
     )
 
 
-def _closed(standing: pb.Standing) -> str:
+def _closed(standing: pb.Standing, *, few: bool) -> str:
     if standing.HasField("suspension"):
         return message("Booking is closed for you at present, so no time is offered.")
     if any(not quota.remaining for quota in standing.quotas):
         return message("Your quota for this day or week is used up, so no time is offered.")
-    return ""
+    return message("So few people meet with a personal free account, so no room is offered.") if few else ""
 
 
 async def _rows(request: Request, day: date, people: int, rules: Rules, wide: bool) -> list[Row]:
@@ -111,14 +143,16 @@ async def _rows(request: Request, day: date, people: int, rules: Rules, wide: bo
     first = datetime.combine(day, time(0), reader.zone)
     last = datetime.combine(day + timedelta(days=1), time(0), reader.zone)
     question = api.SearchAvailabilityRequest(
-        start_time=stamp_of(first), end_time=stamp_of(last), participant_count=people
+        start_time=stamp_of(first),
+        end_time=stamp_of(last + rules.usual),  # what begins late in the evening may go on after midnight
+        participant_count=people,
     )
     found = await ask(request, booking.SearchAvailability, question)
     rooms = await ask(request, booking.ListRooms, api.ListRoomsRequest())
     free: dict[str, list[tuple[datetime, datetime]]] = {}
     for each in found.intervals:
-        between = (max(reader.local(each.start_time), rules.earliest), reader.local(each.end_time))
-        free.setdefault(each.room.room_id, []).append((_next_slot(between[0], first), between[1]))
+        if (start := reader.local(each.start_time)) < last:
+            free.setdefault(each.room.room_id, []).append((start, reader.local(each.end_time)))
     slots = _slots(first, last, wide)
     shown = [room for room in rooms.rooms if room.enabled and room.capacity >= people]
     return [_row(room, slots, free.get(room.room_id, []), rules) for room in shown]
@@ -136,14 +170,14 @@ def _slots(first: datetime, last: datetime, wide: bool) -> list[datetime]:
 
 
 def _row(room: pb.Room, starts: list[datetime], free: list[tuple[datetime, datetime]], rules: Rules) -> Row:
-    slots = [_slot(start, free, rules) for start in starts]
-    return Row(room, slots, [] if rules.closed else [each for each in free if each[1] - each[0] >= SLOT])
+    gaps = [gap for each in free if (gap := rules.allowed(*each))]
+    return Row(room, [_slot(start, free, gaps, rules) for start in starts], gaps)
 
 
-def _slot(start: datetime, free: list[tuple[datetime, datetime]], rules: Rules) -> Slot:
-    if start < rules.earliest or rules.closed:
-        return Slot(start, "closed", start)
-    for first, last in free:
-        if first <= start and start + SLOT <= last:
-            return Slot(start, "approval" if rules.approval else "free", min(start + USUAL, last))
-    return Slot(start, "taken", start)
+def _slot(start: datetime, free: list[tuple[datetime, datetime]], gaps: list[Gap], rules: Rules) -> Slot:
+    for gap in gaps:
+        if gap.start <= start < rules.beyond and start + SLOT <= gap.end:
+            since = start if gap.end - start > rules.shortest else max(gap.start, gap.end - rules.usual)
+            return Slot(start, "approval" if rules.approval else "free", (since, min(since + rules.usual, gap.end)))
+    idle = any(first <= start and start + SLOT <= last for first, last in free)
+    return Slot(start, "closed" if idle or start < rules.earliest or rules.closed else "taken")

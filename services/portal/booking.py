@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,18 +18,21 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 
+from services import invitations
 from services.portal import policies
 from services.portal.calls import Problem, ask, person_of, read, services_of, text_of
-from services.portal.rendering import reader_of, render
-from services.portal.texts import TROUBLE, message
+from services.portal.rendering import reader_of, render, sentence, translate
+from services.portal.texts import LOOK_UPS, message
 from services.portal.times import Reader, typed_interval
 
 MAX_PEOPLE = 10_000
 MAX_SUBJECT = 200
 _NONCE = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
 _EPOCH = re.compile(r"\d{9,10}", re.ASCII)
+CARRIED = ("meeting_code", "day", "start", "end", "people", "room_id")
+SEVERAL = message("This holds the numbers of several meetings. Which one is meant?")
 MADE = (pb.OUTCOME_CONFIRMED, pb.OUTCOME_PENDING_APPROVAL)
-_CORRECTABLE = (
+CORRECTABLE = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -38,7 +42,10 @@ _CORRECTABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What the form of step 2 holds. `nonce` is the form's own: the same form sent twice is one request."""
+    """What the form of step 2 holds. `nonce` is the form's own: the same form sent twice is one request.
+
+    `meeting_code`: the digits, or what was pasted when they are not to be found in it.
+    """
 
     meeting_code: str = ""
     subject: str = ""
@@ -78,12 +85,21 @@ async def ask_number(request: Request) -> Response:
         states=[pb.RESERVATION_STATE_CONFIRMED, pb.RESERVATION_STATE_IN_USE],
         page_size=100,
     )
-    standing, listed = await asyncio.gather(
-        ask(request, services.booking.GetStanding, api.GetStandingRequest()),
-        ask(request, services.booking.ListReservations, upcoming),
-    )
-    following = list(reversed(listed.reservations))[:2]
-    return render(request, "number.html", typed=typed, standing=standing.standing, following=following, fault="")
+    listed = await ask(request, services.booking.ListReservations, upcoming)
+    return await _step_one(request, typed, following=list(reversed(listed.reservations))[:2])
+
+
+async def find(request: Request) -> Response:
+    """From what was pasted to step 2. A form, for an invitation holds a password, which is not for addresses."""
+    typed = read_typed(await request.form(), reader_of(request), check=False)
+    if len(invitations.numbers(typed.meeting_code)) != 1:
+        return await _number_again(request, typed)
+    return RedirectResponse(f"/book?{carried(typed)}", 303)
+
+
+def carried(typed: Typed) -> str:
+    """What goes from step to step in an address."""
+    return urlencode({name: value for name in CARRIED if (value := getattr(typed, name))})
 
 
 async def show_meeting(request: Request) -> Response:
@@ -99,12 +115,17 @@ async def check(request: Request) -> Response:
     typed = read_typed(await request.form(), reader_of(request))
     if "hx-request" not in request.headers:
         return await _step_two(request, typed)
+    return await live_verdict(request, verdict(request, typed), "/book/check")
+
+
+async def live_verdict(request: Request, asked: Awaitable[Mapping[str, Any]], again: str) -> Response:
+    """The part of a page that follows what is typed; asked for again at the address `again` when a service is away."""
     try:
-        return render(request, "_verdict.html", **await _verdict(request, typed))
+        return render(request, "_verdict.html", live=True, **await asked)
     except grpc.aio.AioRpcError as error:
         if not read(error).away and error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
             raise
-        return render(request, "_away.html")
+        return render(request, "_away.html", again=again)
 
 
 async def reserve(request: Request) -> Response:
@@ -115,7 +136,7 @@ async def reserve(request: Request) -> Response:
         answer = await ask(request, services_of(request).booking.CreateReservation, typed.request())
     except grpc.aio.AioRpcError as error:
         problem = read(error)
-        if problem.code not in _CORRECTABLE:
+        if problem.code not in CORRECTABLE:
             raise
         return await _step_two(request, typed, status=409, problem=problem)
     if answer.outcome in MADE:
@@ -124,13 +145,15 @@ async def reserve(request: Request) -> Response:
 
 
 async def _refused(request: Request, typed: Typed, answer: api.CreateReservationResponse) -> Response:
-    (_, policy), meeting = await asyncio.gather(policies.in_force(request), look_up(request, typed.meeting_code))
+    (_, policy), (meeting, _) = await asyncio.gather(policies.in_force(request), look_up(request, typed.meeting_code))
+    lines = policies.lines(policy, answer.decision, reader_of(request).language)
     return render(
         request,
         "refusal.html",
         typed=replace(typed, nonce=Typed().nonce),
         answer=answer,
-        lines=policies.lines(policy, answer.decision, reader_of(request).language),
+        lines=lines,
+        reasons=policies.deciding(lines, answer.decision),
         alternatives=offers(answer.alternatives, meeting),
         redirected=answer.outcome == pb.OUTCOME_REDIRECTED,
     )
@@ -144,17 +167,16 @@ async def _step_two(
     status: int = 200,
     problem: Problem | None = None,
 ) -> Response:
-    meeting, rooms = await asyncio.gather(
+    (meeting, fault), rooms = await asyncio.gather(
         look_up(request, typed.meeting_code),
         ask(request, services_of(request).booking.ListRooms, api.ListRoomsRequest()),
     )
     if meeting is None:
-        return await _number_again(request, typed)
+        return await _number_again(request, typed, fault)
     reader = reader_of(request)
     occurrences = to_come(meeting, reader)
     if propose:
         typed = proposed(typed, meeting, occurrences, reader)
-    verdict = await _verdict(request, typed, meeting)
     return render(
         request,
         "meeting.html",
@@ -162,53 +184,91 @@ async def _step_two(
         meeting=meeting,
         occurrences=occurrences,
         rooms=[room for room in rooms.rooms if room.enabled],
-        problem=problem,
-        trouble=TROUBLE.get(problem.reason, problem.detail(reader.language)) if problem else "",
-        **verdict,
+        refused=problem,
+        **(said(typed, problem=problem) if problem else await verdict(request, typed, meeting)),
     )
 
 
-async def _number_again(request: Request, typed: Typed) -> Response:
-    standing = await ask(request, services_of(request).booking.GetStanding, api.GetStandingRequest())
-    fault = TROUBLE["MEETING_NOT_FOUND"]
-    return render(request, "number.html", 404, typed=typed, standing=standing.standing, following=[], fault=fault)
+async def _number_again(request: Request, typed: Typed, fault: str = "") -> Response:
+    """Step 1 with what is wrong with the number, in the gateway's words; with a choice when there are several."""
+    choices = invitations.numbers(typed.meeting_code)
+    if len(choices) > 1:
+        fault = translate(reader_of(request).language, SEVERAL)
+    elif not fault:
+        _, fault = await look_up(request, typed.meeting_code)
+    return await _step_one(request, typed, 404, choices if len(choices) > 1 else [], fault)
 
 
-async def look_up(request: Request, code: str) -> meeting_pb2.Meeting | None:
-    """None for what is not there and for what is another's: the gateway gives one answer for both."""
-    question = lookups.LookUpMeetingRequest(meeting_code=code)
+async def _step_one(
+    request: Request,
+    typed: Typed,
+    status: int = 200,
+    choices: Sequence[str] = (),
+    fault: str = "",
+    following: Sequence[pb.Reservation] = (),
+) -> Response:
+    asked, (_, policy) = await asyncio.gather(
+        ask(request, services_of(request).booking.GetStanding, api.GetStandingRequest()), policies.in_force(request)
+    )
+    return render(
+        request,
+        "number.html",
+        status,
+        typed=typed,
+        standing=asked.standing,
+        violations=policies.violations(policy, asked.standing, reader_of(request).now),
+        following=following,
+        choices=[(each, carried(replace(typed, meeting_code=each))) for each in choices],
+        fault=fault,
+    )
+
+
+async def look_up(request: Request, code: str) -> tuple[meeting_pb2.Meeting | None, str]:
+    """The meeting, or why there is none, in the reader's language."""
+    language, question = reader_of(request).language, lookups.LookUpMeetingRequest(meeting_code=code)
     try:
         answer = await ask(request, services_of(request).meetings.LookUpMeeting, question)
     except grpc.aio.AioRpcError as error:
-        if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
-            return None
-        raise
-    return answer.meeting if answer.outcome == lookups.LOOK_UP_OUTCOME_FOUND else None
+        if error.code() not in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED):
+            raise
+        return None, sentence(read(error).detail(language), language)
+    if answer.outcome == lookups.LOOK_UP_OUTCOME_FOUND:
+        return answer.meeting, ""
+    return None, translate(language, LOOK_UPS.get(answer.outcome, LOOK_UPS[lookups.LOOK_UP_OUTCOME_NOT_FOUND]))
 
 
-async def _verdict(request: Request, typed: Typed, meeting: meeting_pb2.Meeting | None = None) -> dict[str, Any]:
-    """What the templates say about a request that is not made yet."""
+async def verdict(request: Request, typed: Typed, meeting: meeting_pb2.Meeting | None = None) -> dict[str, Any]:
+    """What the templates say about a request that is not made yet: what would be said to it."""
     if typed.faults or not typed.people or not typed.between:
-        return {"typed": typed, "answer": None, "lines": [], "alternatives": []}
+        return said(typed)
     question = typed.request()
     question.ClearField("request_id")
-    question.ClearField("meeting_code")  # whether the meeting is there then is said when it is reserved
     try:
         answer, (_, policy) = await asyncio.gather(
             ask(request, services_of(request).booking.CheckReservation, api.CheckReservationRequest(request=question)),
             policies.in_force(request),
         )
     except grpc.aio.AioRpcError as error:
-        if error.code() not in _CORRECTABLE:
+        problem = read(error)
+        if problem.code not in CORRECTABLE:
             raise
-        faults = {"start": message("This cannot be asked for: choose another time, room or number of people.")}
-        return {"typed": replace(typed, faults=faults), "answer": None, "lines": [], "alternatives": []}
-    return {
-        "typed": typed,
-        "answer": answer,
-        "lines": policies.lines(policy, answer.decision, reader_of(request).language),
-        "alternatives": offers(answer.alternatives, meeting),
-    }
+        return said(typed, problem=problem)
+    if answer.alternatives and meeting is None:
+        meeting, _ = await look_up(request, typed.meeting_code)
+    lines = policies.lines(policy, answer.decision, reader_of(request).language)
+    return said(typed, answer, lines, alternatives=offers(answer.alternatives, meeting))
+
+
+def said(
+    typed: Typed,
+    answer: api.CheckReservationResponse | api.CheckUpdateResponse | None = None,
+    lines: Sequence[policies.Line] = (),
+    *,
+    alternatives: Sequence[tuple[pb.Alternative, bool]] = (),
+    problem: Problem | None = None,
+) -> dict[str, Any]:
+    """What _verdict.html shows; `problem` stands in the way of any decision."""
+    return {"typed": typed, "answer": answer, "lines": lines, "alternatives": alternatives, "problem": problem}
 
 
 def to_come(meeting: meeting_pb2.Meeting, reader: Reader) -> list[meeting_pb2.Occurrence]:
@@ -255,7 +315,7 @@ def _overlaps(meeting: meeting_pb2.Meeting, other: pb.Alternative) -> bool:
 def read_typed(form: Any, reader: Reader, *, check: bool = True) -> Typed:
     """Faults name their field; an interval that was offered ("take") stands above what is typed."""
     typed = Typed(
-        meeting_code=text_of(form, "meeting_code", 60),
+        meeting_code=_number(text_of(form, "meeting_code", invitations.LONGEST)),
         subject=text_of(form, "subject", MAX_SUBJECT + 1),
         day=text_of(form, "day", 10),
         start=text_of(form, "start", 8),
@@ -267,6 +327,12 @@ def read_typed(form: Any, reader: Reader, *, check: bool = True) -> Typed:
     taken = _taken(text_of(form, "take", 40))
     typed = with_interval(typed, *taken, reader) if taken else _with_typed_interval(typed, reader)
     return replace(typed, faults=_faults(typed, reader)) if check else typed
+
+
+def _number(pasted: str) -> str:
+    """The digits, when it is sure which; else what was pasted."""
+    found = invitations.numbers(pasted)
+    return found[0] if len(found) == 1 else pasted
 
 
 def _nonce(said: str) -> str:

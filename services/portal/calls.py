@@ -1,11 +1,13 @@
 """Questions to the services on behalf of who is looking, and what their errors mean for a page."""
 
-from collections.abc import Awaitable, Callable
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from starlette.requests import Request
@@ -51,16 +53,27 @@ async def ask(request: Request, method: "Callable[..., Awaitable[A]]", message: 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error of a service: its code, its stable reason, and the field at fault with what is wrong there."""
+    """An error of a service: its code, its stable reason with figures, and the field at fault with what is wrong."""
 
     code: grpc.StatusCode
     reason: str = ""
     field: str = ""
     english: str = ""
     chinese: str = ""
+    figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def detail(self, language: str) -> str:
         return (self.chinese if language == CHINESE else "") or self.english
+
+    @property
+    def meeting_time(self) -> tuple[Timestamp, Timestamp] | None:
+        """When the meeting takes place, where that is the matter."""
+        if self.reason != "MEETING_ELSEWHERE":
+            return None
+        start, end = Timestamp(), Timestamp()
+        start.FromJsonString(self.figures["start_time"])
+        end.FromJsonString(self.figures["end_time"])
+        return start, end
 
     @property
     def away(self) -> bool:
@@ -69,15 +82,15 @@ class Problem:
 
 def read(error: grpc.aio.AioRpcError) -> Problem:
     status = rpc_status.from_call(error)  # type: ignore[arg-type] # its stub knows only the synchronous calls
-    reason, place, english = "", "", error.details() or ""
+    reason, place, english, figures = "", "", error.details() or "", {}
     for each in status.details if status else ():
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if each.Unpack(info):
-            reason = info.reason
+            reason, figures = info.reason, dict(info.metadata)
         elif each.Unpack(request) and request.field_violations:
             first = request.field_violations[0]
             place, english = first.field, first.description
-    return Problem(error.code(), reason, place, english, errors.chinese_of(status) if status else "")
+    return Problem(error.code(), reason, place, english, errors.chinese_of(status) if status else "", figures)
 
 
 def text_of(form: Any, name: str, longest: int = 500) -> str:

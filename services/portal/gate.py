@@ -1,18 +1,14 @@
 """The pages around the sign-in, and what a page without a service behind it can still say."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.portal import assets, csrf
+from services.portal.rendering import language_of, render
 from services.portal.sessions import Form
+from services.portal.times import ENGLISH
 
-CHINESE, ENGLISH = "zh-CN", "en"
 RETRY_SECONDS = 5
 
 
@@ -120,44 +116,24 @@ FAILED = Notice(
 )
 
 
-@lru_cache
-def _template() -> Any:
-    folder = Path(__file__).with_name("templates")
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-    environment.globals["asset"] = assets.address
-    return environment.get_template("gate.html")
-
-
-def language_of(request: Request) -> str:
-    """As chosen here, else as the account says, else as the browser says, else Chinese."""
-    chosen = request.cookies.get("language", "")
-    if chosen in (CHINESE, ENGLISH):
-        return chosen
-    person = getattr(request.state, "person", None)
-    if person is not None:
-        return ENGLISH if person.locale == ENGLISH else CHINESE
-    return ENGLISH if request.headers.get("accept-language", "").lower().startswith("en") else CHINESE
-
-
 def show(
     request: Request, notice: Notice, status: int = 200, *, target: str = "/", form: Form | None = None
 ) -> HTMLResponse:
     """A notice with the way on: a link to `target`, or `form` filled in as it was, to be sent again."""
     language = language_of(request)
-    page = _template().render(
-        language=language,
+    page = render(
+        request,
+        "gate.html",
+        status,
         title=notice.title.said(language),
         sentence=notice.sentence.said(language),
         way=notice.way.said(language),
         target=target,
         form=form,
-        csrf_field=csrf.FIELD,
-        csrf_token=csrf.field(request),
     )
-    headers = {"content-language": language, "cache-control": "no-store"}
     if status == 503:
-        headers["retry-after"] = str(RETRY_SECONDS)
-    return HTMLResponse(page, status, headers)
+        page.headers["retry-after"] = str(RETRY_SECONDS)
+    return page
 
 
 def lead_on(request: Request, notice: Notice, target: str) -> HTMLResponse:

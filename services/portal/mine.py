@@ -1,6 +1,7 @@
 """My reservations: all of them, one with its history, changing, ending and cancelling it, its calendar file."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -14,12 +15,11 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.clock import to_timestamp
 from services.portal import history, policies
-from services.portal.booking import MAX_PEOPLE, Typed, with_interval
+from services.portal.booking import CORRECTABLE, MADE, Typed, live_verdict, read_typed, said, with_interval
 from services.portal.calendars import MEDIA_TYPE, to_file
-from services.portal.calls import ask, now_of, person_of, read, services_of, text_of
+from services.portal.calls import Problem, ask, now_of, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render
-from services.portal.texts import message
-from services.portal.times import Reader, typed_interval
+from services.portal.times import Reader
 
 TABS = {
     "upcoming": (
@@ -35,6 +35,7 @@ TABS = {
     ),
     "cancelled": (pb.RESERVATION_STATE_CANCELLED,),
 }
+UNCHANGEABLE = (*CORRECTABLE, grpc.StatusCode.ABORTED)
 OPEN = (pb.RESERVATION_STATE_PENDING_APPROVAL, pb.RESERVATION_STATE_CONFIRMED)
 PAGE = 30
 MOST_MAILS = 100
@@ -102,21 +103,26 @@ async def mails(request: Request, record: pb.Reservation) -> list[Any]:
 
 
 async def undo(request: Request, record: pb.Reservation) -> Typed | None:
-    """The same reservation once more, while it would still be confirmed."""
-    if record.state != pb.RESERVATION_STATE_CANCELLED or record.start_time.seconds * 1000 <= now_of(request):
+    """The same reservation once more, while it would still be confirmed; asked as the form would ask for it."""
+    mine = record.organizer.account_id == person_of(request).account_id
+    ahead = record.start_time.seconds * 1000 > now_of(request)
+    if not (record.state == pb.RESERVATION_STATE_CANCELLED and mine and ahead):
         return None
-    question = api.CreateReservationRequest(
-        start_time=record.start_time,
-        end_time=record.end_time,
-        participant_count=record.participant_count,
-        room_id=record.room.room_id or None,
+    typed = Typed(
+        meeting_code=record.meeting_code,
+        subject=record.subject,
+        people=str(record.participant_count),
+        room_id=record.room.room_id,
     )
-    booking = services_of(request).booking
-    answer = await ask(request, booking.CheckReservation, api.CheckReservationRequest(request=question))
-    if answer.outcome != pb.OUTCOME_CONFIRMED:
-        return None
-    typed = Typed(record.meeting_code, record.subject, people=str(record.participant_count))
-    return with_interval(typed, record.start_time, record.end_time, reader_of(request))
+    typed = with_interval(typed, record.start_time, record.end_time, reader_of(request))
+    question = api.CheckReservationRequest(request=typed.request())
+    try:
+        answer = await ask(request, services_of(request).booking.CheckReservation, question)
+    except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            raise
+        return None  # whoever cannot answer must not take the page away
+    return typed if answer.outcome == pb.OUTCOME_CONFIRMED else None
 
 
 async def ask_cancel(request: Request) -> Response:
@@ -159,79 +165,88 @@ async def ask_change(request: Request) -> Response:
         record.end_time,
         reader_of(request),
     )
-    return _change_page(request, record, typed)
+    return await _change_page(request, record, typed)
 
 
-def _change_page(
-    request: Request,
-    record: pb.Reservation,
-    typed: Typed,
-    status: int = 200,
-    fault: str = "",
-    lines: list[policies.Line] | None = None,
+async def _change_page(
+    request: Request, record: pb.Reservation, typed: Typed, status: int = 200, refused: Problem | None = None
 ) -> Response:
-    return render(request, "change.html", status, record=record, typed=typed, fault=fault, lines=lines or [])
+    shown = said(typed, problem=refused) if refused else await _verdict(request, record, typed)
+    return render(request, "change.html", status, record=record, refused=refused, reasons=[], **shown)
+
+
+async def check_change(request: Request) -> Response:
+    """As `booking.check`, for a change."""
+    record, form = await get(request), await request.form()
+    typed = _typed(form, record, reader_of(request))
+    if "hx-request" not in request.headers:
+        return await _change_page(request, record, typed)
+    again = f"/reservations/{record.reservation_id}/change/check"
+    return await live_verdict(request, _verdict(request, record, typed), again)
+
+
+async def _verdict(request: Request, record: pb.Reservation, typed: Typed) -> dict[str, Any]:
+    """What would be said to the change; nothing as long as nothing is to change."""
+    if typed.faults or not typed.between or not _differs(record, typed):
+        return said(typed)
+    question = api.CheckUpdateRequest(request=_to_change(typed, record))
+    try:
+        answer, (_, policy) = await asyncio.gather(
+            ask(request, services_of(request).booking.CheckUpdate, question), policies.in_force(request)
+        )
+    except grpc.aio.AioRpcError as error:
+        problem = read(error)
+        if problem.code not in UNCHANGEABLE:
+            raise
+        return said(typed, problem=problem)
+    return said(typed, answer, policies.lines(policy, answer.decision, reader_of(request).language))
+
+
+def _differs(record: pb.Reservation, typed: Typed) -> bool:
+    now = (record.start_time, record.end_time), str(record.participant_count)
+    return (typed.between, typed.people) != now
+
+
+def _typed(form: Any, record: pb.Reservation, reader: Reader) -> Typed:
+    """As for a new one, but subject and meeting stay, and a start that has passed may stay too: booking says so."""
+    typed = read_typed({**form, "subject": record.subject}, reader)
+    faults = {name: fault for name, fault in typed.faults.items() if name != "start" or typed.between is None}
+    return replace(typed, meeting_code=record.meeting_code, faults=faults)
 
 
 async def change(request: Request) -> Response:
     record, form = await get(request), await request.form()
-    typed = Typed(
-        subject=record.subject,
-        day=text_of(form, "day", 10),
-        start=text_of(form, "start", 8),
-        end=text_of(form, "end", 8),
-        people=text_of(form, "people", 6),
-    )
-    question = _to_change(typed, record, reader_of(request), text_of(form, "version", 18))
-    if question is None:
-        fault = message("Give a day, a start and an end, and how many people are expected.")
-        return _change_page(request, record, typed, 422, fault)
-    return await _send_change(request, record, typed, question)
-
-
-def _to_change(
-    typed: Typed, record: pb.Reservation, reader: Reader, version: str
-) -> api.UpdateReservationRequest | None:
-    if not (typed.people.isascii() and typed.people.isdigit() and 1 <= int(typed.people) <= MAX_PEOPLE):
-        return None
+    typed = _typed(form, record, reader_of(request))
+    if typed.faults:
+        return await _change_page(request, record, typed, 422)
     try:
-        start, end = typed_interval(typed.day, typed.start, typed.end, reader.zone)
-    except (ValueError, OverflowError):
-        return None
-    return api.UpdateReservationRequest(
-        reservation_id=record.reservation_id,
-        start_time=start,
-        end_time=end,
-        participant_count=int(typed.people),
-        version=int(version) if version.isascii() and version.isdigit() else 0,
-    )
-
-
-async def _send_change(
-    request: Request, record: pb.Reservation, typed: Typed, question: api.UpdateReservationRequest
-) -> Response:
-    try:
+        question = _to_change(typed, record, text_of(form, "version", 18))
         answer = await ask(request, services_of(request).booking.UpdateReservation, question)
     except grpc.aio.AioRpcError as error:
         problem = read(error)
-        if problem.code not in _EXPLAINED:
+        if problem.code not in UNCHANGEABLE:
             raise
-        fault = _EXPLAINED[problem.code]
-        return _change_page(request, record, typed, 409, fault)
-    if answer.outcome in (pb.OUTCOME_CONFIRMED, pb.OUTCOME_PENDING_APPROVAL):
+        return await _change_page(request, record, typed, 409, problem)
+    if answer.outcome in MADE:
         return RedirectResponse(f"/reservations/{record.reservation_id}?changed=1", 303)
-    lines = policies.fired_lines(answer.decision, reader_of(request).language)
-    return _change_page(request, answer.reservation, typed, 200, message("Not changed: it stays as it was."), lines)
+    _, policy = await policies.in_force(request)
+    lines = policies.lines(policy, answer.decision, reader_of(request).language)
+    # the answer to a change tells all that a check of it would
+    shown = said(typed, api.CheckUpdateResponse(outcome=answer.outcome, decision=answer.decision), lines)
+    reasons = policies.deciding(lines, answer.decision)
+    return render(request, "change.html", record=answer.reservation, refused=None, reasons=reasons, **shown)
 
 
-_EXPLAINED = {
-    grpc.StatusCode.ABORTED: message("It was changed meanwhile. This is how it stands now; please try again."),
-    grpc.StatusCode.FAILED_PRECONDITION: message("It is in use or over, and can no longer be changed."),
-    grpc.StatusCode.INVALID_ARGUMENT: message(
-        "That time does not fit: it must lie ahead and overlap the meeting. "
-        "Move the meeting in the meeting client first, or choose another time."
-    ),
-}
+def _to_change(typed: Typed, record: pb.Reservation, version: str = "") -> api.UpdateReservationRequest:
+    """Only without faults."""
+    assert typed.between  # noqa: S101 - no faults
+    return api.UpdateReservationRequest(
+        reservation_id=record.reservation_id,
+        start_time=typed.between[0],
+        end_time=typed.between[1],
+        participant_count=int(typed.people),
+        version=int(version) if version.isascii() and version.isdigit() else 0,
+    )
 
 
 async def end(request: Request) -> Response:

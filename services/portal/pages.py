@@ -72,6 +72,7 @@ def page(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
 
 routes: list[Route] = [
     page("/", booking.ask_number),
+    page("/book/find", booking.find, "POST"),
     page("/book", booking.show_meeting),
     page("/book", booking.reserve, "POST"),
     page("/book/check", booking.check, "POST"),
@@ -83,6 +84,7 @@ routes: list[Route] = [
     page("/reservations/{reservation_id}/cancel", mine.cancel, "POST"),
     page("/reservations/{reservation_id}/change", mine.ask_change),
     page("/reservations/{reservation_id}/change", mine.change, "POST"),
+    page("/reservations/{reservation_id}/change/check", mine.check_change, "POST"),
     page("/reservations/{reservation_id}/end", mine.end, "POST"),
     page("/standing", standing.show),
     page("/standing/violations/{violation_id}", standing.object_to, "POST"),

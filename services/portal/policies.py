@@ -1,13 +1,15 @@
 """The policy in force, as people read it: each rule in words with its numbers, and how a request stands with it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import yaml
 from starlette.requests import Request
+from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as api
 
@@ -44,6 +46,24 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspends:
+    """The rule that closes booking: names of the thresholds that say how many violations and within how long."""
+
+    limit: str
+    within: str
+    leave_out: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Violations:
+    """How many count at present, of how many that close booking; and within how many seconds."""
+
+    used: int
+    limit: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     rules: tuple[Rule, ...]
     numbers: Mapping[str, int]
@@ -53,6 +73,8 @@ class Policy:
     overrides: tuple[Mapping[str, Any], ...]
     support: str
     """Where support is written to; "" when no rule asks for it."""
+    suspends: Suspends | None
+    """None when no number of violations closes booking."""
 
     def sentence(self, rule: Rule, language: str, thresholds: Mapping[str, int] | None = None) -> str:
         """The rule in words; with the account's own numbers when they are given."""
@@ -100,6 +122,7 @@ def parse(source: str) -> Policy:
         zone=str(document["zone"]),
         overrides=tuple(document.get("overrides") or ()),
         support=next(_addresses(document), ""),
+        suspends=next(_suspending(document), None),
     )
 
 
@@ -126,6 +149,37 @@ def _addresses(document: Mapping[str, Any]) -> Iterator[str]:
         for obligation in rule.get("obligations", ()):
             if obligation["kind"] == "NOTIFY_SUPPORT":
                 yield str(obligation["address"])
+
+
+def _suspending(document: Mapping[str, Any]) -> Iterator[Suspends]:
+    for rule in document["rules"]:
+        if any(duty["kind"] == "SUSPEND" for duty in rule.get("obligations", ())):
+            for each in _comparisons(rule["when"]):
+                fact = document["facts"].get(each.fact, {})
+                if fact.get("count") == "violations" and each.threshold:
+                    yield Suspends(each.threshold, fact["within"], frozenset(fact.get("leave_out", ())))
+
+
+def violations(policy: Policy, standing: pb.Standing, now: datetime) -> Violations | None:
+    """As the policy counts them, by the account's own numbers."""
+    rule = policy.suspends
+    if rule is None:
+        return None
+    numbers = {**policy.numbers, **standing.thresholds}
+    since = now.timestamp() - numbers[rule.within]
+    counted = [
+        each
+        for each in standing.violations
+        if each.violation_time.seconds > since
+        and not (each.waived and "waived" in rule.leave_out)
+        and not (each.suspension_id and "used_up" in rule.leave_out)
+    ]
+    return Violations(len(counted), numbers[rule.limit], numbers[rule.within])
+
+
+def deciding(lines: Sequence[Line], decision: decision_pb2.Decision) -> list[Line]:
+    """Those because of which it is as it is: what else spoke would not have been enough."""
+    return [line for line in lines if line.tone == TONES.get(decision.effect)] if decision.rules else []
 
 
 def lines(policy: Policy, decision: decision_pb2.Decision, language: str) -> list[Line]:

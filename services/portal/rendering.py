@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from services.invitations import dashed
 from services.portal import assets, csrf, texts
 from services.portal.calls import is_support, now_of
 from services.portal.times import CHINESE, ENGLISH, Reader, span, zone_of
@@ -28,6 +29,12 @@ def catalog(language: str) -> Catalog:
     path = FOLDER / "locales" / _FOLDERS[language] / "messages.po"
     with path.open("rb") as file:
         return read_po(file, locale=_FOLDERS[language])
+
+
+def sentence(text: str, language: str) -> str:
+    """What a service says of a field, as a sentence of its own."""
+    end = "。" if language == CHINESE else "."
+    return text[:1].upper() + text[1:] + ("" if text.endswith((end, "?", "？")) or not text else end)
 
 
 def translate(language: str, text: str) -> str:
@@ -60,23 +67,22 @@ def environment(language: str) -> Environment:
         newstyle=True,
     )
     made.filters["dashed"] = dashed
+    made.filters["sentence"] = lambda text: sentence(text, language)
     made.filters["own"] = lambda text: text.zh_cn if language == CHINESE else text.en
     made.filters["span"] = lambda seconds: span(int(seconds), language)
     made.globals |= {"texts": texts, "asset": assets.address}
     return made
 
 
-def dashed(code: str) -> str:
-    """123456789 is 123-456-789, as the meeting client shows it."""
-    return "-".join((code[:3], code[3:6], code[6:])) if len(code) in (9, 10) else code
-
-
 def language_of(request: Request) -> str:
-    """As chosen here, else as the account says, else as the browser says, else Chinese."""
-    chosen = request.cookies.get("language", "")
+    """As chosen here, else as the account says, else as the browser says, else Chinese.
+
+    Who is not signed in has no settings: there the address may say so (`lang`), for one page.
+    """
+    person = getattr(request.state, "person", None)
+    chosen = (request.query_params.get("lang") if person is None else "") or request.cookies.get("language", "")
     if chosen in LANGUAGES:
         return chosen
-    person = getattr(request.state, "person", None)
     if person is not None:
         return ENGLISH if person.locale == ENGLISH else CHINESE
     return ENGLISH if request.headers.get("accept-language", "").lower().startswith("en") else CHINESE

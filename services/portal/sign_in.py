@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from services.portal import csrf, gate
 from services.portal.oidc import Challenge, Issuer, IssuerAwayError, SignInError
+from services.portal.rendering import language_of
 from services.portal.sessions import Form, Sessions
 from services.portal.store import Store
 
@@ -194,7 +195,7 @@ class SignIn:
 
     async def _attempt(self, request: Request, path: str, form: Form | None) -> tuple[str, str]:
         """The issuer's address to go to, and the secret that the browser keeps meanwhile."""
-        challenge = await self._issuer.challenge(gate.language_of(request))
+        challenge = await self._issuer.challenge(language_of(request))
         return challenge.url, await self._attempts.create(Attempt(challenge, path, form, self._now()))
 
     def _with_attempt(self, request: Request, answer: Response, address: str, secret: str) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -105,7 +106,10 @@ def _expires(record: pb.Reservation, decision: decision_pb2.Decision) -> Timesta
 
 
 async def resolve(request: Request) -> Response:
+    """Declining needs a reason, and is asked about once more."""
     form = await request.form()
+    if text_of(form, "answer") != "approve" and not (text_of(form, "sure") and text_of(form, "note")):
+        return await _ask_decline(request, form)
     question = api.ResolveEscalationRequest(
         reservation_id=str(request.path_params["reservation_id"]),
         approve=text_of(form, "answer") == "approve",
@@ -114,6 +118,14 @@ async def resolve(request: Request) -> Response:
     )
     await ask(request, services_of(request).booking.ResolveEscalation, question)
     return RedirectResponse(f"/support?done={'approved' if question.approve else 'declined'}", 303)
+
+
+async def _ask_decline(request: Request, form: Any) -> Response:
+    wanted = api.GetReservationRequest(reservation_id=str(request.path_params["reservation_id"]))
+    found = await ask(request, services_of(request).booking.GetReservation, wanted)
+    sent = bool(text_of(form, "sure"))
+    values = {"record": found.reservation, "note": text_of(form, "note"), "missing": sent}
+    return render(request, "decline.html", 422 if sent else 200, **values)
 
 
 async def show_account(request: Request) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
+from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 from yunhui.notifier.v1 import delivery_pb2
 from yunhui.policy.v1 import decision_pb2
 
@@ -93,16 +94,12 @@ QUOTA_NAMES_THEN: Mapping[str, str] = {
     "DAILY_QUOTA": message("That day"),
     "WEEKLY_QUOTA": message("That week"),
 }
-TROUBLE: Mapping[str, str] = {
-    "MEETING_NOT_FOUND": message(
-        "There is no meeting with this number that you made or host. Please check the number in the meeting client."
+LOOK_UPS: Mapping[int, str] = {
+    lookups.LOOK_UP_OUTCOME_NOT_FOUND: message(
+        "No such meeting was found. Check the number; meetings of a personal free account cannot be looked up."
     ),
-    "MEETING_OVER": message("This meeting is over or was cancelled. Make a new one in the meeting client first."),
-    "MEETING_ELSEWHERE": message(
-        "The meeting does not take place at that time. Reserve a time that overlaps it, "
-        "or move the meeting in the meeting client first and then try again."
+    lookups.LOOK_UP_OUTCOME_ANOTHERS: message(
+        "This meeting was made with another account. Sign in here with the account that made it, be named as its host, "
+        "or make it again with this account."
     ),
-    "MEETING_ALREADY_RESERVED": message("This meeting already has a reservation. You find it among your reservations."),
-    "ROOM_NOT_FOUND": message("There is no such room."),
-    "START_IN_THE_PAST": message("That time is over: choose a later one."),
 }

@@ -1,4 +1,4 @@
-"""The number is found in what people paste: invitations as the meeting client writes them, in Chinese and in English."""
+"""The number is found in what people paste: invitations as the meeting client writes them, in both languages."""
 
 import grpc
 import pytest

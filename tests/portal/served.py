@@ -181,9 +181,11 @@ def next_address(answer: httpx2.Response) -> str:
 
 
 def form_of(answer: httpx2.Response) -> tuple[str, dict[str, str]]:
-    action = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
+    """The first one below the header."""
+    text = answer.text[max(0, answer.text.find("<main")) :]
+    action = re.search(r'<form[^>]*action="([^"]+)"', text)
     assert action, answer.text
-    inputs = re.findall(r"<input[^>]*>", answer.text)
+    inputs = re.findall(r"<input[^>]*>", text)
     fields = {}
     for tag in inputs:
         name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)

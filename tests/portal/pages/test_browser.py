@@ -126,7 +126,7 @@ def test_support_approves_and_the_booker_sees_it_at_once(stack: Stack, visitor: 
     booker = visitor.open("large")
     booker.goto(f"/book?meeting_code={code}&people=150")
     booker.get_by_role("button", name="确认预定").click()
-    expect(booker.locator(".banner.wait")).to_contain_text("个案编号")
+    expect(booker.locator(".banner.wait")).to_contain_text("预约编号")
     with booker.expect_request("**/live"):
         booker.goto(booker.url.partition("?")[0])
     support = visitor.open("lin", "support")
