@@ -37,7 +37,6 @@ _MEASURE_UNITS = {
     "elapsed": "seconds", "duration": "seconds", "suspension_remaining": "seconds", "days_ahead": "days",
     "participant_count": "people", "free_room_count": "rooms", "extends": "flag", "entered": "flag",
     "postpones": "flag", "committed_start": "moment", "committed_lead": "seconds",
-    "entry_lead": "seconds",
 }  # fmt: skip
 _EFFECTS: tuple[EffectName, ...] = ("ALLOW", "ESCALATE", "REDIRECT", "DENY")
 _OBLIGATION_NEEDS = {
@@ -136,6 +135,9 @@ def _check_measure(document: Document, path: tuple[str | int, ...], fact: Measur
     if fact.measure.startswith("committed_") != (fact.within is not None):
         yield path, "`within` says for what is committed how late is too late, and belongs only there"
     yield from _check_threshold(document, (*path, "within"), fact.within, "seconds")
+    if fact.early and fact.measure != "entered":
+        yield path, "`early` belongs to entered, and to no other measure"
+    yield from _check_threshold(document, (*path, "early"), fact.early, "seconds")
 
 
 def _check_threshold(

@@ -24,7 +24,6 @@ ObligationName = Literal[
 MeasureName = Literal[
     "start", "end", "now", "lead", "elapsed", "duration", "days_ahead", "participant_count", "free_room_count",
     "suspension_remaining", "suspension_end", "extends", "postpones", "committed_start", "committed_lead", "entered",
-    "entry_lead",
 ]  # fmt: skip
 MoveName = Literal[
     "another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free", "as_held"
@@ -93,11 +92,13 @@ class Measure(Strict):
     """A figure of the request itself. Spans of time say how they become whole seconds.
 
     What is committed says with `within` how long before a start it is too late to give it up.
+    `early`, of entered: being inside counts from so long before the start on; without it from the start on.
     """
 
     measure: MeasureName
     round: Literal["down", "up"] | None = None
     within: Name | None = None
+    early: Name | None = None
 
 
 def _fact_form(data: Any) -> str | None:

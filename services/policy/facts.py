@@ -43,6 +43,8 @@ def measure(fact: Measure, calendar: Calendar) -> Derivation:
     """Spans are rounded as the policy says: down for "at least", up for "at most", so that no fraction is lost."""
     if fact.within:
         return _committed(fact, fact.within)
+    if fact.measure == "entered":
+        return _entered(fact.early)
     exact = _MEASURES.get(fact.measure)
     if exact is None:
         return lambda question, _: _days_ahead(question, calendar)
@@ -97,13 +99,14 @@ def _postpones(question: Question) -> int:
     return int(question.former is not None and question.start > question.former.start)
 
 
-def _entered(question: Question) -> int:
-    return int(question.enter is not None and question.enter <= question.now)
+def _entered(early: str | None) -> Derivation:
+    """Whether somebody was inside between the start, or `early` before it, and now: whoever only looked in was not."""
 
+    def derive(question: Question, thresholds: Thresholds) -> int:
+        first = question.start - (thresholds[early] * SECOND if early else 0)
+        return int(question.enter is not None and first <= question.enter <= question.now)
 
-def _entry_lead(question: Question) -> int:
-    """How long before the start somebody was inside who is not known to have been there since; else 0."""
-    return max(0, question.start - question.enter) if question.enter is not None else 0
+    return derive
 
 
 _MEASURES: dict[str, Callable[[Question], int]] = {
@@ -119,8 +122,6 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
     "suspension_end": lambda question: -(-_suspended_until(question) // SECOND),
     "extends": lambda question: int(extends(question)),
     "postpones": _postpones,
-    "entered": _entered,
-    "entry_lead": _entry_lead,
 }
 
 

@@ -83,6 +83,20 @@ MUTANTS = (
         "tests/policy/test_table.py tests/policy/test_oracle.py tests/policy/test_decisions.py",
     ),
     Mutant(
+        "who looks in before the start has come, and the owner may do nothing any more",
+        "services/booking/lifecycle.py",
+        'return "note" if is_early(case.record, enter_time) else "enter"',
+        'return "enter"',
+        "tests/booking/test_machine.py",
+    ),
+    Mutant(
+        ">= for >: who left as the meeting began was there",
+        "services/meetings/gateway.py",
+        "left is None or left > first",
+        "left is None or left >= first",
+        "tests/meetings/test_gateway.py::test_the_first_moment_of_a_window_at_which_somebody_was_inside",
+    ),
+    Mutant(
         "a deadline is dealt with by everybody who has seen it",
         "services/booking/standing.py",
         "if not take_deadline(connection, life.SUSPENSION_END, suspension_id, due):",

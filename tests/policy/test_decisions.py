@@ -53,6 +53,17 @@ def test_quotas_name_the_period_and_what_was_counted(policy: Policy) -> None:
     assert (weekly.period_start, weekly.period_end) == (moment("2025-07-07"), moment("2025-07-14"))
 
 
+@pytest.mark.parametrize(("entered", "rules"), [("09:59:59", ["NO_SHOW"]), ("10:00:00", [])])
+def test_a_policy_that_says_nothing_of_early_entries_counts_from_the_start_on(entered: str, rules: list[str]) -> None:
+    """One that was written before they were thought of, too."""
+    older = Policy.load(SOURCE.replace("entered, early: early_entry_counts_seconds}", "entered}"), "older@1")
+    asked = question()
+    asked.action, asked.subject.start_time.seconds = pb.ACTION_NO_SHOW, moment("2025-07-08 10:00:00").seconds
+    asked.now.CopyFrom(moment("2025-07-08 10:30:00"))
+    asked.subject.enter_time.CopyFrom(moment(f"2025-07-08 {entered}"))
+    assert [rule.rule_id for rule in older.decide(asked).rules] == rules
+
+
 def test_the_same_question_gets_the_same_bytes(policy: Policy) -> None:
     """Also from a policy loaded anew, and after other questions."""
     asked = busy_question()
