@@ -78,7 +78,7 @@ class Updates:
         update = await self._decide(situation, wanted, actor, now)
         reply = api.CheckUpdateResponse(outcome=outcome(update), decision=update.decision)
         if update.decision.effect == policy.EFFECT_ALLOW:
-            for room in free_rooms(situation.pool, update.after)[:1]:
+            for room in free_rooms(situation.pool, update.case.record, update.after)[:1]:
                 reply.room.CopyFrom(room)
         return reply
 
