@@ -24,6 +24,7 @@ from services.cli import (
     reserve,
     rooms,
     standin,
+    standing,
     texts,
     up,
     watch,
@@ -31,19 +32,23 @@ from services.cli import (
 )
 from services.cli.terminal import Terminal, command, group
 from services.cli.texts import Text
+from services.cli.usage import Command, Group, Root
 
-app = typer.Typer(help=texts.HELP.help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Root, help=texts.HELP.help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+app.callback()(group())
 
 
 def add(name: str, text: Text, function: Callable[..., None], to: typer.Typer = app) -> None:
-    to.command(name, help=text.help)(command(function))
+    to.command(name, cls=Command, help=text.help)(command(function))
 
 
 def add_group(
     name: str, text: Text, alone: Callable[[Terminal], None] | None = None, to: typer.Typer = app
 ) -> typer.Typer:
     """`alone` is what the group does when no command is named; help is shown when there is none."""
-    made = typer.Typer(no_args_is_help=alone is None, invoke_without_command=alone is not None)
+    made = typer.Typer(cls=Group, no_args_is_help=alone is None, invoke_without_command=alone is not None)
     made.callback()(group(alone))
     to.add_typer(made, name=name, help=text.help)
     return made
@@ -67,7 +72,7 @@ add("decline", texts.HELP_DECLINE, reservations.decline)
 add("mine", texts.HELP_MINE, reservations.mine)
 add("entered", texts.HELP_ENTERED, reservations.entered)
 add("watch", texts.HELP_WATCH, watch.watch)
-add("quota", texts.HELP_QUOTA, account.quota)
+add("quota", texts.HELP_QUOTA, standing.quota)
 add("object", texts.HELP_OBJECT, objections.object_to)
 add("objections", texts.HELP_OBJECTIONS, objections.objections)
 add("waive", texts.HELP_WAIVE, reservations.waive)
@@ -110,21 +115,21 @@ add("show", texts.HELP_MAIL_SHOW, mail.show, mail_app)
 events_app = add_group("events", texts.HELP_EVENTS)
 add("tail", texts.HELP_EVENTS_TAIL, events.tail, events_app)
 
-outbox_app = add_group("outbox", texts.HELP_OUTBOX)
+outbox_app = add_group("outbox", texts.HELP_OUTBOX, outbox.status)
 add("status", texts.HELP_OUTBOX_STATUS, outbox.status, outbox_app)
 add("replay", texts.HELP_OUTBOX_REPLAY, outbox.replay, outbox_app)
-dead_app = add_group("dead", texts.HELP_DEAD, to=events_app)
+dead_app = add_group("dead", texts.HELP_DEAD, dead_events.dead, to=events_app)
 add("list", texts.HELP_DEAD_LIST, dead_events.dead, dead_app)
 add("show", texts.HELP_DEAD_SHOW, dead_events.show, dead_app)
 add("retry", texts.HELP_DEAD_RETRY, dead_events.retry, dead_app)
 add("drop", texts.HELP_DEAD_DROP, dead_events.drop, dead_app)
 
-deliveries_app = add_group("deliveries", texts.HELP_DELIVERIES)
+deliveries_app = add_group("deliveries", texts.HELP_DELIVERIES, deliveries.deliveries)
 add("list", texts.HELP_DELIVERIES_LIST, deliveries.deliveries, deliveries_app)
 add("show", texts.HELP_DELIVERIES_SHOW, deliveries.show, deliveries_app)
 add("resend", texts.HELP_DELIVERIES_RESEND, deliveries.resend, deliveries_app)
 
-preferences_app = add_group("preferences", texts.HELP_PREFERENCES)
+preferences_app = add_group("preferences", texts.HELP_PREFERENCES, deliveries.preferences)
 add("show", texts.HELP_PREFERENCES_SHOW, deliveries.preferences, preferences_app)
 add("set", texts.HELP_PREFERENCES_SET, deliveries.set_preferences, preferences_app)
 
@@ -134,7 +139,7 @@ add("add", texts.HELP_WEBHOOKS_ADD, webhooks.add, webhooks_app)
 add("set", texts.HELP_WEBHOOKS_SET, webhooks.change, webhooks_app)
 add("remove", texts.HELP_WEBHOOKS_REMOVE, webhooks.remove, webhooks_app)
 
-audit_app = add_group("audit", texts.HELP_AUDIT)
+audit_app = add_group("audit", texts.HELP_AUDIT, audit.entries)
 add("list", texts.HELP_AUDIT_LIST, audit.entries, audit_app)
 add("verify", texts.HELP_AUDIT_VERIFY, audit.verify, audit_app)
 add("export", texts.HELP_AUDIT_EXPORT, audit.export, audit_app)

@@ -68,7 +68,7 @@ def verify(
     terminal: Terminal,
     program: ProgramOption = "",
     head: Annotated[list[str] | None, typer.Option(metavar="PROGRAM:NUMBER:HASH", help=texts.OPTION_HEAD.help)] = None,
-    file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help=texts.OPTION_EXPORT.help)] = None,
+    file: Annotated[Path | None, typer.Option(help=texts.OPTION_EXPORT.help)] = None,
 ) -> None:
     noted = read_heads(head or [])
     found = dict(verify_file(file, noted)) if file else dict(verify_programs(terminal, chosen(program), noted))
@@ -154,13 +154,21 @@ def verify_file(file: Path, noted: Heads) -> Iterator[tuple[str, api.VerifyAudit
 
 
 def read_export(file: Path) -> Iterator[tuple[str, Entry]]:
-    with file.open(encoding="utf-8") as lines:
+    with open_export(file) as lines:
         for number, line in enumerate(lines, 1):
             try:
                 content = json.loads(line)
                 yield str(content["program"]), Entry(**{name: content[name] for name in FIELDS})
             except (ValueError, TypeError, KeyError) as error:
                 raise CommandError(texts.AUDIT_NO_EXPORT, ExitCode.USAGE, file=file, line=number) from error
+
+
+def open_export(file: Path) -> IO[str]:
+    """Raises CommandError."""
+    try:
+        return file.open(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(texts.NO_FILE, ExitCode.USAGE, path=file, field="--file") from error
 
 
 def read_heads(typed: list[str]) -> Heads:

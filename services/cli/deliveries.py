@@ -9,7 +9,7 @@ from rich.text import Text as Styled
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
-from services.cli import moments, texts
+from services.cli import moments, texts, words
 from services.cli.arguments import read_choice
 from services.cli.client import open_notifier
 from services.cli.failures import CommandError, ExitCode
@@ -78,7 +78,7 @@ def show_deliveries(terminal: Terminal, answer: api.ListDeliveriesResponse) -> N
         table.add_row(
             each.delivery_id,
             moments.show(each.create_time, terminal.language),
-            each.kind,
+            words.notice(each.kind, terminal.language),
             Styled(each.recipient),
             state_of(terminal, each.state),
             str(each.attempt_count),
@@ -152,9 +152,11 @@ def read_wish(typed: str) -> api.NoticePreference:
 
 def show_preferences(terminal: Terminal, notices: Iterable[api.NoticePreference]) -> None:
     table = Table(padding=(0, 1))
-    for text in (texts.NOTICE, texts.IS_SENT):
+    for text in (texts.NOTICE, texts.IS_SENT, texts.SWITCH):
         table.add_column(terminal.text(text), overflow="fold")
     for each in notices:
         word = texts.ALWAYS if each.mandatory else texts.YES if each.enabled else texts.NO
-        table.add_row(Styled(each.notice), terminal.text(word))
+        # the name is what `set` is given: one that cannot be switched needs none
+        switch = "" if each.mandatory else each.notice
+        table.add_row(words.notice(each.notice, terminal.language), terminal.text(word), switch)
     terminal.out.print(table)

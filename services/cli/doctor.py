@@ -60,7 +60,7 @@ async def check_services(terminal: Terminal, run: dict[str, Any]) -> list[Findin
         Finding(
             name,
             good,
-            f"{run[name]} {'SERVING' if good else 'NOT_SERVING'}",
+            f"{run[name]} {terminal.text(texts.ANSWERS if good else texts.SILENT)}",
             texts.SEE_LOG,
             values={"log": terminal.state.log(name)},
         )

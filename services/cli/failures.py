@@ -1,6 +1,7 @@
 """What ends a command early: one sentence for people and an exit code for programs."""
 
 import json
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 import grpc
@@ -9,7 +10,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from services import errors
-from services.cli import moments, texts
+from services.cli import moments, texts, words
+from services.cli.languages import CHINESE
 from services.cli.texts import Text
 
 
@@ -22,22 +24,60 @@ class ExitCode(IntEnum):
     REFUSED = 3
     NOT_FOUND = 4
     AWAY = 5
+    INTERRUPTED = 130
 
 
 class CommandError(Exception):
-    """Shown as one sentence, never as a traceback."""
+    """Shown as one sentence, never as a traceback.
 
-    def __init__(self, text: Text, code: ExitCode = ExitCode.OTHER, **values: object) -> None:
+    `field` is the option, or the service's field, that it is about; `way` a command that helps, as it is typed; `near`
+    what may have been meant. Among `values` a Text is said in the reader's language. `details` are for programs only.
+    """
+
+    def __init__(
+        self,
+        text: Text,
+        code: ExitCode = ExitCode.OTHER,
+        *,
+        field: str = "",
+        way: str = "",
+        near: Sequence[str] = (),
+        **values: object,
+    ) -> None:
         super().__init__(text.en)
-        self.text = text
-        self.code = code
-        self.values = values
+        self.text, self.code, self.field = text, code, field
+        self.values: Mapping[str, object] = values
+        self.details: Sequence[Mapping[str, object]] = ()
+        self._way, self._near = way, near
+
+    @property
+    def reason(self) -> str:
+        """UPPER_SNAKE_CASE, stable."""
+        return texts.name_of(self.text)
+
+    @property
+    def hint(self) -> str:
+        """A command that helps, to be typed as it stands; "" when none is known."""
+        return self._way or self.text.hint(**self.values)
 
     def sentence(self, language: str) -> str:
-        return self.text.to(language, **self.values)
+        values = {name: value.to(language) if isinstance(value, Text) else value for name, value in self.values.items()}
+        said = self.text.to(language, **values)
+        return f"{said} {texts.DID_YOU_MEAN.to(language, choices=', '.join(self._near))}" if self._near else said
 
     def to_json(self, language: str) -> str:
-        return json.dumps({"error": {"message": self.sentence(language)}}, ensure_ascii=False)
+        """One line."""
+        return json.dumps({"error": self._content(language)}, ensure_ascii=False)
+
+    def _content(self, language: str) -> dict[str, object]:
+        content: dict[str, object] = {
+            "reason": self.reason,
+            "message": self.sentence(language),
+            "field": self.field,
+            "hint": self.hint,
+            "exitCode": int(self.code),
+        }
+        return content | ({"details": list(self.details)} if self.details else {})
 
 
 class CallError(CommandError):
@@ -46,46 +86,55 @@ class CallError(CommandError):
     def __init__(self, error: grpc.RpcError, address: str) -> None:
         status = to_status(error)
         text, code = _KINDS.get(_code(error), (texts.OTHER_ERROR, ExitCode.OTHER))
-        super().__init__(text, code, detail=status.message, address=address, status=_code(error).name, field="")
+        said = status.message or ("" if text is texts.AWAY else _code(error).name.lower().replace("_", " "))
+        super().__init__(text, code, detail=said, address=address, name="")
         self.status = status
+        self.details = [_detail_to_dict(detail) for detail in status.details]
         self._chinese = errors.chinese_of(status)
         self._name_the_field(status)
         self._say_the_reason(status)
 
-    def to_json(self, language: str) -> str:
-        status = self.status
-        error = {"code": grpc_name(status.code), "message": status.message}
-        details = [_detail_to_dict(detail) for detail in status.details]
-        return json.dumps({"error": {**error, "details": details}}, ensure_ascii=False)
+    @property
+    def reason(self) -> str:
+        """The service's own, or the name of its status."""
+        infos = (detail for detail in self.status.details if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))
+        named = error_details_pb2.ErrorInfo()
+        return named.reason if any(info.Unpack(named) for info in infos) else grpc_name(self.status.code)
+
+    def _content(self, language: str) -> dict[str, object]:
+        return {**super()._content(language), "code": grpc_name(self.status.code)}
 
     def _name_the_field(self, status: status_pb2.Status) -> None:
         for detail in status.details:
             request = error_details_pb2.BadRequest()
             if detail.Unpack(request) and request.field_violations:
                 first = request.field_violations[0]
-                self.values |= {"field": first.field, "detail": first.description}
+                self.field = first.field
+                self.values = {**self.values, "name": words.field(first.field), "detail": first.description}
                 return
         if self.text is texts.INVALID_FIELD:
             self.text = texts.OTHER_ERROR
 
     def _say_the_reason(self, status: status_pb2.Status) -> None:
         """What we have a sentence of our own for, in either language."""
-        for detail in status.details:
-            info = error_details_pb2.ErrorInfo()
-            if detail.Unpack(info) and info.reason in _REASONS:
-                self.text = _REASONS[info.reason]
-                self.values |= {"metadata": dict(info.metadata), "seconds": retry_seconds(status)}
+        reason = self.reason
+        self.code = _CODES.get(reason, self.code)
+        if reason in _REASONS:
+            self.text = _REASONS[reason]
+            self.values = {**self.values, "metadata": metadata(status), "seconds": retry_seconds(status)}
 
     def sentence(self, language: str) -> str:
-        if language == texts.CHINESE and self._chinese:
-            self.values["detail"] = self._chinese
+        detail = self._chinese if language == CHINESE and self._chinese else str(self.values["detail"])
+        self.values = {**self.values, "detail": words.in_words(detail.rstrip("。."), language)}
         figures: dict[str, str] = self.values.get("metadata", {})  # type: ignore[assignment] # put there above
         if "start_time" in figures:
             first, last = (moments.from_json(figures[name]) for name in ("start_time", "end_time"))
-            self.values["time"] = moments.show_interval(first, last, language)
+            self.values = {**self.values, "time": moments.show_interval(first, last, language)}
         return super().sentence(language)
 
 
+_CODES = {"MEETING_NOT_FOUND": ExitCode.NOT_FOUND}
+"""Where the reason says more than the status: a meeting that is unknown is that to every command."""
 _REASONS = {
     "RATE_LIMITED": texts.RATE_LIMITED,
     "MEETING_ELSEWHERE": texts.MEETING_ELSEWHERE,
@@ -109,6 +158,12 @@ def to_status(error: grpc.RpcError) -> status_pb2.Status:
     # grpc's own words name sockets and C++ files: they help nobody
     message = "" if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) else error.details()
     return status_pb2.Status(code=code.value[0], message=message or "")
+
+
+def metadata(status: status_pb2.Status) -> dict[str, str]:
+    """The figures of its reason."""
+    info = error_details_pb2.ErrorInfo()
+    return dict(info.metadata) if any(detail.Unpack(info) for detail in status.details) else {}
 
 
 def retry_seconds(status: status_pb2.Status) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from services import event_names
-from services.cli import moments, texts, topology
+from services.cli import moments, texts, topology, words
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
@@ -94,15 +94,15 @@ def to_line(terminal: Terminal, subject: str, headers: Mapping[str, str], payloa
     rules = ",".join(rule.get("ruleId", "") for rule in (payload.get("decision") or {}).get("rules", ()))
     when = moments.show_second(time, terminal.language) if time else "–"
     columns = (padded(when, 23), padded(name, 18), padded(account_of(payload), 12))
-    rest = (reservation_of(payload), about(payload), rules)
+    rest = (reservation_of(payload), about(payload, terminal.language), rules)
     return "  ".join(filter(None, [*columns, *rest])).rstrip()
 
 
-def about(payload: Mapping[str, Any]) -> str:
+def about(payload: Mapping[str, Any], language: str) -> str:
     """The subject of a meeting, or its number; the kind of a notice; or a version and its note."""
-    version, notice = payload.get("policy") or {}, (payload.get("delivery") or {}).get("kind")
-    words = " ".join(filter(None, [version.get("version"), version.get("note")]))
-    return str(_record(payload).get("subject") or payload.get("meetingCode") or notice or words)
+    version, notice = payload.get("policy") or {}, (payload.get("delivery") or {}).get("kind", "")
+    said = " ".join(filter(None, [version.get("version"), version.get("note")]))
+    return str(_record(payload).get("subject") or payload.get("meetingCode") or words.notice(notice, language) or said)
 
 
 def padded(text: str, width: int) -> str:

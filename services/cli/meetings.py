@@ -33,18 +33,19 @@ def query(
     request = api.LookUpMeetingRequest(meeting_code=code, account_id=account, any_owner=anyone)
     with open_meetings(terminal) as meetings:
         answer = meetings.ask(meetings.stub.LookUpMeeting, request)
-    terminal.answer(answer, lambda to: show_look_up(to, answer, code))
+    check_found(answer, code)
+    terminal.answer(answer, lambda to: show_meeting(to, answer.meeting))
+
+
+def check_found(answer: api.LookUpMeetingResponse, code: str) -> None:
+    """Raises CommandError: what nobody has, or another has, is one thing to every command."""
     if answer.outcome != api.LOOK_UP_OUTCOME_FOUND:
-        raise typer.Exit(ExitCode.NOT_FOUND)
-
-
-def show_look_up(terminal: Terminal, answer: api.LookUpMeetingResponse, code: str) -> None:
-    if answer.outcome == api.LOOK_UP_OUTCOME_FOUND:
-        show_meeting(terminal, answer.meeting)
-    elif answer.outcome == api.LOOK_UP_OUTCOME_ANOTHERS:
-        terminal.say(texts.MEETING_OF_ANOTHER)
-    else:
-        terminal.say(texts.MEETING_NOT_FOUND, code=code)
+        raise CommandError(
+            texts.MEETING_OF_ANOTHER if answer.outcome == api.LOOK_UP_OUTCOME_ANOTHERS else texts.MEETING_NOT_FOUND,
+            ExitCode.NOT_FOUND,
+            number=code,
+            field="meeting_code",
+        )
 
 
 def show_meeting(terminal: Terminal, meeting: pb.Meeting) -> None:

@@ -1,7 +1,7 @@
 """Times as people type and read them: local time of the platform zone in, and never without a zone out."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -117,9 +117,18 @@ def zone_name(language: str) -> str:
     return ZONE_NAMES[language]
 
 
+def show_day(day: date, language: str) -> str:
+    """2025-07-07 周一"""
+    return f"{day:%Y-%m-%d} {_WEEKDAYS[language][day.weekday()]}"
+
+
 def _minute(moment: datetime, language: str) -> str:
-    return f"{moment:%Y-%m-%d} {_WEEKDAYS[language][moment.weekday()]} {moment:%H:%M}"
+    return f"{show_day(moment.date(), language)} {moment:%H:%M}"
+
+
+def in_brackets(text: str, note: str, language: str) -> str:
+    return f"{text}（{note}）" if language == "zh-CN" else f"{text} ({note})"
 
 
 def _with_zone(text: str, language: str) -> str:
-    return f"{text}（{zone_name(language)}）" if language == "zh-CN" else f"{text} ({zone_name(language)})"
+    return in_brackets(text, zone_name(language), language)

@@ -9,8 +9,8 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.cli import moments, texts
-from services.cli.account import OBJECTIONS
 from services.cli.client import Booking, open_booking
+from services.cli.standing import OBJECTIONS
 from services.cli.terminal import Terminal
 
 PAGE = 100

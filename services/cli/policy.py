@@ -21,6 +21,12 @@ from services.cli.client import open_booking, open_policy
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
 
+ACTIONS = {
+    api.ACTION_CREATE: texts.ACTION_CREATE,
+    api.ACTION_UPDATE: texts.ACTION_UPDATE,
+    api.ACTION_CANCEL: texts.ACTION_CANCEL,
+    api.ACTION_NO_SHOW: texts.ACTION_NO_SHOW,
+}
 Rules = Annotated[Path, typer.Argument(metavar="RULES.yaml")]
 Tests = Annotated[Path | None, typer.Option("--tests", help=texts.OPTION_TESTS.help)]
 Why = Annotated[str, typer.Option("--note", help=texts.OPTION_WHY.help)]
@@ -134,7 +140,7 @@ def explain(terminal: Terminal, decision_id: str) -> None:
 
 def show_explanation(terminal: Terminal, stored: booking_api.GetDecisionResponse, equal: bool) -> None:
     question, decision = stored.question, stored.decision
-    action = api.Action.Name(question.action).removeprefix("ACTION_")
+    action = terminal.text(ACTIONS[question.action]) if question.action in ACTIONS else str(question.action)
     time = moments.show(question.now, terminal.language)
     terminal.say(texts.QUESTION, action=action, account=question.account.account_id, time=time)
     effect = terminal.text(rendering.EFFECTS[decision.effect][0])

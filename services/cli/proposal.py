@@ -51,10 +51,7 @@ def look_up(terminal: Terminal, code: str, account: str | None) -> meetings_pb.M
     request = lookups.LookUpMeetingRequest(meeting_code=code, any_owner=bool(account))
     with open_meetings(terminal) as gateway:
         answer = gateway.ask(gateway.stub.LookUpMeeting, request)
-    if answer.outcome == lookups.LOOK_UP_OUTCOME_ANOTHERS:
-        raise CommandError(texts.MEETING_OF_ANOTHER, ExitCode.NOT_FOUND)
-    if answer.outcome != lookups.LOOK_UP_OUTCOME_FOUND:
-        raise CommandError(texts.MEETING_NOT_YOURS, ExitCode.NOT_FOUND)
+    meetings.check_found(answer, code)
     return answer.meeting
 
 

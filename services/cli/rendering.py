@@ -9,7 +9,8 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.policy.v1 import decision_pb2 as policy
 
-from services.cli import moments, texts
+from services.cli import moments, texts, words
+from services.cli.languages import CHINESE
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
 
@@ -48,13 +49,13 @@ MEETING_STATES: Mapping[int, Text] = {
 
 def localized(text: policy.LocalizedText, language: str) -> str:
     """The sentence in that language, or in the other one rather than none."""
-    chosen, other = (text.zh_cn, text.en) if language == texts.CHINESE else (text.en, text.zh_cn)
+    chosen, other = (text.zh_cn, text.en) if language == CHINESE else (text.en, text.zh_cn)
     return chosen or other
 
 
 def outcome(terminal: Terminal, value: int) -> Styled:
     text, style = OUTCOMES[value]
-    return Styled(f"{terminal.text(text)} ({pb.Outcome.Name(value).removeprefix('OUTCOME_')})", style)  # type: ignore[arg-type]
+    return Styled(terminal.text(text), style)
 
 
 def is_refused(value: int) -> bool:
@@ -116,7 +117,7 @@ def show_alternatives(terminal: Terminal, alternatives: Iterable[pb.Alternative]
 
 
 def show_rules(terminal: Terminal, decision: policy.Decision) -> None:
-    """Every rule that fired: id, effect, reason, figures, remedy."""
+    """Every rule that fired: id, effect, reason with its figures, remedy."""
     if not decision.rules:
         return
     table = Table(padding=(0, 1), show_lines=len(decision.rules) > 1)
@@ -133,9 +134,6 @@ def _explanation(terminal: Terminal, rule: policy.FiredRule) -> Styled:
     cell = Styled(localized(rule.reason, terminal.language))
     if rule.HasField("remedy"):
         cell.append("\n" + terminal.text(texts.REMEDY, remedy=localized(rule.remedy.text, terminal.language)), "green")
-    figures = ", ".join(f"{figure.name}={figure.value}" for figure in [*rule.figures, *rule.thresholds])
-    if figures:
-        cell.append(f"\n{figures}", "dim")
     return cell
 
 
@@ -184,7 +182,9 @@ def meeting_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tuple[
 def attendance(terminal: Terminal, record: pb.Reservation) -> str:
     asked, said = record.attendance, moments.show(record.attendance.ask_time, terminal.language)
     if asked.knowledge != meeting_pb2.KNOWLEDGE_KNOWN:
-        return terminal.text(texts.CAME_UNKNOWN, time=said, count=asked.ask_count, reason=asked.unknown_reason)
+        known = words.UNKNOWN_BECAUSE.get(asked.unknown_reason)
+        because = terminal.text(known) if known else asked.unknown_reason
+        return terminal.text(texts.CAME_UNKNOWN, time=said, count=asked.ask_count, reason=because)
     return terminal.text(texts.CAME_SOMEBODY if record.HasField("enter_time") else texts.CAME_NOBODY, time=said)
 
 

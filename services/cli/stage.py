@@ -136,13 +136,14 @@ def wait_for(look: Callable[[], T | None]) -> T | None:
 def raised(state: State, clock: str, language: str) -> Iterator[Stage]:
     """Runs `yunhui up` in `state` for as long as the block lasts. Raises CommandError when it does not start."""
     state.root.mkdir(parents=True, exist_ok=True)
-    up = [sys.executable, "-m", "services.cli", "up", "--json", "--ports", "auto", "--clock", clock]
+    own = ["--json", "--ports", "auto", "--clock", clock, "--lang", language]
+    up = [sys.executable, "-m", "services.cli", "up", *own]
     command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *up, "--state", str(state.root)]
     log = state.root / "up.log"
     with log.open("w") as errors:
         process = subprocess.Popen(  # noqa: S603 - our own program
             command,
-            env={**base_environment(), "LANG": language.replace("-", "_") + ".UTF-8"},
+            env=base_environment(),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

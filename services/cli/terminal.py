@@ -13,13 +13,13 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
 
-from services.cli import texts
+from services.cli import languages, texts
 from services.cli.failures import CommandError, ExitCode
 from services.cli.state import State, read_json
 from services.cli.texts import Text
 
 DEFAULT_STATE = ".yunhui"
-LANGUAGES = (texts.CHINESE, texts.ENGLISH)
+STATE_VARIABLE = "YUNHUI_STATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Terminal:
     json: bool
     out: Console
     err: Console
+    language_asked_for: bool = False
 
     def text(self, text: Text, **values: object) -> str:
         return text.to(self.language, **values)
@@ -56,18 +57,27 @@ class Terminal:
         return read_json(self.state.session)
 
 
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """`asked_for`: the person chose it, and not the locale or nobody."""
+
+    language: str
+    asked_for: bool
+
+
+def speak(state: State, lang: str | None) -> Speech:
+    """--lang, else YUNHUI_LANG, else what was chosen at the sign-in, else the locale, else Chinese."""
+    chosen = languages.chosen(lang, str(read_json(state.session).get("language", "")))
+    return Speech(chosen or languages.of_locale(), chosen is not None)
+
+
 def open_terminal(state: str, lang: str | None, *, json: bool) -> Terminal:
-    """Language: the option, else the session's locale, else the environment's. Raises CommandError."""
     place = State(Path(state).absolute())
-    out, err = _console(stderr=False), _console(stderr=True)
-    if lang is not None and lang not in LANGUAGES:
-        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=lang, choices=", ".join(LANGUAGES))
-    locale = str(read_json(place.session).get("locale", ""))
-    chosen = lang or (texts.language_of(locale) if locale else texts.environment_language())
-    return Terminal(place, chosen, json, out, err)
+    speech = speak(place, lang)
+    return Terminal(place, speech.language, json, console(stderr=False), console(stderr=True), speech.asked_for)
 
 
-def _console(*, stderr: bool) -> Console:
+def console(*, stderr: bool) -> Console:
     """Rich would fold what goes into a pipe at 80 columns: a pipe has no edge."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -76,7 +86,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives `function(terminal, ...)` the three options, and its CommandError a sentence and an exit code."""
+    """Gives `function(terminal, ...)` the three options."""
 
     def run(context: typer.Context, state: str | None, lang: str | None, json: bool, **own: Any) -> None:
         _guarded(context, state, lang, as_json=json, work=lambda terminal: function(terminal, **own))
@@ -91,7 +101,7 @@ def group(function: Callable[[Terminal], None] | None = None) -> Callable[..., N
         alone = function if context.invoked_subcommand is None else None
         _guarded(context, state, lang, as_json=json, work=alone or (lambda _: None))
 
-    return _with_options(run, function or (lambda _: None))
+    return _with_options(run, lambda _: None)
 
 
 def _guarded(
@@ -99,16 +109,12 @@ def _guarded(
 ) -> None:
     """What stands before a subcommand's name holds for it too, unless it says otherwise itself."""
     above = context.parent.obj if context.parent and isinstance(context.parent.obj, Terminal) else None
-    try:
-        context.obj = open_terminal(
-            state or (str(above.state.root) if above else DEFAULT_STATE),
-            lang or (above.language if above else None),
-            json=as_json or bool(above and above.json),
-        )
-        work(context.obj)
-    except CommandError as error:
-        report(error, context.obj)
-        raise typer.Exit(error.code) from None
+    context.obj = open_terminal(
+        state or (str(above.state.root) if above else DEFAULT_STATE),
+        lang or (above.language if above and above.language_asked_for else None),
+        json=as_json or bool(above and above.json),
+    )
+    work(context.obj)
 
 
 def _with_options(run: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
@@ -121,18 +127,19 @@ def _with_options(run: Callable[..., None], function: Callable[..., None]) -> Ca
     return run
 
 
-def report(failure: CommandError, terminal: Terminal | None) -> None:
-    language = terminal.language if terminal else texts.environment_language()
-    if terminal and terminal.json:
-        terminal.err.print(failure.to_json(language), markup=False, soft_wrap=True)
-    else:
-        _console(stderr=True).print(failure.sentence(language), markup=False, style="red")
+def report(failure: CommandError, language: str, *, as_json: bool) -> None:
+    """On stderr: stdout is for answers."""
+    err = console(stderr=True)
+    if as_json:
+        err.print(failure.to_json(language), markup=False, soft_wrap=True)
+        return
+    err.print(failure.sentence(language), markup=False, style="red", soft_wrap=True)
+    if failure.code == ExitCode.USAGE and failure.hint and failure.hint.endswith("--help"):
+        err.print(texts.TRY_HELP.to(language, command=failure.hint), markup=False, style="dim", soft_wrap=True)
 
 
 def _common_options() -> list[inspect.Parameter]:
-    place = typer.Option(
-        "--state", envvar="YUNHUI_STATE", metavar="DIR", help=f"{texts.OPTION_STATE.help} [{DEFAULT_STATE}]"
-    )
+    place = typer.Option("--state", envvar=STATE_VARIABLE, metavar="DIR", help=texts.OPTION_STATE.help)
     lang = typer.Option("--lang", metavar="LANG", help=texts.OPTION_LANG.help)
     as_json = typer.Option("--json", help=texts.OPTION_JSON.help)
     return [

@@ -1,36 +1,46 @@
 """Every sentence that the command says, in both languages. Log lines and JSON are not sentences."""
 
-import os
+import string
 from dataclasses import dataclass
 
-CHINESE, ENGLISH = "zh-CN", "en"
+from services.cli import myself
+from services.cli.languages import CHINESE
 
-
-def language_of(locale: str) -> str:
-    """Chinese first: English is for those whose locale asks for it, and for terminals that promise ASCII only."""
-    return ENGLISH if locale.lower().startswith("en") or locale in ("C", "POSIX") else CHINESE
-
-
-def environment_language() -> str:
-    """As LC_ALL, LC_MESSAGES or LANG say, in the order that POSIX gives them."""
-    settings = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return language_of(next(filter(None, settings), ""))
+BOTH = "\0"
+"""Between the languages of a sentence for --help, which typer takes before anybody knows who reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One sentence; `{name}` marks a value."""
+    """One sentence; `{name}` marks a value, `{yunhui:login booker}` a command as it is typed here."""
 
     zh: str
     en: str
 
     def to(self, language: str, **values: object) -> str:
-        return (self.zh if language == CHINESE else self.en).format(**values)
+        return (self.zh if language == CHINESE else self.en).format(yunhui=myself.Typed(), **values)
+
+    def hint(self, **values: object) -> str:
+        """The first command that the sentence names, to be typed as it stands; "" when it names none."""
+        for _, name, words, _ in string.Formatter().parse(self.en):
+            if name == "yunhui" and words:
+                return myself.typed(words.format(**values))
+        return ""
 
     @property
     def help(self) -> str:
-        """For --help, which is built before any option is read."""
-        return self.to(environment_language())
+        """Both languages; usage.py shows the one that is read."""
+        return f"{self.zh}{BOTH}{self.en}"
+
+
+def name_of(text: Text) -> str:
+    """What programs know a sentence by: UPPER_SNAKE_CASE."""
+    return next(name for name, value in globals().items() if value is text)
+
+
+def from_help(help: str) -> Text:  # noqa: A002 - as typer calls it
+    zh, _, en = help.partition(BOTH)
+    return Text(zh, en)
 
 
 # Help
@@ -75,8 +85,50 @@ HELP_OUTBOX_STATUS = Text("已发布到哪里", "how far publication has come")
 HELP_OUTBOX_REPLAY = Text("流丢失后从发件箱重建", "rebuild a lost stream from the outbox")
 HELP_DOCTOR = Text("检查各项是否正常", "check that all is well")
 
-OPTION_STATE = Text("状态目录", "state directory")
-OPTION_LANG = Text("语言：zh-CN 或 en", "language: zh-CN or en")
+# Usage
+USAGE = Text("用法：{command}", "usage: {command}")
+ARGUMENTS = Text("参数", "arguments")
+OPTIONS = Text("选项", "options")
+COMMANDS = Text("命令", "commands")
+WORD_OPTIONS = Text("[选项]", "[OPTIONS]")
+WORD_COMMAND = Text("命令 [参数]...", "COMMAND [ARGUMENTS]...")
+OPTION_HELP = Text("显示这份说明", "show this")
+FROM_VARIABLE = Text("环境变量：{name}", "variable: {name}")
+BY_DEFAULT = Text("默认：{value}", "default: {value}")
+MUST_BE_GIVEN = Text("必填", "required")
+WORD_DIRECTORY = Text("目录", "DIR")
+WORD_DURATION = Text("时长", "DURATION")
+WORD_FILE = Text("文件", "FILE")
+WORD_HASH = Text("哈希", "HASH")
+WORD_KIND = Text("类别", "KIND")
+WORD_LANGUAGE = Text("语言", "LANG")
+WORD_MOMENT = Text("时刻", "MOMENT")
+WORD_NUMBER = Text("数字", "NUMBER")
+WORD_RULES = Text("规则", "RULES")
+WORD_TEXT = Text("文字", "TEXT")
+TRY_HELP = Text("用法见：{command}", "How to use it: {command}")
+DID_YOU_MEAN = Text("是不是想用 {choices}？", "Did you mean {choices}?")
+NO_SUCH_OPTION = Text("没有选项 {option}。", "There is no option {option}.")
+NO_SUCH_COMMAND = Text("没有命令“{command}”。", "There is no command '{command}'.")
+COMMAND_NEEDED = Text("请写明要执行的命令。", "Say which command to run.")
+TOO_MANY_WORDS = Text("多出了“{words}”。", "'{words}' is more than this command takes.")
+MISSING_VALUE = Text("缺少 {name}。", "{name} is missing.")
+VALUE_NEEDED = Text("选项 {option} 后面要有一个值。", "The option {option} needs a value.")
+NO_VALUE_WANTED = Text("选项 {option} 后面不能有值。", "The option {option} takes no value.")
+BAD_VALUE = Text("{name} 的值不可用：{fault}", "The value of {name} cannot be used: {fault}")
+NOT_A_WHOLE_NUMBER = Text("{name}：须为整数，现为“{typed}”。", "{name} must be a whole number, not '{typed}'.")
+NOT_A_DECIMAL = Text("{name}：须为数字，现为“{typed}”。", "{name} must be a number, not '{typed}'.")
+AT_LEAST = Text("{name}：至少为 {limit}，现为 {typed}。", "{name} must be at least {limit}, not {typed}.")
+AT_MOST = Text("{name}：最多为 {limit}，现为 {typed}。", "{name} must be at most {limit}, not {typed}.")
+UNEXPECTED = Text("命令本身出错了：{detail}", "A fault of the command itself: {detail}")
+INTERRUPTED = Text("已中断。", "interrupted")
+
+OPTION_STATE = Text("状态目录，默认 .yunhui", "state directory; .yunhui by default")
+OPTION_LANG = Text(
+    "语言：zh-CN 或 en；默认依次看 YUNHUI_LANG、登录时所选、系统区域设置（英语区域为 en），否则为 zh-CN",
+    "language: zh-CN or en; if not given, YUNHUI_LANG, else what you chose when you signed in, else the locale "
+    "(en for an English one), else zh-CN",
+)
 OPTION_JSON = Text("输出 JSON，供程序使用", "print JSON, for programs")
 OPTION_PORTS = Text("auto：使用空闲端口", "auto: use free ports")
 OPTION_CLOCK = Text("让时钟从此刻开始", "let the clock start at this moment")
@@ -136,21 +188,24 @@ BAD_ACCOUNT = Text(
     "账号名只能由 1 至 64 个字母、数字、“-”、“_”、“.” 组成。",
     "an account's name has 1 to 64 letters, digits, '-', '_' or '.'.",
 )
-NOT_SIGNED_IN = Text("尚未登录。请先运行：yunhui login booker", "Nobody is signed in. First run: yunhui login booker")
-NO_STATE = Text(
-    "目录 {state} 中没有开发环境。请先运行：yunhui up",
-    "There is no development installation in {state}. First run: yunhui up",
+NOT_SIGNED_IN = Text(
+    "尚未登录。请先运行：{yunhui:login booker}", "Nobody is signed in. First run: {yunhui:login booker}"
 )
-NOT_RUNNING = Text("云会没有在运行。请先运行：yunhui up", "Yunhui is not running. First run: yunhui up")
+NO_STATE = Text(
+    "目录 {state} 中没有开发环境。请先运行：{yunhui:up}",
+    "There is no development installation in {state}. First run: {yunhui:up}",
+)
+NOT_RUNNING = Text("云会没有在运行。请先运行：{yunhui:up}", "Yunhui is not running. First run: {yunhui:up}")
 BUS_AWAY = Text("无法连接消息总线 {address}。", "The bus at {address} cannot be reached.")
 AWAY = Text(
     "服务 {address} 暂时不可用，没有任何改变，请稍后再试。{detail}",
     "{address} is away; nothing was changed, try again soon. {detail}",
 )
 NOT_FOUND = Text("没有找到：{detail}。", "Not found: {detail}.")
-INVALID_FIELD = Text("{field}：{detail}", "{field}: {detail}")
+INVALID_FIELD = Text("{name}：{detail}。", "{name}: {detail}.")
 UNAUTHENTICATED = Text(
-    "登录无效或已过期（{detail}）。请重新登录。", "Not signed in, or no longer ({detail}). Sign in again."
+    "登录无效或已过期（{detail}）。请重新登录：{yunhui:login booker}",
+    "Not signed in, or no longer ({detail}). Sign in again: {yunhui:login booker}",
 )
 HALF_A_CERTIFICATE = Text(
     "YUNHUI_TLS_CERTIFICATE 和 YUNHUI_TLS_KEY 必须同时设置。",
@@ -161,7 +216,7 @@ RATE_LIMITED = Text(
     "操作过于频繁，请等 {seconds} 秒再试。", "Too many calls in a short time: wait {seconds} s and try again."
 )
 FORBIDDEN = Text("没有权限：{detail}。", "Not allowed: {detail}.")
-OTHER_ERROR = Text("出错了（{status}）：{detail}", "That failed ({status}): {detail}")
+OTHER_ERROR = Text("未能完成：{detail}。", "That did not work: {detail}.")
 NO_SUCH_MAIL = Text("没有第 {number} 封邮件。", "There is no mail number {number}.")
 CLOCK_BACKWARDS = Text(
     "时钟不能倒拨：现在是 {now}，而要求 {wanted}；已有数据会出现在未来。请换一个状态目录，或指定更晚的时刻。",
@@ -170,7 +225,7 @@ CLOCK_BACKWARDS = Text(
 )
 
 # up
-ALREADY_RUNNING = Text("{state} 已有一个 yunhui up 在运行。", "Another yunhui up is running on {state}.")
+ALREADY_RUNNING = Text("{state} 已有一个 {yunhui} up 在运行。", "Another {yunhui} up is running on {state}.")
 PORT_TAKEN = Text(
     "端口 {port}（{program}）已被占用。请关闭占用它的程序，或加上 --ports auto。",
     "Port {port} ({program}) is taken. Stop the program that holds it, or add --ports auto.",
@@ -200,6 +255,48 @@ LOGS = Text("日志", "logs")
 SAMPLE_SUBJECT = Text("组会", "seminar")
 CLOCK_SHOWS = Text("时钟", "clock")
 TRY_NEXT = Text("接下来可以在另一个终端里试试", "try next, in another terminal")
+
+# Names of fields and reasons
+FIELD_AFTER = Text("起始时间", "from")
+FIELD_BEFORE = Text("截止时间", "until")
+FIELD_DECISION = Text("决定编号", "decision")
+FIELD_DURATION = Text("时长", "duration")
+FIELD_END = Text("结束时间", "end")
+FIELD_ENTERED = Text("入会时间", "time of entry")
+FIELD_NOTE = Text("说明", "note")
+FIELD_OBJECTION = Text("申诉理由", "objection")
+FIELD_PAGE = Text("下一页标记", "page")
+FIELD_PAGE_SIZE = Text("每页条数", "entries per page")
+FIELD_REQUEST = Text("幂等键", "idempotency key")
+FIELD_RULE = Text("重复规则", "rule of repetition")
+FIELD_SOURCE = Text("规则", "rules")
+FIELD_START = Text("开始时间", "start")
+FIELD_TESTS = Text("测试表", "test table")
+FIELD_ZONE = Text("时区", "time zone")
+BECAUSE_GATEWAY_AWAY = Text("会议网关不可用", "the meetings gateway was away")
+BECAUSE_INCOMPLETE = Text("会议提供方的答复不完整", "the provider's answer was incomplete")
+BECAUSE_NO_MEETING = Text("会议提供方查不到这场会议", "the provider knows no such meeting")
+BECAUSE_NOT_PERMITTED = Text("会议提供方不允许查询", "the provider does not let us ask")
+BECAUSE_PROVIDER_AWAY = Text("会议提供方不可用", "the provider was away")
+BECAUSE_RATE_LIMITED = Text("查询过于频繁", "too many questions at a time")
+BECAUSE_REFUSED = Text("会议提供方拒绝答复", "the provider refused to answer")
+NOTICE_CANCELLATION = Text("他人取消了预约", "somebody else cancelled")
+NOTICE_CHANGE = Text("预约有更改", "a reservation was changed")
+NOTICE_CONFIRMATION = Text("预约成功", "a reservation is confirmed")
+NOTICE_DECLINED = Text("技术支持驳回", "support declined")
+NOTICE_DIGEST = Text("致技术支持：每日汇总", "to support: the daily digest")
+NOTICE_DISMISSED = Text("申诉被驳回", "an objection was dismissed")
+NOTICE_ESCALATION = Text("致技术支持：待审批", "to support: a case")
+NOTICE_EXPIRED = Text("审批超时", "support did not answer in time")
+NOTICE_OBJECTION = Text("致技术支持：申诉", "to support: an objection")
+NOTICE_OWN_CANCELLATION = Text("自己取消了预约", "a reservation was cancelled by its account")
+NOTICE_PENDING = Text("已转技术支持", "support was asked")
+NOTICE_RELEASE = Text("会议室已释放", "a room was released")
+NOTICE_REMINDER = Text("会议即将开始", "a meeting begins soon")
+NOTICE_SUSPENSION = Text("限制预定或恢复预定", "booking was closed or opened")
+NOTICE_VIOLATION = Text("记录了违约", "a violation was recorded")
+NOTICE_WAIVED = Text("违约已撤销", "a violation was waived")
+NOTICE_WITHDRAWN = Text("致技术支持：已了结", "to support: a case is settled")
 
 # Answers
 CONFIRMED = Text("预定成功", "confirmed")
@@ -289,6 +386,10 @@ WHO = Text("{account}（{roles}）{origin}", "{account} ({roles}) {origin}")
 NO_TOKEN = Text("YUNHUI_TOKEN 不是有效的令牌。", "YUNHUI_TOKEN is no token.")
 TODAY = Text("今日", "today")
 THIS_WEEK = Text("本周", "this week")
+QUOTA_BY_DAY = Text("有预约的日子：", "Days with reservations:")
+THAT_DAY = Text("当日", "that day")
+THAT_WEEK = Text("当周", "that week")
+LEFT = Text("还可预定 {count} 次", "{count} left")
 OPEN_AGAIN = Text("新的周期自 {time} 起。", "A fresh period begins {time}.")
 NO_VIOLATIONS = Text("近 35 天没有违约。", "No violations in the last 35 days.")
 VIOLATION = Text("违约", "violation")
@@ -319,6 +420,10 @@ OPTION_BASE = Text("草稿所依据的版本", "the version that the draft was m
 OPTION_SINCE = Text("多久以来的请求，如 30d", "requests of the last e.g. 30d")
 OPTION_RULES_PART = Text("规则原文还是测试表：rules 或 tests", "which part: rules or tests")
 NO_FILE = Text("读不到文件 {path}。", "The file {path} cannot be read.")
+ACTION_CREATE = Text("预定", "reserve")
+ACTION_UPDATE = Text("更改", "change")
+ACTION_CANCEL = Text("取消", "cancel")
+ACTION_NO_SHOW = Text("是否未参会", "no-show or not")
 VERSION = Text("版本", "version")
 AUTHOR = Text("发布者", "author")
 PUBLISHED_AT = Text("发布时间", "published")
@@ -375,10 +480,6 @@ MEETING_ELSEWHERE = Text(
     "会议时间是 {time}，预留时间须与之重叠；也可以先在腾讯会议中修改会议时间。",
     "The meeting takes place {time}: reserve a time that overlaps it, or move the meeting first.",
 )
-MEETING_NOT_YOURS = Text(
-    "没有查到这场会议。请核对会议号；用个人免费版账号创建的会议无法查询。",
-    "No such meeting was found. Check the number; meetings of a personal free account cannot be looked up.",
-)
 MEETING_OF_ANOTHER = Text(
     "这场会议是用其他账号创建的。请用创建它的账号登录，或请创建人将您指定为主持人，或用当前账号重新创建。",
     "This meeting was made with another account. Sign in with the account that made it, be named as its host, or make "
@@ -409,23 +510,25 @@ OPTION_ANY_OWNER = Text("也包括他人的会议（support、admin）", "also m
 OPTION_LENGTH = Text("会议时长，分钟", "how long the meeting is, in minutes")
 OPTION_PORT = Text("端口；0 为任意空闲端口", "port; 0 for any that is free")
 OPTION_WEBHOOKS = Text(
-    "事件发往何处；默认发往本机的 yunhui up，留空则不发",
-    "where events are sent: to the yunhui up of this machine by default; empty for nowhere",
+    "事件发往何处；默认发往本机的 {yunhui} up，留空则不发",
+    "where events are sent: to the {yunhui} up of this machine by default; empty for nowhere",
 )
 OPTION_SHARE = Text("此类事件所占的比例，0 至 1", "share of the events that this befalls, 0 to 1")
 OPTION_USERS = Text("企业成员，可重复", "somebody of the enterprise; repeatable")
 OPTION_MEETINGS = Text("off：不查询会议，会议号可以任意填写", "off: meetings are not looked up, and any number will do")
 OPTION_PORTAL = Text("off：不启动网页", "off: without the pages")
-OPTION_STANDIN = Text("使用此地址的替身（见 yunhui standin）", "use the stand-in there (see yunhui standin)")
+OPTION_STANDIN = Text(
+    "使用此地址的替身（见 {yunhui} standin --help）", "use the stand-in there (see {yunhui} standin --help)"
+)
 STANDIN_RUNS = Text(
-    "替身地址：{address}，事件发往：{webhooks}。另开终端运行：yunhui up --standin {address}（Ctrl-C 结束）",
-    "The stand-in is at {address} and sends events to {webhooks}. In another terminal: yunhui up --standin {address} "
+    "替身地址：{address}，事件发往：{webhooks}。另开终端运行：{yunhui:up --standin {address}}（Ctrl-C 结束）",
+    "The stand-in is at {address} and sends events to {webhooks}. In another terminal: {yunhui:up --standin {address}} "
     "(Ctrl-C ends)",
 )
 MEETING_NOT_FOUND = Text(
-    "没有查到会议 {code}。可能的原因：会议号有误；会议是用个人免费版账号创建的，无法查询；会议号已被回收。"
+    "没有查到会议 {number}。可能的原因：会议号有误；会议是用个人免费版账号创建的，无法查询；会议号已被回收。"
     "请核对会议号，并确认登录腾讯会议和本平台的是同一个账号。",
-    "No meeting {code} was found. The number may be mistyped; the meeting may belong to a personal free account, which "
+    "No meeting {number} was found. The number may be mistyped; the meeting may belong to a personal free account, which "
     "cannot be looked up; or its number was given back. Check the number, and that you are signed in here and in "
     "Tencent Meeting with the same account.",
 )
@@ -474,23 +577,27 @@ METRICS = Text("指标", "metrics")
 CHECKED = Text("检查项", "checked")
 FOUND = Text("结果", "found")
 GOOD = Text("正常", "ok")
+ANSWERS = Text("有应答", "answers")
+SILENT = Text("没有应答", "does not answer")
 BAD = Text("有问题", "wrong")
 WARNED = Text("注意", "warning")
 WAY_OUT = Text("怎么办", "way out")
 SEE_LOG = Text("查看日志：{log}", "see the log: {log}")
-RESTART_UP = Text("停止 yunhui up，再启动一次", "stop yunhui up and start it again")
+RESTART_UP = Text("停止 {yunhui} up，再启动一次", "stop {yunhui} up and start it again")
 SET_SYNC_ALWAYS = Text(
     "在 NATS 配置的 jetstream 中设 sync_interval: always，再重启 NATS",
     "set sync_interval: always under jetstream in the configuration of NATS, and restart NATS",
 )
 SET_CLOCKS = Text("用 NTP 校准各台机器的时钟", "set the clocks of the machines by NTP")
-RUN_BUS_SETUP = Text("运行 yunhui bus setup", "run yunhui bus setup")
+RUN_BUS_SETUP = Text("运行 {yunhui:bus setup}", "run {yunhui:bus setup}")
 START_MAIL_SERVER = Text("检查邮件服务器的地址，确认它在运行", "check the address of the mail server, and that it runs")
 MEND_DATABASE = Text("检查数据库文件及其权限，或恢复备份", "check the file and its permissions, or restore a backup")
 UPGRADE_DATABASE = Text("启动该服务，它会升级自己的表", "start the program: it upgrades its own tables")
 MAKE_ROOM = Text("清理磁盘，或换一块更大的", "make room on the disk, or use a larger one")
-SEE_OUTBOX = Text("运行 yunhui outbox status，并检查总线", "run yunhui outbox status, and look at the bus")
-SEE_DEAD = Text("运行 yunhui dead，逐条重试或放弃", "run yunhui dead, and retry or drop each")
+SEE_OUTBOX = Text("运行 {yunhui:outbox status}，并检查总线", "run {yunhui:outbox status}, and look at the bus")
+SEE_DEAD = Text(
+    "运行 {yunhui:events dead list}，逐条重试或放弃", "run {yunhui:events dead list}, and retry or drop each"
+)
 RENEW_KEYS = Text("恢复签发方的公钥文件 {file}", "restore the issuer's public keys: {file}")
 
 # Notices
@@ -533,6 +640,7 @@ EVENTS_WANTED = Text("订阅的事件", "events")
 ADDRESS = Text("地址", "address")
 WEBHOOK = Text("订阅", "webhook")
 MESSAGE_ID = Text("邮件标识", "message id")
+SWITCH = Text("名称", "name")
 IS_SENT = Text("是否发送", "sent")
 ALWAYS = Text("必发", "always")
 DELIVERY_QUEUED = Text("等待发送", "queued")
@@ -589,15 +697,15 @@ STAYING = Text(
     "故事留下的一切可在 {address} 查看：\n"
     "  以 booker 登录看一次预约；在“其他人”里填写 booker-4 看待审批的申请，填写 booker-5 看两次未参会和限制预定；\n"
     "  以 support 登录处理待审批的申请。\n"
-    "  邮件：yunhui mail --state {state}。按 Ctrl-C 结束。",
+    "  邮件：{yunhui} mail --state {state}。按 Ctrl-C 结束。",
     "What the story left behind is to be seen at {address}:\n"
     "  sign in as booker for a reservation, under “Somebody else” as booker-4 for one that waits for support\n"
     "  and as booker-5 for two no-shows and closed booking, and as support to decide what waits.\n"
-    "  Mails: yunhui mail --state {state}. Ctrl-C ends it.",
+    "  Mails: {yunhui} mail --state {state}. Ctrl-C ends it.",
 )
 KEPT = Text(
-    "状态保留在 {folder}；可用 yunhui up --state {folder} 继续。",
-    "The state stays in {folder}; go on with yunhui up --state {folder}.",
+    "状态保留在 {folder}；可用 {yunhui} up --state {folder} 继续。",
+    "The state stays in {folder}; go on with {yunhui} up --state {folder}.",
 )
 
 # Outbox
@@ -610,7 +718,7 @@ REPLAYED = Text(
 )
 REPLAYING = Text("正在发布", "publishing")
 NO_STREAM = Text(
-    "没有流 {stream}：请先运行 `yunhui bus setup`。", "there is no stream {stream}: run `yunhui bus setup` first."
+    "没有流 {stream}。请先运行：{yunhui:bus setup}", "There is no stream {stream}. First run: {yunhui:bus setup}"
 )
 PROGRAM = Text("程序", "program")
 STORED_EVENTS = Text("已存事件", "stored")
@@ -628,7 +736,7 @@ HELP_AUDIT_EXPORT = Text("导出为 JSON 行或 CSV", "export as JSON lines or C
 OPTION_PROGRAM = Text("只看这个程序", "only of this program")
 OPTION_ACTOR = Text("操作者的账号", "account of who acted")
 OPTION_CONCERNED = Text("涉及的账号", "account that it concerns")
-OPTION_TARGET = Text("操作对象，如 room 或 room/small-1", "what was acted on, for example room or room/small-1")
+OPTION_TARGET = Text("操作对象，如 room/small-1", "what was acted on, for example room/small-1")
 OPTION_AFTER = Text("从此时起（真实时间）", "from this time on (real time)")
 OPTION_BEFORE = Text("到此时为止（真实时间）", "until this time (real time)")
 OPTION_HEAD = Text("以前记下的链首，可多次给出", "a head noted earlier; may be given more than once")
@@ -646,12 +754,12 @@ AUDIT_BROKEN = Text(
 )
 AUDIT_EXPORTED = Text("已导出 {count} 条到 {file}。", "{count} entries were exported to {file}.")
 AUDIT_NO_EXPORT = Text(
-    "{file} 第 {line} 行不是 `yunhui audit export` 导出的 JSON 行。",
-    "{file}, line {line}: not a line of `yunhui audit export --format jsonl`",
+    "{file} 第 {line} 行不是 `{yunhui:audit export --format jsonl}` 导出的 JSON 行。",
+    "{file}, line {line}: not a line of `{yunhui:audit export --format jsonl}`",
 )
 BAD_HEAD = Text(
-    "“{typed}”不是链首：应为 程序:编号:哈希，如 `yunhui audit verify` 所示。",
-    "{typed!r} is no head: it must be PROGRAM:NUMBER:HASH, as `yunhui audit verify` shows it",
+    "“{typed}”不是链首：应为 程序:编号:哈希，如 `{yunhui:audit verify}` 所示。",
+    "{typed!r} is no head: it must be PROGRAM:NUMBER:HASH, as `{yunhui:audit verify}` shows it",
 )
 CANNOT_WRITE = Text("不能写入 {file}：{reason}", "cannot write {file}: {reason}")
 NO_ENTRIES = Text("没有记录。", "there are no entries.")
@@ -675,8 +783,8 @@ BACKUP_IS_SECRET = Text(
     "it holds keys and personal data: keep it as you would a password, and note the audit heads elsewhere.",
 )
 RESTORED = Text(
-    "已恢复到 {state}：{time} 的备份，版本 {version}。`yunhui up` 会重新发布全部事件，已知发出的通知不会重发。",
-    "restored to {state}: the backup of {time}, version {version}. `yunhui up` publishes all events again; "
+    "已恢复到 {state}：{time} 的备份，版本 {version}。`{yunhui:up}` 会重新发布全部事件，已知发出的通知不会重发。",
+    "restored to {state}: the backup of {time}, version {version}. `{yunhui:up}` publishes all events again; "
     "no notice that the backup knows as sent is sent again.",
 )
 NOTHING_TO_BACK_UP = Text("{what} 里没有可备份的数据。", "there is no installation to back up in {what}")
@@ -685,7 +793,9 @@ STATE_NOT_EMPTY = Text(
     "状态目录 {what} 不是空的：用 --state 指定一个新目录。",
     "the state directory {what} is not empty: name a new one with --state",
 )
-NO_BACKUP = Text("{what} 不是 `yunhui backup` 所做的完整备份。", "{what} is no complete backup made by `yunhui backup`")
+NO_BACKUP = Text(
+    "{what} 不是 `{yunhui} backup` 所做的完整备份。", "{what} is no complete backup made by `{yunhui} backup`"
+)
 BACKUP_NEWER = Text(
     "备份来自更新的版本（{what}）：请用那个版本恢复。",
     "the backup is of a newer version ({what}): restore it with that one",

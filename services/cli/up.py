@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import shlex
 import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli import clock as clocks
-from services.cli import development_clock, issuer, moments, pool, ports, texts
+from services.cli import development_clock, issuer, moments, myself, pool, ports, texts
 from services.cli.arguments import read_choice, read_moment
 from services.cli.child import StartError
 from services.cli.development_clock import BackwardsError
@@ -22,7 +20,7 @@ from services.cli.failures import CommandError
 from services.cli.programs import Plan, Program
 from services.cli.state import AlreadyRunningError, State
 from services.cli.supervisor import Observer, Supervisor, TooManyDeathsError
-from services.cli.terminal import DEFAULT_STATE, Terminal
+from services.cli.terminal import Terminal
 from services.cli.texts import Text
 
 
@@ -167,8 +165,6 @@ def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
     terminal.out.print(facts)
     terminal.out.print()
     terminal.say(texts.TRY_NEXT)
-    usual = terminal.state.root == Path(DEFAULT_STATE).absolute()
-    place = "" if usual else f" --state {shlex.quote(str(terminal.state.root))}"
     start = moments.example_start(development_clock.now(terminal.state))
     for command in (
         "login booker",
@@ -179,4 +175,4 @@ def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
         "mine",
         "mail",
     ):
-        terminal.out.print(f"  yunhui {command}{place}", markup=False, style="bold", soft_wrap=True)
+        terminal.out.print(f"  {myself.typed(command)}", markup=False, style="bold", soft_wrap=True)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from nats.js.api import DeliverPolicy
 
-from services.cli import events, happenings, texts
+from services.cli import events, happenings
 from services.cli.failures import CommandError
 from services.cli.happenings import Wanted
+from services.cli.languages import CHINESE, ENGLISH
 from services.cli.state import write_private
 from services.cli.terminal import Terminal, open_terminal
 
@@ -22,7 +23,7 @@ PAYLOAD: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=[texts.CHINESE, texts.ENGLISH])
+@pytest.fixture(params=[CHINESE, ENGLISH])
 def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Terminal:
     return open_terminal(str(tmp_path), request.param, json=False)
 
@@ -46,7 +47,7 @@ def test_a_filter_that_nothing_can_match_is_an_error(typed: str) -> None:
     """Silence for ever would look like nothing happening."""
     with pytest.raises(CommandError) as caught:
         happenings.subjects(typed)
-    assert "reservation.*" in caught.value.sentence(texts.ENGLISH)
+    assert "reservation.*" in caught.value.sentence(ENGLISH)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_every_event_has_a_line() -> None:
 @pytest.mark.parametrize("ahead", [timedelta(hours=-5000), timedelta(0), timedelta(hours=3)])
 def test_the_server_begins_early_enough_for_any_development_clock(tmp_path: Path, ahead: timedelta) -> None:
     """It knows events by the real time of their arrival, and they are dated by the development clock."""
-    here = open_terminal(str(tmp_path), texts.ENGLISH, json=False)
+    here = open_terminal(str(tmp_path), ENGLISH, json=False)
     write_private(here.state.clock, {"offset_ms": ahead // timedelta(milliseconds=1)})
     arrival = datetime.now(UTC)  # an event that is dated `arrival + ahead`
     policy, start = events.beginning(here, Wanted(since=arrival + ahead), follow=True)

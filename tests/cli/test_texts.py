@@ -3,10 +3,13 @@
 import re
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from services.cli import texts
+from services.cli.__main__ import app
 from services.cli.texts import Text
 
 TABLE = {name: value for name, value in vars(texts).items() if isinstance(value, Text)}
@@ -23,7 +26,30 @@ def test_both_languages_say_it_with_the_same_values(name: str) -> None:
 
 
 def placeholders(template: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+    return {f"{name}:{words}" for _, name, words, _ in string.Formatter().parse(template) if name}
+
+
+def hinted() -> list[str]:
+    """The commands that sentences name, without their name."""
+    pieces = (piece for text in TABLE.values() for piece in string.Formatter().parse(text.en))
+    return sorted({str(words) for _, name, words, _ in pieces if name == "yunhui" and words})
+
+
+@pytest.mark.parametrize("words", hinted())
+def test_a_command_that_is_hinted_at_exists(words: str) -> None:
+    """With its options: what is said must be typed as it stands."""
+    found: Any = typer.main.get_command(app)
+    for word in words.split():
+        if word.startswith("--"):
+            assert word in [option for parameter in found.params for option in parameter.opts], word
+        elif hasattr(found, "commands"):
+            found = found.commands[word]
+
+
+def test_no_sentence_names_the_command_bare() -> None:
+    """`yunhui` may not be on the PATH: {yunhui} says how it is typed here."""
+    bare = re.compile(r"(?<![.{/\w])yunhui (?!是)[a-z-]")
+    assert [name for name, text in TABLE.items() if bare.search(text.zh) or bare.search(text.en)] == []
 
 
 def test_every_sentence_is_used() -> None:
@@ -39,27 +65,6 @@ def test_chinese_is_chinese_and_english_is_not(name: str) -> None:
     assert not re.search(r"[\u4e00-\u9fff]", text.en)
     words = re.sub(r"\{\w+\}", "", text.zh)
     assert re.search(r"[\u4e00-\u9fff]", words) or not re.search(r"[A-Za-z]", words)
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({"LANG": "zh_CN.UTF-8"}, "zh-CN"),
-        ({"LANG": "en_GB.UTF-8"}, "en"),
-        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
-        ({"LANG": "C.UTF-8"}, "zh-CN"),
-        ({}, "zh-CN"),
-    ],
-)
-def test_the_environment_chooses_the_language(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str
-) -> None:
-    """LC_ALL before LC_MESSAGES before LANG."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert texts.environment_language() == expected
 
 
 def test_no_name_is_given_twice() -> None:

@@ -1,0 +1,133 @@
+"""`yunhui quota`: what an account may still reserve, now and on each day that has reservations, and its violations."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Annotated
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from rich.table import Table
+from rich.text import Text as Styled
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+
+from services.cli import development_clock, moments, texts
+from services.cli.client import Booking, open_booking
+from services.cli.reservations import PAGE, every_page, own_account
+from services.cli.terminal import Terminal
+from services.cli.texts import Text
+
+OBJECTIONS = {
+    pb.OBJECTION_OUTCOME_OPEN: texts.OBJECTION_OPEN,
+    pb.OBJECTION_OUTCOME_UPHELD: texts.OBJECTION_UPHELD,
+    pb.OBJECTION_OUTCOME_DISMISSED: texts.OBJECTION_DISMISSED,
+}
+PERIODS = {"DAILY_QUOTA": texts.TODAY, "WEEKLY_QUOTA": texts.THIS_WEEK}
+THAT_PERIOD = {"DAILY_QUOTA": texts.THAT_DAY, "WEEKLY_QUOTA": texts.THAT_WEEK}
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day, and what is used of each quota that reservations on it count for."""
+
+    day: date
+    quotas: list[pb.QuotaStanding]
+
+    @property
+    def is_used(self) -> bool:
+        return any(row.usage.used for row in self.quotas)
+
+    def to_json(self) -> dict[str, object]:
+        return {"day": self.day.isoformat(), "quotas": [MessageToDict(row) for row in self.quotas]}
+
+
+def quota(
+    terminal: Terminal,
+    account: Annotated[str, typer.Option(help=texts.OPTION_WHOSE.help)] = "",
+) -> None:
+    today = development_clock.now(terminal.state).astimezone(moments.PLATFORM_ZONE).date()
+    with open_booking(terminal) as booking:
+        answer = booking.ask(booking.stub.GetStanding, api.GetStandingRequest(account_id=account))
+        days = list(reserved_days(booking, account or own_account(terminal), today))
+    terminal.print_json(MessageToDict(answer) | {"days": [day.to_json() for day in days]})
+    if not terminal.json:
+        show_standing(terminal, answer.standing)
+        show_days(terminal, days)
+        show_violations(terminal, answer.standing)
+
+
+def reserved_days(booking: Booking, account: str, today: date) -> Iterator[Day]:
+    """From `today` on, in order; a day whose reservations were all cancelled in time is not one."""
+    midnight = moments.to_timestamp(datetime.combine(today, time(), moments.PLATFORM_ZONE))
+    request = api.ListReservationsRequest(account_id=account, after=midnight, page_size=PAGE)
+    starts = {moments.to_moment(each.start_time).date() for each in every_page(booking, request).reservations}
+    for each in sorted(day for day in starts if day >= today):
+        noon = moments.to_timestamp(datetime.combine(each, time(12), moments.PLATFORM_ZONE))
+        question = api.GetStandingRequest(account_id=account, time=noon)
+        found = Day(each, list(booking.ask(booking.stub.GetStanding, question).standing.quotas))
+        if found.is_used:
+            yield found
+
+
+def show_standing(terminal: Terminal, standing: pb.Standing) -> None:
+    terminal.out.print(Styled(quota_line(terminal, standing), "bold"))
+    for quota_standing in standing.quotas:
+        if not quota_standing.remaining:
+            fresh = moments.show(quota_standing.usage.period_end, terminal.language)
+            terminal.say(texts.OPEN_AGAIN, time=fresh)
+    if standing.HasField("suspension"):
+        terminal.say(texts.SUSPENDED, time=moments.show(standing.suspension.end_time, terminal.language))
+    else:
+        terminal.say(texts.NOT_SUSPENDED)
+
+
+def show_days(terminal: Terminal, days: list[Day]) -> None:
+    """Each with what is used and left of its day and of its week."""
+    if not days:
+        return
+    terminal.say(texts.QUOTA_BY_DAY)
+    for day in days:
+        figures = (quota_of_day(terminal, row) for row in day.quotas)
+        when = moments.show_day(day.day, terminal.language)
+        terminal.out.print("  " + "  ".join([when, *figures]), markup=False)
+
+
+def quota_of_day(terminal: Terminal, row: pb.QuotaStanding) -> str:
+    """当日 1/3（还可预定 2 次）"""
+    used = f"{period(terminal, row.usage.rule_id, THAT_PERIOD)} {row.usage.used}/{row.usage.limit}"
+    return moments.in_brackets(used, terminal.text(texts.LEFT, count=row.remaining), terminal.language)
+
+
+def quota_line(terminal: Terminal, standing: pb.Standing) -> str:
+    """今日 1/3 · 本周 4/10"""
+    return " · ".join(
+        f"{period(terminal, row.usage.rule_id, PERIODS)} {row.usage.used}/{row.usage.limit}" for row in standing.quotas
+    )
+
+
+def period(terminal: Terminal, rule_id: str, words: Mapping[str, Text]) -> str:
+    return terminal.text(words[rule_id]) if rule_id in words else rule_id
+
+
+def show_violations(terminal: Terminal, standing: pb.Standing) -> None:
+    if not standing.violations:
+        terminal.say(texts.NO_VIOLATIONS)
+        return
+    table = Table(padding=(0, 1))
+    for text in (texts.VIOLATION, texts.TIME, texts.RESERVATION, texts.STATE):
+        table.add_column(terminal.text(text), overflow="fold")
+    for violation in standing.violations:
+        when = moments.show(violation.violation_time, terminal.language)
+        condition = terminal.text(_condition(violation))
+        if violation.HasField("objection"):
+            state = terminal.text(OBJECTIONS[violation.objection.outcome])
+            condition = f"{condition} · {terminal.text(texts.OBJECTION)} {state}"
+        table.add_row(violation.violation_id, when, violation.reservation_id, condition)
+    terminal.out.print(table)
+
+
+def _condition(violation: pb.Violation) -> Text:
+    if violation.waived:
+        return texts.WAIVED
+    return texts.USED_UP if violation.suspension_id else texts.VALID
