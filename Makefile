@@ -3,6 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
+NO_PYTHON = 云会无法安装：没有找到 $(PYTHON)；需要 Python 3.11 或更新版本，Debian 上 'apt install python3 python3-venv python3-dev'。 \
+yunhui cannot be set up: $(PYTHON) was not found; Python 3.11 or newer is needed, \
+on Debian 'apt install python3 python3-venv python3-dev'.
 # dozens of processes start in a test run: they read what one has compiled, whatever the environment says
 unexport PYTHONDONTWRITEBYTECODE
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
@@ -15,8 +18,9 @@ help: ## show this list
 setup: .venv/.installed ## create .venv and install everything from the lock
 
 .venv/.installed: pyproject.toml uv.lock
+	@command -v $(PYTHON) >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	@$(PYTHON) tools/preflight.py
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv sync --locked --quiet --inexact --python $(BIN)/python
 	@touch $@

@@ -10,14 +10,13 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import audit, errors, pages, permissions, rpc
+from services import audit, errors, pages, permissions, recurrence, rpc
 from services.booking import (
     answers,
     calendar_feeds,
     history,
     life,
     objections,
-    recurrence,
     requests,
     rooms,
     standing,

@@ -475,9 +475,33 @@ def change(
     return payload.reservation
 
 
+_STATES = {
+    life.PENDING_APPROVAL: ("waits for support", "待审批"),
+    life.CONFIRMED: ("is confirmed", "已确认、尚未使用"),
+    life.IN_USE: ("is in use", "正在使用"),
+    life.COMPLETED: ("is completed", "已结束"),
+    life.NO_SHOW: ("is a no-show", "因未参会已释放"),
+    life.CANCELLED: ("is cancelled", "已取消"),
+    life.DECLINED: ("was declined", "已驳回"),
+    life.EXPIRED: ("has expired", "审批已超时"),
+}
+_ACTS = {
+    "approve": ("approved", "批准"),
+    "cancel": ("cancelled", "取消"),
+    "decline": ("declined", "驳回"),
+    "end": ("ended early", "提前结束"),
+    "enter": ("entered", "记为有人入会"),
+    "prove": ("entered", "记为有人入会"),
+    "update": ("changed", "更改"),
+}
+"""How a state, and what people ask for, is said in English and Chinese."""
+
+
 def require(case: Case, event: str) -> None:
     if not life.next_state(case.state, event):
-        words = f"a reservation that is {case.state} cannot {event}", f"预约的状态为 {case.state}，不能 {event}"
+        english, chinese = _STATES[case.state]
+        act, act_chinese = _ACTS[event]
+        words = f"a reservation that {english} cannot be {act}", f"预约{chinese}，不能{act_chinese}"
         raise failed_precondition("STATE", *words)
 
 

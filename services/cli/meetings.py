@@ -21,6 +21,7 @@ from services.cli.terminal import Terminal
 from services.cli.texts import Text
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)]
+One = Annotated[str, typer.Option("--occurrence", metavar="NUMBER", help=texts.OPTION_OCCURRENCE.help)]
 Who = Annotated[str, typer.Option("--account", help=texts.OPTION_WHO.help)]
 
 
@@ -71,8 +72,9 @@ def facts(terminal: Terminal, meeting: pb.Meeting) -> Iterable[tuple[Text, str]]
 
 def times(terminal: Terminal, meeting: pb.Meeting) -> Iterable[str]:
     for each in meeting.occurrences:
+        number = f"{each.sub_meeting_id}: " if meeting.recurring else ""  # what --occurrence takes
         off = terminal.text(texts.CALLED_OFF) if each.cancelled else ""
-        yield f"{moments.show_interval(each.start_time, each.end_time, terminal.language)} {off}".rstrip()
+        yield f"{number}{moments.show_interval(each.start_time, each.end_time, terminal.language)} {off}".rstrip()
     if meeting.more_occurrences:
         yield terminal.text(texts.MORE_OCCURRENCES)
 
@@ -89,6 +91,7 @@ def make(
     code: Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)] = "",
     subject: Annotated[str, typer.Option(help=texts.OPTION_SUBJECT.help)] = "",
     account: Who = "",
+    repeat: Annotated[str, typer.Option(metavar="RRULE", help=texts.OPTION_REPEAT.help)] = "",
 ) -> None:
     first = read_moment(start, development_clock.now(terminal.state))
     request = simulator.CreateMeetingRequest(
@@ -97,30 +100,36 @@ def make(
         start_time=moments.to_timestamp(first),
         end_time=moments.to_timestamp(first + timedelta(minutes=minutes)),
         account_id=account,
+        recurrence_rule=repeat,
+        time_zone=str(moments.PLATFORM_ZONE) if repeat else "",
     )
     with open_simulator(terminal) as meetings:
         answer = meetings.ask(meetings.stub.CreateMeeting, request)
     terminal.answer(answer, lambda to: show_meeting(to, answer.meeting))
 
 
-def enter(terminal: Terminal, code: Code, account: Who = "") -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_ENTER, account)
+def enter(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_ENTER, account, occurrence)
 
 
-def leave(terminal: Terminal, code: Code, account: Who = "") -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_LEAVE, account)
+def leave(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_LEAVE, account, occurrence)
 
 
-def wait(terminal: Terminal, code: Code, account: Who = "") -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_WAIT, account)
+def wait(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_WAIT, account, occurrence)
 
 
-def end(terminal: Terminal, code: Code) -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_END)
+def end(terminal: Terminal, code: Code, occurrence: One = "") -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_END, occurrence=occurrence)
 
 
-def cancel(terminal: Terminal, code: Code) -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_CANCEL)
+def cancel(
+    terminal: Terminal,
+    code: Code,
+    occurrence: Annotated[str, typer.Option(metavar="NUMBER", help=texts.OPTION_ONLY_ONE.help)] = "",
+) -> None:
+    act(terminal, code, simulator.SIMULATED_ACT_CANCEL, occurrence=occurrence)
 
 
 def move(
@@ -128,18 +137,25 @@ def move(
     code: Code,
     start: Annotated[str, typer.Option(help=texts.OPTION_START.help)],
     minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=texts.OPTION_LENGTH.help)] = None,
+    occurrence: One = "",
 ) -> None:
     first = read_moment(start, development_clock.now(terminal.state))
     request = simulator.ActInMeetingRequest(
-        meeting_code=code, act=simulator.SIMULATED_ACT_MOVE, start_time=moments.to_timestamp(first)
+        meeting_code=code,
+        act=simulator.SIMULATED_ACT_MOVE,
+        start_time=moments.to_timestamp(first),
+        sub_meeting_id=occurrence,
     )
     if minutes:
         request.end_time.CopyFrom(moments.to_timestamp(first + timedelta(minutes=minutes)))
     ask(terminal, request)
 
 
-def act(terminal: Terminal, code: str, what: simulator.SimulatedAct.ValueType, account: str = "") -> None:
-    ask(terminal, simulator.ActInMeetingRequest(meeting_code=code, act=what, account_id=account))
+def act(
+    terminal: Terminal, code: str, what: simulator.SimulatedAct.ValueType, account: str = "", occurrence: str = ""
+) -> None:
+    request = simulator.ActInMeetingRequest(meeting_code=code, act=what, account_id=account, sub_meeting_id=occurrence)
+    ask(terminal, request)
 
 
 def ask(terminal: Terminal, request: simulator.ActInMeetingRequest) -> None:

@@ -24,6 +24,13 @@ OBJECTIONS = {
     pb.OBJECTION_OUTCOME_DISMISSED: texts.OBJECTION_DISMISSED,
 }
 PERIODS = {"DAILY_QUOTA": texts.TODAY, "WEEKLY_QUOTA": texts.THIS_WEEK}
+HELD = (
+    pb.RESERVATION_STATE_PENDING_APPROVAL,
+    pb.RESERVATION_STATE_CONFIRMED,
+    pb.RESERVATION_STATE_IN_USE,
+    pb.RESERVATION_STATE_COMPLETED,
+    pb.RESERVATION_STATE_NO_SHOW,
+)
 THAT_PERIOD = {"DAILY_QUOTA": texts.THAT_DAY, "WEEKLY_QUOTA": texts.THAT_WEEK}
 
 
@@ -33,10 +40,6 @@ class Day:
 
     day: date
     quotas: list[pb.QuotaStanding]
-
-    @property
-    def is_used(self) -> bool:
-        return any(row.usage.used for row in self.quotas)
 
     def to_json(self) -> dict[str, object]:
         return {"day": self.day.isoformat(), "quotas": [MessageToDict(row) for row in self.quotas]}
@@ -58,16 +61,14 @@ def quota(
 
 
 def reserved_days(booking: Booking, account: str, today: date) -> Iterator[Day]:
-    """From `today` on, in order; a day whose reservations were all cancelled in time is not one."""
+    """From `today` on, in order; what was cancelled, declined or has expired makes none."""
     midnight = moments.to_timestamp(datetime.combine(today, time(), moments.PLATFORM_ZONE))
-    request = api.ListReservationsRequest(account_id=account, after=midnight, page_size=PAGE)
+    request = api.ListReservationsRequest(account_id=account, states=HELD, after=midnight, page_size=PAGE)
     starts = {moments.to_moment(each.start_time).date() for each in every_page(booking, request).reservations}
     for each in sorted(day for day in starts if day >= today):
         noon = moments.to_timestamp(datetime.combine(each, time(12), moments.PLATFORM_ZONE))
         question = api.GetStandingRequest(account_id=account, time=noon)
-        found = Day(each, list(booking.ask(booking.stub.GetStanding, question).standing.quotas))
-        if found.is_used:
-            yield found
+        yield Day(each, list(booking.ask(booking.stub.GetStanding, question).standing.quotas))
 
 
 def show_standing(terminal: Terminal, standing: pb.Standing) -> None:

@@ -507,6 +507,13 @@ HELP_STANDIN = Text("本机的腾讯会议云端替身（开发环境）", "a lo
 OPTION_WHO = Text("谁；默认当前登录的账号", "who; whoever is signed in by default")
 OPTION_BEHALF = Text("代此账号查询（support、admin）", "on behalf of this account (support, admin)")
 OPTION_ANY_OWNER = Text("也包括他人的会议（support、admin）", "also meetings of others (support, admin)")
+OPTION_OCCURRENCE = Text(
+    "重复会议的第几场，默认正在进行或下一场",
+    "which occurrence of a recurring meeting; the one under way or next by default",
+)
+OPTION_ONLY_ONE = Text(
+    "只取消重复会议的这一场；默认全部", "only this occurrence of a recurring meeting; all by default"
+)
 OPTION_LENGTH = Text("会议时长，分钟", "how long the meeting is, in minutes")
 OPTION_PORT = Text("端口；0 为任意空闲端口", "port; 0 for any that is free")
 OPTION_WEBHOOKS = Text(

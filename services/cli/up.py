@@ -16,7 +16,7 @@ from services.cli import development_clock, issuer, moments, myself, pool, ports
 from services.cli.arguments import read_choice, read_moment
 from services.cli.child import StartError
 from services.cli.development_clock import BackwardsError
-from services.cli.failures import CommandError
+from services.cli.failures import CommandError, ExitCode
 from services.cli.programs import Plan, Program
 from services.cli.state import AlreadyRunningError, State
 from services.cli.supervisor import Observer, Supervisor, TooManyDeathsError
@@ -78,8 +78,8 @@ def set_clock(state: State, wanted: datetime, language: str) -> None:
 
 
 async def serve(terminal: Terminal, supervisor: Supervisor) -> None:
-    narrator = Narrator(terminal)
-    work = asyncio.create_task(_start_and_watch(terminal, supervisor))
+    narrator, started = Narrator(terminal), asyncio.Event()
+    work = asyncio.create_task(_start_and_watch(terminal, supervisor, started))
     _stop_on_signals(work, supervisor)
     try:
         await work
@@ -92,12 +92,15 @@ async def serve(terminal: Terminal, supervisor: Supervisor) -> None:
     finally:
         await supervisor.stop()
     narrator.say(texts.STOPPED, state=terminal.state.root)
+    if not started.is_set():  # to be told to stop is the usual end of what runs, but what waits for the start must know
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
-async def _start_and_watch(terminal: Terminal, supervisor: Supervisor) -> None:
+async def _start_and_watch(terminal: Terminal, supervisor: Supervisor, started: asyncio.Event) -> None:
     await supervisor.start()
     report = supervisor.report()
     await asyncio.to_thread(pool.fill, terminal.state, str(report["booking"]))
+    started.set()
     if terminal.json:
         print(json.dumps(report, ensure_ascii=False), flush=True)
     else:

@@ -7,7 +7,7 @@ from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1 import simulator_service_pb2_grpc as simulator_grpc
 
-from services import errors, invitations, permissions, rpc
+from services import errors, invitations, permissions, recurrence, rpc
 from services.meetings import requests
 from services.meetings.gateway import Gateway, to_proto
 from services.meetings.provider import Meeting
@@ -44,7 +44,7 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
 
     def __init__(self, provider: Simulated) -> None:
         self._provider = provider
-        self._acts: dict[int, Callable[[str, str], Awaitable[Meeting]]] = {
+        self._acts: dict[int, Callable[[str, str, str], Awaitable[Meeting]]] = {
             simulator.SIMULATED_ACT_ENTER: provider.enter,
             simulator.SIMULATED_ACT_LEAVE: provider.leave,
             simulator.SIMULATED_ACT_WAIT: provider.wait,
@@ -58,7 +58,9 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
         start, end = requests.interval(request.start_time, request.end_time)
         code = invitations.meeting_code(request.meeting_code) if request.meeting_code else ""
         creator = requests.account(request.account_id) or rpc.principal().account_id
-        made = await self._provider.create(code, requests.subject(request.subject), creator, start, end)
+        rule, zone = request.recurrence_rule, request.time_zone
+        starts = recurrence.occurrences(rule, zone, start) if rule else []
+        made = await self._provider.create(code, requests.subject(request.subject), creator, start, end, starts)
         return simulator.CreateMeetingResponse(meeting=to_proto(made))
 
     async def ActInMeeting(
@@ -66,12 +68,13 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
     ) -> simulator.ActInMeetingResponse:
         code = invitations.meeting_code(request.meeting_code)
         account = requests.account(request.account_id) or rpc.principal().account_id
+        one = request.sub_meeting_id
         if request.act == simulator.SIMULATED_ACT_MOVE:
             start = errors.moment("start_time", request.start_time)
             end = errors.moment("end_time", request.end_time) if request.HasField("end_time") else None
-            after = await self._provider.move(code, start, end)
+            after = await self._provider.move(code, start, end, one)
         elif request.act in self._acts:
-            after = await self._acts[request.act](code, account)
+            after = await self._acts[request.act](code, account, one)
         else:
             raise errors.invalid(
                 "act",

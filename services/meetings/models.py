@@ -49,6 +49,19 @@ class SimulatedMeeting(SQLModel, table=True):
     cancelled: bool = False
 
 
+class SimulatedOccurrence(SQLModel, table=True):
+    """One time of a recurring meeting, numbered from 1; a meeting that takes place once has none."""
+
+    __tablename__ = "simulated_occurrence"
+
+    meeting_id: int = Field(primary_key=True, foreign_key="simulated_meeting.id", sa_type=sa.BigInteger)
+    number: int = Field(primary_key=True)
+    start_time: int = Field(sa_type=sa.BigInteger)
+    end_time: int = Field(sa_type=sa.BigInteger)
+    ended: bool = False
+    cancelled: bool = False
+
+
 class SimulatedVisit(SQLModel, table=True):
     """One stay of one person in the meeting itself; `leave_time` is null while inside."""
 
@@ -56,11 +69,16 @@ class SimulatedVisit(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite"))
     meeting_id: int = Field(foreign_key="simulated_meeting.id", index=True, sa_type=sa.BigInteger)
+    occurrence: int = Field(
+        default=0,
+        sa_column_kwargs={"server_default": "0"},
+        description="its number; 0 for a meeting that takes place once",
+    )
     account: str
     enter_time: int = Field(sa_type=sa.BigInteger)
     leave_time: int | None = Field(default=None, sa_type=sa.BigInteger)
 
 
 TABLES: list[type[SQLModel]] = [
-    Report, MeetingSequence, SimulatedMeeting, SimulatedVisit, *outbox.TABLES, *audit.TABLES
+    Report, MeetingSequence, SimulatedMeeting, SimulatedOccurrence, SimulatedVisit, *outbox.TABLES, *audit.TABLES
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """A provider for machines without an account anywhere: its meetings are rows, and commands play its people."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -22,6 +22,7 @@ from services.meetings.provider import (
     NoSuchMeetingError,
     Occurrence,
     Participant,
+    ProviderError,
     State,
     Stay,
     WrongStateError,
@@ -30,7 +31,28 @@ from services.meetings.provider import (
 NAME = "simulated"
 FIRST_CODE = 900_000_000
 MEETING = SQLModel.metadata.tables[str(models.SimulatedMeeting.__tablename__)]
+OCCURRENCE = SQLModel.metadata.tables[str(models.SimulatedOccurrence.__tablename__)]
 VISIT = SQLModel.metadata.tables[str(models.SimulatedVisit.__tablename__)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """One time at which a meeting takes place: the only one, number 0, or an occurrence of a recurring meeting."""
+
+    meeting_id: int
+    meeting_code: str
+    number: int
+    start_time: int
+    end_time: int
+    ended: bool
+    cancelled: bool
+
+    @property
+    def sub_meeting_id(self) -> str:
+        return str(self.number or "")
+
+    def is_over(self, now: int) -> bool:
+        return self.ended or self.cancelled or now >= self.end_time
 
 
 class Simulated:
@@ -51,7 +73,8 @@ class Simulated:
 
     async def participants(self, key: MeetingKey, since: int | None) -> list[Participant]:
         def work(connection: Connection) -> list[Participant]:
-            return to_participants(visits(connection, by_id(connection, key.meeting_id)["id"]))
+            sitting = sitting_of(connection, by_id(connection, key.meeting_id), key.sub_meeting_id)
+            return to_participants(visits(connection, sitting))
 
         return await self._database.read(work)
 
@@ -59,14 +82,19 @@ class Simulated:
         return [each for each in await self.participants(key, None) if each.leave_time is None]
 
     async def end(self, key: MeetingKey) -> None:
-        await self._happenings.write(lambda connection: self._end(connection, by_id(connection, key.meeting_id)))
+        def work(connection: Connection) -> None:
+            self._end(connection, sitting_of(connection, by_id(connection, key.meeting_id), key.sub_meeting_id))
+
+        await self._happenings.write(work)
 
     async def control(self, key: MeetingKey, control: Control) -> None:
         if not await self.present(key):
             raise WrongStateError("nobody is inside")
 
-    async def create(self, meeting_code: str, subject: str, creator: str, start: int, end: int) -> Meeting:
-        """`meeting_code` "" chooses one. Raises errors.RpcError ALREADY_EXISTS."""
+    async def create(
+        self, meeting_code: str, subject: str, creator: str, start: int, end: int, starts: Sequence[int] = ()
+    ) -> Meeting:
+        """`meeting_code` "" chooses one; `starts` make it recur. Raises errors.RpcError ALREADY_EXISTS."""
         row = {"subject": subject, "creator": creator, "start_time": start, "end_time": end}
 
         def work(connection: Connection) -> Meeting:
@@ -81,91 +109,111 @@ class Simulated:
                 )
             fresh = {**row, "meeting_code": code, "ended": False, "cancelled": False}
             connection.execute(sa.insert(MEETING), [fresh])
-            return self._told(connection, newest(connection, code))
+            made = newest(connection, code)
+            add_occurrences(connection, made, starts)
+            return self._told(connection, made)
 
         return await self._database.write(work)
 
-    async def enter(self, meeting_code: str, account: str) -> Meeting:
+    async def enter(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         """Entering twice is being inside once."""
 
-        def work(connection: Connection, row: sa.RowMapping) -> None:
+        def work(connection: Connection, sitting: Sitting) -> None:
             now = self._clock.now()
-            if row["cancelled"] or row["ended"]:
+            if sitting.cancelled or sitting.ended:
                 raise not_allowed(
                     "nobody can enter a meeting that was cancelled or ended", "会议已取消或已结束，无法进入"
                 )
-            if any(each["account"] == account for each in inside(connection, row["id"])):
+            if any(each["account"] == account for each in inside(connection, sitting)):
                 return
-            visit = {"meeting_id": row["id"], "account": account, "enter_time": now, "leave_time": None}
-            connection.execute(sa.insert(VISIT), [visit])
-            self._happenings.store(connection, [happening(Kind.ENTERED, row, now, account=account)])
+            visit = {"meeting_id": sitting.meeting_id, "occurrence": sitting.number, "account": account}
+            connection.execute(sa.insert(VISIT), [visit | {"enter_time": now, "leave_time": None}])
+            self._happenings.store(connection, [happening(Kind.ENTERED, sitting, now, account=account)])
 
-        return await self._act(meeting_code, work)
+        return await self._act(meeting_code, sub_meeting_id, work)
 
-    async def leave(self, meeting_code: str, account: str) -> Meeting:
-        def work(connection: Connection, row: sa.RowMapping) -> None:
-            if not any(each["account"] == account for each in inside(connection, row["id"])):
+    async def leave(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
+        def work(connection: Connection, sitting: Sitting) -> None:
+            if not any(each["account"] == account for each in inside(connection, sitting)):
                 raise not_allowed(f"{account} is not inside", f"{account} 不在会议中")
-            self._leave(connection, row, account)
+            self._leave(connection, sitting, account)
 
-        return await self._act(meeting_code, work)
+        return await self._act(meeting_code, sub_meeting_id, work)
 
-    async def wait(self, meeting_code: str, account: str) -> Meeting:
+    async def wait(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         """The waiting room: nothing that counts happens."""
-        return await self._act(meeting_code, lambda _connection, _row: None)
+        return await self._act(meeting_code, sub_meeting_id, lambda _connection, _sitting: None)
 
-    async def end_by_host(self, meeting_code: str, account: str) -> Meeting:
-        return await self._act(meeting_code, self._end)
+    async def end_by_host(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
+        return await self._act(meeting_code, sub_meeting_id, self._end)
 
-    async def cancel(self, meeting_code: str, account: str) -> Meeting:
+    async def cancel(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
+        """The whole meeting, or one occurrence."""
+
         def work(connection: Connection, row: sa.RowMapping) -> None:
-            if inside(connection, row["id"]):
+            named = [sitting_of(connection, row, sub_meeting_id)] if sub_meeting_id else sittings(connection, row)
+            if any(inside(connection, each) for each in named):
                 raise not_allowed(
                     "a meeting with people inside cannot be cancelled: end it", "会议中有人，不能取消：请结束会议"
                 )
-            _update(connection, row, cancelled=True)
-            self._happenings.store(connection, [happening(Kind.CANCELLED, row, self._clock.now())])
+            if not sub_meeting_id:
+                update_meeting(connection, row["id"], cancelled=True)
+            for each in [sitting for sitting in named if not sitting.cancelled]:
+                update(connection, each, cancelled=True)
+                self._happenings.store(connection, [happening(Kind.CANCELLED, each, self._clock.now())])
 
-        return await self._act(meeting_code, work)
+        return await self._act_on_all(meeting_code, work)
 
-    async def move(self, meeting_code: str, start: int, end: int | None) -> Meeting:
-        def work(connection: Connection, row: sa.RowMapping) -> None:
-            last = end or start + row["end_time"] - row["start_time"]
+    async def move(self, meeting_code: str, start: int, end: int | None, sub_meeting_id: str = "") -> Meeting:
+        def work(connection: Connection, sitting: Sitting) -> None:
+            last = end or start + sitting.end_time - sitting.start_time
             if last <= start:
                 raise errors.invalid("end_time", *errors.LATER)
-            _update(connection, row, start_time=start, end_time=last)
-            told = happening(Kind.CHANGED, row, self._clock.now())
+            update(connection, sitting, start_time=start, end_time=last)
+            told = happening(Kind.CHANGED, sitting, self._clock.now())
             self._happenings.store(connection, [replace(told, start_time=start, end_time=last)])
 
-        return await self._act(meeting_code, work)
+        return await self._act(meeting_code, sub_meeting_id, work)
 
-    async def _act(self, meeting_code: str, work: Callable[[Connection, sa.RowMapping], None]) -> Meeting:
+    async def _act(
+        self, meeting_code: str, sub_meeting_id: str, work: Callable[[Connection, Sitting], None]
+    ) -> Meeting:
+        """On the occurrence that is named, or the one that `current` means. Raises errors.RpcError NOT_FOUND."""
+
+        def act(connection: Connection, row: sa.RowMapping) -> None:
+            named = sitting_of(connection, row, sub_meeting_id) if sub_meeting_id else None
+            work(connection, named or current(sittings(connection, row), self._clock.now()))
+
+        return await self._act_on_all(meeting_code, act)
+
+    async def _act_on_all(self, meeting_code: str, work: Callable[[Connection, sa.RowMapping], None]) -> Meeting:
         """Raises errors.RpcError NOT_FOUND."""
 
         def act(connection: Connection) -> None:
             try:
-                row = newest(connection, meeting_code)
+                work(connection, newest(connection, meeting_code))
             except NoSuchMeetingError as error:
                 raise errors.not_found("meeting", "没有这场会议") from error
-            work(connection, row)
+            except NoSuchOccurrenceError as error:
+                raise errors.not_found("occurrence", "没有这一场") from error
 
         await self._happenings.write(act)
         return await self.find(meeting_code, None)
 
-    def _end(self, connection: Connection, row: sa.RowMapping) -> None:
-        if row["ended"] or row["cancelled"]:
+    def _end(self, connection: Connection, sitting: Sitting) -> None:
+        if sitting.ended or sitting.cancelled:
             return
-        for visit in inside(connection, row["id"]):
-            self._leave(connection, row, visit["account"])
-        _update(connection, row, ended=True)
-        self._happenings.store(connection, [happening(Kind.ENDED, row, self._clock.now())])
+        for visit in inside(connection, sitting):
+            self._leave(connection, sitting, visit["account"])
+        update(connection, sitting, ended=True)
+        self._happenings.store(connection, [happening(Kind.ENDED, sitting, self._clock.now())])
 
-    def _leave(self, connection: Connection, row: sa.RowMapping, account: str) -> None:
+    def _leave(self, connection: Connection, sitting: Sitting, account: str) -> None:
         now = self._clock.now()
-        mine = (VISIT.c.meeting_id == row["id"]) & (VISIT.c.account == account) & VISIT.c.leave_time.is_(None)
+        mine = of(sitting) & (VISIT.c.account == account) & VISIT.c.leave_time.is_(None)
         connection.execute(sa.update(VISIT).where(mine).values(leave_time=now))
-        everybody = not inside(connection, row["id"])
-        told = happening(Kind.LEFT, row, now, account=account)
+        everybody = not inside(connection, sitting)
+        told = happening(Kind.LEFT, sitting, now, account=account)
         self._happenings.store(connection, [replace(told, everybody_left=everybody)])
 
     def _in_use(self, connection: Connection, meeting_code: str) -> bool:
@@ -176,6 +224,7 @@ class Simulated:
         return state in (State.SCHEDULED, State.RUNNING)
 
     def _told(self, connection: Connection, row: sa.RowMapping) -> Meeting:
+        times = sittings(connection, row)
         return Meeting(
             provider=NAME,
             meeting_id=str(row["id"]),
@@ -183,17 +232,21 @@ class Simulated:
             subject=row["subject"],
             creator=row["creator"],
             hosts=(row["creator"],),
-            state=self._state(connection, row),
-            occurrences=(Occurrence("", row["start_time"], row["end_time"]),),
+            state=self._state(connection, row, times),
+            occurrences=tuple(to_occurrence(each) for each in times),
+            recurring=bool(times[0].number),
         )
 
-    def _state(self, connection: Connection, row: sa.RowMapping) -> State:
+    def _state(self, connection: Connection, row: sa.RowMapping, times: list[Sitting]) -> State:
         if row["cancelled"]:
             return State.CANCELLED
-        if inside(connection, row["id"]):
+        if any(inside(connection, each) for each in times):
             return State.RUNNING
-        over = row["ended"] or self._clock.now() >= row["end_time"]
-        return State.ENDED if over else State.SCHEDULED
+        return State.ENDED if all(each.is_over(self._clock.now()) for each in times) else State.SCHEDULED
+
+
+class NoSuchOccurrenceError(ProviderError):
+    """A recurring meeting is asked about one of its occurrences: none was named, or one that it does not have."""
 
 
 def newest(connection: Connection, meeting_code: str) -> sa.RowMapping:
@@ -215,13 +268,54 @@ def _one(connection: Connection, query: sa.Select[Any]) -> sa.RowMapping:
     return row
 
 
-def visits(connection: Connection, meeting_id: int) -> list[sa.RowMapping]:
-    query = sa.select(VISIT).where(VISIT.c.meeting_id == meeting_id).order_by(VISIT.c.enter_time, VISIT.c.id)
+def sittings(connection: Connection, row: sa.RowMapping) -> list[Sitting]:
+    """In their order; of a meeting that takes place once, its own time."""
+    query = sa.select(OCCURRENCE).where(OCCURRENCE.c.meeting_id == row["id"]).order_by(OCCURRENCE.c.number)
+    times: Sequence[Any] = connection.execute(query).mappings().all() or [{**row, "number": 0}]
+    names = ("number", "start_time", "end_time", "ended", "cancelled")
+    return [Sitting(row["id"], row["meeting_code"], **{name: each[name] for name in names}) for each in times]
+
+
+def sitting_of(connection: Connection, row: sa.RowMapping, sub_meeting_id: str) -> Sitting:
+    """As its key names it: the original, too, says nothing of a recurring meeting as a whole."""
+    for each in sittings(connection, row):
+        if each.sub_meeting_id == sub_meeting_id:
+            return each
+    raise NoSuchOccurrenceError(f"the meeting has no occurrence {sub_meeting_id!r}")
+
+
+def current(times: list[Sitting], now: int) -> Sitting:
+    """The one under way, or else the next; the last one when all are over."""
+    return next((each for each in times if not each.is_over(now)), times[-1])
+
+
+def to_occurrence(sitting: Sitting) -> Occurrence:
+    return Occurrence(
+        sitting.sub_meeting_id, sitting.start_time, sitting.end_time, sitting.cancelled and sitting.number > 0
+    )
+
+
+def add_occurrences(connection: Connection, row: sa.RowMapping, starts: Sequence[int]) -> None:
+    length = row["end_time"] - row["start_time"]
+    times = [
+        {"meeting_id": row["id"], "number": number, "start_time": start, "end_time": start + length}
+        for number, start in enumerate(starts, 1)
+    ]
+    if times:
+        connection.execute(sa.insert(OCCURRENCE), [each | {"ended": False, "cancelled": False} for each in times])
+
+
+def of(sitting: Sitting) -> sa.ColumnElement[bool]:
+    return (VISIT.c.meeting_id == sitting.meeting_id) & (VISIT.c.occurrence == sitting.number)
+
+
+def visits(connection: Connection, sitting: Sitting) -> list[sa.RowMapping]:
+    query = sa.select(VISIT).where(of(sitting)).order_by(VISIT.c.enter_time, VISIT.c.id)
     return list(connection.execute(query).mappings().all())
 
 
-def inside(connection: Connection, meeting_id: int) -> list[sa.RowMapping]:
-    return [visit for visit in visits(connection, meeting_id) if visit["leave_time"] is None]
+def inside(connection: Connection, sitting: Sitting) -> list[sa.RowMapping]:
+    return [visit for visit in visits(connection, sitting) if visit["leave_time"] is None]
 
 
 def free_code(connection: Connection) -> str:
@@ -237,15 +331,23 @@ def to_participants(rows: list[sa.RowMapping]) -> list[Participant]:
     return [Participant(account, account, tuple(stays)) for account, stays in people.items()]
 
 
-def happening(kind: Kind, row: sa.RowMapping, now: int, account: str = "") -> Happening:
+def happening(kind: Kind, sitting: Sitting, now: int, account: str = "") -> Happening:
     # two things may happen within a millisecond, and nothing is reported twice here
-    key = MeetingKey(NAME, str(row["id"]))
-    return Happening(kind, key, now, (str(ULID()),), meeting_code=row["meeting_code"], account=account)
+    key = MeetingKey(NAME, str(sitting.meeting_id), sitting.sub_meeting_id)
+    return Happening(kind, key, now, (str(ULID()),), meeting_code=sitting.meeting_code, account=account)
 
 
 def not_allowed(message: str, chinese: str) -> errors.RpcError:
     return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", message, chinese)
 
 
-def _update(connection: Connection, row: sa.RowMapping, **values: Any) -> None:
-    connection.execute(sa.update(MEETING).where(MEETING.c.id == row["id"]).values(**values))
+def update(connection: Connection, sitting: Sitting, **values: Any) -> None:
+    if not sitting.number:
+        update_meeting(connection, sitting.meeting_id, **values)
+        return
+    one = (OCCURRENCE.c.meeting_id == sitting.meeting_id) & (OCCURRENCE.c.number == sitting.number)
+    connection.execute(sa.update(OCCURRENCE).where(one).values(**values))
+
+
+def update_meeting(connection: Connection, meeting_id: int, **values: Any) -> None:
+    connection.execute(sa.update(MEETING).where(MEETING.c.id == meeting_id).values(**values))

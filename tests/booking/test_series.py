@@ -11,8 +11,8 @@ import pytest
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors
-from services.booking import recurrence, store
+from services import errors, recurrence
+from services.booking import store
 from services.booking.series import SeriesAsk
 from services.clock import DAY, HOUR, MINUTE
 from tests.booking.builders import TEN, ask

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from services.cli import texts
-from services.cli.__main__ import app
+from services.cli.commands import app
 from services.cli.texts import Text
 
 TABLE = {name: value for name, value in vars(texts).items() if isinstance(value, Text)}

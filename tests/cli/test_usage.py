@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from services.cli import languages, myself, usage
-from services.cli.__main__ import app
+from services.cli.commands import app
 
 ROOT = Path(__file__).parents[2]
 PROPER = frozenset(

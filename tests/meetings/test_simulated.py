@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from services import errors, outbox
 from services.database import Database
 from services.meetings.happenings import Happenings
-from services.meetings.provider import MeetingKey, NoSuchMeetingError, State
+from services.meetings.provider import MeetingKey, NoSuchMeetingError, ProviderError, State
 from services.meetings.simulated import Simulated
 from tests.meetings.builders import HandClock
 
@@ -122,3 +122,67 @@ async def test_what_cannot_be_is_refused(simulated: Simulated, clock: HandClock)
 async def _enter_then_cancel(simulated: Simulated) -> None:
     await simulated.enter(CODE, "li")
     await simulated.cancel(CODE, "li")
+
+
+async def recurring(simulated: Simulated, clock: HandClock) -> str:
+    """Three times, an hour each, a day apart."""
+    first = clock.time + HOUR
+    starts = [first + day * 24 * HOUR for day in range(3)]
+    made = await simulated.create(CODE, "组会", "li", first, first + HOUR, starts)
+    return made.meeting_id
+
+
+async def test_each_occurrence_of_a_recurring_meeting_has_its_own_people(
+    simulated: Simulated, clock: HandClock, database: Database
+) -> None:
+    """Who enters enters the one under way, or the next; ending it ends no other."""
+    made = await recurring(simulated, clock)
+    first, second = MeetingKey("simulated", made, "1"), MeetingKey("simulated", made, "2")
+    found = await simulated.enter(CODE, "li")
+    assert (found.recurring, found.state) == (True, State.RUNNING)
+    assert [each.sub_meeting_id for each in found.occurrences] == ["1", "2", "3"]
+    assert [each.account for each in await simulated.present(first)] == ["li"]
+    assert await simulated.present(second) == []
+    assert (await simulated.end_by_host(CODE, "li")).state == State.SCHEDULED
+    await simulated.enter(CODE, "wang")
+    assert [each.account for each in await simulated.participants(first, None)] == ["li"]
+    assert [each.account for each in await simulated.participants(second, None)] == ["wang"]
+    with pytest.raises(errors.RpcError):
+        await simulated.enter(CODE, "li", "1")
+    clock.time += 72 * HOUR
+    await simulated.leave(CODE, "wang", "2")
+    assert (await simulated.get(made, None)).state == State.ENDED
+    query = sa.select(outbox.TABLE.c.entity_id).order_by(outbox.TABLE.c.seq)
+    entities = await database.read(lambda connection: connection.execute(query).scalars().all())
+    assert [entity.removeprefix(f"simulated/{made}/") for entity in entities] == ["1", "1", "1", "2", "2"]
+
+
+async def test_a_recurring_meeting_says_nothing_as_a_whole(simulated: Simulated, clock: HandClock) -> None:
+    """As the original: without an occurrence, or with one that is not there, who came is unknown and never nobody."""
+    made = await recurring(simulated, clock)
+    for odd in ("", "0", "4", "x"):
+        with pytest.raises(ProviderError):
+            await simulated.participants(MeetingKey("simulated", made, odd), None)
+    with pytest.raises(errors.RpcError) as caught:
+        await simulated.enter(CODE, "li", "4")
+    assert caught.value.code == grpc.StatusCode.NOT_FOUND
+    single = await make(simulated, clock, "987654321")
+    with pytest.raises(ProviderError):
+        await simulated.participants(MeetingKey("simulated", single, "1"), None)
+
+
+async def test_one_occurrence_or_all_are_moved_and_cancelled(
+    simulated: Simulated, clock: HandClock, database: Database
+) -> None:
+    await recurring(simulated, clock)
+    start = clock.time + 30 * HOUR
+    moved = await simulated.move(CODE, start, None, "2")
+    assert [each.start_time == start for each in moved.occurrences] == [False, True, False]
+    off = await simulated.cancel(CODE, "li", "1")
+    assert ([each.cancelled for each in off.occurrences], off.state) == ([True, False, False], State.SCHEDULED)
+    await simulated.enter(CODE, "li")
+    with pytest.raises(errors.RpcError):
+        await simulated.cancel(CODE, "li")
+    await simulated.leave(CODE, "li")
+    assert (await simulated.cancel(CODE, "li")).state == State.CANCELLED
+    assert await told(database) == ["changed", "cancelled", "entered", "left!", "cancelled", "cancelled"]

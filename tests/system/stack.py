@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from typer.testing import CliRunner
 
 from services.cli import leash
-from services.cli.__main__ import app
+from services.cli.commands import app
 from tests.patience import PATIENCE_SECONDS
 
 T = TypeVar("T")

@@ -1,8 +1,11 @@
 """The life of `yunhui up`: one at a time, the same data again, nothing left behind."""
 
+import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from services.cli import ports
 from services.cli.ports import free_port
 from services.cli.programs import DEFAULT_PORTS
-from tests.system.stack import MONDAY, Stack, alive, process, wait_for, yunhui
+from tests.system.stack import ENVIRONMENT, MONDAY, Stack, alive, process, wait_for, yunhui
 
 pytestmark = pytest.mark.system
 
@@ -38,6 +41,38 @@ def test_stop_resume_and_sudden_death(tmp_path: Path) -> None:
     stack.start()
     assert [record["reservationId"] for record in booker.mine()] == [made]
     stack.stop()
+
+
+@pytest.mark.parametrize("moment", ["services.cli.languages", "nats", "policy"])
+def test_ctrl_c_during_the_start_is_quiet_and_leaves_nothing(tmp_path: Path, moment: str) -> None:
+    """While it is loaded, with the bus up, with services on their way: 130, no traceback, no process."""
+    loading = moment.startswith("services.")
+    python = [sys.executable, *(["-X", "importtime"] if loading else [])]
+    options = ("--state", str(tmp_path / "state"), "--ports", "auto", "--lang", "en")
+    with subprocess.Popen(
+        [*python, "-m", "services.cli", "up", *options],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as starting:
+        assert starting.stdout
+        assert starting.stderr
+        lines = starting.stderr if loading else starting.stdout
+        assert any(moment in line for line in lines)
+        starting.send_signal(signal.SIGINT)
+        out, err = starting.communicate(timeout=60)
+    said = [line for line in (out + err).splitlines() if not line.startswith("import time:")]
+    assert starting.returncode == 130
+    assert not [line for line in said if re.search("Traceback|Error|KeyboardInterrupt|exception", line)]
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path) in read(path)]
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it has ended
+        return ""
 
 
 def test_secrets_are_for_their_owner_only(stack: Stack) -> None:

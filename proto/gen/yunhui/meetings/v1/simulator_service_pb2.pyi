@@ -36,7 +36,7 @@ class _SimulatedActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Simulate
     SIMULATED_ACT_END: _SimulatedAct.ValueType  # 4
     """The host ends it for everybody."""
     SIMULATED_ACT_CANCEL: _SimulatedAct.ValueType  # 5
-    """Its creator cancels it."""
+    """Its creator cancels it: all of it, or the occurrence that is named."""
     SIMULATED_ACT_MOVE: _SimulatedAct.ValueType  # 6
     """Its creator moves it to start_time, as long as before or until end_time."""
 
@@ -54,7 +54,7 @@ SIMULATED_ACT_WAIT: SimulatedAct.ValueType  # 3
 SIMULATED_ACT_END: SimulatedAct.ValueType  # 4
 """The host ends it for everybody."""
 SIMULATED_ACT_CANCEL: SimulatedAct.ValueType  # 5
-"""Its creator cancels it."""
+"""Its creator cancels it: all of it, or the occurrence that is named."""
 SIMULATED_ACT_MOVE: SimulatedAct.ValueType  # 6
 """Its creator moves it to start_time, as long as before or until end_time."""
 Global___SimulatedAct: _TypeAlias = SimulatedAct  # noqa: Y015
@@ -70,12 +70,20 @@ class CreateMeetingRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    RECURRENCE_RULE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     meeting_code: _builtins.str
     """The number it shall have, 9 or 10 digits; one is chosen when empty."""
     subject: _builtins.str
     """What it is about. Required."""
     account_id: _builtins.str
     """Who makes it; the caller when empty."""
+    recurrence_rule: _builtins.str
+    """When it recurs: a rule of RFC 5545 as in CreateReservationSeriesRequest, the first of which is start_time. Each
+    occurrence has a sub_meeting_id, and is as long as the first.
+    """
+    time_zone: _builtins.str
+    """The IANA zone that the rule is counted in. Required with recurrence_rule."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Planned from. Required."""
@@ -92,10 +100,12 @@ class CreateMeetingRequest(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         account_id: _builtins.str = ...,
+        recurrence_rule: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "end_time", b"end_time", "meeting_code", b"meeting_code", "start_time", b"start_time", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "end_time", b"end_time", "meeting_code", b"meeting_code", "recurrence_rule", b"recurrence_rule", "start_time", b"start_time", "subject", b"subject", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,12 +146,15 @@ class ActInMeetingRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    SUB_MEETING_ID_FIELD_NUMBER: _builtins.int
     meeting_code: _builtins.str
     """The number of the meeting. Required."""
     act: Global___SimulatedAct.ValueType
     """What happens. Required."""
     account_id: _builtins.str
     """Who does it; the caller when empty."""
+    sub_meeting_id: _builtins.str
+    """Which occurrence of a recurring meeting. When empty, the one under way or else the next; CANCEL then means them all."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only for MOVE: the new start. Required there."""
@@ -158,10 +171,11 @@ class ActInMeetingRequest(_message.Message):
         account_id: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        sub_meeting_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "act", b"act", "end_time", b"end_time", "meeting_code", b"meeting_code", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "act", b"act", "end_time", b"end_time", "meeting_code", b"meeting_code", "start_time", b"start_time", "sub_meeting_id", b"sub_meeting_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrulestr
 
 from services import errors
-from services.booking import requests
 from services.clock import SECOND
 
 MOST = 60
+LONGEST = 200
 
 # With other parts a rule can be written that has no occurrence, and the search for the first would take minutes.
 _PARTS = {
@@ -65,7 +65,9 @@ def _wrong(english: str, chinese: str) -> errors.RpcError:
 
 def read_parts(rule: str) -> list[str]:
     """The parts, checked one by one and for what they must not be together."""
-    given = requests.text("recurrence_rule", rule, 200).upper().removeprefix("RRULE:")
+    given = rule.strip().upper().removeprefix("RRULE:")
+    if len(given) > LONGEST:
+        raise errors.invalid("recurrence_rule", f"must be at most {LONGEST} characters", f"最多 {LONGEST} 个字符")
     parts = [part for part in given.split(";") if part]
     values: dict[str, str] = {}
     for part in parts:
