@@ -22,6 +22,7 @@ from services.cli.state import State
 from services.cli.story import Scene
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.cli.words import in_words
 
 Play = Callable[[Stage], Scene]
 
@@ -113,12 +114,14 @@ def empty_table(terminal: Terminal) -> Table:
 
 
 def add_row(terminal: Terminal, table: Table, number: int, title: Text, scene: Scene) -> None:
-    answer = Styled(scene.answer, "bold")
+    answer = Styled(in_words(scene.answer, terminal.language), "bold")
     for reason in scene.reasons:
         answer.append(f"\n{reason}", "not bold")
     if not scene.passed:
-        answer.append("\n" + terminal.text(texts.EXPECTED, expected=scene.expected or "–"), "red")
-    mark = Styled("ok", "green") if scene.passed else Styled("FAILED", "bold red")
+        expected = in_words(scene.expected, terminal.language) or "–"
+        answer.append("\n" + terminal.text(texts.EXPECTED, expected=expected), "red")
+    word = terminal.text(texts.CASE_PASSED if scene.passed else texts.CASE_FAILED)
+    mark = Styled(word, "green" if scene.passed else "bold red")
     step = Styled(terminal.text(title), "bold").append(f"\n{scene.asked}", "not bold")
     table.add_row(str(number), step, answer, mark)
 

@@ -77,13 +77,13 @@ def large_meeting(stage: Stage) -> Scene:
 def nobody_comes(stage: Stage) -> Scene:
     """Nobody but somebody else, in a meeting of their own at the same time."""
     [kept] = book(stage, "booker-6", [at(0, 9)])
-    scene = miss(stage, at(0, 9), "NO_SHOW, 1 violation; booker-6: IN_USE", {"booker-6": kept})
+    scene = miss(stage, at(0, 9), "NO_SHOW, VIOLATIONS 1; booker-6: IN_USE", {"booker-6": kept})
     return replace(scene, answer=f"{scene.answer}; booker-6: {state_of(stage, 'booker-6', kept)}")
 
 
 def nobody_comes_again(stage: Stage) -> Scene:
     end = at(7, 11) + timedelta(minutes=30)
-    return miss(stage, at(0, 11), f"NO_SHOW, 2 violations, SUSPENDED {end:%Y-%m-%d %H:%M}")
+    return miss(stage, at(0, 11), f"NO_SHOW, VIOLATIONS 2, SUSPENDED {end:%Y-%m-%d %H:%M}")
 
 
 def suspended_account(stage: Stage) -> Scene:
@@ -154,8 +154,7 @@ def state_of(stage: Stage, account: str, reservation_id: str) -> str:
 
 
 def standing_summary(standing: pb.Standing) -> str:
-    count = len(standing.violations)
-    words = f", {count} violation{'s' if count > 1 else ''}"
+    words = f", VIOLATIONS {len(standing.violations)}"
     if standing.HasField("suspension"):
         words += f", SUSPENDED {moments.to_moment(standing.suspension.end_time):%Y-%m-%d %H:%M}"
     return words

@@ -396,6 +396,7 @@ VIOLATION = Text("违约", "violation")
 WAIVED = Text("已撤销", "waived")
 VALID = Text("有效", "in force")
 USED_UP = Text("已计入限制", "led to a suspension")
+CLOSED_UNTIL = Text("预定受限至", "booking closed until")
 SUSPENDED = Text("预定受限，至 {time}。", "Booking is closed until {time}.")
 NOT_SUSPENDED = Text("可以预定。", "Booking is open.")
 

@@ -53,6 +53,12 @@ STATES: Mapping[str, Text] = {
     "DECLINED": texts.STATE_DECLINED,
     "EXPIRED": texts.STATE_EXPIRED,
 }
+OUTCOMES: Mapping[str, Text] = {
+    "DENIED": texts.DENIED,
+    "REDIRECTED": texts.REDIRECTED,
+    "SUSPENDED": texts.CLOSED_UNTIL,
+    "VIOLATIONS": texts.VIOLATION,
+}
 UNKNOWN_BECAUSE: Mapping[str, Text] = {
     "GATEWAY_AWAY": texts.BECAUSE_GATEWAY_AWAY,
     "INCOMPLETE": texts.BECAUSE_INCOMPLETE,
@@ -97,7 +103,7 @@ def in_words(sentence: str, language: str) -> str:
 
     def word(found: re.Match[str]) -> str:
         known = FIELDS.get(found[0]) if "_" in found[0] else None
-        known = known or STATES.get(found[0])
+        known = known or STATES.get(found[0]) or OUTCOMES.get(found[0])
         return known.to(language) if known else found[0]
 
     return RAW.sub(word, sentence)
