@@ -36,12 +36,12 @@ def test_a_meeting_is_queried_by_its_number(stack: Stack) -> None:
         word in shown.out for word in ("111-222-333", "组会", "待开始", "2025-07-08 周二 10:00–11:00（北京时间）")
     )
     unseen = other.yunhui("query", "111-222-333")
-    assert (unseen.code, unseen.answer) == (4, {"outcome": "LOOK_UP_OUTCOME_ANOTHERS"})
+    assert (unseen.code, json.loads(unseen.err)["error"]["reason"]) == (4, "MEETING_OF_ANOTHER")
     kindly = as_seen("en", stack, other.token, "111-222-333")
     assert kindly.code == 4
-    assert "made with another account" in kindly.out
+    assert "made with another account" in kindly.err
     nowhere = as_seen("en", stack, other.token, "999-888-777")
-    assert (nowhere.code, "personal free account" in nowhere.out) == (4, True)
+    assert (nowhere.code, "personal free account" in nowhere.err) == (4, True)
     assert other.yunhui("query", "11-22").code == 2
 
 

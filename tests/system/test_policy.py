@@ -44,7 +44,7 @@ def test_a_draft_that_fails_its_table_cannot_be_published(stack: Stack, tmp_path
     rules.write_text(SOURCE.replace("daily_quota: {value: 3,", "daily_quota: {value: 30,"))
     rules.with_suffix(".test.yaml").write_text(TESTS)
     assert stack.yunhui("policy", "test", str(rules)).code == 1
-    said = stack.login("admin").yunhui("policy", "publish", str(rules), "--note", "try")
+    said = stack.login("admin").yunhui("policy", "publish", str(rules), "--note", "try", "--lang", "en")
     assert said.code == 1
     assert "not published" in json.loads(said.err)["error"]["message"]
     assert "the fourth reservation of a day" in json.loads(said.err)["error"]["message"]
@@ -140,7 +140,7 @@ def test_no_trap_of_the_engine_can_be_published(stack: Stack, tmp_path: Path, tr
     draft.write_text(TRAPS[trap])
     draft.with_suffix(".test.yaml").write_text(TESTS)
     before = stack.pids
-    said = stack.login("admin").yunhui("policy", "publish", str(draft), "--note", "trap")
+    said = stack.login("admin").yunhui("policy", "publish", str(draft), "--note", "trap", "--lang", "en")
     assert said.code == 1
     assert json.loads(said.err)["error"]["code"] == "FAILED_PRECONDITION"
     assert "line " in said.err or "characters" in said.err
