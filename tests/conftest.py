@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from tests import templates
 from tests.needs import pytest_sessionfinish as pytest_sessionfinish  # a hook, found by its name
-from tests.postgres import create_database, running
+from tests.postgres import running
 
 os.environ.pop("COLUMNS", None)  # several workers at once are given one; sentences would break where the window ends
 
@@ -19,6 +20,12 @@ def postgres_server() -> Iterator[sa.URL]:
 
 
 @pytest.fixture
-def postgres(postgres_server: sa.URL, request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database of the test's own."""
-    return create_database(postgres_server, f"test_{abs(hash(request.node.nodeid))}")
+def service() -> str:
+    """The package whose tables a new database has from the start; "": none. The tests of a service say which."""
+    return ""
+
+
+@pytest.fixture
+def postgres(postgres_server: sa.URL, service: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a new database of the test's own."""
+    return templates.on_postgres(postgres_server, f"test_{abs(hash(request.node.nodeid))}", service)

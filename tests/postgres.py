@@ -41,9 +41,9 @@ def running() -> Iterator[sa.URL]:
             server.cleanup()
 
 
-def create_database(server: sa.URL, name: str) -> str:
-    """The URL of an empty one."""
-    run(server, f"CREATE DATABASE {name}")
+def create_database(server: sa.URL, name: str, template: str = "template1") -> str:
+    """The URL of a copy of `template`, by default an empty one."""
+    run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     return server.set(database=name).render_as_string(hide_password=False)
 
 

@@ -25,6 +25,7 @@ from services.booking.updates import Updates
 from services.booking.watchers import Watchers
 from services.database import Database
 from services.policy.decisions import Policy
+from tests import templates
 from tests.booking.builders import MONDAY, ROOMS
 
 
@@ -90,10 +91,15 @@ def policy() -> Policy:
     return Policy.load(source.read_text(), "default@1")
 
 
+@pytest.fixture
+def service() -> str:
+    return "services.booking"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, service: str, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/booking.db"
+        return templates.on_sqlite(tmp_path / "booking.db", service)
     url: str = request.getfixturevalue("postgres")
     return url
 
@@ -101,7 +107,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    database.migrate("services.booking")
     with database.engine.begin() as connection:
         connection.execute(sa.insert(store.ROOM), ROOMS)
     yield database

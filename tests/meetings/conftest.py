@@ -9,6 +9,7 @@ from services.database import Database
 from services.meetings.happenings import Happenings
 from services.meetings.tencent import Tencent
 from services.standin.server import Standin
+from tests import templates
 from tests.meetings.builders import HandClock, provider
 
 
@@ -32,10 +33,15 @@ def clock() -> HandClock:
     return HandClock()
 
 
+@pytest.fixture
+def service() -> str:
+    return "services.meetings"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, service: str, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/meetings.db"
+        return templates.on_sqlite(tmp_path / "meetings.db", service)
     postgres: str = request.getfixturevalue("postgres")
     return postgres
 
@@ -43,7 +49,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     made = Database(url)
-    made.migrate("services.meetings")
     yield made
     made.close()
 

@@ -7,6 +7,7 @@ import pytest
 
 from services.database import Database
 from services.notifier.smtp import Server, Smtp
+from tests import templates
 from tests.notifier.samples import LETTERHEAD
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, MailSink
@@ -29,12 +30,15 @@ def clock() -> HandClock:
     return HandClock()
 
 
+@pytest.fixture
+def service() -> str:
+    return "services.notifier"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    on_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'notifier.db'}" if on_sqlite else request.getfixturevalue("postgres")
-    made = Database(url)
-    made.migrate("services.notifier")
+def database(request: pytest.FixtureRequest, service: str, tmp_path: Path) -> Iterator[Database]:
+    file, on_sqlite = tmp_path / "notifier.db", request.param == "sqlite"
+    made = Database(templates.on_sqlite(file, service) if on_sqlite else request.getfixturevalue("postgres"))
     yield made
     made.close()
 
