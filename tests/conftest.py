@@ -5,11 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from tests import templates
 from tests.needs import pytest_sessionfinish as pytest_sessionfinish  # a hook, found by its name
 from tests.postgres import running
 
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
+settings.load_profile("tests")
 os.environ.pop("COLUMNS", None)  # several workers at once are given one; sentences would break where the window ends
 
 
