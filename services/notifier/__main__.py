@@ -70,9 +70,14 @@ class NotifierSettings(ServerSettings):
     retry_longest_seconds: float = Field(300.0, description="longest pause between attempts", gt=0)
     mail_give_up_hours: float = Field(96.0, description="a mail that no server took for so long has failed", gt=0)
     webhook_timeout_seconds: float = Field(10.0, description="for one call", gt=0, le=40)
+    webhook_ports: str = Field("443", description="where webhooks may lead, for example 443,8443; any in development")
     webhook_give_up_hours: float = Field(
         72.0, description="a call that was not accepted for so long has failed, and such a webhook is off", gt=0
     )
+
+    def guard(self) -> Guard:
+        ports = frozenset(int(port) for port in self.webhook_ports.split(","))
+        return Guard(development=self.environment == "development", ports=ports)
 
     def mail_server(self) -> Server:
         return Server(
@@ -113,6 +118,14 @@ class NotifierSettings(ServerSettings):
             return time.fromisoformat(text) if isinstance(text, str) else text
         except ValueError:
             raise ValueError("not a time of day, for example 08:30, or none for no digest") from None
+
+    @field_validator("webhook_ports")
+    @classmethod
+    def check_ports(cls, ports: str) -> str:
+        for port in ports.split(","):
+            if not (port.strip().isdecimal() and 0 < int(port) < 65536):
+                raise ValueError("must be ports, for example 443,8443")
+        return ports
 
     @field_validator("display_zone")
     @classmethod
@@ -166,7 +179,7 @@ def build(options: NotifierSettings, database: Database) -> Parts:
     composer = Composer(Letterhead(options.mail_from, options.portal_url, zone, options.support_mail))
     timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
     planner = Planner(database, now, composer, timetable)
-    guard = Guard(development=options.environment == "development")
+    guard = options.guard()
     outlet = Outlet(options, database)
     longest_seconds = max(2 * options.smtp_timeout_seconds, options.webhook_timeout_seconds)
     lease_ms = int((longest_seconds + LEASE_MARGIN_SECONDS) * clock.SECOND)

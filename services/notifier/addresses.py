@@ -1,15 +1,42 @@
-"""Where a webhook may lead: a name is resolved once, and only an address that was checked is connected to."""
+"""Where a webhook may lead: a name is resolved once, and only an address that was checked is connected to.
+
+Allowed is what is known to be anybody's on the internet, and nothing else: what a registry adds tomorrow, or a network
+embeds in an address, is refused until somebody has thought of it.
+"""
 
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
+UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that IANA has given out as global unicast."""
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""How a network without IPv4 shows IPv4 addresses (RFC 6052); those that a network chooses for itself are its own."""
+SPECIAL_4 = [
+    ipaddress.IPv4Network(block)
+    for block in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "168.63.129.16/32",  # in no registry: what a virtual machine of Azure asks about itself
+    )
+]  # fmt: skip
+"""IANA's special-purpose addresses (RFC 6890), those that are reachable from everywhere too, and multicast."""
+SPECIAL_6 = [
+    ipaddress.IPv6Network(block)
+    for block in (
+        "2001::/23",  # protocols: Teredo, which embeds IPv4, among them
+        "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+    )
+]  # fmt: skip
+ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+"""What stands before an IPv4 address in the lower half of an IPv6 address that leads to it (RFC 5214)."""
+PORTS = frozenset({443})
 MOST_URL = 2000
 NO_URL = "is not a URL, for example https://example.org/hook", "不是网址，例如 https://example.org/hook"
 
@@ -29,10 +56,11 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class Guard:
-    """Everything is allowed in development; otherwise https to public addresses only."""
+    """Everything is allowed in development; otherwise https to public addresses only, at one of `ports`."""
 
-    def __init__(self, *, development: bool, resolve: Resolve = resolve) -> None:
+    def __init__(self, *, development: bool, ports: Collection[int] = PORTS, resolve: Resolve = resolve) -> None:
         self._development = development
+        self._ports = ports
         self._resolve = resolve
 
     def check_url(self, url: str) -> tuple[str, int]:
@@ -48,7 +76,12 @@ class Guard:
             raise RefusedAddressError("must begin with https://", "须以 https:// 开头")
         if parts.username is not None or parts.password is not None or parts.fragment:
             raise RefusedAddressError("must hold neither user, password nor fragment", "不得含用户名、密码或片段")
-        return host, port or (443 if parts.scheme == "https" else 80)
+        if port is None:
+            port = 443 if parts.scheme == "https" else 80
+        if not self._development and port not in self._ports:
+            allowed = ", ".join(map(str, sorted(self._ports)))
+            raise RefusedAddressError(f"must lead to port {allowed}", f"须使用端口 {allowed}")
+        return host, port
 
     async def pin(self, url: str) -> str:
         """The address to connect to. One private address among several refuses all. Raises RefusedAddressError."""
@@ -68,11 +101,15 @@ def is_public(text: str) -> bool:
     """Whether an address is anybody's on the internet: neither ours nor this machine's nor a way around to them."""
     try:
         address: Address = ipaddress.ip_address(text)
-    except ValueError:  # with a zone, for example: fe80::1%eth0
+    except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if address in NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        address = inner or address
-    return address.is_global and not address.is_multicast
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in block for block in SPECIAL_4)
+    inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address.scope_id is not None:
+        return False
+    if address in NAT64:
+        return is_public(str(inner))
+    if int(address) >> 32 & 0xFFFF_FFFF in ISATAP and not is_public(str(inner)):
+        return False
+    return address in UNICAST and not any(address in block for block in SPECIAL_6)
