@@ -1,4 +1,4 @@
-"""Where webhooks may lead, held against IANA's registries of special-purpose addresses (RFC 6890 and what came after)."""
+"""Where webhooks may lead, held against the registries of special-purpose addresses of IANA (RFC 6890 and later)."""
 
 import ipaddress
 import socket

@@ -1,0 +1,93 @@
+"""Connections that get on with nothing close no door: everybody else is answered, and each of them ends."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from urllib.parse import quote, urlsplit
+
+import httpx2
+import pytest
+
+from services.cli import issuer, ports
+from services.cli.child import Child
+from services.cli.programs import Plan
+from services.cli.state import WEBHOOK_TOKEN, State
+from services.meetings import webhooks
+from services.standin.sender import Sender
+from services.web import MOST_AT_ONCE
+from tests.servers import until
+from tests.system.floods import IDLE, SLOW_BODY, SLOW_HEAD, Flood, codes, flooded, resident_mb, unread
+
+pytestmark = pytest.mark.system
+
+TIMES = 60
+MEMORY_MB = 30
+"""What some thousand connections may leave behind; they themselves are gone."""
+MORE, FEW = 100, 20
+
+
+RUNNING = ("nats", "meetings", "issuer", "portal")
+PATHS = {"portal": "/signed-out", "issuer": "/.well-known/openid-configuration", "webhooks": "/tencent"}
+
+
+class Door:
+    """One HTTP server of a running program, and a question that it answers with 200."""
+
+    def __init__(self, name: str, plan: Plan, program: Child) -> None:
+        self.name = name
+        self.pid = program.pid
+        self.most = webhooks.MOST_AT_ONCE if name == "webhooks" else MOST_AT_ONCE
+        self.url = plan.web(name) + PATHS[name]
+        self._sender = Sender(self.url, plan.state.password(WEBHOOK_TOKEN))
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 0
+
+    def ask(self, client: httpx2.AsyncClient) -> httpx2.Request:
+        if self.name != "webhooks":
+            return client.build_request("GET", self.url)
+        check = self._sender.encode(b"a check")
+        return client.build_request(
+            "GET", f"{self.url}?check_str={quote(check, safe='')}", headers=self._sender.sign(check)
+        )
+
+
+@pytest.fixture(scope="module")
+async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Door]]:
+    """The three programs with an HTTP server, as `yunhui up` runs them, and the bus."""
+    state = State(tmp_path_factory.mktemp("doors"))
+    state.prepare()
+    issuer.prepare_keys(state)
+    plan = Plan(state, ports.choose(auto=True))
+    wanted = [plan.bus(), *plan.services(), *plan.pages()]
+    programs = {each.name: Child(each, state.log(each.name)) for each in wanted if each.name in RUNNING}
+    try:
+        for name in RUNNING:
+            await programs[name].start()
+            await programs[name].ready()
+        yield {name: Door(name, plan, programs["meetings" if name == "webhooks" else name]) for name in PATHS}
+    finally:
+        await asyncio.gather(*(program.stop() for program in programs.values()))
+
+
+@pytest.mark.parametrize("name", PATHS)
+async def test_whoever_gets_on_with_nothing_is_in_nobodys_way(doors: dict[str, Door], name: str) -> None:
+    """From the very address of the others, as behind a proxy. Meanwhile everybody is answered; afterwards nothing of
+    it is left, neither connections nor memory."""
+    door = doors[name]
+    assert await codes(door.ask, 3) == [200] * 3
+    before = resident_mb(door.pid)
+    floods = [
+        Flood(door.port, door.most + MORE, IDLE),
+        Flood(door.port, door.most // 2, SLOW_HEAD),
+        Flood(door.port, door.most // 2, SLOW_BODY),
+        Flood(door.port, FEW, unread(PATHS[name])),
+    ]
+    async with flooded(*floods):
+        await until(lambda: all(flood.opened >= flood.number for flood in floods))
+        assert Counter(await codes(door.ask, TIMES)) == {200: TIMES}
+        floods[0].stopping = floods[1].stopping = True
+        await until(lambda: floods[0].open_now + floods[1].open_now == 0)
+    figures = [(flood.opened, flood.closed) for flood in floods]
+    assert resident_mb(door.pid) - before < MEMORY_MB, figures
