@@ -53,7 +53,7 @@ def time(text: str) -> Timestamp:
 
 
 def organizer(locale: str = "zh-CN", **changes: Any) -> Organizer:
-    name = "Booker" if locale == "en" else "预定人"
+    name = "Booker" if locale == "en" else "预约人"
     values = {"account_id": "account-1", "display_name": name, "email": BOOKER, "locale": locale}
     return Organizer(**{**values, "department": "Computing" if locale == "en" else "计算中心", **changes})
 

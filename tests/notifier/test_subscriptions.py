@@ -195,7 +195,7 @@ async def test_nothing_personal_is_logged(
         "accepted, code 250",
     ):
         assert told in caplog.text
-    for private in (samples.BOOKER, samples.SUPPORT, "预定人", "项目周例会", "canary"):
+    for private in (samples.BOOKER, samples.SUPPORT, "预约人", "项目周例会", "canary"):
         assert private not in caplog.text
 
 

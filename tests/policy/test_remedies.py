@@ -134,7 +134,7 @@ def test_the_sentence_says_what_the_data_says(policy: Policy) -> None:
     asked = question()
     asked.history.reservations.extend(reservation(f"r{n}", "2025-07-08 14:00") for n in range(3))
     rule = only_rule(policy, asked)
-    assert rule.remedy.text.zh_cn == "可改到 7 月 9 日 10:00，那天您还有名额。"
+    assert rule.remedy.text.zh_cn == "可改到 7 月 9 日 10:00，那天您还可以预定。"
     assert changes(rule)["start_time"] == "2025-07-09T02:00:00Z"
 
 

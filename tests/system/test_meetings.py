@@ -33,7 +33,7 @@ def test_a_meeting_is_queried_by_its_number(stack: Stack) -> None:
     assert meeting["occurrences"] == [{"startTime": "2025-07-08T02:00:00Z", "endTime": "2025-07-08T03:00:00Z"}]
     shown = as_seen("zh-CN", stack, booker.token, "111222333")
     assert all(
-        word in shown.out for word in ("111-222-333", "组会", "待开始", "2025-07-08 周二 10:00–11:00（北京时间）")
+        word in shown.out for word in ("111-222-333", "组会", "未开始", "2025-07-08 周二 10:00–11:00（北京时间）")
     )
     unseen = other.yunhui("query", "111-222-333")
     assert (unseen.code, json.loads(unseen.err)["error"]["reason"]) == (4, "MEETING_OF_ANOTHER")
