@@ -6,7 +6,9 @@ import logging
 import math
 import sys
 import time
+import unicodedata
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import HTTPException
@@ -24,6 +26,8 @@ ROLES = frozenset({"booker", "support", "admin", "service"})
 KEY_TYPES = ("EC", "RSA")
 LEEWAY_SECONDS = 30
 MOST_TOKEN_CHARACTERS = 8 * 1024
+LAST_SECOND = 253_402_300_799  # of the year 9999
+MOST_SUBJECT_CHARACTERS, MOST_TEXT_CHARACTERS = 128, 256
 DISCOVERY = "/.well-known/openid-configuration"
 AGE_SECONDS = 600.0
 PAUSE_SECONDS, FETCH_SECONDS, PATIENCE_SECONDS = 5.0, 5.0, 10.0
@@ -226,6 +230,7 @@ class Verifier:
     def _check(self, token: str) -> tuple[Principal, float, float]:
         claims = self._decode(token)
         try:
+            check_claims(claims)
             self._registry.validate(claims)
             return to_principal(claims), float(claims.get("nbf", 0)), float(claims["exp"])
         except (JoseError, TypeError, ValueError) as error:
@@ -257,22 +262,60 @@ def create_verifier(settings: ServerSettings) -> Verifier:
         sys.exit(f"YUNHUI_ISSUER, YUNHUI_JWKS: the issuer's public keys cannot be read: {error}")
 
 
+def check_claims(claims: dict[str, Any]) -> None:
+    """That each claim which is looked at is of its kind, so that nothing behind the door meets what it cannot hold.
+
+    One that is null is not there. Raises ValueError, which names the claim.
+    """
+    for names, right, what in KINDS:
+        for name in names:
+            if claims.get(name) is not None and not right(claims[name]):
+                raise ValueError(f"{name} must be {what}")
+
+
+def _is_text(value: object) -> bool:
+    """What protobuf, databases and mails can hold: no lone surrogates (category Cs), and no control characters (Cc)."""
+    return isinstance(value, str) and not any(unicodedata.category(each) in ("Cc", "Cs") for each in value)
+
+
+def _is_subject(value: object) -> bool:
+    return isinstance(value, str) and _is_text(value) and 0 < len(value) <= MOST_SUBJECT_CHARACTERS
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_audience(value: object) -> bool:
+    return _is_text(value) or _is_list(value)
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LAST_SECOND
+
+
+KINDS: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
+    (("iss", "name", "email", "locale", "department"), _is_text, "text without control characters"),
+    (("sub",), _is_subject, f"text of 1 to {MOST_SUBJECT_CHARACTERS} characters, without control characters"),
+    (("roles",), _is_list, "a list of texts"),
+    (("aud",), _is_audience, "a text or a list of texts"),
+    (("exp", "nbf", "iat"), _is_moment, "a number of seconds since 1970, up to the year 9999"),
+)
+
+
 def to_principal(claims: dict[str, Any]) -> Principal:
-    """Claims used: sub, roles (list), name, email, locale, department. Unknown roles are dropped."""
-    subject, roles = claims["sub"], claims.get("roles", [])
-    if not isinstance(subject, str) or not 0 < len(subject) <= 128 or not isinstance(roles, list):
-        raise ValueError("sub must be 1 to 128 characters, roles a list")
+    """From checked claims: sub, roles, name, email, locale, department, exp. Unknown roles are dropped."""
+    subject = claims["sub"]
     return Principal(
         account_id=subject,
-        roles=ROLES.intersection(role for role in roles if isinstance(role, str)),
+        roles=ROLES.intersection(claims.get("roles") or []),
         display_name=_text(claims, "name") or subject,
         email=_text(claims, "email"),
         locale="en" if _text(claims, "locale").lower().startswith("en") else "zh-CN",
         department=_text(claims, "department"),
-        expire_time=float(claims.get("exp", math.inf)),
+        expire_time=float(claims["exp"]),
     )
 
 
 def _text(claims: dict[str, Any], name: str) -> str:
-    value = claims.get(name, "")
-    return value[:256] if isinstance(value, str) else ""
+    return str(claims.get(name) or "")[:MOST_TEXT_CHARACTERS]

@@ -1,15 +1,18 @@
 """Only a token that our issuer made, for us, now, proves anything."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from joserfc import jwt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from services.identity import InvalidTokenError, KeySource, Principal, Verifier, to_principal
+from services.identity import InvalidTokenError, KeySource, Principal, Verifier
 
 ISSUER = "https://issuer.example.org"
 KEY = ECKey.generate_key("P-256", {"kid": "one"})
@@ -120,6 +123,69 @@ def test_keys_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
         KeySource(str(path))
 
 
-def test_unknown_roles_and_odd_claims_give_nothing() -> None:
-    odd = to_principal({"sub": "a", "roles": ["root", 7, "booker"], "name": ["x"], "email": None, "locale": 3})
-    assert odd == Principal("a", frozenset({"booker"}), "a", "", "zh-CN", "")
+def test_unknown_roles_give_nothing(verifier: Verifier) -> None:
+    assert verifier.verify(token(roles=["root", "booker"])).roles == {"booker"}
+
+
+SURROGATE = "\ud800"
+ODD_CLAIMS: dict[str, list[Any]] = {
+    **{
+        name: [SURROGATE, f"a{SURROGATE}b", "a\x00b", "a\r\nBcc: x", 7, True, [], {}, ["a"]]
+        for name in ("name", "email")
+    },
+    **{name: [SURROGATE, "\x7f", 7, False, ["a"], {"a": 1}] for name in ("locale", "department", "sub", "iss")},
+    "roles": ["booker", 7, {}, ["booker", 7], ["booker", SURROGATE], [["booker"]], {"booker": True}],
+    "aud": [7, {}, ["yunhui", 7], ["yunhui", SURROGATE], [["yunhui"]]],
+    **{
+        name: [int("9" * 400), -int("9" * 400), 1e300, math.inf, -math.inf, math.nan, -1, "1", True, [1], {"a": 1}]
+        for name in ("exp", "nbf", "iat")
+    },
+}
+
+
+def raw_token(content: Any) -> str:
+    """Signed by our issuer, whatever it says."""
+    return jws.serialize_compact({"alg": "ES256", "kid": "one"}, json.dumps(content).encode(), KEY)
+
+
+@pytest.mark.parametrize("name", ODD_CLAIMS)
+def test_a_claim_that_is_not_of_its_kind_proves_nothing_and_is_named(verifier: Verifier, name: str) -> None:
+    """The issuer is trusted to say who somebody is, but not to say it in words that databases and protobuf can hold."""
+    for value in ODD_CLAIMS[name]:
+        with pytest.raises(InvalidTokenError, match=rf"^the token's claims are not acceptable: {name} must be "):
+            verifier.verify(raw_token({**claims(), name: value}))
+
+
+def test_a_claim_that_is_null_is_not_there(verifier: Verifier) -> None:
+    nothing = dict.fromkeys(("name", "email", "locale", "department", "roles"))
+    assert verifier.verify(raw_token(claims() | nothing)) == Principal("booker", frozenset(), "booker")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NUMBERS = st.integers(-(10**500), 10**500) | st.floats() | st.integers(0, 2**40)
+CLAIMS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("iss", "sub", "aud", "roles", "name", "email", "locale", "department", "jti"), JSON),
+        **dict.fromkeys(("exp", "nbf", "iat"), JSON | NUMBERS),
+    },
+)
+
+
+@given(changes=CLAIMS | JSON)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_token_claims_it_proves_somebody_or_is_refused(verifier: Verifier, changes: Any) -> None:
+    """And who is proved can be written down and sent on."""
+    content = claims() | changes if isinstance(changes, dict) else changes
+    try:
+        proved = verifier.verify(raw_token(content))
+    except InvalidTokenError as error:
+        str(error).encode()
+    else:
+        profile = (proved.account_id, proved.display_name, proved.email, proved.locale, proved.department)
+        assert all(text.isprintable() or text.encode() for text in profile)
+        assert proved.seconds_left() > -math.inf
