@@ -24,12 +24,15 @@ TWINS = ("policy", "meetings", "booking", "notifier")
 SECONDS_A_ROUND = 10.0
 
 
-async def play(root: Path, database_url: str, rounds: int, reservations: int, seed: int) -> Verdict:
-    async with besieged(root, database_url, TWINS) as siege:
+async def play(
+    root: Path, database_url: str, rounds: int, reservations: int, seed: int, twins: tuple[str, ...] = TWINS
+) -> Verdict:
+    """There are two of each of `twins`, and they are restarted in turn."""
+    async with besieged(root, database_url, twins) as siege:
         people = await siege.people(reservations, rounds * SECONDS_A_ROUND, seed)
         found = []
         for number in range(rounds):
-            found += await restart_twins(siege, TWINS[number % len(TWINS)])
+            found += await restart_twins(siege, twins[number % len(twins)])
         siege.enough.touch()
         assert await people.wait() == 0, "the people could not go on; see what they said above"
         await chaos.come_to_rest(siege)

@@ -9,7 +9,11 @@ from tests.faults import rolling
 pytestmark = pytest.mark.system
 
 
-async def test_restarts_in_good_order_fail_no_call_and_lose_nothing(postgres: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("twins", [("booking", "notifier"), pytest.param(rolling.TWINS, marks=pytest.mark.long)])
+async def test_restarts_in_good_order_fail_no_call_and_lose_nothing(
+    postgres: str, twins: tuple[str, ...], tmp_path: Path
+) -> None:
     """Short, each program once; in full it is `make rolling`."""
-    verdict = await rolling.play(tmp_path / "state", postgres, rounds=4, reservations=40, seed=7)
+    size = 10 * len(twins)
+    verdict = await rolling.play(tmp_path / "state", postgres, len(twins), size, seed=7, twins=twins)
     assert verdict.breaches == []
