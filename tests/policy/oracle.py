@@ -32,8 +32,8 @@ def stands_by(start: datetime, left: list[tuple[datetime, datetime, bool]]) -> t
         own, let_down = stands_by(start, others)
         return own, [first, *let_down]
     if others:  # the next one is only the rest of this one
-        _, *rest = others[0]
-        return stands_by(start, [(first, *rest), *others[1:]])
+        _, later, gave_back = others[0]
+        return stands_by(start, [(first, later, gave_back), *others[1:]])
     return first, []
 
 

@@ -97,8 +97,8 @@ class Chance:
         for _ in range(pick.choice((0, 0, 1, 1, 2, 3))):
             left -= pick.choice((0, MINUTE, 20 * MINUTE))
             began = pick.choice((left + 30 * MINUTE, left + 10 * MINUTE, left, start - HOUR)) + pick.choice(EDGES)
-            fields = {"start_time": stamp(began), "leave_time": stamp(left), "given_back": pick.random() < 0.6}
-            found.append(pb.FormerStart(**fields))
+            given_back = pick.random() < 0.6
+            found.append(pb.FormerStart(start_time=stamp(began), leave_time=stamp(left), given_back=given_back))
         return found[::-1]
 
     def _violation(self, id_: str, now: float) -> pb.PastViolation:

@@ -19,7 +19,8 @@ from services.cli.commands import app
 from tests.patience import PATIENCE_SECONDS
 
 # all commands are put together once in a process: to do it for each takes ten times as long as the command
-testing._get_command = cache(testing._get_command)
+typers: Any = testing
+typers._get_command = cache(typers._get_command)
 
 T = TypeVar("T")
 

@@ -55,7 +55,7 @@ OTHERS = tuple(payload for payload in PAYLOADS if payload not in SOME)
 @pytest.fixture(scope="module", params=[SOME, pytest.param(OTHERS, marks=pytest.mark.long)], ids=["some", "others"])
 def people(request: pytest.FixtureRequest, stack: Stack, portal: Portal) -> Iterator[list[Person]]:
     made = [
-        Person(payload, f"{request.param_index}-{number}") for number, payload in enumerate((INNOCENT, *request.param))
+        Person(payload, f"{len(request.param)}-{number}") for number, payload in enumerate((INNOCENT, *request.param))
     ]
     for person in made:
         session = portal.sign_in(person.account, "booker", person.payload[:500])
