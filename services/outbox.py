@@ -67,6 +67,11 @@ class OutboxOwner(SQLModel, table=True):
     lease_end: int = Field(sa_type=sa.BigInteger, description="epoch ms")
 
 
+Lease = tuple[str, int]
+"""Whose, and until when, epoch ms by their clock."""
+NOBODY: Lease = ("", 0)
+
+
 TABLE = SQLModel.metadata.tables["outbox"]
 OWNER = SQLModel.metadata.tables["outbox_owner"]
 TABLES: list[type[SQLModel]] = [OutboxRow, OutboxOwner]
@@ -103,6 +108,9 @@ class Relay:
     Of several replicas on one database one owns the outbox and publishes for all; when it is gone, another takes over
     within LEASE_MS. Two owners at a time, which a stalled process could bring about, would only publish the same events
     in the same order, and the stream drops repeats. Woken by `wake` after a commit; idle, it looks every LOOK_SECONDS.
+
+    No clock of another is trusted: a lease ends when the row says so, or when we have seen it unchanged for as long as
+    a lease lasts. So one that an owner whose clock was ahead has left behind holds up nothing for longer than that.
     """
 
     def __init__(self, database: Database, connection: Client, program: str) -> None:
@@ -111,7 +119,8 @@ class Relay:
         self._stream = connection.jetstream()
         self._word = f"{program}.outbox"
         self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
-        self._lease_end = 0
+        self._owns_until = 0.0  # by the loop's clock, which nobody sets; 0: we do not own it
+        self._seen, self._seen_since = NOBODY, 0.0
         self._woken = asyncio.Event()
         self._woken.set()
 
@@ -164,21 +173,24 @@ class Relay:
 
     async def _on_word(self, _: Msg) -> None:
         """Another replica has committed something, or the owner has gone."""
-        if self._lease_end:
+        if self._owns_until:
             self.wake()
 
     async def _own(self) -> bool:
         """Whether this replica owns the outbox; renews the lease when half of it is over."""
-        now = real_time()
-        if self._lease_end < now + LEASE_MS // 2:
-            owned = await self._database.write(lambda c: claim(c, self._name, now))
-            if owned and not self._lease_end:
+        now = asyncio.get_running_loop().time()
+        if self._owns_until < now + LEASE_MS / 2000:
+            abandoned = self._seen if now - self._seen_since >= LEASE_MS / 1000 else NOBODY
+            found = await self._database.write(lambda c: claim(c, self._name, real_time(), abandoned))
+            if found is None and not self._owns_until:
                 log.info("outbox: %s publishes", self._name)
-            self._lease_end = now + LEASE_MS if owned else 0
-        return bool(self._lease_end)
+            self._owns_until = 0.0 if found else now + LEASE_MS / 1000
+            if found and found != self._seen:
+                self._seen, self._seen_since = found, now
+        return bool(self._owns_until)
 
     async def _release(self) -> None:
-        if self._lease_end:
+        if self._owns_until:
             await self._database.write(lambda c: _let_go(c, self._name))
 
     async def _publish_window(self) -> bool:
@@ -258,16 +270,20 @@ def mark_unpublished(connection: Connection, after_event_id: str) -> int | None:
     return connection.scalar(sa.select(sa.func.count()).where(TABLE.c.seq > after)) or 0
 
 
-def claim(connection: Connection, name: str, now: int) -> bool:
-    """True when `name` is the owner from now on."""
+def claim(connection: Connection, name: str, now: int, abandoned: Lease = NOBODY) -> Lease | None:
+    """None when `name` is the owner from now on, else the lease that stands against it.
+
+    `abandoned` is one that nobody has renewed for as long as a lease lasts: it counts no more, whatever it says.
+    """
     row = connection.execute(sa.select(OWNER).with_for_update()).one_or_none()
     if row is None:  # of two who come first, one fails at the key and comes again
         connection.execute(sa.insert(OWNER).values(id=1, name=name, lease_end=now + LEASE_MS))
-        return True
-    if row.name not in ("", name) and row.lease_end > now:
-        return False
+        return None
+    found = (str(row.name), int(row.lease_end))
+    if found[0] not in ("", name) and found[1] > now and found != abandoned:
+        return found
     connection.execute(sa.update(OWNER).values(name=name, lease_end=now + LEASE_MS))
-    return True
+    return None
 
 
 def _let_go(connection: Connection, name: str) -> None:

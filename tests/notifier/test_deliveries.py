@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from services import errors, outbox
+from services.clock import HOUR
 from services.database import Database
 from services.notifier import deliveries as log
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
@@ -74,6 +75,23 @@ async def test_held_until_the_lease_ends_and_then_an_attempt_of_unknown_outcome(
     clock.time += 1
     assert (await claimed(deliveries)).number == 2
     assert [row[:2] for row in await attempts(database)] == [(1, Verdict.UNKNOWN)]
+
+
+async def test_a_lease_of_a_clock_that_was_ahead_holds_up_nothing(
+    deliveries: Deliveries, database: Database, clock: HandClock
+) -> None:
+    """Of a replica that claimed an hour ahead of us and died; one ahead by no more than a lease is left alone."""
+    await queue(database, clock.now(), parcel())
+    clock.time += LEASE
+    await claimed(deliveries)
+    clock.time -= LEASE
+    assert await deliveries.claim(MAIL) is None
+    assert await deliveries.next_due(MAIL) == clock.now() + 2 * LEASE
+    clock.time += HOUR
+    await claimed(deliveries)
+    clock.time -= HOUR
+    assert await deliveries.next_due(MAIL) == clock.now()
+    assert (await claimed(deliveries)).number == 3
 
 
 async def test_a_late_yes_counts_and_a_late_no_does_not(

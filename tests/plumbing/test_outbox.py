@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from services.outbox import Relay
 from services.settings import Settings
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password, until
+
+HOUR = 3_600_000
+skew: ContextVar[int] = ContextVar("skew")
+"""Milliseconds by which the clock of a replica is ahead."""
 
 
 @pytest.fixture
@@ -243,6 +248,63 @@ async def test_who_dies_is_followed_when_the_lease_has_ended(
         assert await unpublished(database) == 1
         await until(lambda: all_published(database))
         assert await owner(database) != "dead"
+
+
+async def test_a_lease_of_a_clock_that_was_ahead_holds_up_nothing(
+    nats: Bus, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner died an hour ahead of us: it counts for as long as a lease lasts, not for an hour."""
+    monkeypatch.setattr(outbox, "LEASE_MS", 1500)
+    monkeypatch.setattr(outbox, "LOOK_SECONDS", 0.1)
+    await database.write(lambda connection: outbox.claim(connection, "dead", outbox.real_time() + HOUR))
+    await store(database, event(1, 1))
+    async with relaying(nats, database):
+        await until(lambda: all_published(database))
+        assert await owner(database) not in ("", "dead")
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR], ids=["behind", "ahead"])
+async def test_replicas_whose_clocks_differ_publish_once_and_in_order(
+    nats: Bus, database: Database, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """Whichever owns the outbox; when both have gone and a third comes with the right time, it goes on."""
+    right = outbox.real_time
+    monkeypatch.setattr(outbox, "real_time", lambda: right() + skew.get())
+    monkeypatch.setattr(outbox, "LEASE_MS", 1500)
+    monkeypatch.setattr(outbox, "LOOK_SECONDS", 0.1)
+    skew.set(0)
+    async with relaying(nats, database) as one:
+        await until(lambda: owned(database))
+        skew.set(ahead)
+        async with relaying(nats, database) as other:
+            for seq in range(1, 31):
+                await store(database, event(1, seq))
+                (one if seq % 2 else other).wake()
+            await until(lambda: all_published(database))
+            await asyncio.sleep(2)  # longer than a lease
+            await store(database, event(1, 31))
+            one.wake()
+            await until(lambda: all_published(database))
+    assert [message.headers["ce-sequence"] for message in await stream_messages(nats) if message.headers] == [
+        str(seq) for seq in range(1, 32)
+    ]
+
+
+async def test_a_lease_that_is_renewed_is_not_abandoned(database: Database) -> None:
+    """However far its end is from our own time; one that nobody renews is, whatever it says."""
+
+    async def claim(name: str, now: int, abandoned: outbox.Lease = outbox.NOBODY) -> outbox.Lease | None:
+        return await database.write(lambda connection: outbox.claim(connection, name, now, abandoned))
+
+    now = outbox.real_time()
+    assert await claim("ahead", now + HOUR) is None
+    first = await claim("right", now)
+    assert first == ("ahead", now + HOUR + outbox.LEASE_MS)
+    assert await claim("ahead", now + HOUR + 5000) is None
+    second = await claim("right", now + 5000, first)
+    assert second == ("ahead", now + HOUR + 5000 + outbox.LEASE_MS)
+    assert await claim("right", now + 15_000, second) is None
+    assert await claim("ahead", now + HOUR + 15_000) is None  # its own clock says that ours is over: it publishes again
 
 
 async def test_a_lost_stream_is_rebuilt_in_order(nats: Bus, database: Database, relay: Relay) -> None:
