@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
 from services import errors, migrations
 
@@ -24,6 +24,7 @@ MINIMUM_SQLITE = (3, 51, 3)  # older ones can corrupt the file when the WAL is r
 BUSY_TIMEOUT_MS = 10_000
 WAL_PAUSE_SECONDS = 0.02
 OVERTAKEN = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock; the other one went on
+DAMAGED = ("XX001", "XX002")
 
 
 class ForEach:
@@ -64,6 +65,7 @@ class Database:
         self.engine = create_engine(url)
         self._writer = _Worker(self.engine, "write")
         self._reader = _Worker(self.engine.execution_options(**reading(self.engine)), "read")
+        self._fresh = create_engine(url, poolclass=sa.NullPool).execution_options(**reading(self.engine))
 
     def migrate(self, package: str) -> None:
         """Brings the tables to the form that the service expects, or ends the program when it cannot be done."""
@@ -80,6 +82,16 @@ class Database:
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on one consistent snapshot."""
         return await self._reader.run(work)
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` on what is stored now: of SQLite's file, a connection that is kept may only remember it."""
+        if self.engine.dialect.name != "sqlite":
+            return await self._reader.run(work)
+        return await asyncio.to_thread(self._look, work)
+
+    def _look(self, work: Callable[[Connection], T]) -> T:
+        with self._fresh.connect() as connection:
+            return work(connection)
 
     def close(self) -> None:
         self._writer.close()
@@ -110,19 +122,26 @@ class _Worker:
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) in OVERTAKEN:
                 raise ConflictError(str(error.orig)) from error
-            if error.connection_invalidated or isinstance(error, OperationalError):
+            if error.connection_invalidated or isinstance(error, OperationalError) or is_damage(error):
                 self._disconnect()
                 raise errors.unavailable("database") from error
             raise
 
     def _disconnect(self) -> None:
+        """For good, not back into the pool: what a connection remembers of a damaged file would outlive its repair."""
         if self._connection is not None:
+            self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
     def close(self) -> None:
         self._thread.submit(self._disconnect)
         self._thread.shutdown()
+
+
+def is_damage(error: DBAPIError) -> bool:
+    """What is stored cannot be read. SQLite says so without a kind; PostgreSQL: data or index corrupted."""
+    return type(error) is DatabaseError or getattr(error.orig, "sqlstate", None) in DAMAGED
 
 
 def reading(engine: Engine) -> dict[str, Any]:
@@ -132,7 +151,7 @@ def reading(engine: Engine) -> dict[str, Any]:
     return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
-def create_engine(url: str) -> Engine:
+def create_engine(url: str, **options: Any) -> Engine:
     """An engine with the settings that make a commit durable. Raises RuntimeError for a SQLite that loses data."""
     if make_url(url).get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_size=2)
@@ -140,7 +159,7 @@ def create_engine(url: str) -> Engine:
 
     if sqlite.sqlite_version_info < MINIMUM_SQLITE:
         raise RuntimeError(f"SQLite {sqlite.sqlite_version} can corrupt its file; 3.51.3 or newer is needed")
-    engine = sa.create_engine(url, module=sqlite)
+    engine = sa.create_engine(url, module=sqlite, **options)
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -8,7 +8,7 @@ from pydantic import Field
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server
 
 from services import audit_service, bus, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
-from services.booking import api
+from services.booking import api, models
 from services.booking.deadlines import Deadlines
 from services.booking.inquiries import Inquiries, Reports
 from services.booking.intake import Intake
@@ -85,7 +85,7 @@ async def main(settings: BookingSettings) -> None:
     checks: dict[str, readiness.Check] = {
         "bus": readiness.of_bus(lambda: connection),
         "questions": readiness.of_broker(broker),
-        "database": readiness.of_database(database),
+        "database": readiness.of_database(database, models.TABLES),
         "policy": policy.check,
         **({"meetings": gateway.check} if gateway else {}),
     }

@@ -15,7 +15,7 @@ from services import audit_service, bus, clock, metrics, outbox, outbox_service,
 from services.clock import Clock
 from services.database import Database
 from services.identity import create_verifier
-from services.meetings import api, tencent, webhooks
+from services.meetings import api, models, tencent, webhooks
 from services.meetings.accounts import PLACEHOLDER, Accounts
 from services.meetings.callbacks import Checker
 from services.meetings.gateway import Gateway
@@ -163,7 +163,7 @@ async def main(settings: MeetingsSettings) -> None:
     checks = {
         "bus": readiness.of_bus(lambda: connection),
         "questions": readiness.of_broker(broker),
-        "database": readiness.of_database(database),
+        "database": readiness.of_database(database, models.TABLES),
     }
     loops = (bus.serve(broker), relay.run(), serve_webhooks(settings, happenings))
     await run_until_stopped(server, *loops, checks=checks)

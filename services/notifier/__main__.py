@@ -18,7 +18,7 @@ from services import audit_service, clock, metrics, outbox, outbox_service, read
 from services.consumer import PullConsumer, receive_forever
 from services.database import Database
 from services.identity import create_verifier
-from services.notifier import api, envelope
+from services.notifier import api, envelope, models
 from services.notifier.addresses import Guard
 from services.notifier.channels import MAIL, Channel
 from services.notifier.deliveries import Deliveries
@@ -239,7 +239,10 @@ async def main(options: NotifierSettings) -> None:
     )
     metrics.read_with(outbox.figures(database, clock.create(options.clock_file)))
     metrics.read_with(parts.deliveries.figures)
-    checks = {"bus": readiness.of_bus(parts.outlet.connection), "database": readiness.of_database(database)}
+    checks = {
+        "bus": readiness.of_bus(parts.outlet.connection),
+        "database": readiness.of_database(database, models.TABLES),
+    }
     await run_until_stopped(server, *parts.loops(), checks=checks)
     database.close()
 

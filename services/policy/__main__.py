@@ -12,7 +12,7 @@ from services import audit_service, bus, clock, errors, metrics, outbox, outbox_
 from services.database import Database
 from services.identity import create_verifier
 from services.outbox import Relay
-from services.policy import api
+from services.policy import api, models
 from services.policy.simulation import Fetch, Simulator
 from services.policy.subscriptions import create_broker
 from services.policy.versions import Versions
@@ -70,7 +70,7 @@ async def main(settings: PolicySettings) -> None:
     checks = {
         "bus": readiness.of_bus(lambda: connection),
         "questions": readiness.of_broker(broker),
-        "database": readiness.of_database(database),
+        "database": readiness.of_database(database, models.TABLES),
     }
     await run_until_stopped(server, bus.serve(broker), relay.run(), versions.follow(), checks=checks)
     await bus.close(connection)

@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey, KeySet
 from services.cli.ports import free_port
 from services.rpc import LIVE
 from tests.notifier import samples
+from tests.plumbing.test_readiness import damaged
 from tests.servers import HOST, Bus, MailSink, password, until
 
 
@@ -70,6 +71,21 @@ async def test_sigterm_finishes_the_mail_in_hand(bus: Bus, sink: MailSink, tmp_p
     assert b"accepted, code 250" in log
     assert len(sink.taken) == 1
     assert await bus.drained()
+
+
+async def test_a_damaged_table_is_said_by_the_health(bus: Bus, sink: MailSink, tmp_path: Path) -> None:
+    """NOT_SERVING while nobody could read the deliveries, though alive; SERVING when they are as they were."""
+    listen = f"{HOST}:{free_port()}"
+    async with program(bus, sink, tmp_path, listen):
+        await until(lambda: serving(listen))
+        with damaged(tmp_path / "notifier.db", "delivery"):
+            await until(lambda: not_serving(listen))
+            assert await serving(listen, LIVE)
+        await until(lambda: serving(listen))
+
+
+async def not_serving(listen: str) -> bool:
+    return not await serving(listen)
 
 
 async def test_starts_and_stops_without_the_bus(bus: Bus, sink: MailSink, tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
 """grpc.health.v1 tells whether the work would be done: with a bus and a database that come and go."""
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pysqlite3.dbapi2 as sqlite
 import pytest
+import sqlalchemy as sa
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services import bus, readiness, rpc
+from services import bus, errors, readiness, rpc
+from services.booking import models, store
 from services.booking.api import ROLES, SERVICE
 from services.database import Database
 from services.process import run_until_stopped
@@ -37,6 +41,73 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     made = Database(f"sqlite:///{tmp_path}/ready.db")
     yield made
     made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def booking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """With all that the program makes, and an account."""
+    on_sqlite = request.param == "sqlite"
+    made = Database(f"sqlite:///{tmp_path}/booking.db" if on_sqlite else request.getfixturevalue("postgres"))
+    made.migrate("services.booking")
+    yield made
+    made.close()
+
+
+async def test_a_table_that_is_gone_is_missed_until_it_is_back(booking: Database) -> None:
+    """Each that the program names; the database answers all the while."""
+    checks = {"database": readiness.of_database(booking, models.TABLES)}
+    assert await readiness.failing_of(checks) == set()
+    for table in ("reservation", "outbox", "audit"):
+        await rename(booking, table, "away")
+        assert await readiness.failing_of(checks) == {"database"}
+        await rename(booking, "away", table)
+        assert await readiness.failing_of(checks) == set()
+
+
+async def rename(database: Database, before: str, after: str) -> None:
+    await database.write(lambda c: c.execute(sa.text(f"ALTER TABLE {before} RENAME TO {after}")))
+
+
+@pytest.mark.parametrize("name", ["reservation", "account", "sqlite_autoindex_account_1", "reservation_start"])
+async def test_a_damaged_table_or_index_is_noticed_and_its_repair_too(name: str, tmp_path: Path) -> None:
+    """Though the connections that the program keeps remember it as it was; afterwards they work with what is there."""
+    database = Database(f"sqlite:///{tmp_path}/booking.db")
+    database.migrate("services.booking")
+    checks = {"database": readiness.of_database(database, models.TABLES)}
+    everything = sa.select(store.ACCOUNT.c.account_id).order_by(store.ACCOUNT.c.account_id)
+    await database.write(lambda c: c.execute(sa.insert(store.ACCOUNT).values(ACCOUNT)))
+    await database.read(lambda c: c.execute(everything).all())
+    with damaged(tmp_path / "booking.db", name):
+        assert await readiness.failing_of(checks) == {"database"}
+        with contextlib.suppress(errors.RpcError):
+            await database.read(lambda c: c.execute(everything).all())
+    assert await readiness.failing_of(checks) == set()
+    assert await database.read(lambda c: c.scalar(everything)) == "ann"
+    database.close()
+
+
+ACCOUNT = {"account_id": "ann", "version": 1, "event_seq": 0, "roles": ""} | dict.fromkeys(
+    ("display_name", "email", "locale", "department"), ""
+)
+
+
+@contextmanager
+def damaged(file: Path, name: str) -> Iterator[None]:
+    """The first page of a table or an index is overwritten, and later as it was."""
+    connection = sqlite.connect(file)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    [size] = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    with file.open("r+b") as content:
+        content.seek((page - 1) * size)
+        before = content.read(size)
+        content.seek((page - 1) * size)
+        content.write(b"\xff" * size)
+        content.flush()
+        yield
+        content.seek((page - 1) * size)
+        content.write(before)
 
 
 async def asked(server: rpc.Server, service: str) -> Any:
