@@ -25,7 +25,8 @@ ACKNOWLEDGED = "successfully received callback"
 LARGEST_BODY = 256 * 1024
 LARGEST_CHECK = 4096
 BODY_SECONDS = 3.0
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 256
+"""With the largest bodies of all of them in hand, 64 MB."""
 
 
 class TooLargeError(Exception):

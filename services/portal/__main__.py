@@ -11,11 +11,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from services import clock
 from services.portal import app, pages
+from services.portal.attempts import to_key
 from services.portal.calendars import Feeds
 from services.portal.client import Services, is_loopback
 from services.portal.oidc import Client, Issuer
 from services.portal.sessions import Session, Sessions
-from services.portal.sign_in import CALLBACK, Attempt, SignIn
+from services.portal.sign_in import CALLBACK, SignIn
 from services.portal.store import Bucket, Store
 from services.settings import DEVELOPMENT_ISSUER, Settings, load
 from services.web import serve_until_stopped
@@ -105,7 +106,7 @@ def build(settings: PortalSettings) -> app.Portal:
     )
     domain = settings.mail_from.rpartition("@")[2] or urlsplit(settings.portal_url).hostname or ""
     return app.build(
-        SignIn(issuer, sessions, Store(bucket, Attempt), settings.portal_url),
+        SignIn(issuer, sessions, to_key(settings.client_secret.get_secret_value()), settings.portal_url),
         sessions,
         services,
         clock.create(settings.clock_file),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services import readiness
 from services.clock import Clock
 from services.portal import assets, calendars, csrf, gate, headers
 from services.portal.client import Services
@@ -26,7 +28,7 @@ from services.portal.store import StoreAwayError
 
 log = logging.getLogger(__name__)
 
-OPEN = ("/static/", "/health")
+OPEN = ("/static/", "/health", "/readyz")
 """Without a session, at whatever name we were called."""
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 10.0
@@ -116,9 +118,11 @@ def build(
     """`opened` is open as long as the portal serves; `report_uri` is where browsers tell what the policy stopped;
     `calendar_domain` is what reservations are named after in calendars, the portal's host when empty."""
 
+    ready = Readiness(sessions.reachable)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with opened():
+        async with opened(), ready.watched():
             yield
         await services.close()
 
@@ -126,7 +130,7 @@ def build(
     handlers: dict[Any, Any] = {HTTPException: no_page, StoreAwayError: store_went_away, Exception: failed}
     app = Portal(
         headers.fixed(https=portal_url.startswith("https:"), report_uri=report_uri),
-        routes=[Route("/health", healthy), static, *sign_in.routes(), *pages],
+        routes=[Route("/health", healthy), Route("/readyz", ready.show), static, *sign_in.routes(), *pages],
         middleware=[
             Middleware(GZipMiddleware, compresslevel=COMPRESSION),  # never a stream of events, which must not wait
             Middleware(Door, sessions=sessions, cookie=sign_in.cookies.session, portal_url=portal_url),
@@ -136,6 +140,7 @@ def build(
     )
     app.state.services, app.state.sign_in, app.state.clock = services, sign_in, clock
     app.state.portal_url = portal_url
+    app.state.streams = Counter()
     app.state.calendar_domain = calendar_domain or urlsplit(portal_url).hostname
     return app
 
@@ -186,4 +191,28 @@ async def failed(request: Request, error: Exception) -> Response:
 
 
 async def healthy(_: Request) -> Response:
+    """It runs; whoever restarts programs should ask this."""
     return PlainTextResponse("ok")
+
+
+class Readiness:
+    """Whether people can be recognized: looked at every few seconds, and not by whoever asks."""
+
+    def __init__(self, check: readiness.Check) -> None:
+        self._check = check
+        self._ready = False
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        watching = asyncio.create_task(readiness.watch({"sessions": self._check}, self._tell))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+    async def _tell(self, ready: bool) -> None:
+        self._ready = ready
+
+    async def show(self, _: Request) -> Response:
+        return PlainTextResponse("ready") if self._ready else PlainTextResponse("not ready", 503)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from services.portal.attempts import Form
 from services.portal.rendering import language_of, render
-from services.portal.sessions import Form
 from services.portal.times import ENGLISH
 
 RETRY_SECONDS = 5
@@ -49,6 +49,15 @@ SIGNED_IN = Notice(
     Text(
         "这是您登录过期前填写的内容，尚未提交。",
         "This is what you typed when your sign-in expired. It has not been sent yet.",
+    ),
+    SEND,
+)
+TOO_LONG_TO_KEEP = Notice(
+    Text("请先重新登录", "Please sign in first"),
+    Text(
+        "您的登录已过期，填写的内容较长，只保留在这个页面上。请在新的标签页中打开首页并登录，再回到这里提交。",
+        "Your sign-in has expired. What you typed is too long to carry along, and is kept on this page only. Please "
+        "open the start page in another tab, sign in there, then come back here and send it.",
     ),
     SEND,
 )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, time, timedelta
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yunhui.booking.v1 import booking_service_pb2 as api
 
+from services import web
 from services.portal.availability import day_of
 from services.portal.calls import ask, person_of, services_of
 from services.portal.rendering import reader_of
@@ -19,11 +21,30 @@ from services.portal.times import stamp_of
 
 PAUSE_SECONDS = 1.0
 BEAT_SECONDS = 15.0
+MOST_AT_ONCE, MOST_OF_ONE = web.MOST_AT_ONCE // 2, 20
+"""They stay open: half of all connections is for those who ask and go; and nobody watches from so many windows."""
+LATER = "retry: 60000\n\n"
+"""The browser asks again in a minute."""
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def _stream(lines: AsyncIterator[str]) -> Response:
-    return StreamingResponse(lines, media_type="text/event-stream", headers=HEADERS)
+def _stream(request: Request, lines: AsyncIterator[str]) -> Response:
+    counted = _counted(request.app.state.streams, person_of(request).account_id, lines)
+    return StreamingResponse(counted, media_type="text/event-stream", headers=HEADERS)
+
+
+async def _counted(streams: Counter[str], account: str, lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    if streams[account] >= MOST_OF_ONE or streams.total() >= MOST_AT_ONCE:
+        yield LATER
+        return
+    streams[account] += 1
+    try:
+        async for line in lines:
+            yield line
+    finally:
+        streams[account] -= 1
+        if not streams[account]:
+            del streams[account]
 
 
 def _event(name: str, data: object) -> str:
@@ -32,7 +53,7 @@ def _event(name: str, data: object) -> str:
 
 async def reservations(request: Request) -> Response:
     """Changes of what the person may see; the browser connects again by itself when it ends."""
-    return _stream(_changes(request))
+    return _stream(request, _changes(request))
 
 
 async def _changes(request: Request) -> AsyncIterator[str]:
@@ -75,7 +96,7 @@ async def _read(
 
 async def rooms(request: Request) -> Response:
     """That the free times of a day are others now. Bookers may not watch other people's reservations, so this asks."""
-    return _stream(_availability(request))
+    return _stream(request, _availability(request))
 
 
 async def _availability(request: Request) -> AsyncIterator[str]:

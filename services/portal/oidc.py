@@ -1,7 +1,9 @@
 """The issuer, spoken to by OpenID Connect: authorization code, PKCE with S256, state and nonce, discovery (Authlib)."""
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 
 DISCOVERY = "/.well-known/openid-configuration"
 PATIENCE_SECONDS = 5.0
+MOST_EXCHANGES = 32
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
@@ -49,7 +52,6 @@ class Client:
 class Challenge:
     """What one attempt to sign in is later recognized by."""
 
-    url: str
     state: str
     nonce: str
     code_verifier: str
@@ -67,19 +69,23 @@ class Issuer:
             server_metadata_url=client.discovery or client.issuer.rstrip("/") + DISCOVERY,
             client_kwargs={"scope": client.scope, "code_challenge_method": "S256", "timeout": PATIENCE_SECONDS},
         )
+        self._exchanges = asyncio.Semaphore(MOST_EXCHANGES)
+        self._loading: asyncio.Task[dict[str, Any]] | None = None
 
-    async def challenge(self, language: str) -> Challenge:
+    async def challenge(self, language: str) -> tuple[str, Challenge]:
+        """The address to go to, and what its answer is recognized by."""
         await self._metadata()
         made = await self._app.create_authorization_url(self._client.redirect_uri, ui_locales=language)
-        return Challenge(made["url"], made["state"], made["nonce"], made["code_verifier"])
+        return made["url"], Challenge(made["state"], made["nonce"], made["code_verifier"])
 
     async def redeem(self, challenge: Challenge, answer: Mapping[str, str]) -> Granted:
         """Exchanges the code of an answer whose state has been recognized. Raises SignInError."""
         metadata = await self._metadata()
         self._check_answer(answer, metadata)
-        tokens = await self._ask_for_tokens(
-            redirect_uri=self._client.redirect_uri, code=answer["code"], code_verifier=challenge.code_verifier
-        )
+        async with self._exchange():
+            tokens = await self._ask_for_tokens(
+                redirect_uri=self._client.redirect_uri, code=answer["code"], code_verifier=challenge.code_verifier
+            )
         if not tokens.get("id_token"):
             raise SignInError("the issuer gave no id token: is the scope openid allowed?")
         await self._check_id_token(tokens, challenge.nonce)
@@ -109,10 +115,29 @@ class Issuer:
         query = urlencode({"client_id": self._client.client_id, "post_logout_redirect_uri": back_to})
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 
+    @asynccontextmanager
+    async def _exchange(self) -> AsyncIterator[None]:
+        """Strangers can have codes exchanged that they made up: so many at once, and the others wait a moment."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._exchanges.acquire()
+        except TimeoutError:
+            raise IssuerAwayError("too many sign-ins at once") from None
+        try:
+            yield
+        finally:
+            self._exchanges.release()
+
+    async def _load(self) -> dict[str, Any]:
+        """Asked once at a time, for all who wait: they must not become a flood for an issuer that is away."""
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._app.load_server_metadata())
+        return await asyncio.shield(self._loading)
+
     async def _metadata(self) -> dict[str, Any]:
         """The issuer's document, read once, and only believed when it is this issuer's own."""
         try:
-            metadata: dict[str, Any] = await self._app.load_server_metadata()
+            metadata = await self._load()
         except (httpx2.HTTPError, ValueError, TypeError) as error:
             raise IssuerAwayError(type(error).__name__) from error
         if metadata.get("issuer") != self._client.issuer or not all(

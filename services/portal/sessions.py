@@ -44,14 +44,6 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What somebody typed, kept over a sign-in."""
-
-    path: str
-    fields: list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
 class Session:
     """Times are epoch seconds, real ones."""
 
@@ -60,7 +52,6 @@ class Session:
     begin_time: float
     seen_time: float
     renewal_time: float = 0.0
-    form: Form | None = None
 
 
 class RenewalRefusedError(Exception):
@@ -93,10 +84,10 @@ class Sessions:
         self._renew = renew
         self._now = now
 
-    async def begin(self, granted: Granted, form: Form | None = None) -> str:
+    async def begin(self, granted: Granted) -> str:
         """Always a secret that nobody knew before."""
         now = self._now()
-        return await self._store.create(Session(granted.person, granted.tokens, now, now, form=form))
+        return await self._store.create(Session(granted.person, granted.tokens, now, now))
 
     async def find(self, secret: str, *, sign_of_life: bool = True) -> Session | None:
         """None for one that has ended, in whatever way."""
@@ -107,6 +98,10 @@ class Sessions:
         if fresh and sign_of_life and self._now() - fresh.record.seen_time >= TOUCH_SECONDS:
             await self._store.replace(secret, fresh, replace(fresh.record, seen_time=self._now()))
         return fresh.record if fresh else None
+
+    async def reachable(self) -> None:
+        """They can be asked for."""
+        await self._store.read("nobody's")
 
     async def end(self, secret: str) -> None:
         if await self._store.read(secret):  # a made-up secret leaves no trace
@@ -124,7 +119,8 @@ class Sessions:
         session = stored.record
         if self._seconds_left(session) > EARLY_SECONDS:
             return stored
-        if session.tokens.refresh_token and self._now() - session.renewal_time > CLAIM_SECONDS:
+        # a claim in the future is of a replica whose clock was ahead: it would hold for as long as that
+        if session.tokens.refresh_token and abs(self._now() - session.renewal_time) > CLAIM_SECONDS:
             claimed = await self._store.replace(secret, stored, replace(session, renewal_time=self._now()))
             if claimed:
                 return await self._renewed(secret, claimed)

@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from urllib.parse import quote, urlsplit
 
@@ -14,10 +14,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from services.portal import csrf, gate
-from services.portal.oidc import Challenge, Issuer, IssuerAwayError, SignInError
+from services.portal.attempts import ATTEMPT_SECONDS, Attempt, Form, Kept, Seal
+from services.portal.oidc import Issuer, IssuerAwayError, SignInError
 from services.portal.rendering import language_of
-from services.portal.sessions import Form, Sessions
-from services.portal.store import Store
+from services.portal.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +26,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 CALLBACK = "/sign-in/callback"
 SIGNED_OUT = "/signed-out"
 KEPT_FORM = "/sign-in/form"
-ATTEMPT_SECONDS = 30 * 60
-MOST_ATTEMPTS = 4
-"""In one browser at a time: their cookies travel with every request."""
+MOST_ATTEMPTS, MOST_LETTERS = 4, 6000
+"""In one browser at a time: their cookies travel with every request, and proxies take 8 KB of them."""
 LONGEST_PATH = 2000
 STATE = re.compile(r"[A-Za-z0-9]{16,128}")
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt to sign in; `begin_time` in epoch seconds."""
-
-    challenge: Challenge
-    next_path: str
-    form: Form | None
-    begin_time: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +45,11 @@ class Cookies:
     @property
     def attempt(self) -> str:
         return self.session + "-sign-in-"
+
+    @property
+    def form(self) -> str:
+        """What was typed before a sign-in that is over."""
+        return self.attempt + "form"
 
     def set(self, answer: Response, name: str, value: str, max_age: int | None = None) -> None:
         answer.set_cookie(name, value, max_age=max_age, path="/", secure=self.secure, httponly=True, samesite="lax")
@@ -108,13 +102,13 @@ class SignIn:
         self,
         issuer: Issuer,
         sessions: Sessions,
-        attempts: Store[Attempt],
+        key: bytes,
         portal_url: str,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._issuer = issuer
         self._sessions = sessions
-        self._attempts = attempts
+        self._attempts, self._forms = Seal(key, Attempt), Seal(key, Kept)
         self._portal_url = portal_url
         self._now = now
         self.cookies = Cookies(secure=portal_url.startswith("https:"))
@@ -144,13 +138,15 @@ class SignIn:
         except IssuerAwayError as error:
             log.error("the issuer is away: %s", error)
             return gate.show(request, gate.ISSUER_AWAY, 503, form=form)
+        if not secret:
+            return gate.show(request, gate.TOO_LONG_TO_KEEP, 403, form=form)
         return self._with_attempt(request, gate.lead_on(request, gate.SIGNING_IN, address), address, secret)
 
     async def complete(self, request: Request) -> Response:
         """The issuer's answer. It counts once, in the browser that asked, and only with the state that was sent."""
         state = request.query_params.get("state", "")
         name = self._cookie_of(state)
-        attempt = await self._take(request.cookies.get(name, ""), state) if name else None
+        attempt = self._recognize(request.cookies.get(name, ""), state) if name else None
         if attempt is None:
             log.warning("a sign-in is refused: its state is not one of this browser's")
             return gate.show(request, gate.NOT_SIGNED_IN, 400, target="/sign-in")
@@ -161,18 +157,21 @@ class SignIn:
             answer = await self._retry(request, attempt, 503 if isinstance(error, IssuerAwayError) else 400)
         else:
             await self._sessions.end(request.cookies.get(self.cookies.session, ""))
-            secret = await self._sessions.begin(granted, attempt.form)
+            secret = await self._sessions.begin(granted)
             answer = RedirectResponse(KEPT_FORM if attempt.form else attempt.next_path, 303)
             self.cookies.set(answer, self.cookies.session, secret)
+            if attempt.form:
+                kept = self._forms.close(Kept(attempt.form, attempt.begin_time))
+                self.cookies.set(answer, self.cookies.form, kept, ATTEMPT_SECONDS)
         self.cookies.forget(answer, name)
         return answer
 
     async def show_form(self, request: Request) -> Response:
         """What was typed when the last session ended, to be looked at and sent. Nothing is sent by itself."""
-        form = request.state.session.form
-        if form is None:
+        kept = self._forms.open(request.cookies.get(self.cookies.form, ""))
+        if kept is None or not self._is_fresh(kept.begin_time):
             return RedirectResponse("/", 303)
-        return gate.show(request, gate.SIGNED_IN, form=form)
+        return gate.show(request, gate.SIGNED_IN, form=kept.form)
 
     async def sign_out(self, request: Request) -> Response:
         """Here first, whatever the issuer does."""
@@ -188,20 +187,24 @@ class SignIn:
         else:
             answer = RedirectResponse(SIGNED_OUT, 303)
         self.cookies.forget(answer, self.cookies.session)
+        self.cookies.forget(answer, self.cookies.form)
         return answer
 
     async def signed_out(self, request: Request) -> Response:
         return gate.show(request, gate.SIGNED_OUT, target="/sign-in")
 
     async def _attempt(self, request: Request, path: str, form: Form | None) -> tuple[str, str]:
-        """The issuer's address to go to, and the secret that the browser keeps meanwhile."""
-        challenge = await self._issuer.challenge(language_of(request))
-        return challenge.url, await self._attempts.create(Attempt(challenge, path, form, self._now()))
+        """The issuer's address to go to, and what the browser keeps meanwhile; "" when the form is too long for it."""
+        address, challenge = await self._issuer.challenge(language_of(request))
+        attempt = Attempt(challenge, path, form, self._now())
+        sealed = self._attempts.close(attempt)
+        return address, sealed if sealed or form else self._attempts.close(replace(attempt, next_path="/"))
 
     def _with_attempt(self, request: Request, answer: Response, address: str, secret: str) -> Response:
-        kept = [name for name in request.cookies if name.startswith(self.cookies.attempt)]
-        for old in kept[: 1 - MOST_ATTEMPTS]:
-            self.cookies.forget(answer, old)
+        kept = {name: len(text) for name, text in request.cookies.items() if name.startswith(self.cookies.attempt)}
+        while kept and (len(kept) >= MOST_ATTEMPTS or sum(kept.values()) + len(secret) > MOST_LETTERS):
+            self.cookies.forget(answer, oldest := next(iter(kept)))
+            del kept[oldest]
         state = re.search(r"[?&]state=([^&]+)", address)
         self.cookies.set(answer, self._cookie_of(state[1] if state else ""), secret, ATTEMPT_SECONDS)
         return answer
@@ -209,15 +212,15 @@ class SignIn:
     def _cookie_of(self, state: str) -> str:
         return self.cookies.attempt + state[:12] if STATE.fullmatch(state) else ""
 
-    async def _take(self, secret: str, state: str) -> Attempt | None:
-        """The attempt that this is the answer to; it is gone with that."""
-        stored = await self._attempts.read(secret)
-        if stored is None:
+    def _recognize(self, secret: str, state: str) -> Attempt | None:
+        """The attempt that this is the answer to. The browser forgets it then, and the issuer takes a code once."""
+        attempt = self._attempts.open(secret)
+        if attempt is None or not self._is_fresh(attempt.begin_time):
             return None
-        await self._attempts.remove(secret)
-        attempt = stored.record
-        fresh = self._now() < attempt.begin_time + ATTEMPT_SECONDS
-        return attempt if fresh and hmac.compare_digest(attempt.challenge.state, state) else None
+        return attempt if hmac.compare_digest(attempt.challenge.state, state) else None
+
+    def _is_fresh(self, begin_time: float) -> bool:
+        return self._now() < begin_time + ATTEMPT_SECONDS
 
     async def _retry(self, request: Request, attempt: Attempt, status: int) -> Response:
         """What was typed goes with the next attempt."""
@@ -227,6 +230,8 @@ class SignIn:
         try:
             address, secret = await self._attempt(request, attempt.next_path, attempt.form)
         except IssuerAwayError:
+            secret = ""
+        if not secret:
             return gate.show(request, notice, status, form=attempt.form)
         return self._with_attempt(request, gate.show(request, notice, status, target=address), address, secret)
 

@@ -27,11 +27,12 @@ from services import rpc
 from services.cli.ports import free_port
 from services.clock import SystemClock
 from services.identity import KeySource, Verifier
-from services.portal import app, csrf
+from services.portal import app, csrf, live
+from services.portal.attempts import to_key
 from services.portal.client import Services
 from services.portal.oidc import Client, Issuer
 from services.portal.sessions import Session, Sessions
-from services.portal.sign_in import CALLBACK, Attempt, SignIn, required
+from services.portal.sign_in import CALLBACK, SignIn, required
 from services.portal.store import Bucket, Store
 from services.settings import Settings
 from services.web import Server
@@ -112,6 +113,15 @@ class Rooms(BookingServiceServicer):
     async def ListRooms(self, request: api.ListRoomsRequest, context: Any) -> api.ListRoomsResponse:  # noqa: N802
         caller = rpc.principal()
         return api.ListRoomsResponse(rooms=[pb.Room(room_id=f"{caller.account_id} {sorted(caller.roles)}")])
+
+    async def WatchReservations(  # noqa: N802
+        self, request: api.WatchReservationsRequest, context: Any
+    ) -> AsyncIterator[api.WatchReservationsResponse]:
+        """Nothing happens."""
+        await context.send_initial_metadata(())
+        while True:
+            await asyncio.sleep(60)
+            yield api.WatchReservationsResponse()
 
 
 @dataclass
@@ -227,6 +237,7 @@ def pages(served: Served) -> list[Route]:
         Route("/page", take, methods=["POST"]),
         Route("/ask", ask),
         Route("/broken", broken),
+        Route("/live", required(live.reservations)),
     ]
 
 
@@ -242,7 +253,7 @@ async def serve_portal(
     )
     bucket, issuer = Bucket(settings), Issuer(client)
     sessions = Sessions(Store(bucket, Session), issuer.renew, served.now)
-    sign_in = SignIn(issuer, sessions, Store(bucket, Attempt), url, served.now)
+    sign_in = SignIn(issuer, sessions, to_key(client.client_secret), url, served.now)
     services = Services(booking, f"{HOST}:1", f"{HOST}:1", f"{HOST}:1")
     made = app.build(sign_in, sessions, services, SystemClock(), url, pages(served), bucket.open, "/csp")
     server = Server(made, f"{HOST}:{port}")
@@ -275,7 +286,8 @@ async def serve_rooms(provider: Provider, folder: Path) -> AsyncIterator[str]:
         keys = folder / "jwks.json"
         keys.write_text((await client.get(f"{provider.issuer}/jwks")).text)
     verifier = Verifier(provider.issuer, provider.audience, KeySource(str(keys)))
-    roles = {"/yunhui.booking.v1.BookingService/ListRooms": frozenset({"booker", "support"})}
+    methods = ("ListRooms", "WatchReservations")
+    roles = {f"/yunhui.booking.v1.BookingService/{each}": frozenset({"booker", "support"}) for each in methods}
 
     def add(server: grpc.aio.Server) -> None:
         rooms: Any = Rooms  # mypy holds it to be abstract: it answers one question only

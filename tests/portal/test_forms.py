@@ -1,14 +1,40 @@
 """Forged forms do nothing; what people typed is never lost."""
 
+import random
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from nats.js.api import StreamState
 
 from tests.portal.served import Browser, Provider, Served, form_of
 from tests.portal.test_sessions import MINUTE, token_in
-from tests.servers import Bus
+from tests.servers import Bus, until
 
+SESSIONS = "KV_portal_sessions"
 TYPED = {"subject": "组会 <b>&", "people": "12"}
+
+
+async def bucket(bus: Bus) -> StreamState:
+    client = await bus.connect()
+    found = (await client.jetstream().stream_info(SESSIONS)).state
+    await client.close()
+    return found
+
+
+@asynccontextmanager
+async def sessions_may_be(bus: Bus, most: int) -> AsyncIterator[None]:
+    """The bucket is full at so many bytes."""
+    client = await bus.connect()
+    usual = (await client.jetstream().stream_info(SESSIONS)).config
+    await client.jetstream().update_stream(replace(usual, max_bytes=most))
+    try:
+        yield
+    finally:
+        await client.jetstream().update_stream(usual)
+        await client.close()
 
 
 async def test_a_form_of_ours_is_taken(browser: Browser, portal: Served) -> None:
@@ -92,6 +118,64 @@ async def test_what_was_typed_survives_a_sign_in_that_failed(browser: Browser, p
     assert {name: form_of(back)[1][name] for name in TYPED} == TYPED
 
 
+async def test_strangers_fill_nothing_that_others_need(browser: Browser, portal: Served, bus: Bus) -> None:
+    """Forms and sign-ins of nobody leave no trace with us: not a byte in the bucket where the sessions lie."""
+    before = await bucket(bus)
+    async with sessions_may_be(bus, before.bytes + 2**20):
+        for number in range(40):
+            large = {"csrf_token": "", "subject": random.Random(number).randbytes(25_000).hex()}
+            stranger = Browser(browser.portal)
+            assert (await stranger.post("/page", large)).status_code == 403
+            assert (await stranger.client.get(f"{browser.portal}/sign-in")).status_code == 303
+        after = await bucket(bus)
+        assert (after.bytes, after.messages, after.last_seq) == (before.bytes, before.messages, before.last_seq)
+        assert (await browser.sign_in("ann")).status_code == 200
+
+
+async def test_what_is_too_long_for_a_cookie_stays_on_its_page(browser: Browser, portal: Served) -> None:
+    """One signs in beside it, and sends it then."""
+    token = token_in((await browser.sign_in("ann")).text)
+    portal.shift = 31 * MINUTE
+    long = TYPED | {"note": random.Random(1).randbytes(4000).hex()}
+    kept = await browser.post("/page", long | {"csrf_token": token})
+    assert (kept.status_code, form_of(kept)[1]["note"]) == (403, long["note"])
+    assert "set-cookie" not in kept.headers
+    await browser.sign_in("ann")
+    offered = await browser.submit(kept)
+    assert offered.status_code == 403
+    assert (await browser.submit(offered)).text == "taken"
+    assert portal.posted == [long]
+
+
+async def test_cookies_of_attempts_stay_below_what_proxies_take(browser: Browser, portal: Served) -> None:
+    """However much was typed in however many pages; the last is there after the sign-in."""
+    token = token_in((await browser.sign_in("ann")).text)
+    portal.shift = 31 * MINUTE
+    for number in range(6):
+        typed = {"csrf_token": token, "note": random.Random(number).randbytes(1200).hex()}
+        leads_on = await browser.post("/page", typed)
+        assert sum(len(f"{each.name}={each.value}; ") for each in browser.client.cookies.jar) < 7000
+    back = await browser.through_issuer(await browser.follow(leads_on), "ann")
+    assert form_of(back)[1]["note"] == typed["note"]
+    assert sum(len(f"{each.name}={each.value}; ") for each in browser.client.cookies.jar) < 7000
+
+
+async def test_a_kept_form_is_gone_after_half_an_hour_and_with_the_sign_out(browser: Browser, portal: Served) -> None:
+    """Somebody else may sit there."""
+    token = token_in((await browser.sign_in("ann")).text)
+    portal.shift = 31 * MINUTE
+    leads_on = await browser.post("/page", TYPED | {"csrf_token": token})
+    back = await browser.through_issuer(await browser.follow(leads_on), "ann")
+    assert form_of(back)[0] == "/page"
+    portal.shift += 29 * MINUTE
+    assert form_of(await browser.client.get(f"{browser.portal}/sign-in/form"))[0] == "/page"
+    portal.shift += MINUTE
+    await browser.client.get(f"{browser.portal}/page")
+    assert (await browser.client.get(f"{browser.portal}/sign-in/form")).headers["location"] == "/"
+    await browser.post("/sign-out", {"csrf_token": form_of(back)[1]["csrf_token"]})
+    assert browser.cookie("yunhui-sign-in-form") == ""
+
+
 async def test_a_part_of_a_page_is_not_replaced_by_a_sign_in(browser: Browser, portal: Served) -> None:
     """What a script fetches gets 401, and what stands there stays."""
     token = token_in((await browser.sign_in("ann")).text)
@@ -110,6 +194,19 @@ async def test_the_bus_is_away(browser: Browser, portal: Served, bus: Bus) -> No
     assert (kept.status_code, portal.posted) == (503, [])
     assert (await browser.submit(kept)).text == "taken"
     assert portal.posted == [TYPED]
+
+
+async def test_it_is_ready_while_people_can_be_recognized(browser: Browser, portal: Served, bus: Bus) -> None:
+    """And says that it is not to whoever sends people here; it runs all the same."""
+
+    async def says(code: int) -> bool:
+        return (await browser.client.get(f"{browser.portal}/readyz")).status_code == code
+
+    await until(lambda: says(200))
+    async with bus.paused():
+        await until(lambda: says(503))
+        assert (await browser.client.get(f"{browser.portal}/health")).status_code == 200
+    await until(lambda: says(200))
 
 
 async def test_too_much_is_refused(browser: Browser, portal: Served) -> None:

@@ -1,11 +1,13 @@
 """Sessions: how they begin, when they end, and what is kept where."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.cli.ports import free_port
+from services.portal.sessions import Session
 from services.portal.store import Bucket, Store
 from services.settings import Settings
 from tests.patience import PATIENCE_SECONDS
@@ -157,6 +159,24 @@ async def test_tokens_are_renewed_until_a_role_changes(short_lived: Provider, bu
         portal.shift += 31
         assert await status(browser) == 303
         assert "ann ['booker', 'support']" in (await browser.sign_in("ann")).text
+
+
+async def test_whose_clock_was_ahead_keeps_nobody_from_renewing(short_lived: Provider, bus: Bus) -> None:
+    """A replica that set out to renew an hour ahead of us, and never did."""
+    async with short_lived.running(), serve_portal(bus, client_of(short_lived), port_of(short_lived)) as portal:
+        browser = Browser(portal.url)
+        await browser.sign_in("ann")
+        options: dict[str, Any] = {"nats_user": "portal", "nats_password": password("portal")}
+        bucket = Bucket(Settings(environment="development", nats_url=bus.url, **options))
+        async with bucket.open():
+            await until(lambda: bucket.connected)
+            store = Store(bucket, Session)
+            stored = await store.read(browser.cookie())
+            assert stored
+            claimed = replace(stored.record, renewal_time=portal.now() + 2 * HOUR, seen_time=portal.now() + HOUR)
+            assert await store.replace(browser.cookie(), stored, claimed)
+        portal.shift = HOUR + 25
+        assert await status(browser) == 200
 
 
 async def test_tokens_that_nobody_renews_end_the_session(oidc_provider: Path, tmp_path: Path, bus: Bus) -> None:
