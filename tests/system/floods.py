@@ -13,7 +13,7 @@ import httpx2
 from services.web import allow_files
 from tests.servers import HOST
 
-TRICKLE_SECONDS = 1.0
+TRICKLE_SECONDS, REOPEN_SECONDS = 1.0, 5.0
 OPENED_AT_ONCE = 50
 
 
@@ -58,7 +58,7 @@ class Flood:
         while not self.stopping:
             with contextlib.suppress(OSError):
                 await self._hold_one()
-            await asyncio.sleep(TRICKLE_SECONDS)
+            await asyncio.sleep(REOPEN_SECONDS)
 
     async def _hold_one(self) -> None:
         loop = asyncio.get_running_loop()

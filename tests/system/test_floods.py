@@ -1,14 +1,16 @@
 """Connections that get on with nothing close no door: everybody else is answered, and each of them ends."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from urllib.parse import quote, urlsplit
 
 import httpx2
+import nats
 import pytest
 
-from services.cli import issuer, ports
+from services.cli import issuer, ports, topology
 from services.cli.child import Child
 from services.cli.programs import Plan
 from services.cli.state import WEBHOOK_TOKEN, State
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.system
 TIMES = 60
 MEMORY_MB = 30
 """What some thousand connections may leave behind; they themselves are gone."""
-MORE, FEW = 100, 20
+MORE, FEW, FORMS = 100, 20, 300
 
 
 RUNNING = ("nats", "meetings", "issuer", "portal")
@@ -35,6 +37,7 @@ class Door:
 
     def __init__(self, name: str, plan: Plan, program: Child) -> None:
         self.name = name
+        self.plan = plan
         self.pid = program.pid
         self.most = webhooks.MOST_AT_ONCE if name == "webhooks" else MOST_AT_ONCE
         self.url = plan.web(name) + PATHS[name]
@@ -66,6 +69,8 @@ async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[
         for name in RUNNING:
             await programs[name].start()
             await programs[name].ready()
+            if name == "nats":
+                await declare_streams(plan)
         yield {name: Door(name, plan, programs["meetings" if name == "webhooks" else name]) for name in PATHS}
     finally:
         await asyncio.gather(*(program.stop() for program in programs.values()))
@@ -91,3 +96,36 @@ async def test_whoever_gets_on_with_nothing_is_in_nobodys_way(doors: dict[str, D
         await until(lambda: floods[0].open_now + floods[1].open_now == 0)
     figures = [(flood.opened, flood.closed) for flood in floods]
     assert resident_mb(door.pid) - before < MEMORY_MB, figures
+
+
+async def test_forms_of_strangers_are_nobodys_loss(doors: dict[str, Door]) -> None:
+    """As large as they may be, and none is kept by us: memory and sign-in are as before."""
+    door = doors["portal"]
+    home = door.url.removesuffix(PATHS["portal"])
+    limits = httpx2.Limits(max_connections=20)
+    before = resident_mb(door.pid)
+    async with httpx2.AsyncClient(base_url=home, trust_env=False, timeout=None, limits=limits) as stranger:
+
+        async def send(number: int) -> int:
+            form = {"subject": random.Random(number).randbytes(30_000).hex()}
+            return (await stranger.post("/book", data=form, headers={"origin": home})).status_code
+
+        sending = asyncio.gather(*(send(number) for number in range(FORMS)))
+        assert Counter(await codes(door.ask, TIMES)) == {200: TIMES}
+        assert Counter(await sending) == {403: FORMS}
+        assert (await stranger.get("/sign-in")).status_code == 303
+    assert await bucket_bytes(doors["portal"].plan) == 0
+    assert resident_mb(door.pid) - before < MEMORY_MB
+
+
+async def declare_streams(plan: Plan) -> None:
+    client = await nats.connect(plan.address("nats"), user="admin", password=plan.state.password("admin"))
+    await topology.apply(client)
+    await client.close()
+
+
+async def bucket_bytes(plan: Plan) -> int:
+    client = await nats.connect(plan.address("nats"), user="admin", password=plan.state.password("admin"))
+    info = await client.jetstream().stream_info(topology.PORTAL_SESSIONS.name or "")
+    await client.close()
+    return info.state.bytes
