@@ -55,7 +55,7 @@ class GivenFormerStart(Strict):
 class Ask(Strict):
     """A question; what it leaves out comes from the table's own `ask`.
 
-    A change is one of what holds a room for the same people and as long, unless told otherwise; former_seats 0: of none.
+    What is changed held a room that seats the same people, for as long, unless told otherwise; former_seats 0: no room.
     """
 
     action: ActionName | None = None

@@ -174,8 +174,11 @@ class Update:
     by: str = ""
     needs: ClassVar[Create] = USUAL
 
+    def number(self, world: World) -> int | None:
+        return pick(world, self.which, "CONFIRMED", "PENDING_APPROVAL")
+
     def act(self, world: World, key: str) -> Act | None:
-        number = pick(world, self.which, "CONFIRMED", "PENDING_APPROVAL")
+        number = self.number(world)
         if number is None:
             return None
         mine = world.reservations[number]
@@ -335,6 +338,7 @@ series = st.builds(Series, creates, st.integers(2, 9), st.booleans())
 changes = st.one_of(
     st.tuples(whens, st.just(3600), st.none()),
     st.tuples(st.none(), seconds, st.none()),
+    st.tuples(st.builds(Ahead, st.sampled_from((5 * MINUTE, 40 * MINUTE))), st.sampled_from((2500, 3600)), st.none()),
     st.tuples(st.none(), st.none(), peoples),
     st.tuples(whens, seconds, peoples),
 )

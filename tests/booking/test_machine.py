@@ -195,6 +195,29 @@ class Machine(RuleBasedStateMachine):
         self.try_out(plan, keyed, replica)
 
     @rule(
+        plan=acts.updates,
+        before=st.sampled_from((30 * MINUTE, 30 * MINUTE - SECOND, 10 * MINUTE, 0, -SECOND, -29 * MINUTE)),
+        then=acts.updates | acts.cancels,
+        replica=replicas,
+    )
+    def update_near_the_start(self, plan: acts.Update, before: int, then: Plan, replica: int) -> None:
+        self.prepare(plan, "")
+        number = plan.number(self.world)
+        if number is not None:
+            self.travel(self.world.reservations[number].start - before)
+        self.try_out(plan, keyed=False, replica=replica)
+        self.try_out(then, keyed=False, replica=replica)
+
+    @rule(account=acts.accounts, people=st.sampled_from((12, 120)), change=acts.changes, replica=replicas)
+    def update_while_suspended(self, account: str, people: int, change: Any, replica: int) -> None:
+        if not self.world.suspended_until(account):
+            self.try_out(Create(account, OnDay(3, "15:00"), 7200, people), keyed=False, replica=replica)
+            self.stay_away(account, count=2, people=12, caught_up=True)
+        mine = [each.account for each in self.world.reservations if each.state in ("CONFIRMED", "PENDING_APPROVAL")]
+        if account in mine:
+            self.try_out(acts.Update(mine[::-1].index(account), change), keyed=False, replica=replica)
+
+    @rule(
         plan=acts.cancels,
         before=st.sampled_from((None, 30 * MINUTE - SECOND, 30 * MINUTE, -5 * MINUTE)),
         replica=replicas,

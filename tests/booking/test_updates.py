@@ -71,13 +71,14 @@ async def test_its_own_hold_is_not_in_its_way(booking: Booking) -> None:
     assert (moved.outcome, moved.reservation.room.room_id) == (pb.OUTCOME_CONFIRMED, "large-1")
 
 
-async def test_the_room_fits_the_new_number_and_is_kept_among_equals(booking: Booking) -> None:
+async def test_for_more_the_room_that_fits_is_taken_and_the_same_among_equals(booking: Booking) -> None:
     await made(booking, account_id="other")
     reservation = await made(booking)
     assert reservation.room.room_id == "small-2"
     assert (await update(booking, reservation, minutes=90)).reservation.room.room_id == "small-2"
     assert (await update(booking, reservation, participant_count=60)).reservation.room.room_id == "large-1"
-    assert (await update(booking, reservation, participant_count=20)).reservation.room.room_id == "small-2"
+    assert (await update(booking, reservation, participant_count=20)).reservation.room.room_id == "large-1"
+    assert (await update(booking, reservation, minutes=120)).reservation.room.room_id == "small-2"
 
 
 async def test_no_room_for_the_new_time_is_a_refusal(booking: Booking) -> None:
@@ -126,7 +127,7 @@ async def test_the_cutoff_closes_changes_too(booking: Booking) -> None:
     assert (await update(booking, reservation, minutes=90)).outcome == pb.OUTCOME_CONFIRMED
     booking.clock.time += SECOND
     reply = await update(booking, reservation, minutes=91)
-    assert [rule.rule_id for rule in reply.decision.rules] == ["BOOKING_CUTOFF"]
+    assert [rule.rule_id for rule in reply.decision.rules] == ["BOOKING_CUTOFF", "LATE_CHANGE"]
     booking.clock.time = TEN + MINUTE  # begun, nobody there yet
     assert (await update(booking, reservation, minutes=91)).outcome == pb.OUTCOME_DENIED
 

@@ -125,6 +125,8 @@ class Ledger:
     last: dict[str, Facts] = field(default_factory=dict)
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     breaches: list[Breach] = field(default_factory=list)
+    _promised: dict[str, int] = field(default_factory=dict)
+    """The start that each stands by: the one that it has, unless that was put off too late."""
     _rooms: defaultdict[str, dict[str, Facts]] = field(default_factory=lambda: defaultdict(dict))
     _periods: defaultdict[tuple[str, str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -132,13 +134,27 @@ class Ledger:
         after, account_id = to_facts(record), record["organizer"]["accountId"]
         if before := self.last.get(after.reservation_id):
             self._rooms[before.room_id].pop(before.reservation_id, None)
-            for period in periods(account_id, before):
+            for period in periods(account_id, self._promised[before.reservation_id]):
                 self._periods[period].discard(before.reservation_id)
+        moment = to_milliseconds(record["updateTime"])  # when it was cancelled, if it was
+        promised = self._promised[after.reservation_id] = self._promise(before, after, moment)
         if after.state in HOLDS:
             self._hold(after)
-        if after.state in COUNTS or cancelled_late(after, record):
+        if after.state in COUNTS or (after.state == "CANCELLED" and moment > promised - CUTOFF):
             self._count(account_id, after)
         self.last[after.reservation_id] = self.facts[after.reservation_id, number] = after
+
+    def _promise(self, before: Facts | None, after: Facts, moment: int) -> int:
+        """The start that it stands by now; a change that takes more, or puts off what has begun, must not be late."""
+        if before is None:
+            return after.start_time
+        promised, times = self._promised[after.reservation_id], (after.start_time, after.end_time)
+        late, less = moment > promised - CUTOFF, before.start_time <= times[0] and times[1] <= before.end_time
+        put_off = after.start_time > before.start_time
+        another_room = before.state == after.state == "CONFIRMED" and after.room_id != before.room_id
+        if late and (not less or another_room or (put_off and moment > promised)):
+            self.breaches.append(Breach("changed too late", f"{after.reservation_id} {after.version}"))
+        return promised if late and less else after.start_time
 
     def _hold(self, after: Facts) -> None:
         room = self._rooms[after.room_id]
@@ -149,7 +165,7 @@ class Ledger:
         room[after.reservation_id] = after
 
     def _count(self, account_id: str, after: Facts) -> None:
-        for period in periods(account_id, after):
+        for period in periods(account_id, self._promised[after.reservation_id]):
             self._periods[period].add(after.reservation_id)
             limit = {"daily": DAILY, "weekly": WEEKLY}[period[0]]
             if len(self._periods[period]) > limit:
@@ -184,14 +200,9 @@ def to_milliseconds(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
-def periods(account_id: str, facts: Facts) -> list[tuple[str, str, int]]:
-    day = (facts.start_time + SHANGHAI) // DAY
+def periods(account_id: str, start: int) -> list[tuple[str, str, int]]:
+    day = (start + SHANGHAI) // DAY
     return [("daily", account_id, day), ("weekly", account_id, (day + MONDAY) // 7)]
-
-
-def cancelled_late(facts: Facts, record: dict[str, Any]) -> bool:
-    """The time of the cancelling is that of the last change."""
-    return facts.state == "CANCELLED" and to_milliseconds(record["updateTime"]) > facts.start_time - CUTOFF
 
 
 def check_records(connection: Connection, ledger: Ledger) -> Iterator[Breach]:

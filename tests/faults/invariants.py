@@ -29,7 +29,7 @@ TOLERANCE_SECONDS = 0.5
 
 KINDS = {
     "no two overlap in a room": ("overlap", "room too small"),
-    "quota of day and week": ("daily quota", "weekly quota"),
+    "quota of day and week": ("daily quota", "weekly quota", "changed too late"),
     "what was answered is stored, what is stored was answered": (
         "answered but not stored",
         "stored but not answered",
@@ -223,6 +223,7 @@ class Standing:
 
 def check_standing(booking: Connection, now: int, verdict: Verdict) -> None:
     accounts: defaultdict[str, Standing] = defaultdict(Standing)
+    last: dict[str, dict[str, Any]] = {}
     query = """SELECT o.subject, o.payload, r.create_time FROM outbox o
         LEFT JOIN reservation r ON r.reservation_id = o.entity_id ORDER BY o.seq"""
     for subject, text, create_time in booking.execute(sa.text(query)):
@@ -236,15 +237,28 @@ def check_standing(booking: Connection, now: int, verdict: Verdict) -> None:
             verdict.breaches += [
                 Breach("suspension", f"{account} {fault}") for fault in accounts[account].add(name, payload)
             ]
-        elif name in ("confirmed", "pending_approval"):
-            account = payload["reservation"]["organizer"]["accountId"]
-            if any(create_time < end for end in accounts[account].closed.values()):
-                verdict.breaches.append(Breach("booked while closed", account))
+        elif record := payload.get("reservation"):
+            before = last.get(record["reservationId"])
+            last[record["reservationId"]] = record
+            account = record["organizer"]["accountId"]
+            moment = to_milliseconds(record["updateTime"]) if before else create_time
+            taken = takes_more(before, record) if name == "updated" and before else not before
+            if taken and any(moment < end for end in accounts[account].closed.values()):
+                verdict.breaches.append(Breach("booked while closed", f"{account} {record['reservationId']}"))
     for account, standing in accounts.items():
         if standing.expected:
             verdict.breaches.append(Breach("suspension", f"{account} missing"))
         if any(end < now for end in standing.closed.values()):
             verdict.breaches.append(Breach("not reinstated", account))
+
+
+def takes_more(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Other time, another room, or a room where there was none."""
+    (since, until), (start, end) = (
+        [to_milliseconds(record[name]) for name in ("startTime", "endTime")] for record in (before, after)
+    )
+    room = after.get("room", {}).get("roomId")
+    return start < since or end > until or (room is not None and room != before.get("room", {}).get("roomId"))
 
 
 def check_mail(booking: Connection, notifier: Connection, evidence: Evidence, verdict: Verdict) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.faults import checker
+from tests.faults import checker, invariants
 from tests.faults.answers import Answer
 from tests.faults.checker import Ledger, summary
 from tests.faults.installation import replicated
@@ -25,6 +25,10 @@ DAMAGE = {
         "UPDATE reservation SET room_id = 'stress-002', start_time = 1, end_time = 2 WHERE state = 'CONFIRMED'",
     ],
     "daily quota": ["UPDATE reservation SET account_id = 'greedy'"],
+    "changed too late": [
+        "UPDATE outbox SET payload = json_set(payload, '$.reservation.updateTime', json_extract(payload,"
+        " '$.reservation.startTime'), '$.reservation.endTime', '2099-01-01T00:00:00Z') WHERE subject LIKE '%.updated'"
+    ],
     "weekly quota": ["UPDATE reservation SET account_id = 'greedy'"],
     "no decision": [f"DELETE FROM decision WHERE reservation_id = {ONE}"],
     "decision not stored": [f"DELETE FROM decision WHERE reservation_id = {ONE}"],
@@ -125,6 +129,49 @@ def test_a_breach_that_was_over_soon_is_seen() -> None:
     for number in range(4):
         ledger.add(2, record(f"rsv_{number}", number // 2 * 3600, state="CANCELLED"))
     assert summary(ledger.breaches) == {"overlap": 2, "daily quota": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "breaches"),
+    [
+        ((("09:30:00", "14:00", "15:00"),), {}),
+        ((("09:30:01", "14:00", "15:00"),), {"changed too late": 1}),
+        ((("09:45:00", "10:00", "10:50"), ("10:20:00", "10:00", "10:45")), {}),
+        ((("09:45:00", "10:15", "11:00"), ("09:59:00", "10:18", "11:00")), {}),
+        ((("09:45:00", "10:15", "11:00"), ("10:00:01", "10:18", "11:00")), {"changed too late": 1}),
+        ((("09:45:00", "10:00", "11:30"),), {"changed too late": 1}),
+    ],
+)
+def test_a_change_that_comes_too_late_is_seen(
+    changes: tuple[tuple[str, str, str], ...], breaches: dict[str, int]
+) -> None:
+    """Of an hour from ten on: when it was changed, and to what."""
+    ledger, first = Ledger(), record("rsv", 0)
+    ledger.add(1, first)
+    for number, (moment, start, end) in enumerate(changes, 2):
+        day = "2025-07-07T"
+        times = {"updateTime": f"{day}{moment}Z", "startTime": f"{day}{start}:00Z", "endTime": f"{day}{end}:00Z"}
+        ledger.add(number, first | times)
+    assert summary(ledger.breaches) == breaches
+
+
+@pytest.mark.parametrize(
+    ("changed", "more"),
+    [
+        ({}, False),
+        ({"endTime": "2025-07-07T10:30:00Z"}, False),
+        ({"endTime": "2025-07-07T11:00:01Z"}, True),
+        ({"startTime": "2025-07-07T09:59:59Z"}, True),
+        ({"room": {"roomId": "another"}}, True),
+        ({"room": {}}, False),
+    ],
+)
+def test_what_takes_more_is_told_from_what_gives_back(changed: dict[str, Any], more: bool) -> None:
+    assert invariants.takes_more(record("rsv", 0), record("rsv", 0) | changed) == more
+
+
+def test_a_room_for_what_had_none_is_more() -> None:
+    assert invariants.takes_more(record("rsv", 0) | {"room": {}}, record("rsv", 0))
 
 
 def record(reservation_id: str, start: int, state: str = "CONFIRMED") -> dict[str, Any]:

@@ -40,10 +40,8 @@ def stands_by(start: datetime, left: list[tuple[datetime, datetime, bool]]) -> t
 def counted(item: Any) -> list[datetime]:
     """Every start for which a past reservation counts."""
     own, let_down = stands_by(read(item.start_time), given_up(item.former_starts))
-    if item.status == CANCELLED:
-        used = own - read(item.cancel_time) < 30 * MINUTE
-    else:
-        used = item.status in ALWAYS_COUNTED
+    cancelled_late = item.status == CANCELLED and own - read(item.cancel_time) < 30 * MINUTE
+    used = cancelled_late or item.status in ALWAYS_COUNTED
     return [*let_down, own] if used else let_down
 
 

@@ -110,6 +110,18 @@ def test_a_missing_translation_is_refused() -> None:
         ("NOTIFY_SUPPORT, address: dccloud@cnic.cn", "NOTIFY_SUPPORT", "NOTIFY_SUPPORT takes address, not nothing"),
         ("violations: violations_with_this_one", "violations: entered", "is not a fact that counts violations"),
         ("id: WEEKLY_QUOTA", "id: DAILY_QUOTA", "'DAILY_QUOTA' is used twice"),
+        ("measure: committed_lead, within: booking_cutoff_seconds", "measure: committed_lead", "how late is too late"),
+        (
+            "  lead_seconds: {measure: lead,",
+            "  lead_seconds: {measure: lead, within: no_show_seconds,",
+            "how late is too late",
+        ),
+        (
+            "committed_start, within: booking_cutoff_seconds",
+            "committed_start, within: daily_quota",
+            "must be in seconds",
+        ),
+        ("moves: [when_free]", "moves: [as_held]", "as_held cannot help"),
         ("on: [CANCEL]", "on: [CANCEL, CANCEL]", "each action once"),
         ("on: [CANCEL]", "on: []", "at least 1 item"),
         ("effect: ESCALATE", "effect: ASK", "'effect' must be 'ALLOW', 'ESCALATE', 'REDIRECT' or 'DENY'"),

@@ -23,6 +23,11 @@ def past(**changed: Any) -> Spoil:
     return lambda asked: asked.history.reservations.append(pb.PastReservation(**{**fields, **changed}))
 
 
+def change_of(**fields: Any) -> Spoil:
+    former = {"former_start_time": moment("2025-07-08"), "former_end_time": moment("2025-07-09")}
+    return lambda asked: asked.subject.MergeFrom(pb.Subject(**former, **fields))
+
+
 @pytest.mark.parametrize(
     ("field", "spoil"),
     [
@@ -47,6 +52,13 @@ def past(**changed: Any) -> Spoil:
         ("subject.participant_count", lambda q: setattr(q.subject, "participant_count", 2**63 - 1)),
         ("subject.free_room_count", lambda q: setattr(q.subject, "free_room_count", -1)),
         ("subject.enter_time", lambda q: q.subject.enter_time.CopyFrom(FAR)),
+        ("subject.former_end_time", lambda q: q.subject.former_start_time.CopyFrom(q.subject.start_time)),
+        ("subject.former_room_capacity", change_of(former_room_capacity=-1)),
+        ("subject.former_participant_count", change_of(former_participant_count=1_000_001)),
+        ("subject.former_starts[0].start_time", lambda q: q.subject.former_starts.add()),
+        ("subject.former_starts[0].leave_time", lambda q: q.subject.former_starts.add(start_time=moment("2025-07-08"))),
+        ("subject.former_starts", lambda q: q.subject.former_starts.extend([pb.FormerStart()] * 10_001)),
+        ("history.reservations[0].former_starts[0].start_time", past(former_starts=[pb.FormerStart()])),
         ("history.reservations[0].reservation_id", past(reservation_id="")),
         ("history.reservations[0].status", past(status=0)),
         ("history.reservations[0].status", past(status=99)),
