@@ -536,8 +536,8 @@ STANDIN_RUNS = Text(
 MEETING_NOT_FOUND = Text(
     "没有查到会议 {number}。可能的原因：会议号有误；会议是用个人免费版账号创建的，无法查询；会议号已被回收。"
     "请核对会议号，并确认登录腾讯会议和本平台的是同一个账号。",
-    "No meeting {number} was found. The number may be mistyped; the meeting may belong to a personal free account, which "
-    "cannot be looked up; or its number was given back. Check the number, and that you are signed in here and in "
+    "No meeting {number} was found. The number may be mistyped; the meeting may belong to a personal free account, "
+    "which cannot be looked up; or its number was given back. Check the number, and that you are signed in here and in "
     "Tencent Meeting with the same account.",
 )
 ONLY_DEVELOPMENT = Text("只能在本机的开发环境中模拟。", "Only a development installation on this machine can simulate.")

@@ -70,6 +70,7 @@ class Ask(Strict):
     former_people: Whole | None = None
     former_seats: Whole | None = None
     former_starts: list[GivenFormerStart] | None = None
+    waits_for_support: bool | None = None
     department: str | None = None
     roles: list[str] | None = None
 
@@ -78,6 +79,7 @@ class GivenReservation(Strict):
     start: Moment
     status: StatusName = "CONFIRMED"
     cancelled: Moment | None = None
+    escalated: Moment | None = None
     times: Annotated[int, Field(ge=1, le=100)] = 1
     former_starts: list[GivenFormerStart] = Field(default_factory=list)
 
@@ -155,7 +157,9 @@ def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.
     asked = {**_given(defaults), **_given(case.ask)}
     now = timestamp_of(asked["now"], zone) if "now" in asked else None
     subject = policy_service_pb2.Subject(
-        participant_count=asked.get("people", 0), free_room_count=asked.get("free_rooms", 0)
+        participant_count=asked.get("people", 0),
+        free_room_count=asked.get("free_rooms", 0),
+        waits_for_support=asked.get("waits_for_support", False),
     )
     if "start" in asked:
         subject.start_time.CopyFrom(start := timestamp_of(asked["start"], zone))
@@ -222,6 +226,7 @@ def _past_reservation(id_: str, item: GivenReservation, zone: ZoneInfo) -> polic
         end_time=after(start, 3600),
         cancel_time=timestamp_of(item.cancelled, zone) if item.cancelled else None,
         former_starts=[_former_start(each, zone) for each in item.former_starts],
+        escalate_time=timestamp_of(item.escalated, zone) if item.escalated else None,
     )
 
 

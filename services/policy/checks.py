@@ -16,6 +16,7 @@ from services.policy.document import (
     Compare,
     Document,
     EffectName,
+    EscalationCount,
     Fact,
     Measure,
     MoveName,
@@ -36,7 +37,7 @@ _MEASURE_UNITS = {
     "start": "moment", "end": "moment", "now": "moment", "suspension_end": "moment", "lead": "seconds",
     "elapsed": "seconds", "duration": "seconds", "suspension_remaining": "seconds", "days_ahead": "days",
     "participant_count": "people", "free_room_count": "rooms", "extends": "flag", "entered": "flag",
-    "postpones": "flag", "committed_start": "moment", "committed_lead": "seconds",
+    "postpones": "flag", "committed_start": "moment", "committed_lead": "seconds", "escalates_anew": "flag",
 }  # fmt: skip
 _EFFECTS: tuple[EffectName, ...] = ("ALLOW", "ESCALATE", "REDIRECT", "DENY")
 _OBLIGATION_NEEDS = {
@@ -125,7 +126,7 @@ def _check_fact(document: Document, name: str, fact: Fact) -> Iterator[Complaint
         yield from _check_threshold(document, (*path, "cancelled_within"), fact.cancelled_within, "seconds")
     elif isinstance(fact, ViolationCount):
         yield from _check_threshold(document, (*path, "within"), fact.within, "seconds")
-    else:
+    elif isinstance(fact, Measure):
         yield from _check_measure(document, path, fact)
 
 
@@ -216,6 +217,8 @@ def _check_remedy(document: Document, rule: Rule) -> Iterator[Complaint]:
 def _is_moved(fact: Fact, fitting: set[str]) -> bool:
     if isinstance(fact, ReservationCount):
         return fact.of in fitting
+    if isinstance(fact, EscalationCount):
+        return "now" in fitting
     return isinstance(fact, Measure) and fact.measure in fitting
 
 

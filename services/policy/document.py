@@ -24,6 +24,7 @@ ObligationName = Literal[
 MeasureName = Literal[
     "start", "end", "now", "lead", "elapsed", "duration", "days_ahead", "participant_count", "free_room_count",
     "suspension_remaining", "suspension_end", "extends", "postpones", "committed_start", "committed_lead", "entered",
+    "escalates_anew",
 ]  # fmt: skip
 MoveName = Literal[
     "another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free", "as_held"
@@ -64,7 +65,7 @@ class Threshold(Strict):
     """A number that rules compare with; `favours` is the kinder way, which settles overrides of equal rank."""
 
     value: Limit
-    unit: Literal["reservations", "violations", "seconds", "days", "people", "rooms"]
+    unit: Literal["reservations", "violations", "escalations", "seconds", "days", "people", "rooms"]
     favours: Literal["higher", "lower"]
 
 
@@ -86,6 +87,13 @@ class ViolationCount(Strict):
     within: Name
     leave_out: list[Literal["waived", "used_up"]]
     this_one_too: bool
+
+
+class EscalationCount(Strict):
+    """How many times support was asked in the period that now lies in, whatever came of it."""
+
+    count: Literal["escalations"]
+    period: Literal["calendar_day", "calendar_week"]
 
 
 class Measure(Strict):
@@ -110,6 +118,7 @@ def _fact_form(data: Any) -> str | None:
 Fact = Annotated[
     Annotated[ReservationCount, Tag("reservations")]
     | Annotated[ViolationCount, Tag("violations")]
+    | Annotated[EscalationCount, Tag("escalations")]
     | Annotated[Measure, Tag("measure")],
     Discriminator(_fact_form),
 ]

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.commitments import ALWAYS, as_asked, commitment, extends, least_lead, so_far
-from services.policy.document import Document, Fact, Measure, ReservationCount, ViolationCount
+from services.policy.document import Document, EscalationCount, Fact, Measure, ReservationCount, ViolationCount
 from services.policy.periods import Calendar, Period
 from services.policy.questions import SECOND, Question
 
@@ -69,6 +69,8 @@ def _committed(fact: Measure, within: str) -> Derivation:
 def count(fact: Fact, calendar: Calendar) -> Count:
     if isinstance(fact, ReservationCount):
         return _reservation_count(fact, calendar)
+    if isinstance(fact, EscalationCount):
+        return _escalation_count(fact, calendar)
     assert isinstance(fact, ViolationCount)  # noqa: S101 - narrows the type; measures are not counted
     return _violation_count(fact)
 
@@ -122,6 +124,7 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
     "suspension_end": lambda question: -(-_suspended_until(question) // SECOND),
     "extends": lambda question: int(extends(question)),
     "postpones": _postpones,
+    "escalates_anew": lambda question: int(not question.waits_for_support),
 }
 
 
@@ -155,6 +158,19 @@ def _used(question: Question, statuses: Collection[int], late: int) -> Iterator[
             yield from ((each, id_) for each in committed.left)
         if status in statuses or (cancelled and since - cancelled < late):
             yield since, id_
+
+
+def _escalation_count(fact: EscalationCount, calendar: Calendar) -> Count:
+    """By when support was asked, not by when the meeting is; what is withdrawn was asked about all the same."""
+    period_of = calendar.day if fact.period == "calendar_day" else calendar.week
+
+    def tally(question: Question, _: Thresholds) -> Tally:
+        period = period_of(question.now // SECOND)
+        first, end = period[0] * SECOND, period[1] * SECOND
+        found = sorted(each for each in question.escalations if first <= each[0] < end)
+        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+
+    return tally
 
 
 def _period(fact: ReservationCount, calendar: Calendar) -> Callable[[int, Thresholds], Period]:

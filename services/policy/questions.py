@@ -68,6 +68,10 @@ class Question:
     """Only for a change."""
     former_starts: FormerStarts
     """Those of the reservation in question; for a change, before the start that it has so far."""
+    waits_for_support: bool
+    """Support has been asked about what is to be changed, and has not answered."""
+    escalations: list[tuple[int, str]]
+    """When support was asked about a past reservation, and its id."""
     reservations: list[tuple[int, int, int, str, FormerStarts]]
     """Start, status, moment of cancelling (0 when not cancelled), id, starts before."""
     violations: list[tuple[int, bool, bool, str]]
@@ -98,6 +102,8 @@ def read_question(request: pb.DecideRequest) -> Question:
         _moment(subject, "next_free_time", "subject.") if subject.HasField("next_free_time") else None,
         _former(subject) if subject.HasField("former_start_time") else None,
         _former_starts(subject, "subject."),
+        subject.waits_for_support,
+        _escalations(history),
         _reservations(history),
         _violations(history),
         _suspensions(history),
@@ -130,6 +136,15 @@ def _reservations(history: pb.History) -> list[tuple[int, int, int, str, FormerS
         found.append((_nanoseconds(start, name, index), status, cancelled, item.reservation_id, former))
     _check_ids([item[3] for item in found], name)
     return found
+
+
+def _escalations(history: pb.History) -> list[tuple[int, str]]:
+    name = "history.reservations"
+    return [
+        (_moment(item, "escalate_time", f"{name}[{index}]."), item.reservation_id)
+        for index, item in enumerate(history.reservations)
+        if item.HasField("escalate_time")
+    ]
 
 
 def _refuse_reservation(item: pb.PastReservation, name: str) -> None:

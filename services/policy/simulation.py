@@ -162,6 +162,7 @@ def to_held(stored: export.StoredRequest, decision: pb.Decision) -> Held:
             status=status,
             start_time=subject.start_time,
             end_time=subject.end_time,
+            escalate_time=None if allowed else stored.question.now,
         ),
         due=start + grace * SECOND if allowed and stayed_away and grace is not None else None,
         enter=from_timestamp(stored.enter_time) if stored.HasField("enter_time") else None,

@@ -242,8 +242,9 @@ def _short(fact: str, value: int, is_span: bool, language: str) -> str:
     return words[language].format(value) if words else str(value)
 
 
-_FLAGS = frozenset({"extends", "entered", "suspension_remaining_seconds"})
+_FLAGS = frozenset({"extends", "escalates_anew", "entered", "suspension_remaining_seconds"})
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "free_room_count": {"zh-CN": "空闲 {} 间", "en": "{} free"},
     "participant_count": {"zh-CN": "{} 人", "en": "{} people"},
+    "escalations_today": {"zh-CN": "今天已申请 {} 次", "en": "asked {} today"},
 }

@@ -75,10 +75,17 @@ def rules_for(request: Any, *, more: bool) -> set[str]:
         "BOOKING_CUTOFF": more and start - now < 30 * MINUTE,
         "LATE_CHANGE": changes_late(request, more=more),
         "LARGE_MEETING": people >= 100,
+        "ESCALATION_LIMIT": people >= 100 and not request.subject.waits_for_support and asked_on(request, now) >= 3,
         "SMALL_MEETING": people < 100 and (end - start <= 40 * MINUTE or people <= 2),
         "NO_ROOM_FREE": people < 100 and request.subject.free_room_count == 0,
     }
     return {rule for rule, holds in fired.items() if holds}
+
+
+def asked_on(request: Any, now: datetime) -> int:
+    """How often support was asked on the day of now."""
+    asked = [item for item in request.history.reservations if item.HasField("escalate_time")]
+    return sum(local_day(read(item.escalate_time)) == local_day(now) for item in asked)
 
 
 def is_part(subject: Any) -> bool:

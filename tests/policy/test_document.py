@@ -196,9 +196,8 @@ def test_too_many_rules_or_alternatives() -> None:
 
 
 def test_every_fault_is_told_in_the_order_of_the_lines() -> None:
-    found = faults(
-        SOURCE.replace("value: 3,", "value: x,").replace("value: 100,", "value: y,").replace("[CANCEL]", "[STOP]")
-    )
+    wrong = SOURCE.replace("daily_quota: {value: 3,", "daily_quota: {value: x,")
+    found = faults(wrong.replace("value: 100,", "value: y,").replace("[CANCEL]", "[STOP]"))
     assert [fault.split(",")[0].split(":")[0] for fault in found] == [
         f"line {line_of('daily_quota: {')}",
         f"line {line_of('large_meeting_people: {')}",

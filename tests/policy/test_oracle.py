@@ -44,6 +44,7 @@ class Chance:
             )
             subject.former_participant_count = pick.choice((3, 50, 99, 120))
             subject.former_room_capacity = pick.choice((0, 30, 100, 300))
+            subject.waits_for_support = pick.random() < 0.5
         if action in (pb.ACTION_UPDATE, pb.ACTION_CANCEL):
             subject.former_starts.extend(self._former_starts(now, start))
         return pb.DecideRequest(
@@ -68,12 +69,12 @@ class Chance:
     def _history(self, now: float, start: float) -> pb.History:
         pick = self._random
         return pb.History(
-            reservations=[self._reservation(f"r{n}", start) for n in range(pick.choice((0, 1, 3, 4, 9, 11, 16)))],
+            reservations=[self._reservation(f"r{n}", start, now) for n in range(pick.choice((0, 1, 3, 4, 9, 11, 16)))],
             violations=[self._violation(f"v{n}", now) for n in range(pick.choice((0, 0, 1, 2)))],
             suspensions=[self._suspension(now) for _ in range(pick.choice((0, 0, 0, 1, 2)))],
         )
 
-    def _reservation(self, id_: str, around: float) -> pb.PastReservation:
+    def _reservation(self, id_: str, around: float, now: float) -> pb.PastReservation:
         pick = self._random
         midnight = around - (around + 8 * HOUR) % DAY
         start = (
@@ -88,6 +89,7 @@ class Chance:
             end_time=stamp(start + HOUR),
             cancel_time=cancel,
             former_starts=self._former_starts(start - pick.choice((0, DAY)), start) if pick.random() < 0.2 else (),
+            escalate_time=self._escalate_time(now) if pick.random() < 0.4 else None,
         )
 
     def _former_starts(self, now: float, start: float) -> list[pb.FormerStart]:
@@ -100,6 +102,11 @@ class Chance:
             given_back = pick.random() < 0.6
             found.append(pb.FormerStart(start_time=stamp(began), leave_time=stamp(left), given_back=given_back))
         return found[::-1]
+
+    def _escalate_time(self, now: float) -> Timestamp:
+        """Around the midnights before now and after: asked later than now is no sense, but no matter either."""
+        midnight = now - (now + 8 * HOUR) % DAY
+        return stamp(midnight + self._random.choice((0, 0, 9 * HOUR, DAY, -DAY)) + self._random.choice(EDGES))
 
     def _violation(self, id_: str, now: float) -> pb.PastViolation:
         pick = self._random

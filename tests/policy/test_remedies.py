@@ -15,7 +15,7 @@ from services.policy.decisions import Policy
 from services.policy.questions import InvalidRequestError
 from services.policy.remedies import least
 from tests.policy import oracle
-from tests.policy.samples import SOURCE, question, reservation
+from tests.policy.samples import SOURCE, moment, question, reservation
 from tests.policy.test_oracle import Chance
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -63,7 +63,7 @@ def smaller(rule_id: str, asked: pb.DecideRequest, remedy: decision_pb2.Remedy) 
         back = copy_of(cured)
         back.now.seconds -= 1
         yield back
-    elif rule_id == "LARGE_MEETING":
+    elif rule_id in ("LARGE_MEETING", "ESCALATION_LIMIT"):
         back = copy_of(cured)
         back.subject.participant_count += 1
         yield back
@@ -136,6 +136,23 @@ def test_the_sentence_says_what_the_data_says(policy: Policy) -> None:
     rule = only_rule(policy, asked)
     assert rule.remedy.text.zh_cn == "可改到 7 月 9 日 10:00，那天您还可以预定。"
     assert changes(rule)["start_time"] == "2025-07-09T02:00:00Z"
+
+
+def test_support_can_be_asked_again_on_the_next_day_or_fewer_people_come(policy: Policy) -> None:
+    asked = question()
+    asked.subject.participant_count = 120
+    asked.history.reservations.extend(reservation(f"r{n}", "2025-07-10 14:00", "CANCELLED") for n in range(3))
+    for past in asked.history.reservations:
+        past.escalate_time.CopyFrom(moment("2025-07-07 08:00"))
+        past.cancel_time.CopyFrom(moment("2025-07-07 08:00"))
+
+    def limit() -> decision_pb2.FiredRule:
+        return next(rule for rule in policy.decide(asked).rules if rule.rule_id == "ESCALATION_LIMIT")
+
+    assert limit().remedy.available_from == moment("2025-07-08 00:00")
+    asked.subject.start_time.CopyFrom(moment("2025-07-07 20:00"))  # tomorrow is too late for it
+    asked.subject.end_time.CopyFrom(moment("2025-07-07 21:00"))
+    assert changes(limit()) == {"participant_count": 99}
 
 
 def test_another_day_keeps_the_time_of_day_where_clocks_change() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from yunhui.booking.v1 import export_pb2 as export
 from yunhui.booking.v1 import reservation_pb2 as booking
 from yunhui.policy.v1 import policy_service_pb2 as pdp
-from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, EFFECT_DENY, EFFECT_REDIRECT
+from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, EFFECT_DENY, EFFECT_ESCALATE, EFFECT_REDIRECT
 
 from services.clock import DAY, HOUR, MINUTE, from_timestamp, to_timestamp
 from services.policy.decisions import Policy
@@ -108,6 +108,14 @@ async def test_no_shows_suspend_under_the_draft() -> None:
     assert changes(list(lenient.by_week)) == []
     strict = await simulate(draft(number("violations_to_suspend", 2, 1)), MONDAY, missed, later)
     assert changes(list(strict.by_rule)) == [("SUSPENSION", EFFECT_ALLOW, EFFECT_DENY, 1, 1)]
+
+
+async def test_what_a_draft_sends_to_support_is_counted_on_the_day_of_asking() -> None:
+    """With one a day the second request to support is refused, and the first of the next day goes through."""
+    large = [stored(at(index, people=120), EFFECT_ESCALATE, rule_ids=["LARGE_MEETING"]) for index in range(2)]
+    large.append(stored(question(now=MONDAY + DAY, start=TEN + DAY, people=120), EFFECT_ESCALATE))
+    report = await simulate(draft(number("escalations_per_day", 3, 1)), MONDAY, *large)
+    assert ("ESCALATION_LIMIT", EFFECT_ESCALATE, EFFECT_DENY, 1, 1) in changes(list(report.by_rule))
 
 
 async def test_what_came_before_is_lived_through_but_not_counted() -> None:

@@ -150,6 +150,7 @@ class Subject(_message.Message):
     FORMER_PARTICIPANT_COUNT_FIELD_NUMBER: _builtins.int
     FORMER_ROOM_CAPACITY_FIELD_NUMBER: _builtins.int
     FORMER_STARTS_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_SUPPORT_FIELD_NUMBER: _builtins.int
     participant_count: _builtins.int
     """People expected, as declared by the booker. 1 to 1,000,000."""
     free_room_count: _builtins.int
@@ -158,6 +159,8 @@ class Subject(_message.Message):
     """For how many people it is reserved so far; only for ACTION_UPDATE."""
     former_room_capacity: _builtins.int
     """How many the room that is held so far seats; 0 when none is held. Only for ACTION_UPDATE."""
+    waits_for_support: _builtins.bool
+    """Whether support has been asked about it already and has not answered; only for ACTION_UPDATE."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Reserved from, inclusive."""
@@ -202,10 +205,11 @@ class Subject(_message.Message):
         former_participant_count: _builtins.int = ...,
         former_room_capacity: _builtins.int = ...,
         former_starts: _abc.Iterable[Global___FormerStart] | None = ...,
+        waits_for_support: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_start_time", b"former_start_time", "next_free_time", b"next_free_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_participant_count", b"former_participant_count", "former_room_capacity", b"former_room_capacity", "former_start_time", b"former_start_time", "former_starts", b"former_starts", "free_room_count", b"free_room_count", "next_free_time", b"next_free_time", "participant_count", b"participant_count", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "enter_time", b"enter_time", "former_end_time", b"former_end_time", "former_participant_count", b"former_participant_count", "former_room_capacity", b"former_room_capacity", "former_start_time", b"former_start_time", "former_starts", b"former_starts", "free_room_count", b"free_room_count", "next_free_time", b"next_free_time", "participant_count", b"participant_count", "start_time", b"start_time", "waits_for_support", b"waits_for_support"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,6 +261,7 @@ class PastReservation(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_TIME_FIELD_NUMBER: _builtins.int
     FORMER_STARTS_FIELD_NUMBER: _builtins.int
+    ESCALATE_TIME_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Its id."""
     status: Global___ReservationStatus.ValueType
@@ -277,6 +282,10 @@ class PastReservation(_message.Message):
     def former_starts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FormerStart]:
         """The starts that it had before, oldest first: what was left late counts as what is cancelled late."""
 
+    @_builtins.property
+    def escalate_time(self) -> _timestamp_pb2.Timestamp:
+        """When support was asked about it, whatever came of that; absent when it never was."""
+
     def __init__(
         self,
         *,
@@ -286,10 +295,11 @@ class PastReservation(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_time: _timestamp_pb2.Timestamp | None = ...,
         former_starts: _abc.Iterable[Global___FormerStart] | None = ...,
+        escalate_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "end_time", b"end_time", "escalate_time", b"escalate_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "end_time", b"end_time", "former_starts", b"former_starts", "reservation_id", b"reservation_id", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "end_time", b"end_time", "escalate_time", b"escalate_time", "former_starts", b"former_starts", "reservation_id", b"reservation_id", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
