@@ -153,8 +153,9 @@ class BookingService(api_grpc.BookingServiceServicer):
         return await self._updates.update(requests.to_change(request), owner, caller.account_id, by)
 
     async def CheckUpdate(self, request: api.CheckUpdateRequest, context: rpc.Context) -> api.CheckUpdateResponse:
-        caller, wanted = rpc.principal(), requests.to_change(request.request)
-        return await self._updates.check(replace(wanted, request_id=""), owner_of(caller, _SUPPORT), caller.account_id)
+        caller, wanted = rpc.principal(), replace(requests.to_change(request.request), request_id="")
+        owner, by = owner_of(caller, _SUPPORT), audit.caller()
+        return await self._updates.check(wanted, owner, caller.account_id, by)
 
     async def CancelReservation(
         self, request: api.CancelReservationRequest, context: rpc.Context
@@ -183,6 +184,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             actor=rpc.principal().account_id,
             note=requests.text("note", request.note, requests.MAX_NOTE),
             room_id=requests.optional_id("room_id", request.room_id),
+            version=request.version,
         )
         wanted = requests.required_id("reservation_id", request.reservation_id)
         record = await self._lifecycle.resolve(wanted, verdict, audit.caller())

@@ -17,21 +17,20 @@ RESERVATION, ACCOUNT = "yunhui.booking.reservation.", "yunhui.booking.account."
 
 
 def read(connection: Connection, reservation_id: str, owner: str | None) -> api.GetReservationHistoryResponse | None:
-    """Oldest first. None when there is no such reservation, or, with `owner`, when they neither have nor made it.
+    """Oldest first. None when there is no such reservation, or, with `owner`, when it is another's.
 
     The cost is that of the reservation's own events, and of its account's since its violation: nothing else is read.
     """
     c = store.RESERVATION.c
     query = sa.select(c.account_id).where(c.reservation_id == reservation_id)
     if owner is not None:
-        query = query.where(sa.or_(c.account_id == owner, c.created_by == owner))
+        query = query.where(c.account_id == owner)
     account_id = connection.scalar(query)
     if account_id is None:
         return None
     rows = _latest(connection, reservation_id)
     events = [_to_event(row, reservation=_parse(row, events_pb2.ReservationEvent())) for row in rows]
-    if owner in (None, account_id):
-        events += _of_violation(connection, reservation_id, account_id)
+    events += _of_violation(connection, reservation_id, account_id)
     events.sort(key=lambda each: each.time.ToMilliseconds())  # stable: what happened together stays in its order
     return api.GetReservationHistoryResponse(events=events[-MOST:], shortened=max(len(rows), len(events)) > MOST)
 

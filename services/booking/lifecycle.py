@@ -14,7 +14,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services import audit, errors, outbox
-from services.booking import life, meetings, objections, standing, store
+from services.booking import life, meetings, objections, second_person, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
@@ -50,12 +50,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What support says. `room_id` "": the smallest room that fits."""
+    """What support says. `room_id` "": the smallest room that fits; `version` 0: of whatever there is to decide."""
 
     approve: bool
     actor: str
     note: str
     room_id: str = ""
+    version: int = 0
 
 
 class Lifecycle:
@@ -110,7 +111,7 @@ class Lifecycle:
     async def _cancel(
         self, case: Case, event: str, actor: str, note: str, now: int, by: audit.Caller | None = None
     ) -> api.CancelReservationResponse:
-        question = to_question(pdp.ACTION_CANCEL, case, now)
+        question = to_question(pdp.ACTION_CANCEL, case, now, by)
         decision = await self._policy.decide_one(question)
 
         def work(connection: Connection) -> pb.Reservation:
@@ -172,6 +173,8 @@ class Lifecycle:
             event = entry_event(case, enter_time)
             require(case, event)
             check_entry(case, event, enter_time)
+            if by:
+                await self._database.read(lambda c: second_person.require(c, reservation_id, actor))
             if event == "enter":
                 return await self._apply(case, "enter", actor=actor, by=by, enter_time=enter_time, **kept)
             if event == "note" and case.record.HasField("early_enter_time"):
@@ -190,6 +193,7 @@ class Lifecycle:
             violation = store.read_violation(connection, store.VIOLATION.c.violation_id == violation_id)
             if violation is None:
                 raise errors.not_found("violation", "没有这次违约")
+            second_person.require(connection, violation.reservation_id, actor)
             return standing.waive(connection, violation, actor, note, self._clock.now())
 
         def tell(waiver: standing.Waiver) -> audit.Act | None:
@@ -230,6 +234,7 @@ class Lifecycle:
             ):
                 return case.record
             require(case, "approve" if verdict.approve else "decline")
+            check_version(case.record, verdict.version)
             tell = teller(by, own=True, approve=verdict.approve)
             return await self._commit(audit.noted(lambda c: resolve(c, case, verdict, now), tell))
 
@@ -378,7 +383,8 @@ def is_resolved_so(connection: Connection, case: Case, verdict: Verdict) -> bool
 
 
 def resolve(connection: Connection, case: Case, verdict: Verdict, now: int) -> pb.Reservation:
-    """Raises StaleError, or errors.RpcError when there is no such room or none is free."""
+    """Raises StaleError, or errors.RpcError when somebody else must decide, there is no such room, or none is free."""
+    second_person.require(connection, case.record.reservation_id, verdict.actor)
     payload = events_pb2.ReservationEvent(actor=verdict.actor)
     if not verdict.approve:
         return change(connection, case, "decline", payload, now, note=verdict.note, resolved_by=verdict.actor)
@@ -505,12 +511,23 @@ def require(case: Case, event: str) -> None:
         raise failed_precondition("STATE", *words)
 
 
+def check_version(record: pb.Reservation, version: int) -> None:
+    if version not in (0, record.version):
+        message = f"the reservation is at version {record.version} now, not {version}: look at it again"
+        chinese = f"预约现在是第 {record.version} 版，不是第 {version} 版：请重新查看"
+        raise errors.failure(grpc.StatusCode.ABORTED, "VERSION", message, chinese)
+
+
 def failed_precondition(reason: str, message: str, chinese: str) -> errors.RpcError:
     return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)
 
 
-def to_question(action: pdp.Action.ValueType, case: Case, now: int) -> pdp.DecideRequest:
+def to_question(
+    action: pdp.Action.ValueType, case: Case, now: int, by: audit.Caller | None = None
+) -> pdp.DecideRequest:
+    """`by`: who asks. Of the account itself the token says today's roles, and what is stored may be older."""
     record, organizer = case.record, case.record.organizer
+    roles = by.roles if by and by.account_id == organizer.account_id else case.account.roles
     subject = pdp.Subject(
         start_time=record.start_time,
         end_time=record.end_time,
@@ -526,9 +543,7 @@ def to_question(action: pdp.Action.ValueType, case: Case, now: int) -> pdp.Decid
         decision_id=new_id("dec"),
         action=action,
         now=to_timestamp(now),
-        account=pdp.Account(
-            account_id=organizer.account_id, department=organizer.department, roles=sorted(case.account.roles)
-        ),
+        account=pdp.Account(account_id=organizer.account_id, department=organizer.department, roles=sorted(roles)),
         subject=subject,
         history=case.account.history,
     )

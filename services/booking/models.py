@@ -98,6 +98,7 @@ class Reservation(SQLModel, table=True):
     ask_count: int = Field(default=0)
     unknown_reason: str = Field(default="")
     resolved_by: str = Field(default="", description="who approved or declined it")
+    escalate_time: int | None = moment(default=None, description="when support was asked, whatever came of that")
 
 
 class Decision(SQLModel, table=True):

@@ -10,7 +10,7 @@ from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import errors
-from services.booking import standing, store
+from services.booking import second_person, standing, store
 from services.booking.events import account_event
 from services.booking.store import AccountState
 from services.clock import from_timestamp
@@ -39,6 +39,7 @@ def raise_objection(connection: Connection, violation_id: str, owner: str, text:
 def dismiss(connection: Connection, violation_id: str, actor: str, note: str, now: int) -> Dismissal:
     """Raises errors.RpcError when there is nothing to dismiss, or it was answered otherwise."""
     account, violation = _lock(connection, violation_id)
+    second_person.require(connection, violation.reservation_id, actor)
     if not violation.HasField("objection"):
         words = "nobody objected to this violation: there is nothing to dismiss", "没有人对这次违约提出申诉：无可驳回"
         raise _refused("OBJECTION_MISSING", *words)

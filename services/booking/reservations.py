@@ -216,6 +216,7 @@ def _add_reservation(
         "create_time": from_timestamp(record.create_time),
         "update_time": from_timestamp(record.update_time),
         **(attendance_times(decided.decision, wish.start_time) if room else NOT_WATCHED),
+        "escalate_time": from_timestamp(record.create_time) if state == life.PENDING_APPROVAL else None,
         **meetings.to_row(wish.meeting),
         **NOT_ASKED,
     }

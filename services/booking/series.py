@@ -96,6 +96,7 @@ class Series:
                 status=_COUNTED[decision.effect],
                 start_time=to_timestamp(ask.wish.start_time),
                 end_time=to_timestamp(ask.wish.end_time),
+                escalate_time=to_timestamp(now) if decision.effect == policy.EFFECT_ESCALATE else None,
             )
         if decision.effect == policy.EFFECT_ALLOW:
             for room in intake.free_rooms(ask, situation.pool)[:1]:

@@ -1,7 +1,7 @@
 """What booking reads from its tables: whole questions answered by a fixed number of statements."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -57,15 +57,15 @@ _ACCOUNTS = ForEach(
 # One statement for what is kept in four tables: each costs more than its rows. A lifted suspension gives back the
 # violations that it had used up.
 _HISTORY = ForEach(
-    "SELECT 'reservation', account_id, reservation_id, state, start_time, end_time, cancel_time, former_starts"
-    " FROM reservation WHERE account_id IN ({0}) AND start_time >= :since"
+    "SELECT 'reservation', account_id, reservation_id, state, start_time, end_time, cancel_time, former_starts,"
+    " escalate_time FROM reservation WHERE account_id IN ({0}) AND start_time >= :since"
     " UNION ALL SELECT 'violation', v.account_id, violation_id, '', violation_time, CASE WHEN waived THEN 1 ELSE 0 END,"
-    " CASE WHEN s.suspension_id IS NOT NULL AND s.lift_time IS NULL THEN 1 ELSE 0 END, ''"
+    " CASE WHEN s.suspension_id IS NOT NULL AND s.lift_time IS NULL THEN 1 ELSE 0 END, '', NULL"
     " FROM violation v LEFT JOIN suspension s ON s.suspension_id = v.suspension_id"
     " WHERE v.account_id IN ({0}) AND violation_time >= :since"
-    " UNION ALL SELECT 'suspension', account_id, suspension_id, '', start_time, COALESCE(lift_time, end_time), 0, ''"
-    " FROM suspension WHERE account_id IN ({0}) AND end_time >= :since"
-    " UNION ALL SELECT 'overdue', account_id, entity_id, kind, due_time, 0, 0, ''"
+    " UNION ALL SELECT 'suspension', account_id, suspension_id, '', start_time, COALESCE(lift_time, end_time), 0, '',"
+    " NULL FROM suspension WHERE account_id IN ({0}) AND end_time >= :since"
+    " UNION ALL SELECT 'overdue', account_id, entity_id, kind, due_time, 0, 0, '', NULL"
     " FROM deadline WHERE account_id IN ({0}) AND due_time <= :now",
     ":id{0}",
     ", ",
@@ -87,7 +87,14 @@ def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dic
 
 
 def _add_reservation(
-    past: AccountState, id_: str, state: str, start: int, end: int, cancelled: int | None, former: str | None
+    past: AccountState,
+    id_: str,
+    state: str,
+    start: int,
+    end: int,
+    cancelled: int | None,
+    former: str | None,
+    escalated: int | None,
 ) -> None:
     item = past.history.reservations.add(reservation_id=id_, status=_STATUS[state])
     _set(item.start_time, start)
@@ -96,9 +103,11 @@ def _add_reservation(
         _set(item.cancel_time, cancelled)
     if former:
         item.former_starts.extend(commitments.read(former))
+    if escalated is not None:
+        _set(item.escalate_time, escalated)
 
 
-def _add_violation(past: AccountState, id_: str, _: str, time: int, waived: int, used_up: int, __: str) -> None:
+def _add_violation(past: AccountState, id_: str, _: str, time: int, waived: int, used_up: int, *__: object) -> None:
     past.history.violations.add(
         violation_id=id_, violation_time=to_timestamp(time), waived=bool(waived), used_up=bool(used_up)
     )
@@ -112,7 +121,7 @@ def _add_overdue(past: AccountState, *_: object) -> None:
     past.overdue = True
 
 
-_ADD: dict[str, Callable[..., None]] = {
+_ADD: Mapping[str, Callable[..., None]] = {
     "reservation": _add_reservation,
     "violation": _add_violation,
     "suspension": _add_suspension,
@@ -223,15 +232,14 @@ class Holder:
 
     reservation_id: str
     account_id: str
-    created_by: str
 
-    def name_to(self, caller: str) -> str:
-        """Its id for whoever may see it, else ""."""
-        return self.reservation_id if caller in (self.account_id, self.created_by) else ""
+    def name_to(self, owner: str | None) -> str:
+        """Its id for whoever may see it, else ""; None sees everybody's."""
+        return self.reservation_id if owner in (None, self.account_id) else ""
 
 
 _HOLDERS = ForEach(
-    "SELECT provider, meeting_id, sub_meeting_id, reservation_id, account_id, created_by FROM reservation"  # noqa: S608 - made of constants
+    "SELECT provider, meeting_id, sub_meeting_id, reservation_id, account_id FROM reservation"  # noqa: S608 - made of constants
     f" WHERE {HOLDS_MEETING} AND ({{0}}) AND reservation_id <> :without",
     "meeting_id = :meeting{0} AND sub_meeting_id = :sub{0} AND provider = :provider{0}",
     " OR ",
@@ -242,7 +250,7 @@ _HOLDERS = ForEach(
 def read_holders(connection: Connection, keys: Collection[Key], without: str = "") -> dict[Key, Holder]:
     """Which of these meetings are reserved already, leaving out the reservation `without`."""
     rows = _HOLDERS.execute(connection, list(dict.fromkeys(keys)), without=without) if keys else ()
-    return {Key(row[0], row[1], row[2]): Holder(row[3], row[4], row[5]) for row in rows}
+    return {Key(row[0], row[1], row[2]): Holder(row[3], row[4]) for row in rows}
 
 
 def read_reservations_of(connection: Connection, key: Key, entered: Interval | None = None) -> list[pb.Reservation]:
@@ -282,10 +290,10 @@ def _to_room(room_id: str, display_name: str, capacity: int, enabled: bool) -> p
 
 
 def read_reservation(connection: Connection, reservation_id: str, owner: str | None = None) -> pb.Reservation | None:
-    """One reservation; with `owner`, only if it is theirs or they made it."""
+    """One reservation; with `owner`, only if it is theirs: to have made it for another gives no right to it."""
     query = _RECORD.where(RESERVATION.c.reservation_id == reservation_id)
     if owner is not None:
-        query = query.where(sa.or_(RESERVATION.c.account_id == owner, RESERVATION.c.created_by == owner))
+        query = query.where(RESERVATION.c.account_id == owner)
     row = connection.execute(query).mappings().first()
     return to_reservation(row) if row else None
 
@@ -359,6 +367,15 @@ def list_objections(connection: Connection, wanted: ObjectionFilter) -> list[tup
     return [(row["objection_order"], to_violation(row)) for row in found.mappings()]
 
 
+def read_parties(connection: Connection, reservation_id: str) -> set[str]:
+    """Who a reservation is for, and all whose request or change made it what it is."""
+    r, d = RESERVATION.c, DECISION.c
+    people = sa.select(r.account_id, r.created_by).where(r.reservation_id == reservation_id)
+    mine = (d.reservation_id == reservation_id) & d.action.in_(("CREATE", "UPDATE"))
+    askers = sa.select(d.actor).where(mine, d.effect.in_(("ALLOW", "ESCALATE")))
+    return {each for row in connection.execute(people) for each in row} | set(connection.scalars(askers))
+
+
 def read_resolver(connection: Connection, reservation_id: str) -> str:
     """Who approved or declined a reservation; "" when nobody had to."""
     query = sa.select(RESERVATION.c.resolved_by).where(RESERVATION.c.reservation_id == reservation_id)
@@ -405,11 +422,11 @@ def read_decision(connection: Connection, decision_id: str) -> Decision:
 def read_decision_record(
     connection: Connection, decision_id: str, owner: str | None = None
 ) -> api.GetDecisionResponse | None:
-    """A stored decision with its question; with `owner`, only if it is about their account or they asked."""
+    """A stored decision with its question; with `owner`, only if it is about their account."""
     c = DECISION.c
     query = sa.select(DECISION).where(c.decision_id == decision_id)
     if owner is not None:
-        query = query.where(sa.or_(c.account_id == owner, c.actor == owner))
+        query = query.where(c.account_id == owner)
     row = connection.execute(query).mappings().first()
     if row is None:
         return None

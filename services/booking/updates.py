@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
@@ -17,7 +16,7 @@ from services import audit, errors
 from services.booking import answers, commitments, life, meetings, requests, store
 from services.booking.events import to_outcome
 from services.booking.intake import LOOK_AHEAD
-from services.booking.lifecycle import Case, change, read_case, require, teller, to_question, until_fresh
+from services.booking.lifecycle import Case, change, check_version, read_case, require, teller, to_question, until_fresh
 from services.booking.lookups import Lookups
 from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
@@ -67,28 +66,38 @@ class Updates:
             situation = await self._survey(wanted, owner, actor, now)
             if situation.answer:
                 return answers.replay(situation.answer, wanted.body_hash, api.UpdateReservationResponse)
-            return await self._store(await self._decide(situation, wanted, actor, now), by, now)
+            return await self._store(await self._decide(situation, wanted, owner, actor, now, by), by, now)
 
         return await until_fresh(attempt)
 
-    async def check(self, wanted: Change, owner: str | None, actor: str) -> api.CheckUpdateResponse:
+    async def check(
+        self, wanted: Change, owner: str | None, actor: str, by: audit.Caller | None = None
+    ) -> api.CheckUpdateResponse:
         """What `update` would answer, and the errors that it would raise; `wanted` is without a request_id."""
         now = self._clock.now()
         situation = await self._survey(wanted, owner, actor, now)
-        update = await self._decide(situation, wanted, actor, now)
+        update = await self._decide(situation, wanted, owner, actor, now, by)
         reply = api.CheckUpdateResponse(outcome=outcome(update), decision=update.decision)
         if update.decision.effect == policy.EFFECT_ALLOW:
             for room in free_rooms(situation.pool, update.case.record, update.after)[:1]:
                 reply.room.CopyFrom(room)
         return reply
 
-    async def _decide(self, situation: Situation, wanted: Change, actor: str, now: int) -> "Update":
+    async def _decide(
+        self,
+        situation: Situation,
+        wanted: Change,
+        owner: str | None,
+        actor: str,
+        now: int,
+        by: audit.Caller | None,
+    ) -> "Update":
         case = situation.case
         require(case, "update")
         check_version(case.record, wanted.version)
         after = to_changed(case.record, wanted, now)
-        seen = await self._find_meeting(case.record, after, actor)
-        question = to_update_question(situation, after, now)
+        seen = await self._find_meeting(case.record, after, owner)
+        question = to_update_question(situation, after, now, by)
         decision = await self._policy.decide_one(question)
         return Update(wanted, actor, case, after, question, decision, seen)
 
@@ -103,7 +112,7 @@ class Updates:
             raise errors.unavailable("policy")
         return situation
 
-    async def _find_meeting(self, record: pb.Reservation, after: pb.Reservation, actor: str) -> Seen | None:
+    async def _find_meeting(self, record: pb.Reservation, after: pb.Reservation, owner: str | None) -> Seen | None:
         """None when the interval stays as it is. Raises errors.RpcError when there is no such meeting then."""
         if (record.start_time, record.end_time) == (after.start_time, after.end_time):
             return None
@@ -111,7 +120,7 @@ class Updates:
         if seen:
             holders = await self._database.read(lambda c: store.read_holders(c, [seen.key], record.reservation_id))
             for holder in holders.values():
-                raise meetings.already_reserved(holder.name_to(actor))
+                raise meetings.already_reserved(holder.name_to(owner))
         return seen
 
     async def _store(self, update: "Update", by: audit.Caller | None, now: int) -> api.UpdateReservationResponse:
@@ -159,13 +168,6 @@ def survey(connection: Connection, wanted: Change, owner: str | None, actor: str
     return Situation(case, pool, earlier.get(key))
 
 
-def check_version(record: pb.Reservation, version: int) -> None:
-    if version not in (0, record.version):
-        message = f"the reservation is at version {record.version} now, not {version}: look at it again"
-        chinese = f"预约现在是第 {record.version} 版，不是第 {version} 版：请重新查看"
-        raise errors.failure(grpc.StatusCode.ABORTED, "VERSION", message, chinese)
-
-
 def to_changed(record: pb.Reservation, wanted: Change, now: int) -> pb.Reservation:
     """The reservation as it is wanted. Raises errors.RpcError when its interval makes no sense."""
     after = pb.Reservation()
@@ -182,9 +184,11 @@ def to_changed(record: pb.Reservation, wanted: Change, now: int) -> pb.Reservati
     return after
 
 
-def to_update_question(situation: Situation, after: pb.Reservation, now: int) -> pdp.DecideRequest:
+def to_update_question(
+    situation: Situation, after: pb.Reservation, now: int, by: audit.Caller | None
+) -> pdp.DecideRequest:
     record = situation.case.record
-    question = to_question(pdp.ACTION_UPDATE, situation.case, now)
+    question = to_question(pdp.ACTION_UPDATE, situation.case, now, by)
     subject = question.subject
     subject.start_time.CopyFrom(after.start_time)
     subject.end_time.CopyFrom(after.end_time)
@@ -196,6 +200,7 @@ def to_update_question(situation: Situation, after: pb.Reservation, now: int) ->
     subject.former_end_time.CopyFrom(record.end_time)
     subject.former_participant_count = record.participant_count
     subject.former_room_capacity = record.room.capacity
+    subject.waits_for_support = situation.case.state == life.PENDING_APPROVAL
     others = [each for each in question.history.reservations if each.reservation_id != record.reservation_id]
     del question.history.reservations[:]
     question.history.reservations.extend(others)

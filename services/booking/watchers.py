@@ -81,7 +81,7 @@ class Watchers:
 
     @contextlib.asynccontextmanager
     async def watch(self, account_id: str, seconds: float) -> AsyncIterator[Watcher]:
-        """Follows reservations for this account or made by it, or EVERYBODY's, from the moment this is entered on.
+        """Follows this account's reservations, or EVERYBODY's, from the moment this is entered on.
 
         Ends with UNAUTHENTICATED after `seconds`, when the caller's token has expired. Raises errors.unavailable when
         the bus is away, for then changes would be missed.
@@ -157,7 +157,7 @@ class Watchers:
         """`content` is a reservation in proto3 JSON; None: the event is of a request that came to nothing."""
         if content is None or not self._is_news(content["reservationId"], int(content["version"])):
             return
-        keys = {EVERYBODY, content["organizer"]["accountId"], content["createdBy"]}
+        keys = {EVERYBODY, content["organizer"]["accountId"]}
         interested = [watcher for key in keys for watcher in self._watchers.get(key, ())]
         if interested:
             record = ParseDict(content, Reservation(), ignore_unknown_fields=True)  # of a newer replica

@@ -16,10 +16,12 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from services.clock import to_timestamp
 from services.identity import Principal
 from tests.booking.builders import booker
-from tests.booking.model import DAY, HOUR, MINUTE, PER_DAY, PER_WEEK, SECOND, SUPPORT, Request, World
+from tests.booking.model import DAY, DEPUTY, HOUR, MINUTE, PER_DAY, PER_WEEK, SECOND, SUPPORT, Request, World
 
 ACCOUNTS = ("ann", "bob", "cat")
 ANY = 9
+FORMER = "former"
+"""Who was of support, and is a booker today."""
 GATEWAY = Principal("gateway", frozenset({"service"}))
 
 
@@ -74,7 +76,9 @@ When = OnDay | Ahead
 
 
 def principal(name: str) -> Principal:
-    return booker(name, "support" if name == SUPPORT else "booker")
+    if name == FORMER:
+        return booker(SUPPORT)
+    return booker(name, "support" if name in (SUPPORT, DEPUTY) else "booker")
 
 
 def body(request: Message) -> tuple[str, bytes]:
@@ -251,6 +255,7 @@ class Resolve:
     which: int
     approve: bool
     room: str = ""
+    by: str = DEPUTY
     needs: ClassVar[Create] = replace(USUAL, people=120)
 
     def act(self, world: World, key: str) -> Act | None:
@@ -261,10 +266,10 @@ class Resolve:
             reservation_id=world.reservations[number].id, approve=self.approve, room_id=self.room
         )
         return Act(
-            principal(SUPPORT),
+            principal(self.by),
             "ResolveEscalation",
             request,
-            lambda world: world.resolve(world.reservations[number], approve=self.approve, room=self.room),
+            lambda world: world.resolve(world.reservations[number], self.by, approve=self.approve, room=self.room),
         )
 
 
@@ -291,9 +296,9 @@ class Enter:
         return Act(GATEWAY, "ReportAttendance", request, lambda world: world.enter(world.reservations[number], moment))
 
 
-def waiving(violation_id: str, find: Callable[[World], Any]) -> Act:
+def waiving(violation_id: str, by: str, find: Callable[[World], Any]) -> Act:
     request = api.WaiveViolationRequest(violation_id=violation_id, note="on request")
-    return Act(principal(SUPPORT), "WaiveViolation", request, lambda world: world.waive(find(world)))
+    return Act(principal(by), "WaiveViolation", request, lambda world: world.waive(find(world), by))
 
 
 def otherwise(act: Act, world: World) -> Act:
@@ -330,7 +335,8 @@ peoples = st.sampled_from((12, 12, 12, 3, 12, 30, 31, 99, 100, 120, 300, 2, 301)
 accounts = st.sampled_from((ACCOUNTS[0], ACCOUNTS[0], *ACCOUNTS))
 rooms = st.sampled_from(("", "", "", "", "", "", "small-2", "large-1", "nowhere"))
 numbers = st.integers(0, ANY + 2)
-callers = st.sampled_from(("", "", "", SUPPORT, "cat"))
+callers = st.sampled_from(("", "", "", SUPPORT, "cat", FORMER))
+supporters = st.sampled_from((DEPUTY, DEPUTY, SUPPORT))
 rarely = st.sampled_from((False, False, False, True))
 
 creates = st.builds(Create, accounts, whens, seconds, peoples, rooms, rarely)
@@ -345,7 +351,7 @@ changes = st.one_of(
 updates = st.builds(Update, numbers, changes, rarely, callers)
 cancels = st.builds(Cancel, numbers, callers)
 ends = st.builds(End, numbers, callers)
-resolves = st.builds(Resolve, numbers, st.sampled_from((True, True, False)), rooms)
+resolves = st.builds(Resolve, numbers, st.sampled_from((True, True, False)), rooms, supporters)
 enters = st.builds(
     Enter,
     numbers,
@@ -482,6 +488,28 @@ SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
         *(_meeting("09:00"), _meeting("11:00"), _meeting("13:00")),
         Pass(OnDay(2, "10:00"), caught_up=2),
     ),
+    "asked and withdrawn again and again": (
+        *(each for days in (1, 2, 3) for each in (_meeting("10:00", days=days, people=120), Cancel(0))),
+        *(_meeting("10:00", days=4, people=120), _meeting("10:00", days=4, people=99)),
+        *(Update(0, (None, None, 120)), Pass(OnDay(1, "00:00")), _meeting("10:00", days=4, people=120)),
+    ),
+    "waits since yesterday": (
+        *(_meeting("10:00", days=2, people=120), Pass(OnDay(1, "00:00"))),
+        *(_meeting("10:00", days=days, people=120) for days in (2, 3, 4)),
+        *(Update(3, (None, None, 130)), Series(_meeting("10:00", "bob", people=120), 5, all_or_none=False)),
+    ),
+    "decided by who asked": (
+        replace(_meeting("10:00", people=120), by_support=True),
+        *(Resolve(0, approve=True, by=SUPPORT), Resolve(0, approve=False, by=SUPPORT), Resolve(0, approve=True)),
+    ),
+    "decided by who changed it": (
+        *(_meeting("10:00", people=120), Update(0, (None, None, 130), by=SUPPORT), Update(0, (None, None, 140))),
+        *(Resolve(0, approve=True, by=SUPPORT), Resolve(0, approve=True)),
+    ),
+    "no longer of support": (
+        replace(_meeting("10:00"), by_support=True),
+        *(Update(0, (None, 5400, None), by=FORMER), Cancel(0, FORMER), Cancel(0, SUPPORT)),
+    ),
     "from the hour that comes twice": (Series(Create("ann", OnDay(2, "01:30", 1), 3600, 12), 3, all_or_none=False),),
 }
 
@@ -489,6 +517,7 @@ rivals = st.sampled_from(
     (
         *((Cancel(0), Cancel(0, SUPPORT)), (Cancel(0), Update(0, (None, 5400, None)))),
         *((Resolve(0, approve=True), Resolve(0, approve=False)), (Resolve(0, approve=True), Cancel(0))),
+        (Resolve(0, approve=True, by=SUPPORT), Update(0, (None, None, 130), by=SUPPORT)),
         *((Update(0, (None, 5400, None)), Update(0, (None, None, 31))), (Enter(0, 0, "CONFIRMED"), Cancel(0))),
         *(
             (Enter(0, -5 * MINUTE, "CONFIRMED"), Cancel(0)),

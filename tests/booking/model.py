@@ -19,7 +19,8 @@ PER_DAY, PER_WEEK = 3, 10
 AHEAD_DAYS = 7
 CUTOFF = GRACE = 30 * MINUTE
 LARGE, SMALL, SHORT = 100, 2, 40 * MINUTE
-SUPPORT = "support"
+ASKED_PER_DAY = 3
+SUPPORT, DEPUTY = "support", "deputy"
 
 HOLDING = {"CONFIRMED", "IN_USE"}
 COUNTING = {"PENDING_APPROVAL", "CONFIRMED", "IN_USE", "COMPLETED", "NO_SHOW"}
@@ -51,7 +52,12 @@ class Reservation:
     entered: int | None = None
     looked_in: int | None = None
     cancelled: int | None = None
-    resolved: str = ""
+    resolved: tuple[str, str] | None = None
+    """How, and by whom."""
+    asked: int | None = None
+    """When support was asked about it, whatever came of that."""
+    parties: set[str] = field(default_factory=set)
+    """Who it is for, and who asked for it, or for a change of it that no rule refused: they decide nothing about it."""
     told: list[str] = field(default_factory=list)
     promised: int = 0
 
@@ -223,10 +229,18 @@ class World:
             "BOOKING_CUTOFF": more and start - self.now < CUTOFF,
             "LATE_CHANGE": late and (more or put_off),
             "LARGE_MEETING": people >= LARGE,
+            "ESCALATION_LIMIT": people >= LARGE and self.asks_too_often(wanted.account, changed),
             "SMALL_MEETING": people < LARGE and (wanted.end - start <= SHORT or people <= SMALL),
             "NO_ROOM_FREE": people < LARGE and not self.free_rooms(wanted, changed),
         }
         return frozenset(rule for rule, speaks in spoken.items() if speaks)
+
+    def asks_too_often(self, account: str, changed: Reservation | None) -> bool:
+        """Whether support would be asked once more; about what waits already it is not asked anew."""
+        if changed is not None and changed.state == "PENDING_APPROVAL":
+            return False
+        asked = [each.asked for each in self.of(account) if each is not changed and each.asked is not None]
+        return sum(self.day(moment) == self.day(self.now) for moment in asked) >= ASKED_PER_DAY
 
     def free_rooms(self, wanted: Request, without: Reservation | None = None) -> list[str]:
         """First the one that `without` has if that is enough, then smallest first; among equals the one it has."""
@@ -312,6 +326,8 @@ class World:
         made = Reservation(
             wanted.account, wanted.actor, wanted.start, wanted.end, wanted.people, outcome, room, told=[outcome.lower()]
         )
+        made.asked = self.now if outcome == "PENDING_APPROVAL" else None
+        made.parties = {wanted.account, wanted.actor}
         self.reservations.append(made)
         return Answer(outcome, rules, made)
 
@@ -340,6 +356,8 @@ class World:
         after = Request(mine.account, actor, start, end, people)
         rules = self.rules(after, mine)
         outcome = outcome_of(rules)
+        if outcome in ("PENDING_APPROVAL", "CONFIRMED"):
+            mine.parties.add(actor)
         if outcome == "PENDING_APPROVAL" and mine.state == "CONFIRMED":
             outcome = "DENIED"  # what holds a room is not given up for what support may decline
         if outcome in ("DENIED", "REDIRECTED"):
@@ -382,23 +400,25 @@ class World:
             mine.become("COMPLETED", "completed")
         return mine
 
-    def resolve(self, mine: Reservation, *, approve: bool, room: str = "") -> Reservation:
+    def resolve(self, mine: Reservation, actor: str, *, approve: bool, room: str = "") -> Reservation:
         self.settle(mine.account)
-        if mine.resolved == ("approved" if approve else "declined") and (not approve or room in ("", mine.room)):
+        answer = "approved" if approve else "declined", actor
+        if mine.resolved == answer and (not approve or room in ("", mine.room)):
             return mine
         self.require(mine, "PENDING_APPROVAL")
+        self.require_second_person(mine, actor)
         if not approve:
             mine.become("DECLINED", "declined")
-            mine.resolved = "declined"
+            mine.resolved = answer
             return mine
         if room and room not in self.seats:
             raise Refused("NOT_FOUND")
-        free = self.free_rooms(Request(mine.account, SUPPORT, mine.start, mine.end, mine.people, room))
+        free = self.free_rooms(Request(mine.account, actor, mine.start, mine.end, mine.people, room))
         if not free:
             raise Refused("FAILED_PRECONDITION")
         mine.room = free[0]
         mine.become("CONFIRMED", "approved")
-        mine.resolved = "approved"
+        mine.resolved = answer
         return mine
 
     def enter(self, mine: Reservation, moment: int) -> Reservation:
@@ -430,8 +450,9 @@ class World:
             mine.become("CONFIRMED", "entered_early")
         return mine
 
-    def waive(self, violation: Violation) -> bool:
-        """Whether that lifted a suspension, now or when it was waived before."""
+    def waive(self, violation: Violation, actor: str = "") -> bool:
+        """Whether that lifted a suspension, now or when it was waived before. `actor` "": a late proof does it."""
+        self.require_second_person(violation.reservation, actor)
         if violation.waived:
             return violation.lifted
         violation.waived = True
@@ -444,8 +465,12 @@ class World:
         return True
 
     def see(self, mine: Reservation, actor: str) -> None:
-        if actor not in (mine.account, mine.creator, SUPPORT):
+        if actor not in (mine.account, SUPPORT, DEPUTY):
             raise Refused("NOT_FOUND")
+
+    def require_second_person(self, mine: Reservation, actor: str) -> None:
+        if actor in mine.parties:
+            raise Refused("PERMISSION_DENIED")
 
     def require(self, mine: Reservation, *states: str) -> None:
         if mine.state not in states:

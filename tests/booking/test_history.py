@@ -99,17 +99,6 @@ async def test_anothers_history_is_not_there(booking: Booking, channel: grpc.aio
     assert code == "PERMISSION_DENIED"
 
 
-async def test_whoever_made_it_for_another_is_not_told_of_the_others_standing(
-    booking: Booking, channel: grpc.aio.Channel
-) -> None:
-    reservation = (await made(booking)).reservation_id
-    table = store.RESERVATION
-    await booking.database.write(lambda c: c.execute(sa.update(table).values(created_by="secretary")))
-    await pass_time(booking, TEN + 31 * MINUTE)
-    seen = names(await told(channel, "booker", "secretary", reservation))
-    assert seen == ["reservation.confirmed", "reservation.released"]
-
-
 async def test_a_very_long_history_is_cut_at_its_old_end(
     booking: Booking, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

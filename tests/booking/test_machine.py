@@ -247,18 +247,18 @@ class Machine(RuleBasedStateMachine):
             self.travel(self.world.reservations[number].start + plan.after)
         self.try_out(plan, keyed=False, replica=replica)
 
-    @rule(which=st.integers(0, 5), replica=replicas)
-    def waive(self, which: int, replica: int) -> None:
+    @rule(which=st.integers(0, 5), by=acts.supporters, replica=replicas)
+    def waive(self, which: int, by: str, replica: int) -> None:
         if not self.world.violations:
             self.stay_away("ann", count=2, people=12, caught_up=True)
         if self.world.violations:
-            self.do(self.waiving(which), replica)
+            self.do(self.waiving(which, by), replica)
 
-    def waiving(self, which: int) -> Act:
+    def waiving(self, which: int, by: str) -> Act:
         number = which % len(self.world.violations)
         mine = self.world.violations[number].reservation.id
         [row] = [row for row in self.stage.look().violations if row["reservation_id"] == mine]
-        return acts.waiving(row["violation_id"], lambda world: world.violations[number])
+        return acts.waiving(row["violation_id"], by, lambda world: world.violations[number])
 
     @rule(first=acts.plans, second=acts.plans, same=st.booleans(), keyed=st.booleans())
     def race(self, first: Plan, second: Plan, same: bool, keyed: bool) -> None:

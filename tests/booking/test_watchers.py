@@ -89,12 +89,12 @@ async def end_of(watcher: Watcher) -> tuple[str, str]:
 
 
 async def test_one_sees_what_is_ones_own_and_support_sees_all(nats: Bus, changes: Watchers) -> None:
-    """Own is what is for the account, and what was made by it."""
-    own, by_own, other = record("own"), record("by", account_id="b", created_by="a"), record("other", account_id="c")
+    """Own is what is for the account; what it made for another, when it was of support, is not."""
+    own, by_own, last = record("own"), record("by", account_id="b", created_by="a"), record("last")
     async with changes.watch("a", AN_HOUR) as watcher, changes.watch(EVERYBODY, AN_HOUR) as all_seeing:
-        await publish(nats, other, own, by_own)
-        assert [await next_of(watcher) for _ in range(2)] == [own, by_own]
-        assert [await next_of(all_seeing) for _ in range(3)] == [other, own, by_own]
+        await publish(nats, by_own, own, last)
+        assert [await next_of(watcher) for _ in range(2)] == [own, last]
+        assert [await next_of(all_seeing) for _ in range(3)] == [by_own, own, last]
 
 
 async def test_what_is_repeated_or_overtaken_is_left_out(nats: Bus, changes: Watchers) -> None:

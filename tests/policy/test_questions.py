@@ -24,7 +24,7 @@ def past(**changed: Any) -> Spoil:
 
 
 def change_of(**fields: Any) -> Spoil:
-    former = {"former_start_time": moment("2025-07-08"), "former_end_time": moment("2025-07-09")}
+    former: dict[str, Any] = {"former_start_time": moment("2025-07-08"), "former_end_time": moment("2025-07-09")}
     return lambda asked: asked.subject.MergeFrom(pb.Subject(**former, **fields))
 
 

@@ -688,6 +688,7 @@ class ResolveEscalationRequest(_message.Message):
     APPROVE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     ROOM_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Required."""
     approve: _builtins.bool
@@ -696,6 +697,8 @@ class ResolveEscalationRequest(_message.Message):
     """Told to the booker; at most 500 characters."""
     room_id: _builtins.str
     """This room and no other; the smallest that fits when absent."""
+    version: _builtins.int
+    """The version that was looked at; any when 0. A request can change while it waits."""
     def __init__(
         self,
         *,
@@ -703,10 +706,11 @@ class ResolveEscalationRequest(_message.Message):
         approve: _builtins.bool = ...,
         note: _builtins.str = ...,
         room_id: _builtins.str | None = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_room_id", b"_room_id", "room_id", b"room_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room_id", b"_room_id", "approve", b"approve", "note", b"note", "reservation_id", b"reservation_id", "room_id", b"room_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_room_id", b"_room_id", "approve", b"approve", "note", b"note", "reservation_id", b"reservation_id", "room_id", b"room_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__room_id: _TypeAlias = _typing.Literal["room_id"]  # noqa: Y015
     _WhichOneofArgType__room_id: _TypeAlias = _typing.Literal["_room_id", b"_room_id"]  # noqa: Y015
@@ -1418,7 +1422,7 @@ class WatchReservationsRequest(_message.Message):
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """Only those for this account or made by it; one's own for everyone but support, admin and service, who see all."""
+    """Only those for this account; one's own for everyone but support, admin and service, who see all."""
     def __init__(
         self,
         *,

@@ -208,15 +208,15 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetReservation(self, request, context):
-        """One reservation. Errors: NOT_FOUND, also when it is another's.
+        """One reservation. Errors: NOT_FOUND, also when it is another's: to have made it for them gives no right to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReservationHistory(self, request, context):
-        """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
-        only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+        """Everything that happened to one reservation, oldest first: its own events, and what became of its violation. Of a
+        very long history the latest 200 events.
         Errors: NOT_FOUND, also when it is another's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -266,6 +266,9 @@ class BookingServiceServicer:
 
     def ResolveEscalation(self, request, context):
         """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+        A second person decides: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whom it is for, who asked for it, or
+        whose change of it was taken over, whatever their role. One's own request is withdrawn with CancelReservation.
+        ABORTED when version is stale.
         The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -280,7 +283,7 @@ class BookingServiceServicer:
         Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
         Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
         reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
-        TOO_LATE after release_time.
+        TOO_LATE after release_time; PERMISSION_DENIED as for ResolveEscalation when it is about one's own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -296,7 +299,7 @@ class BookingServiceServicer:
     def WaiveViolation(self, request, context):
         """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
         answers as the first time. An open objection to it is answered by that: UPHELD.
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED as for ResolveEscalation, for whoever has a part in the reservation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -314,7 +317,8 @@ class BookingServiceServicer:
     def DismissObjection(self, request, context):
         """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
         violation as it is now. To uphold an objection, waive the violation.
-        Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+        Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED; PERMISSION_DENIED as for
+        WaiveViolation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,10 +54,10 @@ class BookingServiceStub:
     CheckReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]
     """What CreateReservation would answer now, its errors included. Nothing is stored."""
     GetReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationRequest, _booking_service_pb2.GetReservationResponse]
-    """One reservation. Errors: NOT_FOUND, also when it is another's."""
+    """One reservation. Errors: NOT_FOUND, also when it is another's: to have made it for them gives no right to it."""
     GetReservationHistory: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationHistoryRequest, _booking_service_pb2.GetReservationHistoryResponse]
-    """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
-    only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+    """Everything that happened to one reservation, oldest first: its own events, and what became of its violation. Of a
+    very long history the latest 200 events.
     Errors: NOT_FOUND, also when it is another's.
     """
     ListReservations: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListReservationsRequest, _booking_service_pb2.ListReservationsResponse]
@@ -81,6 +81,9 @@ class BookingServiceStub:
     """
     ResolveEscalation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ResolveEscalationRequest, _booking_service_pb2.ResolveEscalationResponse]
     """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+    A second person decides: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whom it is for, who asked for it, or
+    whose change of it was taken over, whatever their role. One's own request is withdrawn with CancelReservation.
+    ABORTED when version is stale.
     The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
     """
     ReportAttendance: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]
@@ -91,14 +94,14 @@ class BookingServiceStub:
     Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
     Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
     reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
-    TOO_LATE after release_time.
+    TOO_LATE after release_time; PERMISSION_DENIED as for ResolveEscalation when it is about one's own.
     """
     GetStanding: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]
     """Quota, violations and suspension of an account."""
     WaiveViolation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]
     """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
     answers as the first time. An open objection to it is answered by that: UPHELD.
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED as for ResolveEscalation, for whoever has a part in the reservation.
     """
     ObjectToViolation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ObjectToViolationRequest, _booking_service_pb2.ObjectToViolationResponse]
     """Objects to a violation of one's own, once; support is told. The same text again gets the violation as it is now.
@@ -108,7 +111,8 @@ class BookingServiceStub:
     DismissObjection: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.DismissObjectionRequest, _booking_service_pb2.DismissObjectionResponse]
     """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
     violation as it is now. To uphold an objection, waive the violation.
-    Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+    Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED; PERMISSION_DENIED as for
+    WaiveViolation.
     """
     ListObjections: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListObjectionsRequest, _booking_service_pb2.ListObjectionsResponse]
     """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
@@ -167,10 +171,10 @@ class BookingServiceAsyncStub(BookingServiceStub):
     CheckReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CheckReservationRequest, _booking_service_pb2.CheckReservationResponse]  # type: ignore[assignment]
     """What CreateReservation would answer now, its errors included. Nothing is stored."""
     GetReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationRequest, _booking_service_pb2.GetReservationResponse]  # type: ignore[assignment]
-    """One reservation. Errors: NOT_FOUND, also when it is another's."""
+    """One reservation. Errors: NOT_FOUND, also when it is another's: to have made it for them gives no right to it."""
     GetReservationHistory: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetReservationHistoryRequest, _booking_service_pb2.GetReservationHistoryResponse]  # type: ignore[assignment]
-    """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
-    only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+    """Everything that happened to one reservation, oldest first: its own events, and what became of its violation. Of a
+    very long history the latest 200 events.
     Errors: NOT_FOUND, also when it is another's.
     """
     ListReservations: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListReservationsRequest, _booking_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
@@ -194,6 +198,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     """
     ResolveEscalation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ResolveEscalationRequest, _booking_service_pb2.ResolveEscalationResponse]  # type: ignore[assignment]
     """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+    A second person decides: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whom it is for, who asked for it, or
+    whose change of it was taken over, whatever their role. One's own request is withdrawn with CancelReservation.
+    ABORTED when version is stale.
     The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
     """
     ReportAttendance: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ReportAttendanceRequest, _booking_service_pb2.ReportAttendanceResponse]  # type: ignore[assignment]
@@ -204,14 +211,14 @@ class BookingServiceAsyncStub(BookingServiceStub):
     Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
     Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
     reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
-    TOO_LATE after release_time.
+    TOO_LATE after release_time; PERMISSION_DENIED as for ResolveEscalation when it is about one's own.
     """
     GetStanding: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetStandingRequest, _booking_service_pb2.GetStandingResponse]  # type: ignore[assignment]
     """Quota, violations and suspension of an account."""
     WaiveViolation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.WaiveViolationRequest, _booking_service_pb2.WaiveViolationResponse]  # type: ignore[assignment]
     """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
     answers as the first time. An open objection to it is answered by that: UPHELD.
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND; PERMISSION_DENIED as for ResolveEscalation, for whoever has a part in the reservation.
     """
     ObjectToViolation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ObjectToViolationRequest, _booking_service_pb2.ObjectToViolationResponse]  # type: ignore[assignment]
     """Objects to a violation of one's own, once; support is told. The same text again gets the violation as it is now.
@@ -221,7 +228,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     DismissObjection: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.DismissObjectionRequest, _booking_service_pb2.DismissObjectionResponse]  # type: ignore[assignment]
     """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
     violation as it is now. To uphold an objection, waive the violation.
-    Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+    Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED; PERMISSION_DENIED as for
+    WaiveViolation.
     """
     ListObjections: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListObjectionsRequest, _booking_service_pb2.ListObjectionsResponse]  # type: ignore[assignment]
     """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
@@ -301,7 +309,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.GetReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.GetReservationResponse, _abc.Awaitable[_booking_service_pb2.GetReservationResponse]]:
-        """One reservation. Errors: NOT_FOUND, also when it is another's."""
+        """One reservation. Errors: NOT_FOUND, also when it is another's: to have made it for them gives no right to it."""
 
     @_abc_1.abstractmethod
     def GetReservationHistory(
@@ -309,8 +317,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.GetReservationHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.GetReservationHistoryResponse, _abc.Awaitable[_booking_service_pb2.GetReservationHistoryResponse]]:
-        """Everything that happened to one reservation, oldest first: its own events, and what became of its violation, which
-        only the account itself and those who see all are shown. Of a very long history the latest 200 events.
+        """Everything that happened to one reservation, oldest first: its own events, and what became of its violation. Of a
+        very long history the latest 200 events.
         Errors: NOT_FOUND, also when it is another's.
         """
 
@@ -370,6 +378,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.ResolveEscalationResponse, _abc.Awaitable[_booking_service_pb2.ResolveEscalationResponse]]:
         """Support approves or declines. Approving allocates a room or fails with FAILED_PRECONDITION.
+        A second person decides: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whom it is for, who asked for it, or
+        whose change of it was taken over, whatever their role. One's own request is withdrawn with CancelReservation.
+        ABORTED when version is stale.
         The same answer by the same person again gets the reservation as it is now; another answer FAILED_PRECONDITION.
         """
 
@@ -386,7 +397,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         Needed only where meetings are not looked up: else booking asks the meetings gateway itself.
         Errors: NOT_FOUND; FAILED_PRECONDITION when the entry cannot belong to the reservation, or it was never held: with
         reason TOO_EARLY more than an hour before the start, and before it when it is to prove something after a release;
-        TOO_LATE after release_time.
+        TOO_LATE after release_time; PERMISSION_DENIED as for ResolveEscalation when it is about one's own.
         """
 
     @_abc_1.abstractmethod
@@ -405,7 +416,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_booking_service_pb2.WaiveViolationResponse, _abc.Awaitable[_booking_service_pb2.WaiveViolationResponse]]:
         """Support waives a violation, on the record; lifts the suspension that it caused. Waiving again changes nothing, and
         answers as the first time. An open objection to it is answered by that: UPHELD.
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND; PERMISSION_DENIED as for ResolveEscalation, for whoever has a part in the reservation.
         """
 
     @_abc_1.abstractmethod
@@ -427,7 +438,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_booking_service_pb2.DismissObjectionResponse, _abc.Awaitable[_booking_service_pb2.DismissObjectionResponse]]:
         """Support dismisses an objection, on the record: the violation stays. The same note by the same person again gets the
         violation as it is now. To uphold an objection, waive the violation.
-        Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED.
+        Errors: NOT_FOUND; FAILED_PRECONDITION with reason OBJECTION_MISSING or OBJECTION_ANSWERED; PERMISSION_DENIED as for
+        WaiveViolation.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,18 @@
+"""The second person: nobody decides about a reservation, or about what came of it, in which they have a part."""
+
+import grpc
+from sqlalchemy.engine import Connection
+
+from services import errors
+from services.booking import store
+
+
+def require(connection: Connection, reservation_id: str, actor: str) -> None:
+    """Raises errors.RpcError when it is for the actor, who asked for it, or whose change of it was taken over.
+
+    In the transaction of what is decided: a change that comes in between counts too.
+    """
+    if actor in store.read_parties(connection, reservation_id):
+        message = "it is for you, or you asked for it or changed it: somebody else of support has to decide"
+        chinese = "这项预约属于您，或由您提出或更改过：须由另一位技术支持人员处理"
+        raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "SECOND_PERSON_NEEDED", message, chinese)
