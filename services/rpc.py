@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import resource
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -17,17 +18,45 @@ from grpc_reflection.v1alpha import reflection
 
 from services import errors, logs, metrics, traces
 from services.identity import InvalidTokenError, Principal, Verifier
+from services.places import Places, Strangers, give_back
 from services.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 256 * 1024
-MOST_CALLS_AT_ONCE = 2_000
+BYTES_OF_A_CALL = 4 * 1024
+"""A message costs its account one more call for each: what is long takes long, and everybody waits meanwhile."""
 MOST_STREAMS_AT_ONCE = 20
 """Of one account, in each replica: they stay open and would use up the calls of all."""
+MESSAGE_SECONDS = 10.0
+"""For the message of a call to arrive, once its caller is admitted."""
 LONGEST_SECONDS = 60.0
 """For a call that its caller gives longer, or no limit at all; streams live as long as their tokens."""
 PUBLIC = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+NOT_OFFERED = "/grpc.health.v1.Health/Watch"
+"""Anybody could hold it open. The protocol leaves it to servers, and clients take UNIMPLEMENTED for "not watched"."""
+STREAMS_OF_CONNECTION = 100
+MOST_CONNECTIONS = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)
+"""Databases and the bus need files too."""
+MOST_METADATA_BYTES = 16 * 1024
+OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # unless both are said, gRPC refuses by chance what lies between them
+    ("grpc.max_metadata_size", MOST_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MOST_METADATA_BYTES),
+    # counts streams that were reset as long as we have not done with them: a flood of them waits at its own connection
+    ("grpc.max_concurrent_streams", STREAMS_OF_CONNECTION),
+    # calls that wait for us to accept them: beyond, gRPC cancels some, and asks chance whose (by default from 1,000 on)
+    ("grpc.server.max_pending_requests", 100 * STREAMS_OF_CONNECTION),
+    ("grpc.server.max_pending_requests_hard_limit", 200 * STREAMS_OF_CONNECTION),
+    ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+]
+"""What gRPC itself holds connections to, before any code of ours runs."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -44,6 +73,12 @@ def too_long() -> errors.RpcError:
     message = f"not done within {LONGEST_SECONDS:g} s; ask what became of it before you try again"
     chinese = f"{LONGEST_SECONDS:g} 秒内没有完成；重试之前请先查询结果"
     return errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", message, chinese)
+
+
+def too_late() -> errors.RpcError:
+    message = f"the message did not arrive within {MESSAGE_SECONDS:g} s; nothing was done, please try again"
+    chinese = f"请求内容在 {MESSAGE_SECONDS:g} 秒内没有到达；没有任何改变，请重试"
+    return errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "NO_MESSAGE", message, chinese)
 
 
 def principal() -> Principal:
@@ -66,19 +101,19 @@ class Rate:
 
     def __init__(self, calls_a_minute: int, now: Callable[[], float] = time.monotonic) -> None:
         self._interval = 60 / calls_a_minute if calls_a_minute else 0.0
-        self._slack = self._interval * (calls_a_minute - 1)
+        self._most = calls_a_minute
         self._now = now
         self._full: OrderedDict[str, float] = OrderedDict()  # when the account's bucket will be full again
 
-    def take(self, account: str) -> float:
-        """0 when the call may be made, else the seconds to wait."""
+    def take(self, account: str, calls: int = 1) -> float:
+        """0 when so many may be made, else the seconds to wait; more than a minute allows are taken as a minute's."""
         if not self._interval:
             return 0.0
         now = self._now()
-        full = max(self._full.get(account, now), now)
-        if full - now > self._slack + EPSILON:
-            return full - now - self._slack
-        self._full[account] = full + self._interval
+        full = max(self._full.get(account, now), now) + self._interval * min(calls, self._most)
+        if full - now > self._interval * self._most + EPSILON:
+            return full - now - self._interval * self._most
+        self._full[account] = full
         self._full.move_to_end(account)
         if len(self._full) > self.REMEMBERED:
             self._full.popitem(last=False)
@@ -92,7 +127,9 @@ NO_LIMIT = Rate(0)
 class Guard(grpc.aio.ServerInterceptor):
     """Deny by default: a method without a row in `roles`, or a caller without one of its roles, gets no further.
 
-    Programs (the role service) make as many calls as they need; everybody else as many as `rate` allows.
+    Programs (the role service) make as many calls as they need; everybody else as many as `rate` allows, where a long
+    message counts for more. The caller is admitted before the message is waited for: gRPC runs a handler of one message
+    when that has come, so to gRPC all of ours take a stream, and the guard reads the one message from it.
     """
 
     def __init__(self, verifier: Verifier, roles: Mapping[str, frozenset[str]], rate: Rate = NO_LIMIT) -> None:
@@ -100,6 +137,8 @@ class Guard(grpc.aio.ServerInterceptor):
         self._roles = roles
         self._rate = rate
         self._streams: Counter[str] = Counter()
+        self._places = Places()
+        self._strangers = Strangers()
         self._guarded: dict[str, Any] = {}
 
     async def intercept_service(
@@ -108,26 +147,61 @@ class Guard(grpc.aio.ServerInterceptor):
         if guarded := self._guarded.get(call.method):
             return guarded
         handler = await continuation(call)
-        if handler is None or call.method.startswith(PUBLIC):
-            return handler
-        self._guarded[call.method] = self._guard(call.method, handler)
+        if handler is None or call.method == NOT_OFFERED:
+            return None
+        guard = self._open if call.method.startswith(PUBLIC) else self._guard
+        self._guarded[call.method] = guard(call.method, handler)
         return self._guarded[call.method]
 
     def _guard(self, method: str, handler: Any) -> Any:
         # the bytes are read after the caller is admitted: grpc itself would answer what it cannot read with UNKNOWN
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
+            return grpc.stream_stream_rpc_method_handler(
                 self._guard_stream(method, handler), None, handler.response_serializer
             )
         guarded = self._guard_unary(method, handler)
         if metrics.on() or traces.on():
             guarded = observed(method, guarded)
-        return grpc.unary_unary_rpc_method_handler(guarded, None, handler.response_serializer)
+        return grpc.stream_unary_rpc_method_handler(guarded, None, handler.response_serializer)
+
+    def _open(self, method: str, handler: Any) -> Any:
+        """For anybody, in the places of strangers."""
+        if handler.request_streaming:
+            opened = self._open_stream(method, handler)
+            return grpc.stream_stream_rpc_method_handler(
+                opened, handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.stream_unary_rpc_method_handler(
+            self._open_unary(method, handler), None, handler.response_serializer
+        )
+
+    def _open_unary(self, method: str, handler: Any) -> Any:
+        async def opened(_: object, context: Context) -> Message:
+            try:
+                async with self._strangers.place(context):
+                    body = await receive(context)
+                    answer: Message = await handler.unary_unary(read(handler.request_deserializer, body), context)
+                return answer
+            except Exception as error:
+                await abort(context, method, error)
+
+        return opened
+
+    def _open_stream(self, method: str, handler: Any) -> Any:
+        async def opened(requests: AsyncIterator[Message], context: Context) -> AsyncIterator[Message]:
+            try:
+                async with self._strangers.place(context):
+                    async for answer in handler.stream_stream(requests, context):
+                        yield answer
+            except Exception as error:
+                await abort(context, method, error)
+
+        return opened
 
     def _guard_unary(self, method: str, handler: Any) -> Any:
-        async def guarded(body: bytes, context: Context) -> Message:
+        async def guarded(_: object, context: Context) -> Message:
             try:
-                await self._admit(method, context)
+                body = await self._admitted(method, context)
                 async with asyncio.timeout(LONGEST_SECONDS) as limit:
                     answer: Message = await handler.unary_unary(read(handler.request_deserializer, body), context)
                 return answer
@@ -139,9 +213,9 @@ class Guard(grpc.aio.ServerInterceptor):
         return guarded
 
     def _guard_stream(self, method: str, handler: Any) -> Any:
-        async def guarded(body: bytes, context: Context) -> AsyncIterator[Message]:
+        async def guarded(_: object, context: Context) -> AsyncIterator[Message]:
             try:
-                await self._admit(method, context)
+                body = await self._admitted(method, context)
                 with self._stream_of(principal()):
                     async for answer in handler.unary_stream(read(handler.request_deserializer, body), context):
                         yield answer
@@ -161,11 +235,17 @@ class Guard(grpc.aio.ServerInterceptor):
         try:
             yield
         finally:
-            self._streams[account] -= 1
-            if not self._streams[account]:
-                del self._streams[account]
+            give_back(self._streams, account)
 
-    async def _admit(self, method: str, context: Context) -> None:
+    async def _admitted(self, method: str, context: Context) -> bytes:
+        """The message of a call that may be made."""
+        caller = await self._admit(method, context)
+        body = await receive(context)
+        if more := len(body) // BYTES_OF_A_CALL:
+            self._restrain(caller, more)
+        return body
+
+    async def _admit(self, method: str, context: Context) -> Principal:
         try:
             caller = await self._verifier.prove(_bearer(context))
         except InvalidTokenError as error:
@@ -173,26 +253,40 @@ class Guard(grpc.aio.ServerInterceptor):
         self._restrain(caller)
         if not caller.has(*self._roles.get(method, frozenset())):
             raise errors.role_missing("this", "这项操作", self._roles.get(method, frozenset()))
+        self._places.take(caller, context)
         _principal.set(caller)
         _method.set(method.removeprefix("/"))
+        return caller
 
-    def _restrain(self, caller: Principal) -> None:
-        seconds = 0.0 if caller.has("service") else self._rate.take(caller.account_id)
+    def _restrain(self, caller: Principal, calls: int = 1) -> None:
+        seconds = 0.0 if caller.has("service") else self._rate.take(caller.account_id, calls)
         if seconds:
             words = "too many calls by this account: wait a little", "这个账号的调用过于频繁：请稍候"
             raise errors.exhausted("RATE_LIMITED", *words, math.ceil(seconds))
+
+
+async def receive(context: Context) -> bytes:
+    """The message of a call that has one. Raises errors.RpcError when it does not come."""
+    try:
+        async with asyncio.timeout(MESSAGE_SECONDS):
+            body = await context.read()
+    except TimeoutError as error:
+        raise too_late() from error
+    if not isinstance(body, bytes):
+        raise errors.invalid("request", "the call ended without a message", "")
+    return body
 
 
 def observed(method: str, guarded: Any) -> Any:
     """The same, measured and traced; what the caller sent as traceparent is where its trace goes on."""
     name = method.rpartition("/")[2]
 
-    async def watched(body: bytes, context: Context) -> Any:
+    async def watched(requests: object, context: Context) -> Any:
         begun = time.perf_counter()
         sent = dict(context.invocation_metadata() or ()).get(traces.HEADER, "")
         try:
             with traces.span(method.lstrip("/"), parent=str(sent), kind="server"):
-                return await guarded(body, context)
+                return await guarded(requests, context)
         finally:
             code = code_name(context)
             CALLS.observe(name, code, value=time.perf_counter() - begun)
@@ -265,11 +359,7 @@ class Server:
         credentials: grpc.ServerCredentials | None = None,
         before_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        self._server = grpc.aio.server(
-            interceptors=[guard],
-            maximum_concurrent_rpcs=MOST_CALLS_AT_ONCE,
-            options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
-        )
+        self._server = grpc.aio.server(interceptors=[guard], options=OPTIONS)
         add(self._server)
         self._services = ["", *services]
         self._before_stop = before_stop

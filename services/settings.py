@@ -73,7 +73,12 @@ class ServerSettings(Settings):
     plaintext: Literal["", "private-network"] = Field(
         "", description="private-network states that TLS ends in front of the programs, and nobody listens between them"
     )
-    calls_a_minute: int = Field(600, description="by one account, programs excepted; 0: no limit", ge=0, le=1_000_000)
+    calls_a_minute: int = Field(
+        600,
+        description="by one account, programs excepted; a message counts one more for each 4 KiB; 0: no limit",
+        ge=0,
+        le=1_000_000,
+    )
 
     @model_validator(mode="after")
     def check_certificate(self) -> Self:

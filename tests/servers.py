@@ -31,9 +31,9 @@ def password(user: str) -> str:
     return f"p-{user}"
 
 
-async def until(condition: Any) -> None:
+async def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
     """Waits for a condition, plain or awaitable, to hold. Raises TimeoutError."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(seconds):
         while True:
             held = condition()
             if await held if asyncio.iscoroutine(held) else held:

@@ -1,6 +1,7 @@
 """The services that the portal asks, over gRPC, each call with the token of the person who looks."""
 
 import ipaddress
+import json
 
 import grpc
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
@@ -11,7 +12,14 @@ from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.portal.sessions import Person
 
 PATIENCE_SECONDS = 10.0
-OPTIONS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000)]
+MOST_CONNECTIONS = 20
+"""To each service, opened when needed: one carries 100 calls at once, and an open page may hold one (live.py)."""
+OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.max_connections_per_subchannel_cap", MOST_CONNECTIONS),
+    ("grpc.service_config", json.dumps({"connectionScaling": {"maxConnectionsPerSubchannel": MOST_CONNECTIONS}})),
+]
 
 
 class Services:

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services import errors, rpc
+from services import errors, places, rpc
 from services.booking.api import ROLES, SERVICE
 from services.cli.failures import CallError
 from services.identity import InvalidTokenError, Principal, Verifier
@@ -256,7 +256,7 @@ async def test_a_call_without_a_deadline_ends_all_the_same(
 
 
 async def test_more_calls_at_once_than_a_program_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc, "MOST_CALLS_AT_ONCE", 3)
+    monkeypatch.setattr(places, "MOST_CALLS_AT_ONCE", 3)
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
@@ -277,3 +277,135 @@ async def test_more_calls_at_once_than_a_program_takes_are_refused(monkeypatch: 
         for each in waiting:
             each.cancel()
     await server.stop()
+
+
+async def never() -> AsyncIterator[bytes]:
+    """A message that does not come."""
+    await asyncio.Event().wait()
+    yield b""
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+def begin(channel: grpc.aio.Channel, path: str, role: str = "", sent: Any = never) -> Any:
+    """A call of a method with one message, which it sends as `sent` does."""
+    call: Any = channel.stream_unary(path)
+    return call(sent(), metadata=(("authorization", f"Bearer {role}"),) if role else (), timeout=30)
+
+
+async def reason_of(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error: Any = caught.value
+    info, status = error_details_pb2.ErrorInfo(), rpc_status.from_call(error)
+    if status:
+        any(detail.Unpack(info) for detail in status.details)
+    return error.code(), info.reason
+
+
+ROOMS = f"/{SERVICE}/ListRooms"
+CHECK = "/grpc.health.v1.Health/Check"
+
+
+@pytest.mark.parametrize("path", ROLES)
+async def test_whoever_may_not_call_is_told_before_the_message_is_waited_for(
+    channel: grpc.aio.Channel, path: str
+) -> None:
+    assert (await reason_of(begin(channel, path)))[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert (await reason_of(begin(channel, path, "nobody")))[0] is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_call_whose_message_does_not_come_ends(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "MESSAGE_SECONDS", 0.05)
+    for path, role in ((ROOMS, "admin"), (f"/{SERVICE}/WatchReservations", "admin"), (CHECK, "")):
+        assert await reason_of(begin(channel, path, role)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "NO_MESSAGE")
+
+
+async def test_a_call_that_ends_without_a_message_is_told_so(channel: grpc.aio.Channel) -> None:
+    for path, role in ((ROOMS, "admin"), (CHECK, "")):
+        assert (await reason_of(begin(channel, path, role, nothing)))[0] is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_one_account_has_so_many_calls_under_way_and_programs_as_many_as_they_need(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "MOST_CALLS_OF_ACCOUNT", 3)
+    begun = [begin(channel, ROOMS, "admin") for _ in range(4)]
+    done, waiting = await asyncio.wait([asyncio.ensure_future(each) for each in begun], return_when="FIRST_COMPLETED")
+    assert [await reason_of(each) for each in done] == [(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")]
+    error = await fail(channel, "GetReservation", api.GetReservationRequest(), ("authorization", "Bearer service"))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    for each in waiting:
+        each.cancel()
+
+    async def another() -> bool:
+        return (await reason_of(begin(channel, ROOMS, "admin", nothing)))[0] is grpc.StatusCode.INVALID_ARGUMENT
+
+    await until(another)
+
+
+async def test_strangers_end_their_own_calls_and_nobody_elses(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "MOST_OF_STRANGERS", 3)
+    monkeypatch.setattr(places, "MOST_CALLS_AT_ONCE", 1)
+    own = begin(channel, ROOMS, "admin")
+    begun = [asyncio.ensure_future(begin(channel, CHECK)) for _ in range(4)]
+    done, waiting = await asyncio.wait(begun, return_when="FIRST_COMPLETED")
+    assert [await reason_of(each) for each in done] == [(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG")]
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    assert await health.Check(health_pb2.HealthCheckRequest(service=rpc.LIVE))  # in the place of another one of them
+    assert not own.done()
+    for each in (own, *waiting):
+        each.cancel()
+
+
+async def test_strangers_who_take_no_answers_are_refused(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "MOST_UNFINISHED", 2)
+    begun = [asyncio.ensure_future(begin(channel, CHECK)) for _ in range(3)]
+    done, waiting = await asyncio.wait(begun, return_when="FIRST_COMPLETED")
+    assert [await reason_of(each) for each in done] == [(grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")]
+    for each in waiting:
+        each.cancel()
+
+
+async def test_health_cannot_be_watched(channel: grpc.aio.Channel) -> None:
+    """Clients know what UNIMPLEMENTED means here; a stream that anybody may hold open would end when others come."""
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health.Watch(health_pb2.HealthCheckRequest()).read()
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_long_message_counts_for_more_calls(channel: grpc.aio.Channel, watch: Watch) -> None:
+    """Of 200 calls a minute, one of 160 KiB takes 41: four are let in, the fifth is told how long to wait."""
+    request = api.CancelReservationRequest(note="x" * 40 * rpc.BYTES_OF_A_CALL)
+    bearer = ("authorization", "Bearer booker")
+    codes = [(await fail(channel, "CancelReservation", request, bearer)).code() for _ in range(5)]
+    assert codes == [grpc.StatusCode.UNAVAILABLE] * 4 + [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    refused = await fail(channel, "CancelReservation", request, bearer)
+    assert [each.type_url.rpartition(".")[2] for each in rpc_status.from_call(refused).details] == [
+        *("ErrorInfo", "RetryInfo", "LocalizedMessage")
+    ]
+    assert (await fail(channel, "GetReservation", api.GetReservationRequest(), bearer)).code() is (
+        grpc.StatusCode.INVALID_ARGUMENT
+    )
+    program = ("authorization", "Bearer service")
+    assert (await fail(channel, "CancelReservation", request, program)).code() is grpc.StatusCode.PERMISSION_DENIED
+    watch.seconds += 60
+    assert (await fail(channel, "CancelReservation", request, bearer)).code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_what_costs_more_than_a_minute_allows_takes_all_of_a_minute(watch: Watch) -> None:
+    rate = rpc.Rate(10, watch)
+    assert rate.take("a", 1000) == 0
+    assert rate.take("a") == pytest.approx(6)
+    watch.seconds += 60
+    assert rate.take("a", 1000) == 0
