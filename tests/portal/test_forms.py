@@ -113,7 +113,7 @@ async def test_what_was_typed_survives_a_sign_in_that_failed(browser: Browser, p
     state = dict(part.split("=") for part in str(answer.headers["location"]).partition("?")[2].split("&"))["state"]
     failed = await browser.client.get(f"{stop}?state={state}&error=access_denied")
     assert failed.status_code == 400
-    way = failed.text.partition('<a href="')[2].partition('"')[0].replace("&amp;", "&")
+    way = failed.text.partition('<a class="button primary" href="')[2].partition('"')[0].replace("&amp;", "&")
     back = await browser.follow(await browser.client.get(way))
     assert {name: form_of(back)[1][name] for name in TYPED} == TYPED
 
@@ -236,7 +236,8 @@ async def test_both_languages(browser: Browser, provider: Provider) -> None:
     assert "已退出" in (await browser.client.get(address)).text
     assert "Signed out" in (await browser.client.get(address, headers={"accept-language": "en-GB"})).text
     browser.client.cookies.set("language", "en", domain="127.0.0.1")
-    assert '<html lang="en">' in (await browser.client.get(address)).text
+    assert '<html lang="en"' in (await browser.client.get(address)).text
+    assert '<html lang="zh-CN"' in (await browser.client.get(f"{address}?lang=zh-CN")).text
 
 
 async def test_a_token_is_another_in_every_answer(browser: Browser) -> None:

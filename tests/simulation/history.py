@@ -11,7 +11,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import errors, outbox, rpc
-from services.clock import DAY, MINUTE, to_timestamp
+from services.clock import DAY, MINUTE, from_timestamp, to_timestamp
 from services.identity import Principal
 from services.policy.decisions import Policy
 from tests.faults import checker
@@ -42,7 +42,7 @@ class History:
         self.world = world
         self.dice = world.chaos.dice
         self.answers: list[Answer] = []
-        self.mine: dict[str, list[tuple[str, str]]] = {name: [] for name in PEOPLE}
+        self.mine: dict[str, list[tuple[pb.Reservation, str]]] = {name: [] for name in PEOPLE}
         self._requests = 0
 
     async def live(self) -> None:
@@ -103,19 +103,26 @@ class History:
         )
         reply = await self._until_answered(booker(name), request)
         if isinstance(reply, api.CreateReservationResponse) and reply.HasField("reservation"):
-            self.mine[name].append((reply.reservation.reservation_id, made.meeting_code))
+            self.mine[name].append((reply.reservation, made.meeting_code))
 
     async def _update(self, name: str) -> None:
         if self.mine[name]:
-            reservation_id, _ = self.dice.choice(self.mine[name])
-            request = api.UpdateReservationRequest(
-                request_id=self._next(name), reservation_id=reservation_id, participant_count=self.dice.choice((8, 50))
-            )
+            made, _ = self.dice.choice(self.mine[name])
+            request = api.UpdateReservationRequest(request_id=self._next(name), reservation_id=made.reservation_id)
+            start, end = from_timestamp(made.start_time), from_timestamp(made.end_time)
+            change = self.dice.choice(("people", "people", "shorten", "put off", "move"))
+            if change == "people":
+                request.participant_count = self.dice.choice((8, 50))
+            if change in ("put off", "move"):
+                request.start_time.CopyFrom(to_timestamp(start + 15 * MINUTE))
+            if change in ("shorten", "move"):
+                request.end_time.CopyFrom(to_timestamp(end + (15 if change == "move" else -10) * MINUTE))
             await self._until_answered(booker(name), request)
 
     async def _cancel(self, name: str) -> None:
         if self.mine[name]:
-            reservation_id, _ = self.dice.choice(self.mine[name])
+            made, _ = self.dice.choice(self.mine[name])
+            reservation_id = made.reservation_id
             await self._until_answered(booker(name), api.CancelReservationRequest(reservation_id=reservation_id))
 
     async def _enter(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """The whole system in one process, with everything going wrong by seed: the promises hold, and the checker can tell."""
 
+import importlib.resources
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
@@ -82,3 +83,11 @@ def test_it_shows_when_a_commit_trusts_what_was_read_before(parts: Parts, monkey
     unguarded = {**vars(store), "read_versions": trust.read_versions}
     monkeypatch.setattr(reservations, "store", SimpleNamespace(**unguarded))
     assert until_found(parts, "daily quota")
+
+
+def test_it_shows_when_reservations_are_moved_too_late(parts: Parts) -> None:
+    disks, _ = parts
+    source = (importlib.resources.files("services.policy") / "rules" / "default.yaml").read_text()
+    rule = source[source.index("  - id: LATE_CHANGE") : source.index("  - id: LARGE_MEETING")]
+    without = Policy.load(source.replace(rule, ""), "default@1")
+    assert until_found((disks, without), "changed too late")
