@@ -497,6 +497,7 @@ _ACTS = {
     "decline": ("declined", "驳回"),
     "end": ("ended early", "提前结束"),
     "enter": ("entered", "记为有人入会"),
+    "note": ("entered", "记为有人入会"),
     "prove": ("entered", "记为有人入会"),
     "update": ("changed", "更改"),
 }
