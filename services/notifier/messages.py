@@ -24,7 +24,7 @@ WITHDRAWALS: Mapping[str, str] = {
     "reservation.cancelled": "cancelled",
     "reservation.expired": "expired",
 }
-"""Why support need not decide any more. A change that still needs a decision is shown on the page of the case."""
+"""Why support need not decide any more. A change that still needs a decision is asked anew instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +121,18 @@ class Composer:
         return self._to_booker("confirmation", "good", body, shown, method="REQUEST", meters=meters)
 
     def _change(self, event: Event, body: ReservationEvent) -> list[Draft]:
-        """Support has one mail of an escalation: the page of the case shows what is asked now."""
+        """What still waits for support is asked again: they would decide on figures that no longer hold."""
         if not body.reservation.HasField("room"):
-            return self._to_booker("pending", "waiting", body, {"changed": True})
+            return self._escalation(event, body)
         return self._to_booker("change", "good", body, {"was_pending": False}, method="REQUEST")
 
     def _escalation(self, event: Event, body: ReservationEvent) -> list[Draft]:
+        shown = {"changed": event.type == "reservation.updated"}
         notices = [o for o in body.decision.obligations if o.kind == Obligation.KIND_NOTIFY_SUPPORT]
         addresses = dict.fromkeys(notice.address for notice in notices)
         supporters = [box for box in map(envelope.mailbox, addresses) if box]
-        drafts = [self._to_support("escalation", box, number, body, {}) for number, box in enumerate(supporters)]
-        return drafts + self._to_booker("pending", "waiting", body, {"changed": False})
+        drafts = [self._to_support("escalation", box, number, body, shown) for number, box in enumerate(supporters)]
+        return drafts + self._to_booker("pending", "waiting", body, shown)
 
     def _after_asking(self, event: Event, body: ReservationEvent, drafts: list[Draft]) -> list[Draft]:
         """A change that ended the waiting is told to the booker as what it is: a room."""

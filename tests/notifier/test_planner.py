@@ -1,7 +1,6 @@
 """Planned notices on both databases: each at its time, once, whoever stops, restarts or runs beside it."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -412,15 +411,6 @@ async def test_what_support_has_answered_is_not_withdrawn(replica: Replica, sink
     await replica.told("reservation.updated", samples.changed(version=3), "event-3")
     await replica.told("reservation.cancelled", samples.cancelled(version=4), "event-4")
     assert kinds(sink)[2:] == ["confirmation", "change", "cancellation"]
-
-
-async def test_support_has_one_mail_of_a_request_however_often_it_changes(replica: Replica, sink: MailSink) -> None:
-    """And one that it was withdrawn: the page of the case shows it as it is."""
-    await replica.told("reservation.pending_approval", samples.pending())
-    for version in range(2, 12):
-        await replica.told("reservation.updated", samples.pending(version=version), f"event-{version}")
-    await replica.told("reservation.cancelled", samples.withdrawn(version=12), "event-12")
-    assert Counter(kinds(sink)) == {"escalation": 1, "pending": 11, "cancellation": 1, "withdrawn": 1}
 
 
 async def test_changed_request_waits_since_it_was_first_made(replica: Replica, database: Database) -> None:
