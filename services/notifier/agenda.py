@@ -80,10 +80,13 @@ def plan(connection: Connection, planned: Plan) -> None:
     connection.execute(_PLAN, values)
 
 
-def open_case(connection: Connection, case: Case) -> None:
-    """Asked again after a change, it counts as waiting since the first time."""
+def open_case(connection: Connection, case: Case) -> list[str]:
+    """The addresses that were asked about it before. Changed, it counts as waiting since the first time."""
+    query = sa.select(CASE.c.addresses).where(CASE.c.reservation_id == case.reservation_id)
+    before = (connection.scalar(query) or "").split()
     values = {name: getattr(case, name) for name in Case.__slots__}
-    connection.execute(_OPEN, {**values, "addresses": "\n".join(case.addresses)})
+    connection.execute(_OPEN, {**values, "addresses": "\n".join(dict.fromkeys([*before, *case.addresses]))})
+    return before
 
 
 def close_case(connection: Connection, reservation_id: str, version: int, event_id: str) -> list[str]:

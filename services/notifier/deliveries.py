@@ -73,6 +73,27 @@ def enqueue(connection: Connection, parcels: Iterable[Parcel], now: int) -> None
         connection.execute(sa.insert(TABLE), rows)
 
 
+def untried(connection: Connection, reservation_id: str, kind: str) -> Sequence[sa.Row[Any]]:
+    """Mails of a kind that nobody has tried to send, locked until the transaction ends. `kind` may have a number."""
+    c = TABLE.c
+    of_kind = (c.kind == kind) | c.kind.like(f"{kind}-%")
+    mine = (c.reservation_id == reservation_id) & (c.channel == MAIL) & of_kind
+    new = (c.state == DeliveryState.QUEUED) & (c.attempts == 0) & (c.lease_end == 0)
+    query = sa.select(*(c[name] for name in ("delivery_id", "event_id", "kind", "recipient"))).where(mine, new)
+    return connection.execute(query.with_for_update()).all()
+
+
+def rewrite(connection: Connection, delivery_id: str, content: bytes) -> None:
+    """Of one that is untried: all attempts send the same."""
+    connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == delivery_id).values(content=content))
+
+
+def take_back(connection: Connection, delivery_ids: Sequence[str]) -> None:
+    """Of those that are untried: there is nothing to say any more."""
+    if delivery_ids:
+        connection.execute(sa.delete(TABLE).where(TABLE.c.delivery_id.in_(delivery_ids)))
+
+
 def _row(parcel: Parcel, now: int) -> dict[str, Any]:
     values = {name: getattr(parcel, name) for name in Parcel.__slots__}
     times = dict.fromkeys(("due_time", "first_time", "create_time", "update_time"), now)

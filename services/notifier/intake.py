@@ -19,9 +19,9 @@ from services.notifier.channels import MAIL
 from services.notifier.deliveries import Parcel
 from services.notifier.events import EVENT_ID, Event, UnreadableEventError, parse
 from services.notifier.inbox import Entry
-from services.notifier.messages import Composer, Message
+from services.notifier.messages import ESCALATION, WITHDRAWN, Composer, Message
 from services.notifier.models import DeadEventState
-from services.notifier.planner import About, Letter, Planner
+from services.notifier.planner import About, Letter, Planner, is_before_support
 
 log = logging.getLogger(__name__)
 
@@ -157,11 +157,32 @@ class Intake:
                 connection, packet.entry.event_id, arrival.subject, arrival.headers, arrival.payload, packet.fault, now
             )
             return
-        # only here is it known who of support still has the case before them, and must be told that it is settled
+        # only here is it known who of support has the case before them already
         if event and (asked := self._planner.note(connection, event, now)):
-            packet = replace(packet, messages=self._composer.compose(event, asked))
+            packet = replace(packet, messages=self._after_asking(connection, event, asked))
         with traces.received("take event in", arrival.headers.get(traces.HEADER, "")):
             deliveries.enqueue(connection, _parcels(connection, packet), now)
+
+    def _after_asking(self, connection: Connection, event: Event, asked: Sequence[str]) -> list[Message]:
+        """Support is asked once about a case. A notice that has not left yet says what is now, or is taken back, and
+        whoever was not asked is not told that it is settled. What nobody answered in time is told in any case.
+        """
+        messages = self._composer.compose(event, asked)
+        if event.type == "reservation.expired":
+            return messages
+        unsent = deliveries.untried(connection, event.reservation_id, ESCALATION)
+        if is_before_support(event):
+            self._say_what_is_now(connection, event, unsent)
+            return messages
+        deliveries.take_back(connection, [row.delivery_id for row in unsent])
+        unasked = {row.recipient for row in unsent}
+        return [each for each in messages if not each.kind.startswith(WITHDRAWN) or each.recipient not in unasked]
+
+    def _say_what_is_now(self, connection: Connection, event: Event, unsent: Sequence[sa.Row[Any]]) -> None:
+        for row in unsent:
+            now = {(each.kind, each.recipient): each for each in self._composer.escalation(event, row.event_id)}
+            if message := now.get((row.kind, row.recipient)):
+                deliveries.rewrite(connection, row.delivery_id, message.content)
 
     def queue(self, connection: Connection, letter: Letter) -> None:
         """What was planned, when its time has come. Call `queued` after the commit."""

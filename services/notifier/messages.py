@@ -18,13 +18,14 @@ from services.notifier.rendering import Section, Tone
 from services.notifier.values import Digest, Letterhead, Values, listed
 from services.notifier.wording import CHINESE, ENGLISH, Calendar, Meter, language
 
+ESCALATION, WITHDRAWN = "escalation", "withdrawn"
 SENDER_NAMES = {CHINESE: "云会", ENGLISH: "Yunhui"}
 WITHDRAWALS: Mapping[str, str] = {
     "reservation.updated": "settled",
     "reservation.cancelled": "cancelled",
     "reservation.expired": "expired",
 }
-"""Why support need not decide any more. A change that still needs a decision is asked anew instead."""
+"""Why support need not decide any more. Of a change that still needs a decision they see at the desk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,20 @@ class Composer:
     def compose(self, event: Event, asked: Sequence[str] = ()) -> list[Message]:
         """No message for a type that nobody needs to hear of, nor for people without a usable address.
 
-        `asked` are the addresses of support that still had the reservation before them when this happened.
+        `asked` are the addresses of support that had the reservation before them already when this happened: they are
+        asked once, and told when there is nothing left to decide.
         """
         make = self._drafts.get(event.type)
         drafts = make(event, event.body) if make else []
-        if asked and isinstance(event.body, ReservationEvent) and _ends_waiting(event.type, event.body):
-            told = self._after_asking(event, event.body, drafts)
-            drafts = [*told, *self._withdrawal(event, event.body, asked)]
+        if asked and isinstance(event.body, ReservationEvent):
+            drafts = self._after_asking(event, event.body, drafts, asked)
         return [self._write(event.event_id, event.time, draft) for draft in drafts]
+
+    def escalation(self, event: Event, first_event_id: str) -> list[Message]:
+        """What support is asked, as it is after a change, in place of what the first event asked."""
+        assert isinstance(event.body, ReservationEvent)  # noqa: S101 - only those are put before support
+        drafts = [draft for draft in self._escalation(event, event.body) if draft.kind == ESCALATION]
+        return [self._write(first_event_id, event.time, draft) for draft in drafts]
 
     def remind(self, event_id: str, body: ReservationEvent, time: datetime) -> list[Message]:
         """The reminder before the start, planned by the event that last set the time."""
@@ -121,7 +128,7 @@ class Composer:
         return self._to_booker("confirmation", "good", body, shown, method="REQUEST", meters=meters)
 
     def _change(self, event: Event, body: ReservationEvent) -> list[Draft]:
-        """What still waits for support is asked again: they would decide on figures that no longer hold."""
+        """What still waits for support is told to the booker; support is asked if they never were."""
         if not body.reservation.HasField("room"):
             return self._escalation(event, body)
         return self._to_booker("change", "good", body, {"was_pending": False}, method="REQUEST")
@@ -131,22 +138,25 @@ class Composer:
         notices = [o for o in body.decision.obligations if o.kind == Obligation.KIND_NOTIFY_SUPPORT]
         addresses = dict.fromkeys(notice.address for notice in notices)
         supporters = [box for box in map(envelope.mailbox, addresses) if box]
-        drafts = [self._to_support("escalation", box, number, body, shown) for number, box in enumerate(supporters)]
+        drafts = [self._to_support(ESCALATION, box, number, body, {}) for number, box in enumerate(supporters)]
         return drafts + self._to_booker("pending", "waiting", body, shown)
 
-    def _after_asking(self, event: Event, body: ReservationEvent, drafts: list[Draft]) -> list[Draft]:
+    def _after_asking(
+        self, event: Event, body: ReservationEvent, drafts: list[Draft], asked: Sequence[str]
+    ) -> list[Draft]:
         """A change that ended the waiting is told to the booker as what it is: a room."""
-        if event.type != "reservation.updated":
-            return drafts
-        return self._to_booker("change", "good", body, {"was_pending": True}, method="REQUEST")
+        if not _ends_waiting(event.type, body):
+            known = {box.address for box in map(envelope.mailbox, asked) if box}
+            return [draft for draft in drafts if draft.kind != ESCALATION or draft.to.address not in known]
+        if event.type == "reservation.updated":
+            drafts = self._to_booker("change", "good", body, {"was_pending": True}, method="REQUEST")
+        return [*drafts, *self._withdrawal(event, body, asked)]
 
     def _withdrawal(self, event: Event, body: ReservationEvent, asked: Sequence[str]) -> list[Draft]:
         """Whoever was asked to decide learns that there is nothing left to decide."""
         shown = {"why": WITHDRAWALS[event.type]}
         supporters = [box for box in map(envelope.mailbox, asked) if box]
-        return [
-            self._to_support("withdrawn", box, number, body, shown, "quiet") for number, box in enumerate(supporters)
-        ]
+        return [self._to_support(WITHDRAWN, box, number, body, shown, "quiet") for number, box in enumerate(supporters)]
 
     def _to_support(
         self,

@@ -94,7 +94,7 @@ class Planner:
     def note(self, connection: Connection, event: Event, now: int) -> Sequence[str]:
         """Plans what follows from an event, in the transaction that takes it in; again, it changes nothing.
 
-        The addresses of support that had the reservation before them until now. Call `look` after the commit.
+        The addresses of support that had the reservation before them already. Call `look` after the commit.
         """
         if not isinstance(event.body, ReservationEvent) or not event.body.HasField("reservation"):
             return []
@@ -105,8 +105,8 @@ class Planner:
             if planned.state == PlannedState.WAITING:
                 self._soonest = min(self._soonest, planned.due_at)
         if asked:
-            agenda.open_case(connection, asked)
-        if event.type not in ANSWERS or record.version <= 1 or asked:
+            return agenda.open_case(connection, asked)
+        if event.type not in ANSWERS or record.version <= 1:
             return []
         return agenda.close_case(connection, record.reservation_id, record.version, event.event_id)
 
@@ -222,10 +222,16 @@ class Planner:
         return letters
 
 
+def is_before_support(event: Event) -> bool:
+    """Whether it leaves a request with support, to be decided."""
+    asks = event.type in {"reservation.pending_approval", "reservation.updated"}
+    return asks and isinstance(event.body, ReservationEvent) and not event.body.reservation.HasField("room")
+
+
 def to_case(event: Event, body: ReservationEvent) -> Case | None:
     """The case that an event puts before support; None for any other."""
     record = body.reservation
-    if event.type not in {"reservation.pending_approval", "reservation.updated"} or record.HasField("room"):
+    if not is_before_support(event):
         return None
     notices = [each for each in body.decision.obligations if each.kind == Obligation.KIND_NOTIFY_SUPPORT]
     payload = json_format.MessageToJson(ReservationEvent(reservation=record), indent=None)

@@ -18,7 +18,7 @@ from google.protobuf.message import Message as ProtoMessage
 from services.clock import DAY, HOUR, MINUTE, SECOND
 from services.database import Database
 from services.notifier import agenda
-from services.notifier.channels import MAIL, Verdict
+from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import TABLE, Deliveries
 from services.notifier.intake import Arrival, Intake
 from services.notifier.messages import Composer
@@ -403,6 +403,106 @@ async def test_support_is_told_once_that_a_request_was_withdrawn(replica: Replic
         await replica.told("reservation.cancelled", samples.withdrawn(), "event-2")
     await replica.told("reservation.cancelled", samples.cancelled(reservation_id="another"), "event-3")
     assert kinds(sink) == ["escalation", "pending", "cancellation", "withdrawn", "cancellation"]
+
+
+def to_support(sink: MailSink) -> list[str]:
+    return [kind for kind in kinds(sink) if kind in ("escalation", "withdrawn")]
+
+
+async def test_one_mail_asks_support_and_one_says_that_it_is_settled(replica: Replica, sink: MailSink) -> None:
+    """However often the request changes in between; the digest and the desk show it as it is."""
+    await replica.told("reservation.pending_approval", samples.pending())
+    for version in range(2, 20):
+        changed = samples.pending(version=version, participant_count=100 + version)
+        await replica.told("reservation.updated", changed, f"event-{version}")
+    assert to_support(sink) == ["escalation"]
+    await replica.told("reservation.cancelled", samples.withdrawn(version=20), "event-20")
+    assert to_support(sink) == ["escalation", "withdrawn"]
+
+
+async def test_a_request_that_came_late_is_not_asked_about_after_its_change(replica: Replica, sink: MailSink) -> None:
+    """The event before it was given up waiting for; then it came after all, first while support decides, then after."""
+    await replica.told("reservation.updated", samples.pending(version=2), "event-2")
+    await replica.told("reservation.pending_approval", samples.pending(), "event-1")
+    assert to_support(sink) == ["escalation"]
+    await replica.told("reservation.approved", samples.approved(version=3), "event-3")
+    await replica.told("reservation.updated", samples.pending(version=2), "event-2-again")
+    assert to_support(sink) == ["escalation"]
+
+
+async def take_in(replica: Replica, event_type: str, body: ProtoMessage, event_id: str) -> None:
+    """Without sending anything: the mail server is away."""
+    payload = json_format.MessageToJson(body).encode()
+    arrival = Arrival(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
+    outcome = await replica.intake.take([arrival], nowhere)
+    assert not outcome.dead
+    assert not outcome.postponed
+
+
+async def test_a_notice_that_has_not_left_yet_says_what_is_now(
+    replica: Replica, database: Database, sink: MailSink
+) -> None:
+    await take_in(replica, "reservation.pending_approval", samples.pending(), "event-1")
+    before = await database.read(lambda c: c.scalars(sa.select(TABLE.c.message_id)).all())
+    for version, people in ((2, 130), (3, 175)):
+        changed = samples.pending(version=version, participant_count=people)
+        await take_in(replica, "reservation.updated", changed, f"event-{version}")
+    await replica.post()
+    assert to_support(sink) == ["escalation"]
+    [asked] = [mail for mail in sink.taken if ".escalation@" in str(mail["Message-ID"])]
+    assert str(asked["Message-ID"]) in before
+    assert "175" in str(asked["Subject"])
+
+
+async def test_a_notice_that_has_not_left_yet_is_taken_back_when_nothing_is_left_to_decide(
+    replica: Replica, sink: MailSink
+) -> None:
+    await take_in(replica, "reservation.pending_approval", samples.pending(), "event-1")
+    await take_in(replica, "reservation.cancelled", samples.withdrawn(), "event-2")
+    await replica.post()
+    assert to_support(sink) == []
+    assert kinds(sink) == ["pending", "cancellation"]
+
+
+async def test_a_change_that_settles_an_unsent_case_is_told_to_the_booker_as_before(
+    replica: Replica, sink: MailSink
+) -> None:
+    await take_in(replica, "reservation.pending_approval", samples.pending(), "event-1")
+    await take_in(replica, "reservation.updated", samples.changed(), "event-2")
+    await replica.post()
+    assert kinds(sink) == ["pending", "change"]
+
+
+async def test_what_expired_before_support_could_be_asked_is_told_all_the_same(
+    replica: Replica, sink: MailSink
+) -> None:
+    await take_in(replica, "reservation.pending_approval", samples.pending(), "event-1")
+    await take_in(replica, "reservation.expired", samples.expired(), "event-2")
+    await replica.post()
+    assert to_support(sink) == ["escalation", "withdrawn"]
+
+
+async def test_a_notice_that_was_tried_is_neither_rewritten_nor_taken_back(
+    replica: Replica, database: Database, sink: MailSink
+) -> None:
+    """A server may have taken it: every attempt sends the same, and what was asked must be withdrawn."""
+    await take_in(replica, "reservation.pending_approval", samples.pending(), "event-1")
+    claims = [claim async for claim in claimed(replica)]
+    before = {claim.delivery_id: claim.content for claim in claims}
+    await take_in(replica, "reservation.updated", samples.pending(version=2, participant_count=175), "event-2")
+    for claim in claims:
+        await replica.deliveries.settle(claim, Answer(Verdict.TEMPORARY, 451, "later"), NOW)
+    await take_in(replica, "reservation.updated", samples.pending(version=3, participant_count=176), "event-3")
+    rows = await database.read(lambda c: c.execute(sa.select(TABLE.c.delivery_id, TABLE.c.content)).all())
+    assert {id_: bytes(content) for id_, content in rows if id_ in before} == before
+    await take_in(replica, "reservation.cancelled", samples.withdrawn(version=4), "event-4")
+    await replica.post()
+    assert to_support(sink) == ["escalation", "withdrawn"]
+
+
+async def claimed(replica: Replica) -> AsyncIterator[Claim]:
+    while claim := await replica.deliveries.claim(MAIL):
+        yield claim
 
 
 async def test_what_support_has_answered_is_not_withdrawn(replica: Replica, sink: MailSink) -> None:
