@@ -288,7 +288,7 @@ def check_meeting(ask: Ask, situation: Situation) -> None:
         raise ask.obstacle
     holder = situation.holders.get(ask.wish.meeting.key) if ask.wish.meeting else None
     if holder:
-        raise meetings.already_reserved(holder.name_to(None if ask.by else ask.actor))  # who asks for another sees all
+        raise meetings.already_reserved(holder.name_to(ask.actor))
 
 
 def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:

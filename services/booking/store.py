@@ -233,9 +233,9 @@ class Holder:
     reservation_id: str
     account_id: str
 
-    def name_to(self, owner: str | None) -> str:
-        """Its id for whoever may see it, else ""; None sees everybody's."""
-        return self.reservation_id if owner in (None, self.account_id) else ""
+    def name_to(self, caller: str) -> str:
+        """Its id for whom it belongs to, else ""."""
+        return self.reservation_id if caller == self.account_id else ""
 
 
 _HOLDERS = ForEach(

@@ -66,7 +66,7 @@ class Updates:
             situation = await self._survey(wanted, owner, actor, now)
             if situation.answer:
                 return answers.replay(situation.answer, wanted.body_hash, api.UpdateReservationResponse)
-            return await self._store(await self._decide(situation, wanted, owner, actor, now, by), by, now)
+            return await self._store(await self._decide(situation, wanted, actor, now, by), by, now)
 
         return await until_fresh(attempt)
 
@@ -76,7 +76,7 @@ class Updates:
         """What `update` would answer, and the errors that it would raise; `wanted` is without a request_id."""
         now = self._clock.now()
         situation = await self._survey(wanted, owner, actor, now)
-        update = await self._decide(situation, wanted, owner, actor, now, by)
+        update = await self._decide(situation, wanted, actor, now, by)
         reply = api.CheckUpdateResponse(outcome=outcome(update), decision=update.decision)
         if update.decision.effect == policy.EFFECT_ALLOW:
             for room in free_rooms(situation.pool, update.case.record, update.after)[:1]:
@@ -87,7 +87,6 @@ class Updates:
         self,
         situation: Situation,
         wanted: Change,
-        owner: str | None,
         actor: str,
         now: int,
         by: audit.Caller | None,
@@ -96,7 +95,7 @@ class Updates:
         require(case, "update")
         check_version(case.record, wanted.version)
         after = to_changed(case.record, wanted, now)
-        seen = await self._find_meeting(case.record, after, owner)
+        seen = await self._find_meeting(case.record, after, actor)
         question = to_update_question(situation, after, now, by)
         decision = await self._policy.decide_one(question)
         return Update(wanted, actor, case, after, question, decision, seen)
@@ -112,7 +111,7 @@ class Updates:
             raise errors.unavailable("policy")
         return situation
 
-    async def _find_meeting(self, record: pb.Reservation, after: pb.Reservation, owner: str | None) -> Seen | None:
+    async def _find_meeting(self, record: pb.Reservation, after: pb.Reservation, actor: str) -> Seen | None:
         """None when the interval stays as it is. Raises errors.RpcError when there is no such meeting then."""
         if (record.start_time, record.end_time) == (after.start_time, after.end_time):
             return None
@@ -120,7 +119,7 @@ class Updates:
         if seen:
             holders = await self._database.read(lambda c: store.read_holders(c, [seen.key], record.reservation_id))
             for holder in holders.values():
-                raise meetings.already_reserved(holder.name_to(owner))
+                raise meetings.already_reserved(holder.name_to(actor))
         return seen
 
     async def _store(self, update: "Update", by: audit.Caller | None, now: int) -> api.UpdateReservationResponse:
