@@ -119,7 +119,7 @@ async def test_events_of_an_account_are_numbered_without_a_gap(booking: Booking)
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("entered", [TEN - HOUR, TEN + 30 * MINUTE])
+@pytest.mark.parametrize("entered", [TEN, TEN + 30 * MINUTE])
 async def test_a_late_proof_annuls_the_violation_and_its_suspension(booking: Booking, entered: int) -> None:
     first, _ = await missed(booking, TEN, TEN + 2 * HOUR)
     record = await booking.lifecycle.report_attendance(first.reservation_id, entered, "gateway")
@@ -137,7 +137,7 @@ async def test_a_late_proof_annuls_the_violation_and_its_suspension(booking: Boo
     assert again == record
 
 
-@pytest.mark.parametrize("entered", [TEN - HOUR - SECOND, TEN + 30 * MINUTE + SECOND, TEN + HOUR])
+@pytest.mark.parametrize("entered", [TEN - HOUR - SECOND, TEN - 1, TEN + 30 * MINUTE + SECOND, TEN + HOUR])
 async def test_what_proves_nothing_annuls_nothing(booking: Booking, entered: int) -> None:
     [first] = await missed(booking, TEN)
     booking.clock.time = TEN + 2 * HOUR
