@@ -91,6 +91,8 @@ routes: list[Route] = [
     page("/rules", rules.show),
     page("/support", support.show),
     page("/support/accounts", support.show_account),
+    page("/support/escalations", support.show),
+    page("/support/escalations/{reservation_id}", support.show),
     page("/support/escalations/{reservation_id}", support.resolve, "POST"),
     page("/support/violations/{violation_id}", support.waive, "POST"),
     page("/support/objections/{violation_id}", support.answer_objection, "POST"),

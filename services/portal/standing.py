@@ -16,9 +16,12 @@ from services.portal.rendering import reader_of, render
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
+    """`own`: the reader has a part in the reservation."""
+
     violation: pb.Violation
     reservation: pb.Reservation
     lines: list[policies.Line]
+    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ async def page(
     )
 
 
+def is_own(request: Request, record: pb.Reservation) -> bool:
+    """For the reader, or asked for by them: then somebody else decides about it, and about what came of it."""
+    return person_of(request).account_id in (record.organizer.account_id, record.created_by)
+
+
 async def evidence(request: Request, violation: pb.Violation) -> Evidence:
     booking = services_of(request).booking
     about, decided = await asyncio.gather(
@@ -86,4 +94,4 @@ async def evidence(request: Request, violation: pb.Violation) -> Evidence:
         ask(request, booking.GetDecision, api.GetDecisionRequest(decision_id=violation.decision_id)),
     )
     lines = policies.fired_lines(decided.decision, reader_of(request).language)
-    return Evidence(violation, about.reservation, lines)
+    return Evidence(violation, about.reservation, lines, is_own(request, about.reservation))

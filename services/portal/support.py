@@ -25,13 +25,17 @@ DELIVERIES, MOST = 50, 500
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One escalation: who wants what, why it is here, until when, and the rooms that could be given."""
+    """One escalation: who wants what, why it is here, until when, and the rooms that could be given.
+
+    `own`: the reader asked for it or changed it, or it is for them; then somebody else answers.
+    """
 
     record: pb.Reservation
     lines: list[policies.Line]
     quotas: list[decision_pb2.QuotaUsage]
     expires: Timestamp | None
     rooms: list[pb.Room]
+    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ def _forbidden(request: Request) -> Response | None:
 
 
 async def show(request: Request) -> Response:
+    """The desk; with the id of a case, that one comes first, for a mail has led to it."""
     if refused := _forbidden(request):
         return refused
     services = services_of(request)
@@ -60,6 +65,11 @@ async def show(request: Request) -> Response:
         ask(request, services.booking.ListObjections, objected),
     )
     first = list(listed.reservations)[: -SHOWN - 1 : -1]  # listed by start, and those that expire soonest come last
+    if wanted := request.path_params.get("reservation_id"):
+        meant = [each for each in listed.reservations if each.reservation_id == wanted]
+        if not meant:  # it was answered, or is not open: its own page says what came of it
+            return RedirectResponse(f"/reservations/{quote(str(wanted), safe='')}", 303)
+        first = meant + [each for each in first if each.reservation_id != wanted][: SHOWN - 1]
     cases = await asyncio.gather(*(case(request, record) for record in first))
     disputes = await asyncio.gather(*(dispute(request, each.violation) for each in objections.objections[:SHOWN]))
     return render(
@@ -95,7 +105,8 @@ async def case(request: Request, record: pb.Reservation) -> Case:
     whole = (record.start_time, record.end_time)
     rooms = [each.room for each in found.intervals if (each.start_time, each.end_time) == whole]
     lines = policies.fired_lines(decided.decision, reader_of(request).language)
-    return Case(record, lines, list(decided.decision.quotas), _expires(record, decided.decision), rooms)
+    own = standing.is_own(request, record) or decided.actor == person_of(request).account_id
+    return Case(record, lines, list(decided.decision.quotas), _expires(record, decided.decision), rooms, own)
 
 
 def _expires(record: pb.Reservation, decision: decision_pb2.Decision) -> Timestamp | None:
@@ -115,6 +126,7 @@ async def resolve(request: Request) -> Response:
         approve=text_of(form, "answer") == "approve",
         note=text_of(form, "note"),
         room_id=text_of(form, "room_id", 64) or None,
+        version=_number(text_of(form, "version", 18)),
     )
     await ask(request, services_of(request).booking.ResolveEscalation, question)
     return RedirectResponse(f"/support?done={'approved' if question.approve else 'declined'}", 303)
@@ -126,6 +138,10 @@ async def _ask_decline(request: Request, form: Any) -> Response:
     sent = bool(text_of(form, "sure"))
     values = {"record": found.reservation, "note": text_of(form, "note"), "missing": sent}
     return render(request, "decline.html", 422 if sent else 200, **values)
+
+
+def _number(typed: str) -> int:
+    return int(typed) if typed.isascii() and typed.isdigit() else 0
 
 
 async def show_account(request: Request) -> Response:

@@ -519,3 +519,16 @@ def test_support_answers_an_escalation_and_the_booker_is_told(stack: Stack) -> N
     wait_for(lambda: len(told()) >= 4)
     assert any("已预定" in subject or "reserved" in subject for subject in told())
     assert any("未获批准" in subject or "Not approved" in subject for subject in told())
+
+
+def test_support_is_told_that_somebody_else_answers_a_request_of_their_own(stack: Stack) -> None:
+    """In either language, and as data."""
+    support = stack.login("support", "own-case")
+    case = support.reserve("2025-07-12 16:00", people=120).answer["reservation"]["reservationId"]
+    refused = support.yunhui("approve", case)
+    assert refused.code == 1
+    assert "SECOND_PERSON_NEEDED" in refused.out + refused.err
+    for language, words in (("zh-CN", "须由另一位技术支持人员处理"), ("en", "somebody else of support has to decide")):
+        said = yunhui("approve", case, "--lang", language, "--state", str(stack.state), YUNHUI_TOKEN=support.token)
+        assert (said.code, words in said.err) == (1, True)
+    assert support.yunhui("cancel", case).code == 0

@@ -33,6 +33,43 @@ def test_support_looks_a_delivery_up_and_sends_it_again(stack: Stack) -> None:
     assert stack.login("booker", "stranger").yunhui("deliveries", "list").answer.get("deliveries", []) == []
 
 
+def test_changes_and_withdrawals_within_seconds_write_to_support_once_a_request(stack: Stack) -> None:
+    """The attack: ask, change, withdraw, ask again. Support gets a mail a request that it was asked about, and one that
+    it is withdrawn; of those there are three a day, and what comes after that is refused with the reason.
+    """
+    booker, support, asked = stack.login("booker", "flood"), stack.login("support", "helper"), 0
+
+    def received() -> int:
+        """How many mails the server took for support."""
+        return sum("dccloud@cnic.cn" in str(mail["to"]) for mail in stack.yunhui("mail", "--json").answer["mails"])
+
+    before = received()
+    for number in range(6):
+        said = booker.reserve(f"2025-07-1{number % 3 + 1} 1{number}:00", people=120)
+        if said.code == 3:
+            assert "ESCALATION_LIMIT" in {rule["ruleId"] for rule in said.answer["decision"]["rules"]}
+            continue
+        asked += 1
+        reservation_id = said.answer["reservation"]["reservationId"]
+        assert [booker.yunhui("change", reservation_id, "--people", str(130 + each)).code for each in range(4)] == [
+            0
+        ] * 4
+        assert booker.yunhui("cancel", reservation_id).code == 0
+    assert asked == 3
+    booker.reserve("2025-07-08 11:00")
+
+    def mails() -> list[Any] | None:
+        """All, once the last one has left."""
+        found = support.yunhui("deliveries", "list", "--account", "flood").answer["deliveries"]
+        done = found[0]["kind"] == "confirmation" and {each["state"] for each in found} == {"DELIVERY_STATE_SENT"}
+        return found if done else None
+
+    kinds = [each["kind"] for each in wait_for(mails)]
+    assert kinds.count("escalation") <= asked
+    assert kinds.count("withdrawn") == kinds.count("escalation")
+    assert received() - before == kinds.count("escalation") + kinds.count("withdrawn")
+
+
 def test_who_wants_no_confirmations_gets_none(stack: Stack) -> None:
     """And what is mandatory stays on."""
     booker = stack.login("booker", "quiet")
