@@ -233,6 +233,7 @@ class BookingServiceServicer:
     def UpdateReservation(self, request, context):
         """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
         What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+        The room that is held is kept as long as nothing more is asked for than it is held for.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
         ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
         CreateReservation.
@@ -249,7 +250,8 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelReservation(self, request, context):
-        """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
+        """Cancels; says whether the quota came back: by when the start was given up, see Reservation.former_starts.
+        Cancelling twice gives the same answer.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -65,6 +65,7 @@ class BookingServiceStub:
     UpdateReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
     What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+    The room that is held is kept as long as nothing more is asked for than it is held for.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
     ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
     CreateReservation.
@@ -72,7 +73,8 @@ class BookingServiceStub:
     CheckUpdate: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CheckUpdateRequest, _booking_service_pb2.CheckUpdateResponse]
     """What UpdateReservation would answer now, its errors included. Nothing is stored."""
     CancelReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]
-    """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
+    """Cancels; says whether the quota came back: by when the start was given up, see Reservation.former_starts.
+    Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
     """
     EndReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]
@@ -182,6 +184,7 @@ class BookingServiceAsyncStub(BookingServiceStub):
     UpdateReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]  # type: ignore[assignment]
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
     What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+    The room that is held is kept as long as nothing more is asked for than it is held for.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
     ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
     CreateReservation.
@@ -189,7 +192,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     CheckUpdate: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CheckUpdateRequest, _booking_service_pb2.CheckUpdateResponse]  # type: ignore[assignment]
     """What UpdateReservation would answer now, its errors included. Nothing is stored."""
     CancelReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CancelReservationRequest, _booking_service_pb2.CancelReservationResponse]  # type: ignore[assignment]
-    """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
+    """Cancels; says whether the quota came back: by when the start was given up, see Reservation.former_starts.
+    Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
     """
     EndReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]  # type: ignore[assignment]
@@ -338,6 +342,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_booking_service_pb2.UpdateReservationResponse, _abc.Awaitable[_booking_service_pb2.UpdateReservationResponse]]:
         """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
         What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
+        The room that is held is kept as long as nothing more is asked for than it is held for.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
         ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
         CreateReservation.
@@ -357,7 +362,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.CancelReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.CancelReservationResponse, _abc.Awaitable[_booking_service_pb2.CancelReservationResponse]]:
-        """Cancels; says whether the quota came back. Cancelling twice gives the same answer.
+        """Cancels; says whether the quota came back: by when the start was given up, see Reservation.former_starts.
+        Cancelling twice gives the same answer.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
         """
 
