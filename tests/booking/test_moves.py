@@ -266,8 +266,8 @@ class Watch:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(("create", "move", "move", "put off", "shorten", "fewer", "cancel")),
-        st.sampled_from((0, 0, 1, 10, 29, 30, 31, 60)),  # minutes that pass before it
+        st.sampled_from(("create", "move", "move", "move", "put off", "shorten", "fewer", "cancel")),
+        st.sampled_from((60, 30, 29, 29, 1, 0, -1, -29)),  # minutes before the start when it is done
         st.integers(0, 3),
         st.sampled_from((20, 31, 45, 60, 120, 240)),
     ),
@@ -289,7 +289,9 @@ class Player:
 
     async def play(self, step: tuple[str, int, int, int]) -> None:
         act, minutes, which, amount = step
-        await pass_time(self.booking, self.now + minutes * MINUTE)
+        if self.mine:
+            record = await get(self.booking, self.mine[which % len(self.mine)])
+            await pass_time(self.booking, max(self.now, from_timestamp(record.start_time) - minutes * MINUTE))
         await self.look(changed=False)
         try:
             await self.act(act, which, amount)
