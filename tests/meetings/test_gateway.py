@@ -25,6 +25,7 @@ from services.meetings.tencent import Tencent
 from services.settings import Settings
 from services.standin.cloud import CloudMeeting
 from services.standin.server import Standin
+from tests import templates
 from tests.meetings.builders import HOUR, HandClock, key
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password
@@ -44,9 +45,9 @@ class NamedTokens(Verifier):
 
 
 @pytest.fixture(params=["sqlite"])
-def url(tmp_path: Path) -> str:
+def url(tmp_path: Path, service: str) -> str:
     """The questions are asked on one database: what is stored is looked at elsewhere, on both."""
-    return f"sqlite:///{tmp_path}/meetings.db"
+    return templates.on_sqlite(tmp_path / "meetings.db", service)
 
 
 @pytest.fixture
