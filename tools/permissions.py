@@ -21,6 +21,9 @@ A role is a word in the claim `roles` of the token. The contracts say which role
 served to nobody: its program does not start. Health checks, and reflection in development, need no token.
 
 A booker sees and touches what is his own. What is another's and what does not exist get the same answer, NOT_FOUND.
+To have made a reservation for another gives no right to it: rights follow the role of today. And nobody, whatever the
+role, answers a request, waives a violation or dismisses an objection in which they have a part
+([0012](decisions/0012-a-second-person.md)).
 Addresses of mail are shown to admins, and masked for support.
 """
 

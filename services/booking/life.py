@@ -61,12 +61,22 @@ _TABLE = (
     Transition(_NEW, "request", CONFIRMED, BOOKER, "policy says ALLOW", "takes a room", "confirmed"),
     Transition(_NEW, "request", PENDING_APPROVAL, BOOKER, "policy says ESCALATE", "asks support", "pending_approval"),
     Transition(
-        PENDING_APPROVAL, "approve", CONFIRMED, SUPPORT, "in time, and a room is free", "takes a room", "approved"
+        PENDING_APPROVAL,
+        "approve",
+        CONFIRMED,
+        SUPPORT,
+        "in time, by a second person, and a room is free",
+        "takes a room",
+        "approved",
     ),
-    Transition(PENDING_APPROVAL, "decline", DECLINED, SUPPORT, "in time", "quota comes back", "declined"),
+    Transition(
+        PENDING_APPROVAL, "decline", DECLINED, SUPPORT, "in time, by a second person", "quota comes back", "declined"
+    ),
     Transition(PENDING_APPROVAL, "expire", EXPIRED, CLOCK, "booking has closed", "quota comes back", "expired"),
     Transition(PENDING_APPROVAL, "cancel", CANCELLED, BOOKER, "", "policy says whether quota comes back", "cancelled"),
-    Transition(PENDING_APPROVAL, "update", PENDING_APPROVAL, BOOKER, "policy says ESCALATE", "asks support", "updated"),
+    Transition(
+        PENDING_APPROVAL, "update", PENDING_APPROVAL, BOOKER, "policy says ESCALATE", "support sees it", "updated"
+    ),
     Transition(PENDING_APPROVAL, "confirm", CONFIRMED, BOOKER, "changed, policy says ALLOW", "takes a room", "updated"),
     Transition(
         PENDING_APPROVAL,
