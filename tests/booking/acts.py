@@ -499,7 +499,7 @@ SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
         *(Update(3, (None, None, 130)), Series(_meeting("10:00", "bob", people=120), 5, all_or_none=False)),
     ),
     "decided by who asked": (
-        replace(_meeting("10:00", people=120), by_support=True),
+        *(_meeting("14:00"), replace(_meeting("10:00", people=120), by_support=True)),
         *(Resolve(0, approve=True, by=SUPPORT), Resolve(0, approve=False, by=SUPPORT), Resolve(0, approve=True)),
     ),
     "decided by who changed it": (
@@ -507,7 +507,7 @@ SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
         *(Resolve(0, approve=True, by=SUPPORT), Resolve(0, approve=True)),
     ),
     "no longer of support": (
-        replace(_meeting("10:00"), by_support=True),
+        *(_meeting("14:00"), replace(_meeting("10:00"), by_support=True)),
         *(Update(0, (None, 5400, None), by=FORMER), Cancel(0, FORMER), Cancel(0, SUPPORT)),
     ),
     "from the hour that comes twice": (Series(Create("ann", OnDay(2, "01:30", 1), 3600, 12), 3, all_or_none=False),),
