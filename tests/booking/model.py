@@ -221,6 +221,8 @@ class World:
         counts_at = changed.promised_with(start, wanted.end, self.now) if changed else start
         late = changed is not None and changed.is_late(self.now)
         put_off = changed is not None and start > changed.start and self.now > changed.promised
+        if changed and late and start != changed.start and (put_off or not changed.keeps(start, wanted.end)):
+            counted.append(changed.promised)  # left too late, it would count beside the new start
         spoken = {
             "DAILY_QUOTA": sum(self.day(each) == self.day(counts_at) for each in counted) >= PER_DAY,
             "WEEKLY_QUOTA": sum(self.week(each) == self.week(counts_at) for each in counted) >= PER_WEEK,
