@@ -97,7 +97,7 @@ def test_a_remedy_helps_and_is_the_smallest(policy: Policy, seed: int) -> None:
                 assert fires(rule.rule_id, step), (rule, step)
             seen[rule.rule_id] += 1
     assert min(seen.values()) > 5
-    assert len(seen) == 8
+    assert len(seen) == 9
 
 
 def only_rule(policy: Policy, asked: pb.DecideRequest) -> decision_pb2.FiredRule:
