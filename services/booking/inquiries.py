@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
+from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
@@ -71,28 +72,18 @@ class Inquiries:
 
     async def judge_attendance(self, reservation_id: str, due: int) -> bool:
         """Start plus grace has passed, or it is time to ask again: judged when it is known who came; else False."""
-        record = await self._database.read(lambda c: store.read_reservation(c, reservation_id))
-        if record and is_open(record):
-            await self._claim(life.ATTENDANCE, record, due, self._ask_who_came)
+        if await self._asks(life.ATTENDANCE, reservation_id, due, is_open, self._ask_who_came):
             return False
         await self._lifecycle.judge_attendance(reservation_id, due)
         return True
 
     async def reconcile(self, reservation_id: str, due: int) -> bool:
         """The start is near: makes up for events about the meeting that were lost. False: that is under way."""
-        record = await self._database.read(lambda c: store.read_reservation(c, reservation_id))
-        if record is None or not record.HasField("meeting"):
-            return True
-        await self._claim(life.RECONCILIATION, record, due, self._reconcile)
-        return False
+        return not await self._asks(life.RECONCILIATION, reservation_id, due, has_meeting, self._reconcile)
 
     async def look_who_stayed(self, reservation_id: str, due: int) -> bool:
         """The start of what somebody looked into before it: whoever is still there has come. False: under way."""
-        record = await self._database.read(lambda c: store.read_reservation(c, reservation_id))
-        if record is None or not is_open(record):
-            return True
-        await self._claim(life.ARRIVAL, record, due, self._ask_who_stayed)
-        return False
+        return not await self._asks(life.ARRIVAL, reservation_id, due, is_open, self._ask_who_stayed)
 
     async def look_for_proof(self, record: pb.Reservation) -> None:
         """Somebody had entered before the start of what became a no-show: were they still there when it began?
@@ -124,15 +115,30 @@ class Inquiries:
         while self._under_way:
             await asyncio.gather(*self._under_way)
 
-    async def _claim(
-        self, kind: str, record: pb.Reservation, due: int, ask: Callable[[Claim], Awaitable[None]]
-    ) -> None:
+    async def _asks(
+        self,
+        kind: str,
+        reservation_id: str,
+        due: int,
+        waits: Callable[[pb.Reservation], bool],
+        ask: Callable[[Claim], Awaitable[None]],
+    ) -> bool:
+        """Whether there is something to ask; then it is asked, here or by whoever was faster."""
         leased = self._clock.now() + LEASE
-        mine = await self._database.write(lambda c: store.move_deadline(c, kind, record.reservation_id, due, leased))
-        if mine:
+
+        def claim(connection: Connection) -> tuple[pb.Reservation | None, bool]:
+            # looked at in the transaction that claims: who was faster may have been answered, and put `due` back
+            record = store.read_reservation(connection, reservation_id)
+            if record is None or not waits(record):
+                return None, False
+            return record, store.move_deadline(connection, kind, reservation_id, due, leased)
+
+        record, mine = await self._database.write(claim)
+        if record and mine:
             task = asyncio.create_task(self._attempt(Claim(kind, record, due, leased), ask))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
+        return record is not None
 
     async def _attempt(self, claim: Claim, ask: Callable[[Claim], Awaitable[None]]) -> None:
         try:
@@ -243,6 +249,10 @@ class Reports:
         """Raises errors.RpcError while nobody can say what it is like now: to be told again."""
         for record in await self._database.read(lambda c: store.read_reservations_of(c, key)):
             await self._inquiries.look_again(record, cancelled=cancelled)
+
+
+def has_meeting(record: pb.Reservation) -> bool:
+    return record.HasField("meeting")
 
 
 def is_open(record: pb.Reservation) -> bool:

@@ -627,6 +627,31 @@ async def test_two_replicas_ask_once_and_judge_once(replicas: list[Booking], the
     assert len(await rows(replicas[0].database, store.VIOLATION)) == 1
 
 
+async def test_an_answer_between_looking_and_claiming_is_seen(
+    replicas: list[Booking], there: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline is back where it was then: by its time alone nobody could tell."""
+    await there.meeting()
+    record = await made(replicas[0])
+    for replica in replicas:
+        replica.clock.time = RELEASE
+    first, second = (replica.inquiries for replica in replicas)
+    assert first
+    assert second
+    write = second._database.write
+
+    async def overtaken(work: Any) -> Any:
+        monkeypatch.undo()
+        assert not await first.judge_attendance(record.reservation_id, RELEASE)
+        await first.settle()
+        return await write(work)
+
+    monkeypatch.setattr(second._database, "write", overtaken)
+    assert await second.judge_attendance(record.reservation_id, RELEASE)
+    await second.settle()
+    assert (await state(replicas[0], record), there.provider.asked) == ("NO_SHOW", 1)
+
+
 async def test_whoever_dies_while_it_asks_is_followed(booking: Booking, there: World) -> None:
     """The deadline was moved on before: it comes again."""
     await there.meeting()
