@@ -148,6 +148,28 @@ _TABLE = (
     ),
 )
 
+STATE_WORDS = {
+    PENDING_APPROVAL: ("waits for support", "待审批"),
+    CONFIRMED: ("is confirmed", "已确认、尚未使用"),
+    IN_USE: ("is in use", "正在使用"),
+    COMPLETED: ("is completed", "已结束"),
+    NO_SHOW: ("is a no-show", "因未参会已释放"),
+    CANCELLED: ("is cancelled", "已取消"),
+    DECLINED: ("was declined", "已驳回"),
+    EXPIRED: ("has expired", "审批已超时"),
+}
+EVENT_WORDS = {
+    "approve": ("approved", "批准"),
+    "cancel": ("cancelled", "取消"),
+    "decline": ("declined", "驳回"),
+    "end": ("ended early", "提前结束"),
+    "enter": ("entered", "记为有人入会"),
+    "note": ("entered", "记为有人入会"),
+    "prove": ("entered", "记为有人入会"),
+    "update": ("changed", "更改"),
+}
+"""How a state, and what was asked for, is said in English and Chinese when the one does not allow the other."""
+
 TRANSITIONS = {(each.state, each.event): each for each in _TABLE if each.state != _NEW}
 EVENTS = tuple(dict.fromkeys(event for _, event in TRANSITIONS))
 

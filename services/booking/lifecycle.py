@@ -173,14 +173,16 @@ class Lifecycle:
             event = entry_event(case, enter_time)
             require(case, event)
             check_entry(case, event, enter_time)
-            if by:
-                await self._database.read(lambda c: second_person.require(c, reservation_id, actor))
-            if event == "enter":
-                return await self._apply(case, "enter", actor=actor, by=by, enter_time=enter_time, **kept)
             if event == "note" and case.record.HasField("early_enter_time"):
                 return case.record
-            now, write = self._clock.now(), note_entry if event == "note" else annul
-            return await self._commit(audit.noted(lambda c: write(c, case, actor, enter_time, now, **kept), teller(by)))
+            now, write = self._clock.now(), ENTRIES[event]
+
+            def work(connection: Connection) -> pb.Reservation:
+                if by:
+                    second_person.require(connection, reservation_id, actor)
+                return write(connection, case, actor, enter_time, now, **kept)
+
+            return await self._commit(audit.noted(work, teller(by)))
 
         return await until_fresh(attempt)
 
@@ -433,6 +435,11 @@ def annul(connection: Connection, case: Case, actor: str, enter_time: int, now: 
     return record
 
 
+def enter(connection: Connection, case: Case, actor: str, enter_time: int, now: int, **kept: Any) -> pb.Reservation:
+    payload = events_pb2.ReservationEvent(actor=actor)
+    return change(connection, case, "enter", payload, now, enter_time=enter_time, **kept)
+
+
 def note_entry(
     connection: Connection, case: Case, actor: str, enter_time: int, now: int, **kept: Any
 ) -> pb.Reservation:
@@ -442,6 +449,10 @@ def note_entry(
     if rows := arrival_rows(record):
         connection.execute(sa.insert(store.DEADLINE), rows)
     return record
+
+
+ENTRIES = {"enter": enter, "note": note_entry, "prove": annul}
+"""What somebody's being inside comes to, by what it is to the reservation."""
 
 
 def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> pb.Room:
@@ -481,33 +492,10 @@ def change(
     return payload.reservation
 
 
-_STATES = {
-    life.PENDING_APPROVAL: ("waits for support", "待审批"),
-    life.CONFIRMED: ("is confirmed", "已确认、尚未使用"),
-    life.IN_USE: ("is in use", "正在使用"),
-    life.COMPLETED: ("is completed", "已结束"),
-    life.NO_SHOW: ("is a no-show", "因未参会已释放"),
-    life.CANCELLED: ("is cancelled", "已取消"),
-    life.DECLINED: ("was declined", "已驳回"),
-    life.EXPIRED: ("has expired", "审批已超时"),
-}
-_ACTS = {
-    "approve": ("approved", "批准"),
-    "cancel": ("cancelled", "取消"),
-    "decline": ("declined", "驳回"),
-    "end": ("ended early", "提前结束"),
-    "enter": ("entered", "记为有人入会"),
-    "note": ("entered", "记为有人入会"),
-    "prove": ("entered", "记为有人入会"),
-    "update": ("changed", "更改"),
-}
-"""How a state, and what people ask for, is said in English and Chinese."""
-
-
 def require(case: Case, event: str) -> None:
     if not life.next_state(case.state, event):
-        english, chinese = _STATES[case.state]
-        act, act_chinese = _ACTS[event]
+        english, chinese = life.STATE_WORDS[case.state]
+        act, act_chinese = life.EVENT_WORDS[event]
         words = f"a reservation that {english} cannot be {act}", f"预约{chinese}，不能{act_chinese}"
         raise failed_precondition("STATE", *words)
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
 import pytest
 import sqlalchemy as sa
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
@@ -27,6 +28,7 @@ from services.database import Database
 from services.policy.decisions import Policy
 from tests import templates
 from tests.booking.builders import MONDAY, ROOMS
+from tests.booking.served import serve
 
 
 class LocalPolicy(PolicyClient):
@@ -127,3 +129,11 @@ async def replicas(database_url: str, booking: Booking, policy: Policy) -> Async
     yield [booking, other]
     await other.stop()
     other.database.close()
+
+
+@pytest.fixture
+async def channel(booking: Booking) -> AsyncIterator[grpc.aio.Channel]:
+    server = await serve(booking, Watchers())
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as opened:
+        yield opened
+    await server.stop()

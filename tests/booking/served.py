@@ -1,6 +1,6 @@
 """A replica behind real gRPC, and callers of it. A caller's token is its role and its account."""
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import pytest
@@ -15,7 +15,9 @@ from services.booking.api import ROLES, SERVICE, BookingService
 from services.booking.lookups import Lookups
 from services.booking.watchers import Watchers
 from services.identity import Principal, Verifier
-from tests.booking.conftest import Booking
+
+if TYPE_CHECKING:
+    from tests.booking.conftest import Booking  # which serves it
 
 
 class NamedTokens(Verifier):
@@ -29,7 +31,7 @@ class NamedTokens(Verifier):
         return Principal(account_id, frozenset({role}))
 
 
-async def serve(booking: Booking, changes: Watchers) -> rpc.Server:
+async def serve(booking: "Booking", changes: Watchers) -> rpc.Server:
     """Started; `changes` end when it stops."""
     parts = (booking.intake, booking.lifecycle, booking.updates, booking.series, changes, Lookups(None))
     servicer = BookingService(booking.database, booking.policy, booking.clock, *parts)

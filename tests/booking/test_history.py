@@ -1,6 +1,5 @@
 """What GetReservationHistory tells, and whom: over real gRPC, on both databases."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -12,21 +11,12 @@ from yunhui.booking.v1 import events_pb2
 
 from services import outbox
 from services.booking import history, store
-from services.booking.watchers import Watchers
 from services.clock import HOUR, MINUTE
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
-from tests.booking.served import Caller, serve
+from tests.booking.served import Caller
 from tests.booking.test_intake import create, rows
 from tests.booking.test_lifecycle import made, pass_time
-
-
-@pytest.fixture
-async def channel(booking: Booking) -> AsyncIterator[grpc.aio.Channel]:
-    server = await serve(booking, Watchers())
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as opened:
-        yield opened
-    await server.stop()
 
 
 def asked(reservation_id: str) -> api.GetReservationHistoryRequest:

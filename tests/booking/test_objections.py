@@ -1,7 +1,6 @@
 """Objections to violations, as bookers and support make them over gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -12,25 +11,16 @@ from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import audit, outbox
-from services.booking.watchers import Watchers
 from services.clock import DAY, HOUR, MINUTE, to_timestamp
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
-from tests.booking.served import Caller, serve
+from tests.booking.served import Caller
 from tests.booking.test_intake import rows
 from tests.booking.test_lifecycle import made, pass_time, subjects
 from tests.booking.test_standing import missed, violation_ids
 
 WHY = "I was there from 9:58 on.\nThe list of participants shows me."
 HOSTILE = "\u202e<script>alert(1)</script>'; DROP TABLE violation; -- {{ 7 * 7 }} %s\n\t".strip() + " \U0001f4a9"
-
-
-@pytest.fixture
-async def channel(booking: Booking) -> AsyncIterator[grpc.aio.Channel]:
-    server = await serve(booking, Watchers())
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        yield channel
-    await server.stop()
 
 
 class People:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -15,20 +14,11 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from services import audit, errors
 from services.booking import lifecycle, reservations, rooms, store
 from services.booking.lifecycle import Verdict
-from services.booking.watchers import Watchers
 from services.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
-from tests.booking.served import Caller, serve
+from tests.booking.served import Caller
 from tests.booking.test_intake import create, rows, rule_ids
-
-
-@pytest.fixture
-async def channel(booking: Booking) -> AsyncIterator[grpc.aio.Channel]:
-    server = await serve(booking, Watchers())
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        yield channel
-    await server.stop()
 
 
 async def update(booking: Booking, room_id: str = "small-1", **changes: Any) -> pb.Room:

@@ -1,6 +1,7 @@
 """Who decides about whose reservation: a second person, by today's role, and not as often as a booker likes to ask."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import grpc
@@ -13,12 +14,11 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services import errors, outbox
 from services.booking import second_person, store
-from services.booking.watchers import Watchers
 from services.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.policy.decisions import Policy
 from tests.booking.builders import TEN, create_request
 from tests.booking.conftest import Booking
-from tests.booking.served import Caller, serve
+from tests.booking.served import Caller
 from tests.booking.test_intake import rows
 from tests.booking.test_lifecycle import pass_time
 from tests.policy.samples import SOURCE
@@ -26,14 +26,6 @@ from tests.policy.samples import SOURCE
 ANOTHER = ("PERMISSION_DENIED", "SECOND_PERSON_NEEDED")
 HIDDEN = ("NOT_FOUND", "RESERVATION_NOT_FOUND")
 PER_DAY = 3
-
-
-@pytest.fixture
-async def channel(booking: Booking) -> AsyncIterator[grpc.aio.Channel]:
-    server = await serve(booking, Watchers())
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        yield channel
-    await server.stop()
 
 
 class People:
@@ -265,4 +257,6 @@ async def test_who_has_a_part_is_read_from_what_was_taken_over(booking: Booking,
     parties = await booking.database.read(lambda c: store.read_parties(c, record.reservation_id))
     assert parties == {"ann", "lin", "root"}
     for stranger in ("wei", ""):
-        await booking.database.read(lambda c, who=stranger: second_person.require(c, record.reservation_id, who))  # type: ignore[misc]
+        await booking.database.read(
+            partial(second_person.require, reservation_id=record.reservation_id, actor=stranger)
+        )
