@@ -107,16 +107,21 @@ class History:
 
     async def _update(self, name: str) -> None:
         if self.mine[name]:
-            made, _ = self.dice.choice(self.mine[name])
+            made, code = self.dice.choice(self.mine[name])
             request = api.UpdateReservationRequest(request_id=self._next(name), reservation_id=made.reservation_id)
             start, end = from_timestamp(made.start_time), from_timestamp(made.end_time)
             change = self.dice.choice(("people", "people", "shorten", "put off", "move"))
             if change == "people":
                 request.participant_count = self.dice.choice((8, 50))
-            if change in ("put off", "move"):
+            if change == "shorten":
+                request.end_time.CopyFrom(to_timestamp(end - 10 * MINUTE))
+            if change == "put off":
                 request.start_time.CopyFrom(to_timestamp(start + 15 * MINUTE))
-            if change in ("shorten", "move"):
-                request.end_time.CopyFrom(to_timestamp(end + (15 if change == "move" else -10) * MINUTE))
+            if change == "move":
+                start, end = start + 90 * MINUTE, end + 90 * MINUTE
+                await self._in_the_cloud(lambda: self.world.provider.move(code, start, end))
+                request.start_time.CopyFrom(to_timestamp(start))
+                request.end_time.CopyFrom(to_timestamp(end))
             await self._until_answered(booker(name), request)
 
     async def _cancel(self, name: str) -> None:
