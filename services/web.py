@@ -28,6 +28,8 @@ MOST_AT_ONCE = 1000
 GRACE_SECONDS = 5
 BACKLOG = 1024
 """So many connections may be accepted before the first of them is looked at."""
+CHANCE_SECONDS = 1.0
+"""Who is to move may do so for so long before giving way, also while the `BACKLOG` comes at once."""
 SPARE_FILES = 256
 """Besides connections: the bus, the services, files."""
 UNHEARD_SECONDS = 60
@@ -74,6 +76,8 @@ class Connection(H11Protocol):
         super().__init__(*arguments, **options)
         self.peer = ""
         self.step: Step | None = None
+        self.since = 0.0
+        """When the step began, in the loop's time."""
         self._waiting = waiting
         self._most = most
         self._timer: asyncio.TimerHandle | None = None
@@ -121,18 +125,20 @@ class Connection(H11Protocol):
         if self._timer:
             self._timer.cancel()
         self._waiting.remove(self)
-        self.step, self._timer = step, None
+        self.step, self.since, self._timer = step, self.loop.time(), None
         if step:
             self._waiting.add(self)
             self._timer = self.loop.call_later(SECONDS[step], self.give_up)
 
     def _make_room(self) -> None:
-        if len(self.connections) <= self._most:
-            return
-        if other := self._waiting.longest(but=self):
+        while (over := len(self.connections) - self._most) > 0:
+            other = self._waiting.longest(but=self)
+            if other is None:
+                self.limit_concurrency = 0  # all others wait for us: uvicorn answers 503, and closes it
+                return
+            if over <= BACKLOG and self.loop.time() - other.since < CHANCE_SECONDS:
+                return
             other.give_up()
-        else:
-            self.limit_concurrency = 0  # all others wait for us: uvicorn answers 503, and closes it
 
     def give_up(self) -> None:
         """Without a word: who says nothing, or takes nothing, reads nothing."""
@@ -155,7 +161,8 @@ class Server(uvicorn.Server):
             http=protocol,
             ws="none",
             backlog=BACKLOG,
-            limit_concurrency=2 * most_at_once,  # requests whose client has gone away still take their time
+            # of connections, and of requests, which still take their time when the client has gone away
+            limit_concurrency=most_at_once + max(most_at_once, BACKLOG) + 1,
             timeout_graceful_shutdown=GRACE_SECONDS,
             access_log=False,
             log_config=None,

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from services import web
 from services.cli.ports import free_port
 from services.web import SECONDS, Server, Step, peer_of
 from tests.servers import HOST, until
@@ -159,6 +160,7 @@ async def test_whoever_gets_on_has_all_the_time(place: Place) -> None:
 async def test_who_holds_most_gives_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else's connection, as slow and older, is left alone; and whoever comes is answered."""
     monkeypatch.setitem(SECONDS, Step.ASK, 600)
+    monkeypatch.setattr(web, "CHANCE_SECONDS", 0.0)
     async with contextlib.AsyncExitStack() as stack:
         reader, writer = await stack.enter_async_context(visitor(place))
         writer.write(GET[:-2])
@@ -170,6 +172,26 @@ async def test_who_holds_most_gives_way(place: Place, monkeypatch: pytest.Monkey
         assert place.connections <= MOST
         writer.write(GET[-2:])
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_many_at_once_leave_everybody_a_chance(place: Place) -> None:
+    """A crowd from one's own address comes between one's connection and one's request."""
+    async with contextlib.AsyncExitStack() as stack:
+        reader, writer = await stack.enter_async_context(visitor(place))
+        for _ in range(3 * MOST):
+            await stack.enter_async_context(visitor(place))
+        await until(lambda: place.connections > 3 * MOST)
+        writer.write(GET)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_no_crowd_is_larger_than_the_backlog(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "BACKLOG", 1)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(3 * MOST):
+            await stack.enter_async_context(visitor(place))
+        assert await answered(place) == 200
+        assert place.connections <= MOST + 1
 
 
 async def test_what_is_being_answered_never_gives_way(place: Place) -> None:
