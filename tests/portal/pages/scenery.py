@@ -126,6 +126,7 @@ class Scenery:
             "standing": Look(said("我的账户：有一次违约", "My standing, with a violation"), "wang.fang", "/standing"),
             "objected": Look(said("我的账户：已申诉", "My standing, objected"), "he.peng", "/standing"),
             "support": Look(said("技术支持", "Support's desk"), SUPPORT, "/support"),
+            "decline": Look(said("技术支持：拒绝前确认", "Support: before declining"), SUPPORT, "/support", decline),
             "support-objections": Look(
                 said("技术支持：申诉", "Support's desk: objections"), SUPPORT, "/support", objections
             ),
@@ -134,6 +135,7 @@ class Scenery:
             ),
             "rules": Look(said("规则", "Rules"), "li.wei", "/rules"),
             "settings": Look(said("设置", "Settings"), "li.wei", "/settings"),
+            "signed-out": Look(said("已退出", "Signed out"), "", "/signed-out"),
             "away": Look(said("服务暂时不可用", "A service is away"), "li.wei", "/reservations", away=True),
         }
 
@@ -141,6 +143,11 @@ class Scenery:
 def confirm(page: Page) -> None:
     page.locator("[name=reserve]").click()
     page.locator(".banner").first.wait_for()
+
+
+def decline(page: Page) -> None:
+    page.locator("article.case [value=decline]").first.click()
+    page.locator("textarea[name=note]").wait_for()
 
 
 def objections(page: Page) -> None:

@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.portal.pages.scenery import confirm, decline
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor
 from tests.system.stack import Stack, wait_for
@@ -28,7 +29,7 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
     booker = stack.login("booker", "seen")
     confirmed = booker.reserve("2025-07-09 09:00", people=25).answer["reservation"]["reservationId"]
     booker.reserve("2025-07-09 11:00", people=150)
-    codes = [booker.meeting(start) for start in ("2025-07-09 16:00", "2025-07-09 18:00")]
+    codes = [booker.meeting(start) for start in ("2025-07-09 16:00", "2025-07-09 18:00", "2025-07-07 21:30")]
     missed = stack.login("booker", "missed")
     objects = stack.login("booker", "objects")
     for absent in (missed, objects):
@@ -42,6 +43,7 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
         "meeting": ("seen", f"/book?meeting_code={codes[0]}"),
         "rules-met": ("seen", f"/book?meeting_code={codes[0]}&people=12"),
         "rules-object": ("seen", f"/book?meeting_code={codes[1]}&people=2"),
+        "refused": ("seen", f"/book?meeting_code={codes[2]}&people=12"),
         "unknown-number": ("seen", "/book?meeting_code=999888777"),
         "rooms": ("seen", "/rooms?day=2025-07-09"),
         "rooms-for-many": ("seen", "/rooms?day=2025-07-09&people=200"),
@@ -56,9 +58,21 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
         "rules": ("seen", "/rules"),
         "settings": ("seen", "/settings"),
         "support": ("lin", "/support"),
+        "decline": ("lin", "/support"),
         "support-account": ("lin", "/support/accounts?account_id=missed"),
         "not-found": ("seen", "/reservations/rsv_nothing"),
+        "signed-out": ("", "/signed-out"),
     }
+
+
+ACTS = {"refused": confirm, "decline": decline}
+"""What is done on a page to come to the one that is looked at."""
+
+
+def visit(page: Page, name: str, path: str) -> None:
+    page.goto(path)
+    if act := ACTS.get(name):
+        act(page)
 
 
 def look(page: Page, shots: Path, name: str, *, with_axe: bool) -> None:
@@ -93,7 +107,7 @@ def test_every_page_can_be_used_by_everybody(
         for name in {who for who, _ in pages.values()}
     }
     for name, (who, path) in pages.items():
-        opened[who].goto(path)
+        visit(opened[who], name, path)
         assert opened[who].locator("html").get_attribute("lang") == language
         look(opened[who], shots, f"{name}-{language}-{theme}-{width}", with_axe=width == 1280)
 
@@ -118,6 +132,6 @@ def test_english_pages_hold_no_chinese(pages: dict[str, tuple[str, str]], visito
     page = visitor.open("seen", language="en")
     for name, (who, path) in pages.items():
         if who == "seen":
-            page.goto(path)
+            visit(page, name, path)
             text = page.locator("body").inner_text().replace("中文", "").replace("组会", "")
             assert not re.findall(r"[\u4e00-\u9fff]+", text), name
