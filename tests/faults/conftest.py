@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def shared_url(request: pytest.FixtureRequest) -> str:
     """A PostgreSQL of the test's own, or "": a SQLite file of the installation."""
     if request.param == "sqlite":

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults import attendance
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 async def test_every_no_show_is_found_and_nobody_is_punished_wrongly(tmp_path: Path) -> None:

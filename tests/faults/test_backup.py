@@ -15,7 +15,7 @@ from tests.faults.notices import compare
 from tests.faults.stress import failures
 from tests.faults.whole import Whole, whole
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 EARLY = 20
 ACCEPTED = "SELECT reservation_id FROM reservation"
@@ -29,7 +29,7 @@ class Taken:
     before: set[str]
 
 
-@pytest.mark.parametrize(("reservations", "backups"), [(80, 1), pytest.param(160, 2, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("reservations", "backups"), [(80, 1), (160, 2)])
 async def test_what_was_acknowledged_before_a_backup_is_in_it(tmp_path: Path, reservations: int, backups: int) -> None:
     """Outbox, stream and inbox agree after the restore, and what the backup knows as mailed is not mailed again."""
     async with whole(tmp_path / "state") as running:

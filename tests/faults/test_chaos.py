@@ -61,6 +61,7 @@ def found(evidence: Evidence) -> dict[str, int]:
     return checker.summary(invariants.judge(evidence).breaches)
 
 
+@pytest.mark.long
 def test_every_promise_holds_whatever_is_killed(evidence: Evidence) -> None:
     verdict = invariants.judge(evidence)
     assert verdict.breaches == [], "make chaos KILLS=7 SEED=7 RESERVATIONS=60"
@@ -68,18 +69,21 @@ def test_every_promise_holds_whatever_is_killed(evidence: Evidence) -> None:
     assert {promise for promise in KINDS if not verdict.seen[promise]} <= rare, "not everything was tried"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", BOOKING)
 def test_damage_in_booking_is_seen(kind: str, evidence: Evidence, tmp_path: Path) -> None:
     url = damaged(evidence.booking_url, tmp_path / "damaged.db", BOOKING[kind])
     assert kind in found(replace(evidence, booking_url=url))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", NOTIFIER)
 def test_damage_in_the_notifier_is_seen(kind: str, evidence: Evidence, tmp_path: Path) -> None:
     url = damaged(evidence.notifier_url, tmp_path / "damaged.db", NOTIFIER[kind])
     assert kind in found(replace(evidence, notifier_url=url))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", TOLD)
 def test_what_was_told_and_received_is_compared(kind: str, evidence: Evidence) -> None:
     assert kind in found(TOLD[kind](evidence))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults import notices
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 async def test_outbox_stream_inbox_and_mailbox_agree_whatever_is_killed(tmp_path: Path) -> None:

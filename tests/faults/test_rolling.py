@@ -6,10 +6,10 @@ import pytest
 
 from tests.faults import rolling
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
-@pytest.mark.parametrize("twins", [("booking", "notifier"), pytest.param(rolling.TWINS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("twins", [("booking", "notifier"), rolling.TWINS])
 async def test_restarts_in_good_order_fail_no_call_and_lose_nothing(
     postgres: str, twins: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ async def test_two_bookings_keep_their_promises(shared_url: str, requests: int, 
     assert await strained(replicated(tmp_path / "state", shared_url), requests, rounds) == {}
 
 
+@pytest.mark.long
 @sized
 async def test_without_guards_the_checker_finds_what_they_prevent(
     postgres: str, requests: int, rounds: int, tmp_path: Path

@@ -40,6 +40,7 @@ def test_promises_hold_whatever_goes_wrong(seed: int, parts: Parts) -> None:
     assert play(seed, *parts)[1] == []
 
 
+@pytest.mark.long
 def test_a_seed_tells_the_same_history_again(parts: Parts) -> None:
     assert outline(play(7, *parts)[0]) == outline(play(7, *parts)[0])
 
@@ -61,6 +62,7 @@ def test_it_shows_when_the_inbox_takes_events_in_any_order(parts: Parts, monkeyp
     assert until_found(parts, "inbox and outbox differ")
 
 
+@pytest.mark.long
 def test_it_shows_when_events_are_acknowledged_before_their_effect(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +77,7 @@ def test_it_shows_when_events_are_acknowledged_before_their_effect(
     assert until_found(parts, "inbox and outbox differ")
 
 
+@pytest.mark.long
 def test_it_shows_when_a_commit_trusts_what_was_read_before(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bookings on one database; its walls against overlaps stand, so it is the quota that breaks."""
     monkeypatch.setattr(chaos, "SLOW", 0.9)
@@ -85,6 +88,7 @@ def test_it_shows_when_a_commit_trusts_what_was_read_before(parts: Parts, monkey
     assert until_found(parts, "daily quota")
 
 
+@pytest.mark.long
 def test_it_shows_when_reservations_are_moved_too_late(parts: Parts) -> None:
     disks, _ = parts
     source = (importlib.resources.files("services.policy") / "rules" / "default.yaml").read_text()

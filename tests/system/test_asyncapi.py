@@ -39,7 +39,7 @@ def document() -> dict[str, Any]:
 def recorded(tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]) -> Iterator[list[Recorded]]:
     """All that an installation published while everything happened in it that can."""
     stack = Stack(tmp_path_factory.mktemp("events"))
-    stack.start("--clock", MONDAY)
+    stack.start("--clock", MONDAY, "--portal", "off")
     with gone() as address:
         stack.login("admin").yunhui("webhooks", "add", address)
         play(stack)

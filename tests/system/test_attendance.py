@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 def own(tmp_path: Path) -> Iterator[Stack]:
     """One whose clock may be moved."""
     running = Stack(tmp_path / "state")
-    running.start("--clock", MONDAY)
+    running.start("--clock", MONDAY, "--portal", "off")
     yield running
     running.stop()
 

@@ -59,7 +59,7 @@ def methods(of: set[str]) -> set[str]:
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Time is moved in it."""
     running = Stack(tmp_path_factory.mktemp("audited"))
-    running.start("--clock", MONDAY, "--meetings", "off")
+    running.start("--clock", MONDAY, "--meetings", "off", "--portal", "off")
     yield running
     running.stop()
 

@@ -29,7 +29,7 @@ RAW_NAME = re.compile(rf"\b(?:[a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+|{STATUS})\b"
 def unwatched(tmp_path: Path) -> Iterator[Stack]:
     """An installation that looks no meetings up."""
     running = Stack(tmp_path / "state")
-    running.start("--clock", MONDAY, "--meetings", "off")
+    running.start("--clock", MONDAY, "--meetings", "off", "--portal", "off")
     yield running
     running.stop()
 

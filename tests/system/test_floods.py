@@ -76,7 +76,9 @@ async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[
         await asyncio.gather(*(program.stop() for program in programs.values()))
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize(
+    "name", ["portal", *(pytest.param(name, marks=pytest.mark.long) for name in PATHS if name != "portal")]
+)
 async def test_whoever_gets_on_with_nothing_is_in_nobodys_way(doors: dict[str, Door], name: str) -> None:
     """From the very address of the others, as behind a proxy. Meanwhile everybody is answered; afterwards nothing of
     it is left, neither connections nor memory."""
@@ -98,6 +100,7 @@ async def test_whoever_gets_on_with_nothing_is_in_nobodys_way(doors: dict[str, D
     assert resident_mb(door.pid) - before < MEMORY_MB, figures
 
 
+@pytest.mark.long
 async def test_forms_of_strangers_are_nobodys_loss(doors: dict[str, Door]) -> None:
     """As large as they may be, and none is kept by us: memory and sign-in are as before."""
     door = doors["portal"]

@@ -74,7 +74,7 @@ def published(stack: Stack, code: str) -> list[tuple[str, dict[str, Any]]]:
 def test_the_stand_in_plays_the_cloud(tmp_path: Path) -> None:
     """The gateway asks it and believes its webhooks; a forgery is refused; when it is away, that is said."""
     port, stack = free_port(), Stack(tmp_path / "state")
-    stack.start("--standin", f"http://127.0.0.1:{port}")
+    stack.start("--standin", f"http://127.0.0.1:{port}", "--portal", "off")
     target = f"http://{stack.run['webhooks']}/tencent"
     own = ["standin", "--state", str(stack.state), "--port", str(port), "--webhooks", target, "--forged", "1"]
     leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]

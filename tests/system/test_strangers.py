@@ -203,7 +203,12 @@ async def endure(victim: Victim, flood: Flood, bearer: str) -> list[str]:
     return got
 
 
-@pytest.mark.parametrize("name", FLOODS)
+SOME = ("messages that never come", "resets", "bad bearers")
+
+
+@pytest.mark.parametrize(
+    "name", [*SOME, *(pytest.param(name, marks=pytest.mark.long) for name in FLOODS if name not in SOME)]
+)
 async def test_others_are_answered_while_strangers_flood_a_program(victim: Victim, name: str) -> None:
     got = await endure(victim, FLOODS[name], victim.token(name))
     assert Counter(got) == {"OK": 4 * CALLS}

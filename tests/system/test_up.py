@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 
 def test_stop_resume_and_sudden_death(tmp_path: Path) -> None:
     """Ctrl-C leaves no process; the next start has the data; neither does kill -9 leave one, nor stand in the way."""
-    stack = Stack(tmp_path / "state")
+    stack = Stack(tmp_path / "state", bare=True)
     stack.start("--clock", MONDAY)
     booker = stack.login("booker")
     made = booker.reserve("2025-07-08 10:00").answer["reservation"]["reservationId"]

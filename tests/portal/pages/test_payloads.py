@@ -55,7 +55,7 @@ class Person:
         return self.text if any(unicodedata.category(each) == "Cc" for each in self.payload) else self.payload[:500]
 
 
-SOME = PAYLOADS[::6]
+SOME = PAYLOADS[::12]
 """Of every kind."""
 OTHERS = tuple(payload for payload in PAYLOADS if payload not in SOME)
 
