@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from services import traces
+from services.clock import until_cancelled
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ async def undecoded(message: Any) -> bytes:
 async def serve(broker: "NatsBroker") -> None:
     """Connects, however long that takes, and answers until cancelled."""
     try:
-        while True:
+        for _ in until_cancelled():
             try:
                 await broker.start()
                 await asyncio.Event().wait()

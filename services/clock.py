@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -93,3 +94,15 @@ async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def until_cancelled() -> Iterator[None]:
+    """For loops that go on until their task is cancelled, and then end for certain: `for _ in until_cancelled():`.
+
+    What they call may lose a cancellation that comes together with an answer, as nats-py does by asyncio.wait_for.
+    """
+    while True:
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise asyncio.CancelledError
+        yield

@@ -16,6 +16,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 
 from services import bus
+from services.clock import until_cancelled
 from services.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ REST_SECONDS = 1.0
 
 async def receive_forever(make: Callable[[], "PullConsumer"]) -> None:
     """Begins again, on a fresh connection, whenever the bus turns the old one away for good."""
-    while True:
+    for _ in until_cancelled():
         try:
             await make().run()
         except Exception as error:

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.clock import until_cancelled
+
 log = logging.getLogger(__name__)
 
 LAG_SECONDS = 0.25
@@ -104,7 +106,7 @@ def read_with(read: Read) -> None:
 async def watch() -> None:
     """Until cancelled: measures how late the event loop is, and lets the gauges be read."""
     lag, next_read = 0.0, 0.0
-    while True:
+    for _ in until_cancelled():
         before = time.monotonic()
         if before >= next_read:
             LAG.set(to=lag)

@@ -19,7 +19,7 @@ from sqlmodel import Field, Index, SQLModel
 
 from services import bus, metrics, traces
 from services.bus import Event
-from services.clock import Clock, wait_at_most
+from services.clock import Clock, until_cancelled, wait_at_most
 from services.database import Database
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class Relay:
         failures = 0
         subscription = await self._bus.subscribe(self._word, cb=self._on_word)
         try:
-            while True:
+            for _ in until_cancelled():
                 woken = await self._wait()
                 try:
                     await self._take_turn(woken)

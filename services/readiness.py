@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nats.aio.client import Client
 
+from services.clock import until_cancelled
 from services.metrics import READY
 
 if TYPE_CHECKING:  # the portal has no database: 20 MB that it does without
@@ -31,7 +32,7 @@ Check = Callable[[], Awaitable[None]]
 async def watch(checks: Mapping[str, Check], tell: Callable[[bool], Awaitable[None]]) -> None:
     """Until cancelled. `tell` is called with every change, and first when the checks have been made once."""
     failing: set[str] | None = None
-    while True:
+    for _ in until_cancelled():
         now = await failing_of(checks)
         if now != failing:
             _report(now, failing or set())

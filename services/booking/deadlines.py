@@ -14,7 +14,7 @@ from services.booking import life, store
 from services.booking.inquiries import Inquiries
 from services.booking.lifecycle import Lifecycle, until_fresh
 from services.booking.reservations import take_deadline
-from services.clock import Clock, wait_at_most
+from services.clock import Clock, until_cancelled, wait_at_most
 from services.database import Database
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Deadlines:
         self._woken.set()
 
     async def run(self) -> None:
-        while True:
+        for _ in until_cancelled():
             self._woken.clear()
             try:
                 await self.catch_up()

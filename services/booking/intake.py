@@ -27,7 +27,7 @@ from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.reservations import Decided
 from services.booking.store import AccountState, Holder, Profile
-from services.clock import DAY, Clock, to_timestamp
+from services.clock import DAY, Clock, to_timestamp, until_cancelled
 from services.database import ConflictError, Database
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Intake:
         await asyncio.gather(*(self._serve_batches() for _ in range(LANES)))
 
     async def _serve_batches(self) -> None:
-        while True:
+        for _ in until_cancelled():
             await self._arrived.wait()
             batch = self._take()
             if not batch:  # all that wait, wait for what is under way

@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
 from services import errors
+from services.clock import until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Watcher:
         self._untold.put_nowait(error)
 
     async def __aiter__(self) -> AsyncIterator[Reservation]:
-        while True:
+        for _ in until_cancelled():
             told = await self._untold.get()
             if isinstance(told, errors.RpcError):
                 raise told

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yunhui.notifier.v1.notifier_service_pb2_grpc import add_NotifierServiceServicer_to_server
 
 from services import audit_service, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
+from services.clock import until_cancelled
 from services.consumer import PullConsumer, receive_forever
 from services.database import Database
 from services.identity import create_verifier
@@ -208,7 +209,7 @@ NICENESS = 19
 
 async def forget_forever(deliveries: Deliveries) -> None:
     """What was settled long ago loses its content."""
-    while True:
+    for _ in until_cancelled():
         try:
             await deliveries.forget(KEEP_MS)
         except Exception as error:

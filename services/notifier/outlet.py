@@ -6,6 +6,7 @@ import logging
 from nats.aio.client import Client
 
 from services import bus
+from services.clock import until_cancelled
 from services.database import Database
 from services.outbox import ACK_SECONDS, Relay
 from services.settings import Settings
@@ -45,7 +46,7 @@ class Outlet:
 
     async def run(self) -> None:
         """Until cancelled. Begins again, on a fresh connection, whenever the bus turns the old one away for good."""
-        while True:
+        for _ in until_cancelled():
             try:
                 await self._serve()
             except Exception as error:
@@ -70,7 +71,7 @@ class Outlet:
 
     async def _watch(self, connection: Client) -> None:
         """Ends when the connection does not come back by itself: after a wrong password nats-py gives up in silence."""
-        while True:
+        for _ in until_cancelled():
             self._interrupted.clear()
             await self._interrupted.wait()
             await asyncio.sleep(GRACE_SECONDS)

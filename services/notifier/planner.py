@@ -15,7 +15,7 @@ from yunhui.booking.v1.events_pb2 import ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Reservation
 from yunhui.policy.v1.decision_pb2 import Decision, Obligation
 
-from services.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_at_most
+from services.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, until_cancelled, wait_at_most
 from services.database import Database
 from services.notifier import agenda
 from services.notifier.agenda import Case, Due, Plan
@@ -129,7 +129,7 @@ class Planner:
     async def run(self, queue: Queue, queued: Callable[[], None]) -> None:
         """Until cancelled. `queued` is told when there are mails to be sent."""
         prepared = False
-        while True:
+        for _ in until_cancelled():
             self._woken.clear()
             self._next = self._soonest = math.inf
             try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from services import errors, metrics, traces
-from services.clock import SECOND, Clock, wait_at_most
+from services.clock import SECOND, Clock, until_cancelled, wait_at_most
 from services.notifier.channels import Answer, Channel, Claim, Verdict
 from services.notifier.deliveries import Deliveries
 
@@ -72,7 +72,7 @@ class Sender:
             await self._channel.rest()
 
     async def _work(self) -> None:
-        while True:
+        for _ in until_cancelled():
             try:
                 await asyncio.shield(await self._take())
             except Exception as error:

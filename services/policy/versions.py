@@ -19,7 +19,7 @@ from yunhui.policy.v1.decision_pb2 import Decision
 
 from services import audit, errors, outbox
 from services.bus import Event
-from services.clock import Clock, from_timestamp, to_timestamp
+from services.clock import Clock, from_timestamp, to_timestamp, until_cancelled
 from services.database import ConflictError, Database
 from services.policy import models
 from services.policy.decisions import Policy
@@ -111,7 +111,7 @@ class Versions:
 
     async def follow(self) -> None:
         """Reads what other replicas publish, until cancelled."""
-        while True:
+        for _ in until_cancelled():
             await asyncio.sleep(FOLLOW_SECONDS)
             try:
                 await self.refresh()

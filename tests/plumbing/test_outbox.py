@@ -1,6 +1,7 @@
 """What was committed is published: at least once, in order for each entity, whatever happens to the bus."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
 from services import bus, outbox
 from services.bus import Event
@@ -233,6 +235,23 @@ async def test_who_stops_in_good_order_leaves_nothing_unpublished(
         await store(database, event(1, 2))
     assert await unpublished(database) == 0
     assert await owner(database) == ""
+
+
+async def test_whoever_is_told_to_stop_while_an_answer_comes_stops(
+    nats: Bus, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nats-py loses a cancellation that comes together with the stream's answer."""
+    asked = asyncio.Event()
+
+    async def publish(*_: object, **__: object) -> None:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(JetStreamContext, "publish", publish)
+    await store(database, event(1, 1))
+    async with asyncio.timeout(PATIENCE_SECONDS), relaying(nats, database):
+        await asked.wait()
 
 
 async def test_who_dies_is_followed_when_the_lease_has_ended(
