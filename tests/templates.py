@@ -4,10 +4,14 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from services.database import Database
 from tests import postgres
+
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)]
+"""Of a fixture that gives both, one after the other: `make test` tries them on SQLite, `make test-all` on both."""
 
 
 def on_sqlite(file: Path, service: str) -> str:

@@ -98,7 +98,7 @@ def service() -> str:
     return "services.booking"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=templates.DATABASES)
 def database_url(request: pytest.FixtureRequest, service: str, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return templates.on_sqlite(tmp_path / "booking.db", service)

@@ -2,8 +2,10 @@
 
 import pytest
 
+from tests import templates
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+
+@pytest.fixture(params=templates.DATABASES)
 def shared_url(request: pytest.FixtureRequest) -> str:
     """A PostgreSQL of the test's own, or "": a SQLite file of the installation."""
     if request.param == "sqlite":

@@ -38,7 +38,7 @@ def service() -> str:
     return "services.meetings"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=templates.DATABASES)
 def url(request: pytest.FixtureRequest, service: str, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return templates.on_sqlite(tmp_path / "meetings.db", service)

@@ -35,7 +35,7 @@ def service() -> str:
     return "services.notifier"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=templates.DATABASES)
 def database(request: pytest.FixtureRequest, service: str, tmp_path: Path) -> Iterator[Database]:
     file, on_sqlite = tmp_path / "notifier.db", request.param == "sqlite"
     made = Database(templates.on_sqlite(file, service) if on_sqlite else request.getfixturevalue("postgres"))

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,16 +107,6 @@ class Replica:
 
 async def nowhere(_subject: str, _payload: bytes, _headers: dict[str, str]) -> None:
     """Where dead letters go."""
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    on_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'notifier.db'}" if on_sqlite else request.getfixturevalue("postgres")
-    made = Database(url)
-    made.migrate("services.notifier")
-    yield made
-    made.close()
 
 
 @pytest.fixture

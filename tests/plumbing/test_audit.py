@@ -23,12 +23,13 @@ from services.audit import Act, Caller
 from services.chain import GENESIS, Check, Entry, Fault, digest
 from services.cli.audit import guarded, table
 from services.database import create_engine
+from tests import templates
 
 BOSS = Caller("boss", frozenset({"admin", "support"}), "yunhui.test.v1.TestService/Act")
 LENGTH = 12
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=templates.DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/audit.db"

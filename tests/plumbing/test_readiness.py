@@ -22,6 +22,7 @@ from services.booking.api import ROLES, SERVICE
 from services.database import Database
 from services.process import run_until_stopped
 from services.settings import Settings
+from tests import templates
 from tests.plumbing.test_rpc import NamedTokens, Servicer
 from tests.servers import Bus, password, until
 
@@ -43,7 +44,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     made.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=templates.DATABASES)
 def booking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """With all that the program makes, and an account."""
     on_sqlite = request.param == "sqlite"

@@ -19,6 +19,7 @@ from services.policy import drafts
 from services.policy.questions import InvalidRequestError
 from services.policy.subscriptions import answer
 from services.policy.versions import Draft, Versions
+from tests import templates
 from tests.patience import PATIENCE_SECONDS
 from tests.policy.questions import MONDAY, question
 
@@ -42,7 +43,7 @@ def clock() -> HandClock:
     return HandClock()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=templates.DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/policy.db"

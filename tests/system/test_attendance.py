@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,10 @@ from tests.system.stack import MONDAY, Person, Stack, wait_for, yunhui
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Stack]:
-    """One whose clock may be moved."""
-    running = Stack(tmp_path / "state")
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One whose clock may be moved: each test has a day of its own, and accounts."""
+    running = Stack(tmp_path_factory.mktemp("attendance"))
     running.start("--clock", MONDAY, "--portal", "off")
     yield running
     running.stop()
@@ -85,7 +84,7 @@ def test_a_series_within_one_occurrence_is_told_so(stack: Stack, language: str, 
 
 
 def test_who_enters_keeps_the_room_and_who_does_not_loses_it(own: Stack) -> None:
-    booker, other = own.login("booker"), own.login("booker", "other")
+    booker, other = own.login("booker", "comes"), own.login("booker", "misses")
     came, missed = booker.reserve("2025-07-07 09:00"), other.reserve("2025-07-07 09:00")
     ids = [said.answer["reservation"]["reservationId"] for said in (came, missed)]
     codes = [said.answer["reservation"]["meetingCode"] for said in (came, missed)]
@@ -103,11 +102,11 @@ def test_who_enters_keeps_the_room_and_who_does_not_loses_it(own: Stack) -> None
 
 def test_who_looks_in_early_takes_nothing_and_who_stays_has_come(own: Stack) -> None:
     """A stranger an hour before: the owner cancels as before. Who is early and stays is there when it begins."""
-    booker, other, stranger = own.login("booker"), own.login("booker", "other"), own.login("booker", "stranger")
-    looked_into, kept = booker.reserve("2025-07-07 09:30"), other.reserve("2025-07-07 09:30")
+    booker, other, stranger = (own.login("booker", name) for name in ("cancels", "stays", "stranger"))
+    looked_into, kept = booker.reserve("2025-07-08 09:30"), other.reserve("2025-07-08 09:30")
     ids = [said.answer["reservation"]["reservationId"] for said in (looked_into, kept)]
     codes = [said.answer["reservation"]["meetingCode"] for said in (looked_into, kept)]
-    own.yunhui("clock", "set", "2025-07-07 08:31")
+    own.yunhui("clock", "set", "2025-07-08 08:31")
     for code in codes:
         assert stranger.yunhui("simulate", "enter", code).code == 0
     assert stranger.yunhui("simulate", "leave", codes[0]).code == 0
@@ -115,20 +114,20 @@ def test_who_looks_in_early_takes_nothing_and_who_stays_has_come(own: Stack) -> 
     assert record(booker, ids[0])["state"] == record(other, ids[1])["state"] == "RESERVATION_STATE_CONFIRMED"
     cancelled = booker.yunhui("cancel", ids[0])
     assert (cancelled.code, cancelled.answer["quotaReturned"]) == (0, True)
-    own.yunhui("clock", "set", "2025-07-07 09:30")
-    assert reaches(other, ids[1], "IN_USE")["enterTime"] == "2025-07-07T01:30:00Z"
+    own.yunhui("clock", "set", "2025-07-08 09:30")
+    assert reaches(other, ids[1], "IN_USE")["enterTime"] == "2025-07-08T01:30:00Z"
 
 
 def test_a_gateway_that_is_dead_over_the_deadline_harms_nobody(own: Stack) -> None:
     """Killed, and back later: who came is judged rightly then."""
-    booker, other = own.login("booker"), own.login("booker", "other")
-    came, missed = booker.reserve("2025-07-07 09:00", 120), other.reserve("2025-07-07 09:00", 120)
+    booker, other = own.login("booker", "came"), own.login("booker", "missed")
+    came, missed = booker.reserve("2025-07-09 09:00", 120), other.reserve("2025-07-09 09:00", 120)
     ids = [said.answer["reservation"]["reservationId"] for said in (came, missed)]
-    own.yunhui("clock", "set", "2025-07-07 09:10")
+    own.yunhui("clock", "set", "2025-07-09 09:10")
     assert booker.yunhui("simulate", "enter", came.answer["reservation"]["meetingCode"]).code == 0
     killed = own.pids["meetings"]
     os.kill(killed, signal.SIGKILL)
-    own.yunhui("clock", "set", "2025-07-07 09:31")
+    own.yunhui("clock", "set", "2025-07-09 09:31")
     unknown = wait_for(lambda: record(other, ids[1]).get("attendance"))
     assert (unknown["knowledge"], unknown["unknownReason"]) == ("KNOWLEDGE_UNKNOWN", "GATEWAY_AWAY")
     assert record(other, ids[1])["state"] == "RESERVATION_STATE_CONFIRMED"
@@ -136,6 +135,6 @@ def test_a_gateway_that_is_dead_over_the_deadline_harms_nobody(own: Stack) -> No
     wait_for(
         lambda: other.yunhui("simulate", "enter", missed.answer["reservation"]["meetingCode"]).code == 0
     )  # too late
-    own.yunhui("clock", "set", "2025-07-07 10:10")
+    own.yunhui("clock", "set", "2025-07-09 10:10")
     reaches(booker, ids[0], "IN_USE")
     reaches(other, ids[1], "NO_SHOW")
