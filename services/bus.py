@@ -15,8 +15,8 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from services import traces
-from services.clock import until_cancelled
 from services.settings import Settings
+from services.tasks import until_cancelled
 
 if TYPE_CHECKING:
     from faststream.nats import NatsBroker

@@ -1,10 +1,8 @@
 """Time as a port: epoch milliseconds, the real ones or, in development, shifted by a file that all programs read."""
 
-import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -81,28 +79,3 @@ def to_timestamp(milliseconds: int) -> Timestamp:
 def from_timestamp(timestamp: Timestamp) -> int:
     """Protobuf Timestamp as epoch milliseconds, rounded down."""
     return timestamp.seconds * 1000 + timestamp.nanos // 1_000_000
-
-
-async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
-    """True when the event is set, False when the time (seconds) is over.
-
-    asyncio.wait_for of Python 3.11 loses a cancellation that comes together with the event; then a program never ends.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-def until_cancelled() -> Iterator[None]:
-    """For loops that go on until their task is cancelled, and then end for certain: `for _ in until_cancelled():`.
-
-    What they call may lose a cancellation that comes together with an answer, as nats-py does by asyncio.wait_for.
-    """
-    while True:
-        task = asyncio.current_task()
-        if task and task.cancelling():
-            raise asyncio.CancelledError
-        yield

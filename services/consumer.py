@@ -16,8 +16,8 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 
 from services import bus
-from services.clock import until_cancelled
 from services.settings import Settings
+from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ from sqlmodel import Field, Index, SQLModel
 
 from services import bus, metrics, traces
 from services.bus import Event
-from services.clock import Clock, until_cancelled, wait_at_most
+from services.clock import Clock
 from services.database import Database
+from services.tasks import until_cancelled, wait_at_most
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from typing import Any
 from services import metrics, readiness
 from services.database import Database
 from services.rpc import Server
+from services.tasks import end
 
 SWITCH_SECONDS = 0.0005
 """A busy event loop lets go of the GIL and takes it back within Python's usual 5 ms, and then a worker thread (the
@@ -47,8 +48,6 @@ async def run_until_stopped(
     waiting: asyncio.Task[Any] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     await server.stop()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end(*tasks)
     for task in done - {waiting}:
         task.result()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nats.aio.client import Client
 
-from services.clock import until_cancelled
 from services.metrics import READY
+from services.tasks import until_cancelled
 
 if TYPE_CHECKING:  # the portal has no database: 20 MB that it does without
     import sqlalchemy as sa

@@ -14,8 +14,9 @@ from services.booking import life, store
 from services.booking.inquiries import Inquiries
 from services.booking.lifecycle import Lifecycle, until_fresh
 from services.booking.reservations import take_deadline
-from services.clock import Clock, until_cancelled, wait_at_most
+from services.clock import Clock
 from services.database import Database
+from services.tasks import until_cancelled, wait_at_most
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,9 @@ from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.reservations import Decided
 from services.booking.store import AccountState, Holder, Profile
-from services.clock import DAY, Clock, to_timestamp, until_cancelled
+from services.clock import DAY, Clock, to_timestamp
 from services.database import ConflictError, Database
+from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

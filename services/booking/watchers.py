@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
 from services import errors
-from services.clock import until_cancelled
+from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from yunhui.notifier.v1.notifier_service_pb2_grpc import add_NotifierServiceServicer_to_server
 
 from services import audit_service, clock, metrics, outbox, outbox_service, readiness, rpc, telemetry
-from services.clock import until_cancelled
 from services.consumer import PullConsumer, receive_forever
 from services.database import Database
 from services.identity import create_verifier
@@ -34,6 +33,7 @@ from services.notifier.values import Letterhead
 from services.notifier.webhooks import Caller
 from services.process import migrate, run_until_stopped
 from services.settings import ServerSettings, load
+from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

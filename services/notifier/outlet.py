@@ -6,10 +6,10 @@ import logging
 from nats.aio.client import Client
 
 from services import bus
-from services.clock import until_cancelled
 from services.database import Database
 from services.outbox import ACK_SECONDS, Relay
 from services.settings import Settings
+from services.tasks import end, until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,7 @@ class Outlet:
             await self._watch(connection)
         finally:
             self._connection = self._relay = None
-            publishing.cancel()
-            await asyncio.wait([publishing])
+            await end(publishing)
             await bus.close(connection)
 
     async def _interrupt(self) -> None:

@@ -19,10 +19,11 @@ from yunhui.policy.v1.decision_pb2 import Decision
 
 from services import audit, errors, outbox
 from services.bus import Event
-from services.clock import Clock, from_timestamp, to_timestamp, until_cancelled
+from services.clock import Clock, from_timestamp, to_timestamp
 from services.database import ConflictError, Database
 from services.policy import models
 from services.policy.decisions import Policy
+from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from services.portal.client import Services
 from services.portal.sessions import Sessions
 from services.portal.sign_in import SignIn, again, here, typed
 from services.portal.store import StoreAwayError
+from services.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -208,8 +209,7 @@ class Readiness:
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            await end(watching)
 
     async def _tell(self, ready: bool) -> None:
         self._ready = ready

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services import bus
 from services.settings import Settings
+from services.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,7 @@ class Bucket:
         try:
             yield
         finally:
-            connecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await connecting
+            await end(connecting)
             if self._client:
                 await bus.close(self._client)
 
