@@ -14,14 +14,14 @@ from tests.faults import checker
 from tests.faults.installation import Installation, replicated
 from tests.faults.load import MIDNIGHT
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 STARTS = [MIDNIGHT + hour * HOUR for hour in (10, 12, 14)]
 RELEASED = "SELECT count(*) FROM outbox WHERE subject LIKE '%.released'"
 REINSTATED = "SELECT count(*) FROM outbox WHERE subject LIKE '%.reinstated'"
 
 
-@pytest.mark.parametrize("size", [25, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("size", [25, 100])
 async def test_what_is_due_happens_once_and_in_order(shared_url: str, size: int, tmp_path: Path) -> None:
     """Each account misses three meetings, noticed all at once: the second closes booking, a week later it opens."""
     accounts = [f"absent-{number}" for number in range(size)]

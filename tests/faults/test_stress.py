@@ -9,39 +9,32 @@ from tests.faults.checker import summary
 from tests.faults.installation import Installation, replicated, upped
 from tests.faults.stress import strain
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
-SIZES = [(200, 3), pytest.param(600, 6, marks=pytest.mark.long)]
-"""Requests of the crowd, and rounds of the rush."""
-sized = pytest.mark.parametrize(("requests", "rounds"), SIZES)
+REQUESTS, ROUNDS = 600, 6
+"""Of the crowd, and of the rush."""
 
 
 async def strained(
-    arrangement: AbstractAsyncContextManager[Installation], requests: int, rounds: int
+    arrangement: AbstractAsyncContextManager[Installation],
 ) -> dict[str, int]:
     async with arrangement as installation:
-        rush, crowd = await strain(installation, requests, rounds)
-    assert sum(each.accepted for each in crowd.answers) > requests / 10
+        rush, crowd = await strain(installation, REQUESTS, ROUNDS)
+    assert sum(each.accepted for each in crowd.answers) > REQUESTS / 10
     return summary([*rush.breaches, *crowd.breaches])
 
 
-@pytest.mark.long
 async def test_one_booking_keeps_its_promises(tmp_path: Path) -> None:
     """`yunhui up`, as it is."""
-    assert await strained(upped(tmp_path / "state"), 600, 6) == {}
+    assert await strained(upped(tmp_path / "state")) == {}
 
 
-@sized
-async def test_two_bookings_keep_their_promises(shared_url: str, requests: int, rounds: int, tmp_path: Path) -> None:
+async def test_two_bookings_keep_their_promises(shared_url: str, tmp_path: Path) -> None:
     """On one PostgreSQL, and on one SQLite file."""
-    assert await strained(replicated(tmp_path / "state", shared_url), requests, rounds) == {}
+    assert await strained(replicated(tmp_path / "state", shared_url)) == {}
 
 
-@pytest.mark.long
-@sized
-async def test_without_guards_the_checker_finds_what_they_prevent(
-    postgres: str, requests: int, rounds: int, tmp_path: Path
-) -> None:
+async def test_without_guards_the_checker_finds_what_they_prevent(postgres: str, tmp_path: Path) -> None:
     """The control: otherwise finding nothing would prove nothing."""
-    breaches = await strained(replicated(tmp_path / "state", postgres, "tests.faults.unguarded"), requests, rounds)
+    breaches = await strained(replicated(tmp_path / "state", postgres, "tests.faults.unguarded"))
     assert {"overlap", "daily quota", "not exactly three"} <= breaches.keys()

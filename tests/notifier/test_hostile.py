@@ -1,6 +1,7 @@
 """Text that people type is text: it never becomes a header, a calendar property or markup."""
 
 from email.headerregistry import AddressHeader
+from functools import cache
 
 import pytest
 from icalendar import Calendar
@@ -55,6 +56,7 @@ PROPERTIES = {
 }  # fmt: skip
 
 
+@cache
 def hostile_messages(payload: str) -> list[Message]:
     """Every mail there is, with the payload wherever a person could have typed it."""
     messages = []

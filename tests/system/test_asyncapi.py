@@ -23,7 +23,7 @@ from services.policy import versions
 from tests.system.stack import MONDAY, Person, Stack, wait_for
 from tools import asyncapi
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 RULES = Path(versions.__file__).parent / "rules" / "default.yaml"
 Recorded = dict[str, Any]

@@ -20,7 +20,7 @@ from services.web import MOST_AT_ONCE
 from tests.servers import until
 from tests.system.floods import IDLE, SLOW_BODY, SLOW_HEAD, Flood, codes, flooded, resident_mb, unread
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 TIMES = 60
 MEMORY_MB = 30
@@ -76,9 +76,7 @@ async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[
         await asyncio.gather(*(program.stop() for program in programs.values()))
 
 
-@pytest.mark.parametrize(
-    "name", ["portal", *(pytest.param(name, marks=pytest.mark.long) for name in PATHS if name != "portal")]
-)
+@pytest.mark.parametrize("name", PATHS)
 async def test_whoever_gets_on_with_nothing_is_in_nobodys_way(doors: dict[str, Door], name: str) -> None:
     """From the very address of the others, as behind a proxy. Meanwhile everybody is answered; afterwards nothing of
     it is left, neither connections nor memory."""
@@ -100,7 +98,6 @@ async def test_whoever_gets_on_with_nothing_is_in_nobodys_way(doors: dict[str, D
     assert resident_mb(door.pid) - before < MEMORY_MB, figures
 
 
-@pytest.mark.long
 async def test_forms_of_strangers_are_nobodys_loss(doors: dict[str, Door]) -> None:
     """As large as they may be, and none is kept by us: memory and sign-in are as before."""
     door = doors["portal"]

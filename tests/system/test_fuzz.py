@@ -36,7 +36,7 @@ from tests.system.doors import Door, House, opened
 from tests.system.hostile import Hostile
 from tests.system.stack import MONDAY, Stack, wait_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 MESSAGES = int(os.environ.get("FUZZ_MESSAGES", "400"))
 ROLES = ("booker", "support", "admin")

@@ -19,7 +19,10 @@ pytestmark = pytest.mark.system
 PROGRAMS = ("policy", "booking", "notifier", "mail", "nats")
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    "program",
+    ["policy", "nats", *(pytest.param(each, marks=pytest.mark.long) for each in ("booking", "notifier", "mail"))],
+)
 def test_a_killed_program_comes_back(stack: Stack, program: str) -> None:
     """kill -9, then a reservation and its mail, as if nothing had been."""
     booker = stack.login("booker", f"after-{program}")

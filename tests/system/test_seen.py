@@ -23,7 +23,7 @@ from tests.system import stack as stacks
 from tests.system.collector import Collector
 from tests.system.stack import MONDAY, Stack, wait_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
