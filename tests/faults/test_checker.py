@@ -13,7 +13,7 @@ from tests.faults.answers import Answer
 from tests.faults.checker import Ledger, summary
 from tests.faults.installation import replicated
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 Sample = tuple[str, list[Answer]]
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import nats
 import nats.errors
@@ -184,11 +185,13 @@ async def test_who_stops_answers_what_was_asked_before(server: Bus, workers: int
     serving = asyncio.create_task(bus.serve(broker))
     client = await server.connect("booking")
     await until(lambda: broker.running)
+    await cast(Any, broker).connection.flush()  # only now the server knows whom to ask
     asked = [
         asyncio.create_task(client.request("policy.decide", str(n).encode(), timeout=PATIENCE_SECONDS))
         for n in range(5)
     ]
-    await begun.wait()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await begun.wait()
     await client.flush()
     serving.cancel()
     await asyncio.sleep(0)

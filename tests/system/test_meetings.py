@@ -18,7 +18,7 @@ from services.cli.ports import free_port
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import COMMAND, ENVIRONMENT, Stack, wait_for, yunhui
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 def test_a_meeting_is_queried_by_its_number(stack: Stack) -> None:
