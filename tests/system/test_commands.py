@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +24,10 @@ STATUS = "CONFIRMED|DENIED|REDIRECTED|CANCELLED|ALLOW|DENY|ESCALATE"
 RAW_NAME = re.compile(rf"\b(?:[a-z]+(?:_[a-z]+)+|[A-Z]+(?:_[A-Z]+)+|{STATUS})\b", re.ASCII)
 
 
-@pytest.fixture
-def unwatched(tmp_path: Path) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def unwatched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An installation that looks no meetings up."""
-    running = Stack(tmp_path / "state")
+    running = Stack(tmp_path_factory.mktemp("unwatched"))
     running.start("--clock", MONDAY, "--meetings", "off", "--portal", "off")
     yield running
     running.stop()

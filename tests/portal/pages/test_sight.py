@@ -12,7 +12,7 @@ from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor
 from tests.system.stack import Stack, wait_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 GRAVE = ("serious", "critical")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -94,9 +94,7 @@ MORE_LOOKS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("language", "theme", "width"), [*LOOKS, *(pytest.param(*look, marks=pytest.mark.long) for look in MORE_LOOKS)]
-)
+@pytest.mark.parametrize(("language", "theme", "width"), [*LOOKS, *MORE_LOOKS])
 def test_every_page_can_be_used_by_everybody(
     pages: dict[str, tuple[str, str]], visitor: Visitor, shots: Path, language: str, theme: str, width: int
 ) -> None:
