@@ -33,7 +33,7 @@ demo: setup ## play the tutorial as a story on real processes
 
 # the tests of one file stay together, since several share a running installation; files start in the order of testpaths: those
 # that take longest first, so that none of them is left over at the end
-PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: setup ## run the tests: every rule and every promise; some minutes
 	@$(PYTEST) -m "not long" $(ARGS)

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Styled
+
+# typer ships the click that it is made of, and has no public name for it
 from typer._click import exceptions as faults
 from typer._click.core import Command as AnyCommand
 from typer._click.core import Context

@@ -178,3 +178,25 @@ def row(name: str, start: int, end: int) -> dict[str, Any]:
     numbers |= {"ask_count": 0}
     place = {"room_id": "small-1", "start_time": start, "end_time": end, "state": "CONFIRMED"}
     return {"reservation_id": name, **numbers, **texts, **place}
+
+
+def test_old_reservations_learn_when_support_was_asked(url: str) -> None:
+    """From the decision with which each was made, whatever came of it."""
+    engine = create_engine(url)
+    migrations.migrate(engine, "services.booking")
+    made = {"escalated": ("CREATE", "ESCALATE"), "allowed": ("CREATE", "ALLOW"), "enlarged": ("UPDATE", "ESCALATE")}
+    decision = {"account_id": "", "actor": "", "time": 1, "policy_version": "", "request": b"", "decision": b""}
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE reservation DROP COLUMN escalate_time"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
+        connection.execute(sa.insert(SQLModel.metadata.tables["room"]), ROOMS)
+        for number, (name, (action, effect)) in enumerate(made.items()):
+            fields = {**row(name, 10 * number + 1, 10 * number + 2), "state": "CANCELLED"}
+            connection.execute(sa.insert(SQLModel.metadata.tables["reservation"]), [fields])
+            rest = {"decision_id": name, "reservation_id": name, "action": action, "effect": effect}
+            connection.execute(sa.insert(SQLModel.metadata.tables["decision"]), [decision | rest])
+    migrations.migrate(engine, "services.booking")
+    with engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT reservation_id, escalate_time FROM reservation")).all()
+    assert dict(tuple(each) for each in found) == {"escalated": 1, "allowed": None, "enlarged": None}
+    engine.dispose()
