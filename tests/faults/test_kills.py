@@ -10,12 +10,12 @@ from tests.faults.answers import Answer
 from tests.faults.installation import Installation, replicated
 from tests.faults.stress import failures
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 DECISIONS = "SELECT count(*) FROM decision"
 
 
-@pytest.mark.parametrize(("victims", "requests"), [((0,), 150), pytest.param((0, 1, 0), 400, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("victims", "requests"), [((0,), 150), ((0, 1, 0), 400)])
 async def test_killed_bookings_lose_and_repeat_nothing(
     shared_url: str, victims: tuple[int, ...], requests: int, tmp_path: Path
 ) -> None:

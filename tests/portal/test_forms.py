@@ -118,6 +118,7 @@ async def test_what_was_typed_survives_a_sign_in_that_failed(browser: Browser, p
     assert {name: form_of(back)[1][name] for name in TYPED} == TYPED
 
 
+@pytest.mark.long
 async def test_strangers_fill_nothing_that_others_need(browser: Browser, portal: Served, bus: Bus) -> None:
     """Forms and sign-ins of nobody leave no trace with us: not a byte in the bucket where the sessions lie."""
     before = await bucket(bus)

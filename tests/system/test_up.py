@@ -102,6 +102,7 @@ def test_secrets_are_in_no_log(stack: Stack) -> None:
     assert not [secret for secret in secrets for log in logs if secret in log]
 
 
+@pytest.mark.long
 def test_a_program_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:
     """And everything that had started is stopped again."""
     (tmp_path / "booking.db").mkdir()
