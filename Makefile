@@ -31,8 +31,8 @@ up: setup ## start everything on this machine; Ctrl-C stops it
 demo: setup ## play the tutorial as a story on real processes
 	@$(BIN)/yunhui demo $(ARGS)
 
-# the tests of one file stay together, since several share a running installation; files start in the order of testpaths: those
-# that take longest first, so that none of them is left over at the end
+# the tests of one file stay together, since several share a running installation; they start in the order of tests/conftest.py:
+# what takes longest first, so that none of it is left over at the end
 PYTEST := $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: setup ## run the tests: every rule and every promise; some minutes

@@ -16,7 +16,7 @@ from nats.aio.subscription import Subscription
 
 from services import traces
 from services.settings import Settings
-from services.tasks import until_cancelled
+from services.tasks import cancellable, until_cancelled
 
 if TYPE_CHECKING:
     from faststream.nats import NatsBroker
@@ -144,7 +144,7 @@ async def serve(broker: "NatsBroker") -> None:
     try:
         for _ in until_cancelled():
             try:
-                await broker.start()
+                await cancellable(broker.start())
                 await asyncio.Event().wait()
             except Exception as error:
                 log.warning("NATS: %s: trying again", type(error).__name__)
@@ -180,4 +180,4 @@ async def connect(settings: Settings, name: str, interrupted: Callable[[], Await
 
     `interrupted` is called when the connection was lost or reports any error: a subscription may have missed messages.
     """
-    return await nats.connect(settings.nats_url, **connect_options(settings, name, interrupted))
+    return await cancellable(nats.connect(settings.nats_url, **connect_options(settings, name, interrupted)))

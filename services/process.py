@@ -10,7 +10,6 @@ from typing import Any
 from services import metrics, readiness
 from services.database import Database
 from services.rpc import Server
-from services.tasks import end
 
 SWITCH_SECONDS = 0.0005
 """A busy event loop lets go of the GIL and takes it back within Python's usual 5 ms, and then a worker thread (the
@@ -48,6 +47,8 @@ async def run_until_stopped(
     waiting: asyncio.Task[Any] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     await server.stop()
-    await end(*tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     for task in done - {waiting}:
         task.result()

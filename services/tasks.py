@@ -1,14 +1,15 @@
-"""Waiting, and ending what goes on for ever: a cancellation may be lost, and must end a program all the same.
+"""Waiting, and going on until cancelled: a cancellation may be lost, and must end a program all the same.
 
 asyncio.wait_for of Python 3.11 loses one that comes together with what it waits for, and nats-py uses it everywhere.
 """
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
-AGAIN_SECONDS = 15.0
-"""Longer than anything that goes on for ever takes to finish what it has in hand."""
+T = TypeVar("T")
+
+AGAIN_SECONDS = 0.5
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
@@ -30,10 +31,15 @@ def until_cancelled() -> Iterator[None]:
         yield
 
 
-async def end(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancels them, and returns when they have ended. What goes on is told again: nats-py does, while it connects."""
-    going_on = set(tasks)
-    while going_on:
-        for task in going_on:
+async def cancellable(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` answers. Cancelled, it ends for certain, though `work` goes on, as nats-py does while it connects.
+
+    Only for what has nothing to finish: `work` is cancelled again and again.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        while not task.done():
             task.cancel()
-        _, going_on = await asyncio.wait(going_on, timeout=AGAIN_SECONDS)
+            await asyncio.wait([task], timeout=AGAIN_SECONDS)

@@ -16,6 +16,11 @@ settings.load_profile("tests")
 os.environ.pop("COLUMNS", None)  # several workers at once are given one; sentences would break where the window ends
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs the real programs takes longest, and begins."""
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[sa.URL]:
     with running() as url:

@@ -23,7 +23,7 @@ served to nobody: its program does not start. Health checks, and reflection in d
 A booker sees and touches what is his own. What is another's and what does not exist get the same answer, NOT_FOUND.
 To have made a reservation for another gives no right to it: rights follow the role of today. And nobody, whatever the
 role, answers a request, waives a violation or dismisses an objection in which they have a part
-([0012](decisions/0012-a-second-person.md)).
+([0011](decisions/0011-a-second-person.md)).
 Addresses of mail are shown to admins, and masked for support.
 """
 

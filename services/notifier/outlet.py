@@ -9,7 +9,7 @@ from services import bus
 from services.database import Database
 from services.outbox import ACK_SECONDS, Relay
 from services.settings import Settings
-from services.tasks import end, until_cancelled
+from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class Outlet:
             await self._watch(connection)
         finally:
             self._connection = self._relay = None
-            await end(publishing)
+            publishing.cancel()
+            await asyncio.wait([publishing])
             await bus.close(connection)
 
     async def _interrupt(self) -> None:

@@ -25,7 +25,6 @@ from services.portal.client import Services
 from services.portal.sessions import Sessions
 from services.portal.sign_in import SignIn, again, here, typed
 from services.portal.store import StoreAwayError
-from services.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +208,8 @@ class Readiness:
         try:
             yield
         finally:
-            await end(watching)
+            watching.cancel()
+            await asyncio.wait([watching])
 
     async def _tell(self, ready: bool) -> None:
         self._ready = ready

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -24,7 +24,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from services import bus
 from services.settings import Settings
-from services.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,9 @@ class Bucket:
         try:
             yield
         finally:
-            await end(connecting)
+            connecting.cancel()
+            with suppress(asyncio.CancelledError):
+                await connecting
             if self._client:
                 await bus.close(self._client)
 

@@ -6,43 +6,49 @@ import contextlib
 import pytest
 
 from services import tasks
-from services.tasks import end, until_cancelled
+from services.tasks import cancellable, until_cancelled
 
 
-async def test_what_lost_a_cancellation_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of them, while it does something that we did not write and that goes on."""
+async def test_what_goes_on_when_cancelled_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cancellations are lost in something that we did not write."""
     monkeypatch.setattr(tasks, "AGAIN_SECONDS", 0.01)
+    told = 0
 
     async def connect() -> None:
+        nonlocal told
         for _ in range(2):
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
+            told += 1
         await asyncio.Event().wait()
 
-    connecting = asyncio.create_task(connect())
-    await asyncio.sleep(0)
-    await end(connecting)
-    assert connecting.cancelled()
+    connecting = asyncio.create_task(cancellable(connect()))
+    await asyncio.sleep(0.01)
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    assert (told, connecting.cancelled()) == (2, True)
 
 
-async def test_what_finishes_something_is_left_to_it() -> None:
-    finished = False
-
-    async def serve() -> None:
-        nonlocal finished
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0.05)
-            finished = True
-
-    serving = asyncio.create_task(serve())
-    await asyncio.sleep(0)
-    await end(serving)
-    assert finished
+async def test_an_answer_together_with_the_cancellation_hides_nothing() -> None:
+    answer = asyncio.Event()
+    asking = asyncio.create_task(cancellable(answer.wait()))
+    await asyncio.sleep(0.01)
+    answer.set()
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert asking.cancelled()
 
 
-async def test_a_loop_of_ours_needs_no_second_one() -> None:
+async def test_what_was_not_cancelled_answers_or_fails() -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    assert await cancellable(asyncio.sleep(0, "answer")) == "answer"
+    with pytest.raises(ValueError):  # noqa: PT011
+        await cancellable(fail())
+
+
+async def test_a_loop_of_ours_needs_to_be_told_once() -> None:
     turns = 0
 
     async def look() -> None:
@@ -54,18 +60,6 @@ async def test_a_loop_of_ours_needs_no_second_one() -> None:
 
     looking = asyncio.create_task(look())
     await asyncio.sleep(0)
-    await end(looking)
+    looking.cancel()
+    await asyncio.wait([looking])
     assert (turns, looking.cancelled()) == (1, True)
-
-
-async def test_what_has_ended_is_no_trouble() -> None:
-    """However it ended."""
-
-    async def fail() -> None:
-        raise ValueError
-
-    failed = asyncio.create_task(fail())
-    await asyncio.sleep(0)
-    await end()
-    await end(failed)
-    assert isinstance(failed.exception(), ValueError)
