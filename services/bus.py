@@ -16,13 +16,15 @@ from nats.aio.subscription import Subscription
 
 from services import traces
 from services.settings import Settings
-from services.tasks import cancellable, until_cancelled
+from services.tasks import mend_wait_for, until_cancelled
 
 if TYPE_CHECKING:
     from faststream.nats import NatsBroker
     from faststream.nats.security import NatsUserPassword
 
 log = logging.getLogger(__name__)
+
+mend_wait_for()  # before nats-py waits for anything
 
 SOURCE_PREFIX = "/yunhui/"
 RETRY_SECONDS = 1.0
@@ -144,7 +146,7 @@ async def serve(broker: "NatsBroker") -> None:
     try:
         for _ in until_cancelled():
             try:
-                await cancellable(broker.start())
+                await broker.start()
                 await asyncio.Event().wait()
             except Exception as error:
                 log.warning("NATS: %s: trying again", type(error).__name__)
@@ -180,4 +182,4 @@ async def connect(settings: Settings, name: str, interrupted: Callable[[], Await
 
     `interrupted` is called when the connection was lost or reports any error: a subscription may have missed messages.
     """
-    return await cancellable(nats.connect(settings.nats_url, **connect_options(settings, name, interrupted)))
+    return await nats.connect(settings.nats_url, **connect_options(settings, name, interrupted))

@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from services import bus
 from services.settings import Settings
-from services.tasks import cancellable, until_cancelled
+from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class PullConsumer:
     async def run(self) -> None:
         """Receives until cancelled or lost; finishes the messages in hand. Raises what keeps it from starting."""
         try:
-            await cancellable(self.broker.start())
+            await self.broker.start()
             subscription = cast(JetStreamContext.PullSubscription, self._subscriber.subscription)
             self._subscriber.subscription = cast(Any, CalmSubscription(subscription, self._batch))
             log.info("receiving")

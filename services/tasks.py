@@ -1,15 +1,28 @@
-"""Waiting, and going on until cancelled: a cancellation may be lost, and must end a program all the same.
+"""Waiting, and going on until cancelled: a cancellation must end a program for certain.
 
-asyncio.wait_for of Python 3.11 loses one that comes together with what it waits for, and nats-py uses it everywhere.
+asyncio.wait_for of Python 3.11 loses one that comes together with what it waits for. nats-py uses it everywhere, also
+in tasks of its own that look for the server; so a program whose bus was away never ended. Python 3.12 has mended it.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from typing import Any, TypeVar
+import sys
+from collections.abc import Awaitable, Iterator
+from typing import TypeVar
 
 T = TypeVar("T")
 
-AGAIN_SECONDS = 0.5
+
+async def wait_for(awaitable: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 - the signature of asyncio's
+    """As asyncio.wait_for of Python 3.12: cancelled or late, it says so, whatever has come meanwhile."""
+    waited = asyncio.ensure_future(awaitable)
+    async with asyncio.timeout(timeout):
+        return await waited
+
+
+def mend_wait_for() -> None:
+    """For all libraries, from here on."""
+    if sys.version_info < (3, 12):
+        asyncio.wait_for = wait_for  # type: ignore[assignment] # asyncio's may return its own kind of future
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
@@ -23,23 +36,12 @@ async def wait_at_most(event: asyncio.Event, seconds: float) -> bool:
 
 
 def until_cancelled() -> Iterator[None]:
-    """For loops that go on until their task is cancelled, and then end for certain: `for _ in until_cancelled():`."""
+    """For loops that go on until their task is cancelled, and then end for certain: `for _ in until_cancelled():`.
+
+    What they call may swallow a cancellation, as nats-py does while it closes a connection.
+    """
     while True:
         task = asyncio.current_task()
         if task and task.cancelling():
             raise asyncio.CancelledError
         yield
-
-
-async def cancellable(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` answers. Cancelled, it ends for certain, though `work` goes on, as nats-py does while it connects.
-
-    Only for what has nothing to finish: `work` is cancelled again and again.
-    """
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=AGAIN_SECONDS)

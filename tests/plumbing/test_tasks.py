@@ -1,51 +1,59 @@
-"""Whoever loses a cancellation ends all the same."""
+"""No cancellation is lost, and where one is, a loop of ours ends all the same."""
 
 import asyncio
 import contextlib
 
 import pytest
 
-from services import tasks
-from services.tasks import cancellable, until_cancelled
+import services.bus  # noqa: F401 - it mends asyncio.wait_for
+from services.tasks import until_cancelled
+from tests.patience import PATIENCE_SECONDS
 
 
-async def test_what_goes_on_when_cancelled_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two cancellations are lost in something that we did not write."""
-    monkeypatch.setattr(tasks, "AGAIN_SECONDS", 0.01)
-    told = 0
-
-    async def connect() -> None:
-        nonlocal told
-        for _ in range(2):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
-            told += 1
-        await asyncio.Event().wait()
-
-    connecting = asyncio.create_task(cancellable(connect()))
-    await asyncio.sleep(0.01)
-    connecting.cancel()
-    await asyncio.wait([connecting])
-    assert (told, connecting.cancelled()) == (2, True)
-
-
-async def test_an_answer_together_with_the_cancellation_hides_nothing() -> None:
-    answer = asyncio.Event()
-    asking = asyncio.create_task(cancellable(answer.wait()))
-    await asyncio.sleep(0.01)
-    answer.set()
+async def test_waiting_loses_no_cancellation_that_comes_together_with_the_answer() -> None:
+    """Nor does any library's, once there is a bus."""
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    asking = asyncio.create_task(asyncio.wait_for(answer, PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    answer.set_result("here")
     asking.cancel()
     await asyncio.wait([asking])
     assert asking.cancelled()
 
 
-async def test_what_was_not_cancelled_answers_or_fails() -> None:
+async def test_nor_one_that_comes_together_with_a_failure() -> None:
+    """So nats-py went on looking for a server that had just refused it."""
+    answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    asking = asyncio.create_task(asyncio.wait_for(answer, PATIENCE_SECONDS))
+    await asyncio.sleep(0)
+    answer.set_exception(ConnectionRefusedError())
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert asking.cancelled()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0, -1])
+async def test_what_does_not_come_in_time_is_cancelled(seconds: float) -> None:
+    waited = asyncio.create_task(asyncio.Event().wait())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(waited, seconds)
+    assert waited.cancelled()
+
+
+@pytest.mark.parametrize("seconds", [PATIENCE_SECONDS, None])
+async def test_what_comes_in_time_is_answered(seconds: float | None) -> None:
     async def fail() -> None:
         raise ValueError
 
-    assert await cancellable(asyncio.sleep(0, "answer")) == "answer"
+    assert await asyncio.wait_for(asyncio.sleep(0, "answer"), seconds) == "answer"
     with pytest.raises(ValueError):  # noqa: PT011
-        await cancellable(fail())
+        await asyncio.wait_for(fail(), seconds)
+
+
+async def test_what_is_there_already_is_answered_without_waiting() -> None:
+    there = asyncio.get_running_loop().create_future()
+    there.set_result("here")
+    assert await asyncio.wait_for(there, 0) == "here"
 
 
 async def test_a_loop_of_ours_needs_to_be_told_once() -> None:
