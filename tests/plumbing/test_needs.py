@@ -40,7 +40,7 @@ def last_line(folder: Path, search: str, *options: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one", "two"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.long)], ids=["one", "two"])
 def test_the_last_line_says_what_is_missing(tmp_path: Path, workers: tuple[str, ...]) -> None:
     assert last_line(tmp_path, "/nowhere", *workers).startswith(SAID)
 

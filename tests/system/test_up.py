@@ -43,9 +43,8 @@ def test_stop_resume_and_sudden_death(tmp_path: Path) -> None:
     stack.stop()
 
 
-@pytest.mark.parametrize(
-    "moment", [*(pytest.param(each, marks=pytest.mark.long) for each in ("services.cli.languages", "nats")), "policy"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("moment", ["services.cli.languages", "nats", "policy"])
 def test_ctrl_c_during_the_start_is_quiet_and_leaves_nothing(tmp_path: Path, moment: str) -> None:
     """While it is loaded, with the bus up, with services on their way: 130, no traceback, no process."""
     loading = moment.startswith("services.")

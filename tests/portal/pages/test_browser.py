@@ -51,6 +51,7 @@ def test_the_tutorial_by_mouse(stack: Stack, visitor: Visitor) -> None:
     assert sorted(states) == ["RESERVATION_STATE_CANCELLED", "RESERVATION_STATE_CONFIRMED"]
 
 
+@pytest.mark.long
 def test_the_tutorial_by_keyboard(stack: Stack, visitor: Visitor) -> None:
     """Tab and Enter alone; the focus is always to be seen."""
     code = meeting(stack, "keys", "2025-07-08 12:00")
@@ -167,6 +168,7 @@ def test_a_double_click_reserves_once(stack: Stack, visitor: Visitor) -> None:
     assert len(stack.login("booker", "hasty").mine()) == 1
 
 
+@pytest.mark.long
 def test_hostile_words_are_only_words(stack: Stack, visitor: Visitor) -> None:
     """As the subject of a meeting and as a name, on every page that shows them; no script runs, nothing is blocked."""
     code = meeting(stack, "hostile", "2025-07-09 09:00", subject=HOSTILE)
