@@ -16,7 +16,7 @@ from services.cli import issuer
 from services.cli.client import booking_at
 from services.cli.issuer import SampleAccount
 from services.cli.state import State
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 
 CLOCK = "2025-07-07T08:00+08:00"  # a Monday: the whole week lies ahead
 MIDNIGHT = 1_751_817_600_000  # when that day began, epoch ms

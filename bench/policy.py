@@ -19,7 +19,7 @@ from typing import Any
 from durable import engine as durable
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.policy import decisions
 from services.policy.decisions import Policy
 

@@ -18,12 +18,12 @@ from sqlalchemy.engine import Connection
 from bench import bookers
 from services.booking import life, store
 from services.cli.state import State
-from services.clock import DAY, HOUR, MINUTE
-from services.database import create_engine
 from services.notifier.deliveries import ATTEMPT
 from services.notifier.deliveries import TABLE as DELIVERY
 from services.notifier.inbox import TABLE as INBOX
-from services.outbox import TABLE as OUTBOX
+from services.platform.clock import DAY, HOUR, MINUTE
+from services.platform.data.database import create_engine
+from services.platform.messaging.outbox import TABLE as OUTBOX
 
 YEARS = 3 * 365 * DAY
 LAST = bookers.MIDNIGHT - DAY  # nothing of this week: it would count towards the quota

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.database import Database
+from services.platform.data.database import Database
 from tests import postgres
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)]

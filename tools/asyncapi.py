@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from services import bus
 from services.cli import topology
 from services.cli.programs import DEFAULT_PORTS, HOST
+from services.platform.messaging import bus
 from tools.contracts import ROOT, Contracts, EventType
 
 DOCUMENT = ROOT / "docs" / "asyncapi.yaml"
@@ -134,7 +134,7 @@ def message(event: EventType, example: Mapping[str, Any] | None) -> dict[str, An
 
 
 def headers() -> dict[str, Any]:
-    """Exactly those that services/bus.py writes. Raises KeyError for one that nobody has described."""
+    """Exactly those that platform/messaging/bus.py writes. Raises KeyError for one that nobody has described."""
     names = list(bus.headers(bus.Event("", "yunhui.owner.entity.event", "", 1, 0, "")))
     properties = {name: {"type": "string"} | HEADERS[name] for name in names}
     other = {"^Nats-": {"type": "string", "description": "JetStream's own, of no meaning to subscribers."}}

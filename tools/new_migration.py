@@ -15,8 +15,8 @@ from typing import Any
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.migration import MigrationContext
 
-from services import migrations
-from services.database import Database
+from services.platform.data import migrations
+from services.platform.data.database import Database
 
 TEMPLATE = '''"""{message}."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pool
 
-from services import permissions
+from services.platform.serving import permissions
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "permissions.md"
@@ -17,8 +17,8 @@ INTRODUCTION = """\
 # Who may call what
 
 A role is a word in the claim `roles` of the token. The contracts say which roles a method admits
-(`option (yunhui.access.v1.roles)`), the guard in `services/rpc.py` holds to it, and a method that says nothing is
-served to nobody: its program does not start. Health checks, and reflection in development, need no token.
+(`option (yunhui.access.v1.roles)`), the guard in `platform/serving/rpc.py` holds to it, and a method that says
+nothing is served to nobody: its program does not start. Health checks, and reflection in development, need no token.
 
 A booker sees and touches what is his own. What is another's and what does not exist get the same answer, NOT_FOUND.
 To have made a reservation for another gives no right to it: rights follow the role of today. And nobody, whatever the

@@ -8,13 +8,13 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, Decision
 
-from services import errors
 from services.booking import store
 from services.booking.policy_client import PolicyClient
 from services.booking.pool import Pool
 from services.booking.requests import Wish
-from services.clock import DAY, MINUTE, to_timestamp
-from services.database import Database
+from services.platform.clock import DAY, MINUTE, to_timestamp
+from services.platform.data.database import Database
+from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
 

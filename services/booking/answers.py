@@ -8,8 +8,8 @@ import grpc
 from google.protobuf.message import Message
 from sqlalchemy.engine import Connection
 
-from services import errors
-from services.database import ForEach
+from services.platform.data.database import ForEach
+from services.platform.serving import errors
 
 Key = tuple[str, str]
 """Who asked (account id), and their request_id."""

@@ -10,7 +10,6 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import audit, errors, pages, permissions, recurrence, rpc
 from services.booking import (
     answers,
     calendar_feeds,
@@ -30,9 +29,12 @@ from services.booking.requests import Wish
 from services.booking.series import Series, SeriesAsk
 from services.booking.updates import Updates
 from services.booking.watchers import Watchers
-from services.clock import Clock, from_timestamp, to_timestamp
-from services.database import ConflictError, Database
-from services.identity import Principal
+from services.contracts import recurrence
+from services.platform.clock import Clock, from_timestamp, to_timestamp
+from services.platform.data import audit
+from services.platform.data.database import ConflictError, Database
+from services.platform.serving import errors, pages, permissions, rpc
+from services.platform.serving.identity import Principal
 
 SERVICE = "yunhui.booking.v1.BookingService"
 ROLES = permissions.of(SERVICE)

@@ -10,8 +10,8 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import store
 from services.booking.models import LONGEST
-from services.clock import DAY, MINUTE, to_timestamp
-from services.database import Database
+from services.platform.clock import DAY, MINUTE, to_timestamp
+from services.platform.data.database import Database
 
 PAST = 30 * DAY
 MOST = 500

@@ -6,7 +6,7 @@ from typing import Any
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import FormerStart
 
-from services.clock import from_timestamp, to_timestamp
+from services.platform.clock import from_timestamp, to_timestamp
 
 
 def read(column: str | None) -> list[FormerStart]:

@@ -9,14 +9,15 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services import errors, metrics
 from services.booking import life, store
 from services.booking.inquiries import Inquiries
 from services.booking.lifecycle import Lifecycle, until_fresh
 from services.booking.reservations import take_deadline
-from services.clock import Clock
-from services.database import Database
-from services.tasks import until_cancelled, wait_at_most
+from services.platform.clock import Clock
+from services.platform.data.database import Database
+from services.platform.observing import metrics
+from services.platform.serving import errors
+from services.platform.tasks import until_cancelled, wait_at_most
 
 log = logging.getLogger(__name__)
 

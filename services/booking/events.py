@@ -6,8 +6,8 @@ from ulid import ULID
 from yunhui.booking.v1 import events_pb2 as events
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import traces
-from services.bus import Event
+from services.platform.messaging.bus import Event
+from services.platform.observing import traces
 
 SYSTEM = "system"
 

@@ -8,9 +8,9 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 
-from services import outbox
 from services.booking import store
-from services.clock import to_timestamp
+from services.platform.clock import to_timestamp
+from services.platform.messaging import outbox
 
 MOST = 200
 RESERVATION, ACCOUNT = "yunhui.booking.reservation.", "yunhui.booking.account."

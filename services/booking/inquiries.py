@@ -16,14 +16,14 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
 
-from services import errors
 from services.booking import life, meetings, store
 from services.booking.lifecycle import Lifecycle, is_early
 from services.booking.meetings import Key, Seen
 from services.booking.meetings_client import GATEWAY_AWAY, MeetingsClient
 from services.booking.reservations import attendance_start
-from services.clock import DAY, MINUTE, Clock, from_timestamp
-from services.database import Database
+from services.platform.clock import DAY, MINUTE, Clock, from_timestamp
+from services.platform.data.database import Database
+from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import audit, errors, metrics, traces
 from services.booking import alternatives, answers, meetings, requests, reservations, store
 from services.booking.events import new_id, to_outcome
 from services.booking.meetings import Key
@@ -27,9 +26,12 @@ from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.reservations import Decided
 from services.booking.store import AccountState, Holder, Profile
-from services.clock import DAY, Clock, to_timestamp
-from services.database import ConflictError, Database
-from services.tasks import until_cancelled
+from services.platform.clock import DAY, Clock, to_timestamp
+from services.platform.data import audit
+from services.platform.data.database import ConflictError, Database
+from services.platform.observing import metrics, traces
+from services.platform.serving import errors
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

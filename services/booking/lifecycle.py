@@ -13,7 +13,6 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import audit, errors, outbox
 from services.booking import life, meetings, objections, second_person, standing, store
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.meetings import Seen
@@ -27,8 +26,11 @@ from services.booking.reservations import (
 )
 from services.booking.standing import StaleError
 from services.booking.store import AccountState
-from services.clock import HOUR, Clock, from_timestamp, to_timestamp
-from services.database import ConflictError, Database
+from services.platform.clock import HOUR, Clock, from_timestamp, to_timestamp
+from services.platform.data import audit
+from services.platform.data.database import ConflictError, Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 
 ATTEMPTS = 8
 EARLY_ENTRY = HOUR

@@ -7,12 +7,12 @@ import grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 
-from services import errors
 from services.booking import meetings
 from services.booking.intake import Ask
 from services.booking.meetings import Seen
 from services.booking.meetings_client import MeetingsClient
-from services.clock import from_timestamp
+from services.platform.clock import from_timestamp
+from services.platform.serving import errors
 
 
 class Lookups:

@@ -11,8 +11,8 @@ import grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 
-from services import errors
-from services.clock import from_timestamp, to_timestamp
+from services.platform.clock import from_timestamp, to_timestamp
+from services.platform.serving import errors
 
 CANCELLED, ENDED = "CANCELLED", "ENDED"
 

@@ -9,12 +9,13 @@ from nats.errors import Error as NatsError
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as gateway
 
-from services import errors, traces
 from services.booking import meetings
 from services.booking.meetings import Key
-from services.clock import to_timestamp
+from services.contracts import subjects
+from services.platform.clock import to_timestamp
+from services.platform.observing import traces
+from services.platform.serving import errors
 
-LOOK_UP, PARTICIPANTS = "meetings.look_up", "meetings.participants"
 LOOK_UP_SECONDS = 8.0  # the gateway takes 10 at most, and whoever waits for a room has no more patience than that
 PARTICIPANTS_SECONDS = 30.0  # the gateway takes 25 at most
 GATEWAY: Final = "the meetings gateway"
@@ -52,7 +53,7 @@ class MeetingsClient:
             meeting=meetings.to_key(key), start_time=to_timestamp(since), end_time=to_timestamp(until)
         )
         try:
-            reply = await self._ask(PARTICIPANTS, asked, gateway.ListParticipantsReply, PARTICIPANTS_SECONDS)
+            reply = await self._ask(subjects.PARTICIPANTS, asked, gateway.ListParticipantsReply, PARTICIPANTS_SECONDS)
         except errors.RpcError:
             return _unknown(GATEWAY_AWAY)
         answered = reply.HasField("response") and reply.response.knowledge != meeting_pb2.KNOWLEDGE_UNSPECIFIED
@@ -60,10 +61,10 @@ class MeetingsClient:
 
     async def check(self) -> None:
         """Raises errors.unavailable when no question would be answered; a question about nothing is refused at once."""
-        await self._ask(LOOK_UP, gateway.LookUpMeetingRequest(), gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
+        await self._ask(subjects.LOOK_UP, gateway.LookUpMeetingRequest(), gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
 
     async def _look_up(self, asked: gateway.LookUpMeetingRequest) -> meeting_pb2.Meeting | None:
-        reply = await self._ask(LOOK_UP, asked, gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
+        reply = await self._ask(subjects.LOOK_UP, asked, gateway.LookUpMeetingReply, LOOK_UP_SECONDS)
         if reply.HasField("error"):
             raise _to_error(reply.error)
         if reply.response.outcome == gateway.LOOK_UP_OUTCOME_NOT_FOUND:

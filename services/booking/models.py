@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import CheckConstraint, Field, Index, SQLModel
 
-from services import audit, outbox
-from services.clock import DAY
+from services.platform.clock import DAY
+from services.platform.data import audit
+from services.platform.messaging import outbox
 
 LONGEST = DAY
 HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"

@@ -9,11 +9,11 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors
 from services.booking import second_person, standing, store
 from services.booking.events import account_event
 from services.booking.store import AccountState
-from services.clock import from_timestamp
+from services.platform.clock import from_timestamp
+from services.platform.serving import errors
 
 
 @dataclass(frozen=True, slots=True)

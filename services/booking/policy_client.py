@@ -7,9 +7,10 @@ from nats.errors import Error as NatsError
 from yunhui.policy.v1 import policy_service_pb2 as policy
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services import errors, traces
+from services.contracts import subjects
+from services.platform.observing import traces
+from services.platform.serving import errors
 
-SUBJECT = "policy.decide"
 DEADLINE_SECONDS = 2.0
 LARGEST_BYTES = 900_000  # nats.conf allows 1 MB
 LARGEST_BATCH = 256  # contract of DecideBatchRequest
@@ -32,7 +33,9 @@ class PolicyClient:
             # a request into a broken connection would be buffered and answered too late to be of use
             if not self._nats.is_connected:
                 raise errors.unavailable("policy")
-            reply = await self._nats.request(SUBJECT, request, timeout=DEADLINE_SECONDS, headers=traces.headers())
+            reply = await self._nats.request(
+                subjects.DECIDE, request, timeout=DEADLINE_SECONDS, headers=traces.headers()
+            )
             results = policy.DecideBatchResponse.FromString(reply.data).results
         except (NatsError, TimeoutError, DecodeError) as error:
             raise errors.unavailable("policy") from error

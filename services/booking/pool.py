@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from yunhui.booking.v1.reservation_pb2 import Room
 
-from services.clock import HOUR
+from services.platform.clock import HOUR
 
 Interval = tuple[int, int]
 """[start, end) in epoch ms. Touching intervals do not overlap."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services import errors, invitations
 from services.booking import answers
 from services.booking.meetings import Seen
 from services.booking.models import LONGEST
-from services.clock import DAY, from_timestamp
+from services.contracts import invitations
+from services.platform.clock import DAY, from_timestamp
+from services.platform.serving import errors
 
 MAX_PARTICIPANTS = 10_000
 MAX_SUBJECT = 200

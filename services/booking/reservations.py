@@ -13,14 +13,16 @@ from yunhui.booking.v1.reservation_pb2 import Alternative, Room
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
 
-from services import audit, outbox, traces
 from services.booking import answers, life, meetings, store
 from services.booking.events import SYSTEM, new_id, refusal_event, reservation_event, to_outcome
 from services.booking.pool import Pool
 from services.booking.requests import Wish
 from services.booking.store import AccountState, Profile
-from services.bus import Event
-from services.clock import HOUR, SECOND, from_timestamp, to_timestamp
+from services.platform.clock import HOUR, SECOND, from_timestamp, to_timestamp
+from services.platform.data import audit
+from services.platform.messaging import outbox
+from services.platform.messaging.bus import Event
+from services.platform.observing import traces
 
 _STATES = {policy.EFFECT_ALLOW: life.CONFIRMED, policy.EFFECT_ESCALATE: life.PENDING_APPROVAL}
 _INSERTS = {

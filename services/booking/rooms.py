@@ -8,9 +8,10 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.reservation_pb2 import Room
 
-from services import audit, errors
 from services.booking import life, requests, store
-from services.database import ConflictError, Database
+from services.platform.data import audit
+from services.platform.data.database import ConflictError, Database
+from services.platform.serving import errors
 
 MAX_NAME = 100
 

@@ -3,8 +3,8 @@
 import grpc
 from sqlalchemy.engine import Connection
 
-from services import errors
 from services.booking import store
+from services.platform.serving import errors
 
 
 def require(connection: Connection, reservation_id: str, actor: str) -> None:

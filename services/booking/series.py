@@ -16,8 +16,8 @@ from services.booking.lifecycle import until_fresh
 from services.booking.policy_client import PolicyClient
 from services.booking.reservations import Decided
 from services.booking.standing import StaleError
-from services.clock import Clock, to_timestamp
-from services.database import Database
+from services.platform.clock import Clock, to_timestamp
+from services.platform.data.database import Database
 
 _COUNTED = {
     policy.EFFECT_ALLOW: pdp.RESERVATION_STATUS_CONFIRMED,

@@ -11,13 +11,13 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import outbox
 from services.booking import life, store
 from services.booking.events import SYSTEM, account_event, new_id
 from services.booking.reservations import obligation, take_deadline
 from services.booking.store import AccountState
-from services.bus import Event
-from services.clock import HOUR, SECOND, from_timestamp, to_timestamp
+from services.platform.clock import HOUR, SECOND, from_timestamp, to_timestamp
+from services.platform.messaging import outbox
+from services.platform.messaging.bus import Event
 
 ANSWERED = 2**60
 """Added to the time by which objections are listed, epoch ms: answered ones come after all open ones."""

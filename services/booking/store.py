@@ -20,8 +20,8 @@ from services.booking import commitments, life, meetings
 from services.booking.meetings import Key, Seen
 from services.booking.models import HOLDS_MEETING, HOLDS_ROOM, LONGEST, TABLES
 from services.booking.pool import Interval, Pool
-from services.clock import DAY, to_timestamp
-from services.database import ForEach
+from services.platform.clock import DAY, to_timestamp
+from services.platform.data.database import ForEach
 
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
 

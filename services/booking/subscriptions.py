@@ -17,18 +17,18 @@ from yunhui.meetings.v1.events_pb2 import MeetingEvent
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import bus, errors
 from services.booking import calendar_feeds, life, meetings, store
 from services.booking.inquiries import Reports
-from services.clock import Clock, from_timestamp, to_timestamp
-from services.consumer import PullConsumer, Source
-from services.database import ConflictError, Database
-from services.settings import Settings
+from services.contracts import subjects
+from services.platform.clock import Clock, from_timestamp, to_timestamp
+from services.platform.data.database import ConflictError, Database
+from services.platform.messaging import bus
+from services.platform.messaging.consumer import PullConsumer, Source
+from services.platform.serving import errors
+from services.platform.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SUBJECT = QUEUE = "booking.requests"
-CALENDAR = "booking.calendar"
 CALENDARS_AT_ONCE = 16
 PAGE = 500
 LATEST = 2**62
@@ -47,18 +47,18 @@ def create_broker(settings: Settings, database: Database, clock: Clock) -> NatsB
     """A broker that answers; start and stop it."""
     broker = bus.create_broker(settings, "booking")
 
-    @broker.subscriber(SUBJECT, queue=QUEUE, decoder=bus.undecoded, title=SUBJECT)
+    @bus.responder(broker, subjects.REQUESTS)
     async def on_requests(body: bytes) -> bytes:
         try:
             asked = export.ExportRequestsRequest.FromString(body)
             after = to_key(asked.page_token)
         except (DecodeError, ValueError):
-            log.error("%s: a message of %d bytes cannot be read", SUBJECT, len(body))
+            log.error("%s: a message of %d bytes cannot be read", subjects.REQUESTS, len(body))
             return b""
         page = await database.read(lambda connection: read_requests(connection, asked, after))
         return page.SerializeToString()
 
-    @broker.subscriber(CALENDAR, queue=CALENDAR, decoder=bus.undecoded, max_workers=CALENDARS_AT_ONCE, title=CALENDAR)
+    @bus.responder(broker, subjects.CALENDAR, at_once=CALENDARS_AT_ONCE)
     async def on_calendar(body: bytes) -> bytes:
         return (await read_calendar(database, clock, body)).SerializeToString()
 

@@ -12,7 +12,6 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import audit, errors
 from services.booking import answers, commitments, life, meetings, requests, store
 from services.booking.events import to_outcome
 from services.booking.intake import LOOK_AHEAD
@@ -24,8 +23,10 @@ from services.booking.pool import Pool
 from services.booking.requests import Change
 from services.booking.reservations import NOT_ASKED, attendance_times, deadline_rows, decision_row
 from services.booking.standing import StaleError
-from services.clock import Clock, from_timestamp, to_timestamp
-from services.database import Database
+from services.platform.clock import Clock, from_timestamp, to_timestamp
+from services.platform.data import audit
+from services.platform.data.database import Database
+from services.platform.serving import errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
-from services import errors
-from services.tasks import until_cancelled
+from services.platform.serving import errors
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

@@ -18,13 +18,13 @@ from rich.text import Text as Styled
 from yunhui.audit.v1 import audit_service_pb2 as api
 from yunhui.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 
-from services.chain import FIELDS, Check, Entry
 from services.cli import client, moments, texts
 from services.cli.arguments import read_choice, read_moment
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
-from services.clock import from_timestamp
+from services.platform.clock import from_timestamp
+from services.platform.data.chain import FIELDS, Check, Entry
 
 PROGRAMS = ("booking", "policy", "meetings", "notifier")
 PAGE = 500

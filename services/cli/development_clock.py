@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.cli import moments
 from services.cli.state import State, write_private
-from services.clock import DevelopmentClock
+from services.platform.clock import DevelopmentClock
 
 
 class BackwardsError(Exception):

@@ -15,7 +15,7 @@ from services.cli.failures import CommandError, ExitCode
 from services.cli.findings import Finding
 from services.cli.state import read_json
 from services.cli.terminal import Terminal
-from services.settings import DEVELOPMENT_ISSUER
+from services.platform.settings import DEVELOPMENT_ISSUER
 
 MOST_SECONDS_APART = 2.0
 WORDS = {"ok": (texts.GOOD, "green"), "warn": (texts.WARNED, "yellow"), "fail": (texts.BAD, "red")}

@@ -9,10 +9,10 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from services import errors
 from services.cli import moments, texts, words
 from services.cli.languages import CHINESE
 from services.cli.texts import Text
+from services.platform.serving import errors
 
 
 class ExitCode(IntEnum):

@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from services import event_names
 from services.cli import moments, texts, topology, words
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.contracts import event_names
 
 PREFIX = "yunhui."
 EVERYTHING = "yunhui.>"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.cli import health, issuer
 from services.cli.state import BUS_USERS, WEBHOOK_TOKEN, State
-from services.settings import DEVELOPMENT_ISSUER
+from services.platform.settings import DEVELOPMENT_ISSUER
 
 HOST = "127.0.0.1"
 DEFAULT_PORTS: Mapping[str, int] = {

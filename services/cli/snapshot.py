@@ -17,8 +17,8 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 
-from services.chain import GENESIS
 from services.cli.state import State, read_json
+from services.platform.data.chain import GENESIS
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -151,7 +151,7 @@ def begin_anew(database: Path) -> None:
 
 
 def describe(folder: Path, begin: str) -> Manifest:
-    from services import migrations  # SQLAlchemy is 17 MB that `up`, which stays, should not hold
+    from services.platform.data import migrations  # SQLAlchemy is 17 MB that `up`, which stays, should not hold
 
     revisions, heads = {}, {}
     for program in ORDER:
@@ -165,7 +165,7 @@ def describe(folder: Path, begin: str) -> Manifest:
 
 def read_manifest(source: Path) -> Manifest:
     """Raises SnapshotError when it is none, or of a newer program."""
-    from services import migrations  # as above
+    from services.platform.data import migrations  # as above
 
     content = read_json(source / MANIFEST)
     try:

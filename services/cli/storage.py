@@ -31,7 +31,7 @@ def check_disk(state: State) -> Finding:
 def check_database(state: State, name: str) -> list[Finding]:
     import sqlalchemy as sa  # half a second that no other command should pay
 
-    from services.database import create_engine
+    from services.platform.data.database import create_engine
 
     if not state.database(name).exists():  # opening it would make an empty one
         return [Finding(f"{name}.db", False, "?", texts.MEND_DATABASE)]
@@ -50,7 +50,7 @@ def check_database(state: State, name: str) -> list[Finding]:
 
 
 def check_settings(connection: Any, name: str) -> Iterator[Finding]:
-    from services.database import MINIMUM_SQLITE
+    from services.platform.data.database import MINIMUM_SQLITE
 
     version = str(connection.exec_driver_sql("SELECT sqlite_version()").scalar())
     synchronous = int(connection.exec_driver_sql("PRAGMA synchronous").scalar() or 0)
@@ -62,14 +62,14 @@ def check_settings(connection: Any, name: str) -> Iterator[Finding]:
 
 
 def check_revision(connection: Any, name: str) -> Finding:
-    from services import migrations
+    from services.platform.data import migrations
 
     current, newest = migrations.read_version(connection), max(migrations.read_revisions(f"services.{name}"))
     return Finding(f"{name}.db migrations", current == newest, f"{current} / {newest}", texts.UPGRADE_DATABASE)
 
 
 def check_backlog(connection: Any, name: str) -> Iterator[Finding]:
-    from services import outbox
+    from services.platform.messaging import outbox
 
     status = outbox.read_status(connection)
     waiting = status.waiting_count

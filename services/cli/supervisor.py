@@ -12,7 +12,7 @@ from services.cli import topology
 from services.cli.child import Child
 from services.cli.programs import Plan, Program
 from services.cli.state import write_private
-from services.settings import DEVELOPMENT_ISSUER
+from services.platform.settings import DEVELOPMENT_ISSUER
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
 MOST_DEATHS = 5

@@ -1,6 +1,5 @@
-"""Composition root of the development issuer. It signs anybody in and refuses to run in production."""
+"""The program issuer, for development: it signs anybody in and refuses to run in production."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Self
@@ -9,8 +8,9 @@ from joserfc.jwk import ECKey
 from pydantic import Field, model_validator
 
 from services.issuer.app import Identity, Issuer
-from services.settings import DEVELOPMENT_ISSUER, Settings, load
-from services.web import serve_until_stopped
+from services.platform import process
+from services.platform.serving.web import Pages
+from services.platform.settings import DEVELOPMENT_ISSUER, Settings
 
 
 class IssuerSettings(Settings):
@@ -32,8 +32,8 @@ async def main(settings: IssuerSettings) -> None:
     key = ECKey.import_key(json.loads(settings.signing_key.read_text()))
     address = f"http://{settings.listen}"
     identity = Identity(DEVELOPMENT_ISSUER, address, settings.audience, key, settings.portal_url)
-    await serve_until_stopped(Issuer(identity).app(), settings.listen)
+    await process.run_until_stopped(Pages(Issuer(identity).app(), settings.listen))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(load(IssuerSettings)))
+    process.run("issuer", IssuerSettings, main)

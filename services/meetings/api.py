@@ -7,11 +7,12 @@ from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1 import simulator_service_pb2_grpc as simulator_grpc
 
-from services import errors, invitations, permissions, recurrence, rpc
+from services.contracts import invitations, recurrence
 from services.meetings import requests
 from services.meetings.gateway import Gateway, to_proto
 from services.meetings.provider import Meeting
 from services.meetings.simulated import Simulated
+from services.platform.serving import errors, permissions, rpc
 
 SERVICE = "yunhui.meetings.v1.MeetingService"
 SIMULATOR = "yunhui.meetings.v1.SimulatorService"

@@ -9,8 +9,7 @@ import grpc
 from yunhui.meetings.v1 import meeting_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2 as api
 
-from services import errors, invitations, metrics
-from services.clock import to_timestamp
+from services.contracts import invitations
 from services.meetings import requests
 from services.meetings.happenings import Happenings
 from services.meetings.limits import PerAccount
@@ -25,6 +24,9 @@ from services.meetings.provider import (
     ProviderError,
     Stay,
 )
+from services.platform.clock import to_timestamp
+from services.platform.observing import metrics
+from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from ulid import ULID
 from yunhui.meetings.v1 import events_pb2 as events
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
-from services import outbox
-from services.bus import Event
-from services.clock import Clock, to_timestamp
-from services.database import ConflictError, Database
 from services.meetings import models
 from services.meetings.provider import MeetingKey
+from services.platform.clock import Clock, to_timestamp
+from services.platform.data.database import ConflictError, Database
+from services.platform.messaging import outbox
+from services.platform.messaging.bus import Event
 
 ATTEMPTS = 5
 REPORT = SQLModel.metadata.tables[str(models.Report.__tablename__)]

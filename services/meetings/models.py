@@ -6,7 +6,8 @@ Times are epoch milliseconds.
 import sqlalchemy as sa
 from sqlmodel import Field, Index, SQLModel
 
-from services import audit, outbox
+from services.platform.data import audit
+from services.platform.messaging import outbox
 
 
 class Report(SQLModel, table=True):

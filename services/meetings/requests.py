@@ -3,8 +3,8 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
-from services import errors
 from services.meetings.provider import MeetingKey
+from services.platform.serving import errors
 
 LONGEST_ID = 64
 LONGEST_ACCOUNT = 128

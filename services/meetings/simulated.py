@@ -10,9 +10,6 @@ from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 from ulid import ULID
 
-from services import errors
-from services.clock import Clock
-from services.database import Database
 from services.meetings import models
 from services.meetings.happenings import Happening, Happenings, Kind
 from services.meetings.provider import (
@@ -27,6 +24,9 @@ from services.meetings.provider import (
     Stay,
     WrongStateError,
 )
+from services.platform.clock import Clock
+from services.platform.data.database import Database
+from services.platform.serving import errors
 
 NAME = "simulated"
 FIRST_CODE = 900_000_000

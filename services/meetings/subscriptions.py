@@ -10,16 +10,17 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 
-from services import bus, errors, traces
-from services.consumer import TraceAnnotation
+from services.contracts import subjects
 from services.meetings import requests
 from services.meetings.gateway import Gateway
-from services.settings import Settings
+from services.platform.messaging import bus
+from services.platform.messaging.consumer import TraceAnnotation
+from services.platform.observing import traces
+from services.platform.serving import errors
+from services.platform.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOOK_UP = "meetings.look_up"
-PARTICIPANTS = "meetings.participants"
 AT_ONCE = 64
 
 Q = TypeVar("Q", bound=Message)
@@ -30,12 +31,12 @@ def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
     """A broker that answers; start and stop it. A question that waits for the provider keeps no other waiting."""
     broker = bus.create_broker(settings, "meetings")
 
-    @broker.subscriber(LOOK_UP, queue=LOOK_UP, decoder=bus.undecoded, max_workers=AT_ONCE, title=LOOK_UP)
+    @bus.responder(broker, subjects.LOOK_UP, at_once=AT_ONCE)
     async def on_look_up(body: bytes, headers: TraceAnnotation) -> bytes:
         with traces.received("look up", headers.get(traces.HEADER, ""), "server"):
             return (await look_up(gateway, body)).SerializeToString()
 
-    @broker.subscriber(PARTICIPANTS, queue=PARTICIPANTS, decoder=bus.undecoded, max_workers=AT_ONCE, title=PARTICIPANTS)
+    @bus.responder(broker, subjects.PARTICIPANTS, at_once=AT_ONCE)
     async def on_participants(body: bytes, headers: TraceAnnotation) -> bytes:
         with traces.received("who came", headers.get(traces.HEADER, ""), "server"):
             return (await participants(gateway, body)).SerializeToString()

@@ -14,7 +14,6 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from services.clock import DAY, Clock
 from services.meetings.accounts import Accounts
 from services.meetings.errors import OF_ALL_CALLS, Endpoint, to_error
 from services.meetings.limits import Restraint, TokenBucket
@@ -36,6 +35,7 @@ from services.meetings.provider import (
     WrongStateError,
 )
 from services.meetings.signature import Credentials, TencentAuth
+from services.platform.clock import DAY, Clock
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from services import errors
-from services.database import ConflictError
 from services.meetings import callbacks
 from services.meetings.accounts import Accounts
 from services.meetings.callbacks import Checker, Proof, RefusedError, UnreadableError
 from services.meetings.happenings import Happenings
-from services.web import Server
+from services.platform.data.database import ConflictError
+from services.platform.serving import errors
+from services.platform.serving.web import Server
 
 log = logging.getLogger(__name__)
 

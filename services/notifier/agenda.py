@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from services.clock import DAY
 from services.notifier.models import CaseState, Delivery, DeliveryState, Planned, PlannedState, SupportCase
+from services.platform.clock import DAY
 
 PLANNED = SQLModel.metadata.tables[str(Planned.__tablename__)]
 CASE = SQLModel.metadata.tables[str(SupportCase.__tablename__)]

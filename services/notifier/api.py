@@ -11,10 +11,6 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1 import notifier_service_pb2_grpc as api_grpc
 
-from services import audit, errors, pages, permissions, rpc
-from services.clock import Clock
-from services.database import Database
-from services.identity import Principal
 from services.notifier import dead_letters, deliveries, preferences, webhooks
 from services.notifier.addresses import Guard, RefusedAddressError
 from services.notifier.channels import MAIL
@@ -22,6 +18,11 @@ from services.notifier.deliveries import Deliveries, Filter
 from services.notifier.intake import Intake
 from services.notifier.models import DeadEventState
 from services.notifier.sender import Sender
+from services.platform.clock import Clock
+from services.platform.data import audit
+from services.platform.data.database import Database
+from services.platform.serving import errors, pages, permissions, rpc
+from services.platform.serving.identity import Principal
 
 SERVICE = "yunhui.notifier.v1.NotifierService"
 ROLES = permissions.of(SERVICE)

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
-from services import errors
-from services.clock import to_timestamp
 from services.notifier.models import DeadEvent, DeadEventState
+from services.platform.clock import to_timestamp
+from services.platform.serving import errors
 
 TABLE = SQLModel.metadata.tables[str(DeadEvent.__tablename__)]
 SUBJECT_PREFIX = "yunhui.dead.notifier."

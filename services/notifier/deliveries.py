@@ -16,12 +16,15 @@ from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
-from services import audit, errors, metrics, outbox, traces
-from services.bus import Event
-from services.clock import Clock, to_timestamp
-from services.database import Database
 from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, Answer, Claim, Verdict
 from services.notifier.models import AttemptRow, DeadEvent, DeadEventState, Delivery, DeliveryState
+from services.platform.clock import Clock, to_timestamp
+from services.platform.data import audit
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.messaging.bus import Event
+from services.platform.observing import metrics, traces
+from services.platform.serving import errors
 
 TABLE = SQLModel.metadata.tables[str(Delivery.__tablename__)]
 DEAD_EVENT = SQLModel.metadata.tables[str(DeadEvent.__tablename__)]

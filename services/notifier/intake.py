@@ -11,9 +11,6 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services import audit, errors, traces
-from services.clock import Clock
-from services.database import ConflictError, Database
 from services.notifier import dead_letters, deliveries, inbox, preferences, webhooks
 from services.notifier.channels import MAIL
 from services.notifier.deliveries import Parcel
@@ -22,6 +19,11 @@ from services.notifier.inbox import Entry
 from services.notifier.messages import ESCALATION, WITHDRAWN, Composer, Message
 from services.notifier.models import DeadEventState
 from services.notifier.planner import About, Letter, Planner, is_before_support
+from services.platform.clock import Clock
+from services.platform.data import audit
+from services.platform.data.database import ConflictError, Database
+from services.platform.observing import traces
+from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from icalendar.parser import Contentline, param_value
 from icalendar.prop import vText
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
-from services.calendars import sequence, uid
+from services.contracts.calendars import sequence, uid
 from services.notifier.wording import single_line
 
 Method = Literal["REQUEST", "CANCEL"]

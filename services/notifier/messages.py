@@ -10,7 +10,7 @@ from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Organizer, Reservation
 from yunhui.policy.v1.decision_pb2 import Obligation
 
-from services import calendars
+from services.contracts import calendars
 from services.notifier import envelope, invitations, rendering
 from services.notifier.envelope import CalendarPart, Letter, Mailbox
 from services.notifier.events import Event

@@ -8,7 +8,8 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlmodel import Field, Index, SQLModel
 
-from services import audit, outbox
+from services.platform.data import audit
+from services.platform.messaging import outbox
 
 KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 QUEUED = sa.text("state = 'queued'")

@@ -5,11 +5,11 @@ import logging
 
 from nats.aio.client import Client
 
-from services import bus
-from services.database import Database
-from services.outbox import ACK_SECONDS, Relay
-from services.settings import Settings
-from services.tasks import until_cancelled
+from services.platform.data.database import Database
+from services.platform.messaging import bus
+from services.platform.messaging.outbox import ACK_SECONDS, Relay
+from services.platform.settings import Settings
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

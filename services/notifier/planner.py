@@ -15,15 +15,15 @@ from yunhui.booking.v1.events_pb2 import ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Reservation
 from yunhui.policy.v1.decision_pb2 import Decision, Obligation
 
-from services.clock import DAY, MINUTE, SECOND, Clock, from_timestamp
-from services.database import Database
 from services.notifier import agenda
 from services.notifier.agenda import Case, Due, Plan
 from services.notifier.events import Event
 from services.notifier.messages import Composer, Message
 from services.notifier.models import PlannedState
 from services.notifier.values import Digest, OpenCase
-from services.tasks import until_cancelled, wait_at_most
+from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp
+from services.platform.data.database import Database
+from services.platform.tasks import until_cancelled, wait_at_most
 
 log = logging.getLogger(__name__)
 

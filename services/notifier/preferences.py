@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from services import errors
 from services.notifier.events import Event
 from services.notifier.models import OptOut
+from services.platform.serving import errors
 
 TABLE = SQLModel.metadata.tables[str(OptOut.__tablename__)]
 

@@ -6,11 +6,12 @@ from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from services import errors, metrics, traces
-from services.clock import SECOND, Clock
 from services.notifier.channels import Answer, Channel, Claim, Verdict
 from services.notifier.deliveries import Deliveries
-from services.tasks import until_cancelled, wait_at_most
+from services.platform.clock import SECOND, Clock
+from services.platform.observing import metrics, traces
+from services.platform.serving import errors
+from services.platform.tasks import until_cancelled, wait_at_most
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 
-from services.consumer import PullConsumer, Source
 from services.notifier.intake import Arrival, Bury, Intake, Outcome
-from services.settings import Settings
+from services.platform.messaging.consumer import PullConsumer, Source
+from services.platform.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Organizer, Reservation
 from yunhui.policy.v1.decision_pb2 import Decision, Obligation
 
-from services.clock import to_timestamp
 from services.notifier import envelope
 from services.notifier.wording import Calendar, localized, meeting_number, single_line, span
+from services.platform.clock import to_timestamp
 
 DIGEST_LIMIT = 50
 

@@ -18,9 +18,6 @@ from standardwebhooks.webhooks import Webhook as Signer
 from ulid import ULID
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
-from services import errors
-from services.clock import to_timestamp
-from services.database import Database
 from services.notifier import deliveries
 from services.notifier.addresses import Guard, RefusedAddressError
 from services.notifier.channels import ANSWER_LENGTH, WEBHOOK, Answer, Claim, Verdict
@@ -28,6 +25,9 @@ from services.notifier.deliveries import Parcel
 from services.notifier.events import UnreadableEventError
 from services.notifier.inbox import Entry
 from services.notifier.models import Webhook
+from services.platform.clock import to_timestamp
+from services.platform.data.database import Database
+from services.platform.serving import errors
 
 TABLE = SQLModel.metadata.tables[str(Webhook.__tablename__)]
 EVERYTHING = "yunhui.booking.>"

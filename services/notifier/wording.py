@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1.decision_pb2 import LocalizedText, QuotaUsage
 
-from services.clock import MINUTE
+from services.platform.clock import MINUTE
 
 CHINESE, ENGLISH = "zh-CN", "en"
 MINUTES_PER_HOUR, MINUTES_PER_DAY = 60, 24 * 60

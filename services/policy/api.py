@@ -9,8 +9,9 @@ from google.protobuf.message import Message
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2_grpc as pb_grpc
 
-from services import audit, errors, pages, permissions, rpc
-from services.clock import Clock
+from services.platform.clock import Clock
+from services.platform.data import audit
+from services.platform.serving import errors, pages, permissions, rpc
 from services.policy import drafts
 from services.policy.questions import InvalidRequestError
 from services.policy.simulation import Simulator

@@ -6,7 +6,7 @@ from pathlib import Path
 from google.protobuf.json_format import MessageToJson
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services import errors
+from services.platform.serving import errors
 from services.policy import table
 from services.policy.decisions import Policy
 from services.policy.source import InvalidPolicyError

@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from services import audit, outbox
+from services.platform.data import audit
+from services.platform.messaging import outbox
 
 
 class PublishedVersion(SQLModel, table=True):

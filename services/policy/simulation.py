@@ -16,7 +16,7 @@ from yunhui.booking.v1 import reservation_pb2 as booking
 from yunhui.policy.v1 import decision_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.clock import DAY, SECOND, from_timestamp, to_timestamp
+from services.platform.clock import DAY, SECOND, from_timestamp, to_timestamp
 from services.policy.decisions import Policy
 
 HISTORY = 35 * DAY  # contract of History

@@ -7,15 +7,17 @@ from faststream.nats import NatsBroker
 from google.protobuf.message import DecodeError
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services import bus, errors, traces
-from services.consumer import TraceAnnotation
+from services.contracts import subjects
+from services.platform.messaging import bus
+from services.platform.messaging.consumer import TraceAnnotation
+from services.platform.observing import traces
+from services.platform.serving import errors
+from services.platform.settings import Settings
 from services.policy.questions import InvalidRequestError
 from services.policy.versions import Versions
-from services.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SUBJECT = QUEUE = "policy.decide"
 LARGEST_BATCH = 256
 
 
@@ -23,7 +25,7 @@ def create_broker(settings: Settings, versions: Versions) -> NatsBroker:
     """A broker that answers; start and stop it."""
     broker = bus.create_broker(settings, "policy")
 
-    @broker.subscriber(SUBJECT, queue=QUEUE, decoder=bus.undecoded, title="policy.decide")
+    @bus.responder(broker, subjects.DECIDE)
     async def on_decide(body: bytes, headers: TraceAnnotation) -> bytes:
         with traces.received("decide", headers.get(traces.HEADER, ""), "server"):
             return answer(versions, body).SerializeToString()

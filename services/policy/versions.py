@@ -17,13 +17,15 @@ from yunhui.policy.v1 import events_pb2
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services import audit, errors, outbox
-from services.bus import Event
-from services.clock import Clock, from_timestamp, to_timestamp
-from services.database import ConflictError, Database
+from services.platform.clock import Clock, from_timestamp, to_timestamp
+from services.platform.data import audit
+from services.platform.data.database import ConflictError, Database
+from services.platform.messaging import outbox
+from services.platform.messaging.bus import Event
+from services.platform.serving import errors
+from services.platform.tasks import until_cancelled
 from services.policy import models
 from services.policy.decisions import Policy
-from services.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

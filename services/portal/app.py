@@ -18,8 +18,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services import readiness
-from services.clock import Clock
+from services.platform import readiness
+from services.platform.clock import Clock
 from services.portal import assets, calendars, csrf, gate, headers
 from services.portal.client import Services
 from services.portal.sessions import Sessions

@@ -18,7 +18,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 
-from services import invitations
+from services.contracts import invitations
 from services.portal import policies
 from services.portal.calls import Problem, ask, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render, sentence, translate

@@ -20,11 +20,10 @@ from starlette.routing import Route
 from yunhui.booking.v1 import calendar_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import calendars
+from services.contracts import calendars, subjects
+from services.platform.serving.rpc import Rate
 from services.portal.store import Bucket, StoreAwayError
-from services.rpc import Rate
 
-SUBJECT = "booking.calendar"
 PATIENCE_SECONDS = 5.0
 RETRY_SECONDS = 60
 FETCHES_A_MINUTE, STRANGERS_A_MINUTE = 30, 300
@@ -125,7 +124,7 @@ class Feeds:
 
     async def _ask(self, digest: bytes) -> api.ReadCalendarResponse:
         body = api.ReadCalendarRequest(secret_hash=digest).SerializeToString()
-        reply = await self._bucket.client().request(SUBJECT, body, timeout=PATIENCE_SECONDS)
+        reply = await self._bucket.client().request(subjects.CALENDAR, body, timeout=PATIENCE_SECONDS)
         return api.ReadCalendarResponse.FromString(reply.data)
 
     def _found(self, request: Request, digest: bytes, answer: api.ReadCalendarResponse) -> Response:

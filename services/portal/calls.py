@@ -12,8 +12,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from starlette.requests import Request
 
-from services import errors
-from services.clock import Clock, SystemClock
+from services.platform.clock import Clock, SystemClock
+from services.platform.serving import errors
 from services.portal.client import Services
 from services.portal.sessions import Person
 from services.portal.times import CHINESE

@@ -12,7 +12,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.policy.v1 import decision_pb2
 
-from services import event_names
+from services.contracts import event_names
 from services.portal import policies
 from services.portal.calls import ask, services_of
 from services.portal.rendering import reader_of, translate

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services import web
+from services.platform.serving import web
 from services.portal.availability import day_of
 from services.portal.calls import ask, person_of, services_of
 from services.portal.rendering import reader_of

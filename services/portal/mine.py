@@ -13,7 +13,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as notices
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.clock import to_timestamp
+from services.platform.clock import to_timestamp
 from services.portal import history, policies
 from services.portal.booking import CORRECTABLE, MADE, Typed, live_verdict, read_typed, said, with_interval
 from services.portal.calendars import MEDIA_TYPE, to_file

@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from services.identity import ALGORITHMS, LEEWAY_SECONDS, Principal, to_principal
+from services.platform.serving.identity import ALGORITHMS, LEEWAY_SECONDS, Principal, to_principal
 from services.portal.sessions import Granted, RenewalRefusedError, Tokens, to_person
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.invitations import dashed
+from services.contracts.invitations import dashed
 from services.portal import assets, csrf, texts
 from services.portal.calls import is_support, now_of
 from services.portal.times import CHINESE, ENGLISH, Reader, span, zone_of

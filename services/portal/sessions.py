@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from services.identity import Principal
+from services.platform.serving.identity import Principal
 from services.portal.store import Store, Stored
 
 IDLE_SECONDS = 30 * 60

@@ -22,8 +22,8 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 from pydantic import TypeAdapter, ValidationError
 
-from services import bus
-from services.settings import Settings
+from services.platform.messaging import bus
+from services.platform.settings import Settings
 
 log = logging.getLogger(__name__)
 

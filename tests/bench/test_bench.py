@@ -13,7 +13,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from bench import bookers, booking, processes, report
 from bench.load import Call, Job
-from services.clock import DAY, HOUR, from_timestamp
+from services.platform.clock import DAY, HOUR, from_timestamp
 
 ROOMS = 10
 

@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 from hypothesis import strategies as st
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.clock import to_timestamp
-from services.identity import Principal
+from services.platform.clock import to_timestamp
+from services.platform.serving.identity import Principal
 from tests.booking.builders import booker
 from tests.booking.model import DAY, DEPUTY, HOUR, MINUTE, PER_DAY, PER_WEEK, SECOND, SUPPORT, Request, World
 

@@ -11,9 +11,9 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import errors
 from services.booking import life
-from services.clock import from_timestamp
+from services.platform.clock import from_timestamp
+from services.platform.serving import errors
 from services.policy.decisions import Policy
 from tests.booking.acts import Act
 from tests.booking.model import (

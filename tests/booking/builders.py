@@ -7,8 +7,8 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from services.booking import requests
 from services.booking.api import to_profile
 from services.booking.intake import Ask
-from services.clock import HOUR, MINUTE, to_timestamp
-from services.identity import Principal
+from services.platform.clock import HOUR, MINUTE, to_timestamp
+from services.platform.serving.identity import Principal
 
 MONDAY = 1_751_846_400_000
 TEN = MONDAY + 2 * HOUR

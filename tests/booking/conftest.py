@@ -11,20 +11,13 @@ import pytest
 import sqlalchemy as sa
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import errors
 from services.booking import store
-from services.booking.api import BookingService
-from services.booking.deadlines import Deadlines
-from services.booking.inquiries import Inquiries
-from services.booking.intake import Intake
-from services.booking.lifecycle import Lifecycle
-from services.booking.lookups import Lookups
+from services.booking.assembly import build
 from services.booking.meetings_client import MeetingsClient
 from services.booking.policy_client import PolicyClient, Verdict
-from services.booking.series import Series
-from services.booking.updates import Updates
 from services.booking.watchers import Watchers
-from services.database import Database
+from services.platform.data.database import Database
+from services.platform.serving import errors
 from services.policy.decisions import Policy
 from tests import templates
 from tests.booking.builders import MONDAY, ROOMS
@@ -57,7 +50,7 @@ class ManualClock:
 
 @dataclass
 class Booking:
-    """One replica, wired like services/booking/__main__.py but without servers. `meetings` None: none are looked up."""
+    """One replica without servers. `meetings` None: none are looked up."""
 
     database: Database
     policy: LocalPolicy
@@ -66,19 +59,10 @@ class Booking:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.lifecycle = Lifecycle(
-            self.database, self.policy, self.clock, lambda: self.deadlines.catch_up(), lambda: None
-        )
-        self.inquiries = (
-            Inquiries(self.database, self.clock, self.meetings, self.lifecycle, lambda: None) if self.meetings else None
-        )
-        lookups = Lookups(self.meetings)
-        self.deadlines = Deadlines(self.database, self.clock, self.lifecycle, self.inquiries)
-        self.intake = Intake(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
-        self.updates = Updates(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None, lookups)
-        self.series = Series(self.database, self.policy, self.clock, self.deadlines.catch_up, lambda: None)
-        parts = (self.intake, self.lifecycle, self.updates, self.series, Watchers(), lookups)
-        self.service = BookingService(self.database, self.policy, self.clock, *parts)
+        built = build(self.database, self.policy, self.clock, self.meetings, Watchers(), lambda: None)
+        self.service, self.intake, self.lifecycle = built.service, built.intake, built.lifecycle
+        self.updates, self.series, self.deadlines = built.updates, built.series, built.deadlines
+        self.inquiries = built.inquiries
         self.tasks.append(asyncio.create_task(self.intake.run()))
 
     async def stop(self) -> None:

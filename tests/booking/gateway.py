@@ -12,21 +12,21 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from services import errors
 from services.booking.inquiries import Reports
 from services.booking.meetings import Key
 from services.booking.meetings_client import MeetingsClient
 from services.booking.subscriptions import create_consumer
-from services.clock import MINUTE
-from services.consumer import receive_forever
-from services.database import Database
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happenings
 from services.meetings.provider import AwayError, Meeting, MeetingKey, Participant
 from services.meetings.simulated import Simulated
 from services.meetings.subscriptions import create_broker
-from services.outbox import Relay
-from services.settings import Settings
+from services.platform.clock import MINUTE
+from services.platform.data.database import Database
+from services.platform.messaging.consumer import receive_forever
+from services.platform.messaging.outbox import Relay
+from services.platform.serving import errors
+from services.platform.settings import Settings
 from tests.booking.builders import TEN
 from tests.booking.conftest import Booking, ManualClock
 from tests.servers import Bus, password, until

@@ -10,11 +10,11 @@ from grpc_status import rpc_status
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server as add
 
-from services import rpc
 from services.booking.api import ROLES, SERVICE, BookingService
 from services.booking.lookups import Lookups
 from services.booking.watchers import Watchers
-from services.identity import Principal, Verifier
+from services.platform.serving import rpc
+from services.platform.serving.identity import Principal, Verifier
 
 if TYPE_CHECKING:
     from tests.booking.conftest import Booking  # which serves it
@@ -38,8 +38,7 @@ async def serve(booking: "Booking", changes: Watchers) -> rpc.Server:
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        [SERVICE],
-        lambda bare: add(servicer, bare),
+        {SERVICE: lambda bare: add(servicer, bare)},
         with_reflection=False,
         before_stop=changes.close,
     )

@@ -9,7 +9,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import requests
 from services.booking.alternatives import near_starts
-from services.clock import DAY, HOUR, MINUTE, from_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, from_timestamp
 from tests.booking.builders import MONDAY, TEN, ask, create_request
 from tests.booking.conftest import Booking
 from tests.booking.test_intake import create, rule_ids

@@ -12,7 +12,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from services.booking import calendar_feeds, store
 from services.booking.subscriptions import read_calendar
 from services.booking.watchers import Watchers
-from services.clock import DAY, HOUR, MINUTE
+from services.platform.clock import DAY, HOUR, MINUTE
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller, serve

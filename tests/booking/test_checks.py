@@ -9,10 +9,11 @@ from google.protobuf.message import Message
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors, outbox, rpc
 from services.booking import store
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
-from services.database import Database
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors, rpc
 from services.policy.decisions import Policy
 from tests.booking.builders import TEN, booker, create_request
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock

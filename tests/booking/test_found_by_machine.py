@@ -15,11 +15,11 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services import errors, rpc
 from services.booking import store
 from services.booking.policy_client import Verdict
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
-from services.database import ConflictError, Database
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.data.database import ConflictError, Database
+from services.platform.serving import errors, rpc
 from tests.booking.builders import TEN, booker, create_request
 from tests.booking.conftest import Booking, LocalPolicy
 from tests.booking.test_intake import rows

@@ -9,9 +9,9 @@ from google.protobuf.json_format import Parse
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 
-from services import outbox
 from services.booking import history, store
-from services.clock import HOUR, MINUTE
+from services.platform.clock import HOUR, MINUTE
+from services.platform.messaging import outbox
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller

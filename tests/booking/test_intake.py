@@ -13,12 +13,13 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors, outbox
 from services.booking import reservations, store
 from services.booking.intake import Ask, Situation
 from services.booking.pool import Pool
-from services.clock import DAY, HOUR, MINUTE
-from services.database import ConflictError, Database
+from services.platform.clock import DAY, HOUR, MINUTE
+from services.platform.data.database import ConflictError, Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN, ask
 from tests.booking.conftest import Booking
 

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors
 from services.booking import life, store
 from services.booking.meetings import Key, Seen
-from services.clock import DAY, HOUR, MINUTE
+from services.platform.clock import DAY, HOUR, MINUTE
+from services.platform.serving import errors
 from tests.booking.builders import TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.test_lifecycle import made, state, subjects, verdict

@@ -8,10 +8,11 @@ import grpc
 import pytest
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors, outbox
 from services.booking import life, store
 from services.booking.lifecycle import Verdict
-from services.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking

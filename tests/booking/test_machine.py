@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services import errors, outbox, rpc
 from services.booking import store
-from services.database import Database
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors, rpc
 from services.policy.decisions import Policy
 from tests.booking import acts, agreement
 from tests.booking.acts import ACCOUNTS, SCENES, Act, Again, Ahead, Create, OnDay, Pass, Plan, Race

@@ -18,7 +18,6 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import events_pb2, meeting_pb2
 
-from services import errors, outbox, rpc
 from services.booking import meetings, store
 from services.booking.api import to_ask
 from services.booking.inquiries import AT_ONCE, Reports
@@ -27,9 +26,11 @@ from services.booking.meetings import Key
 from services.booking.requests import to_wish
 from services.booking.series import SeriesAsk
 from services.booking.subscriptions import take
-from services.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
-from services.database import Database
 from services.meetings.provider import Meeting, Occurrence, State
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors, rpc
 from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, TEN, booker, change, create_request
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors
 from services.booking import life, standing, store
-from services.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.platform.serving import errors
 from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock

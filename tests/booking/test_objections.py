@@ -10,8 +10,9 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import audit, outbox
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.data import audit
+from services.platform.messaging import outbox
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller

@@ -6,9 +6,9 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services import errors
 from services.booking import requests
-from services.clock import DAY, MINUTE, to_timestamp
+from services.platform.clock import DAY, MINUTE, to_timestamp
+from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN, create_request
 
 

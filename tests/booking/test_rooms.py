@@ -11,10 +11,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import audit, errors
 from services.booking import lifecycle, reservations, rooms, store
 from services.booking.lifecycle import Verdict
-from services.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
+from services.platform.data import audit
+from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller

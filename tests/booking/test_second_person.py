@@ -12,9 +12,10 @@ from grpc_status import rpc_status
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors, outbox
 from services.booking import second_person, store
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 from services.policy.decisions import Policy
 from tests.booking.builders import TEN, create_request
 from tests.booking.conftest import Booking

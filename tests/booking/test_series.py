@@ -11,10 +11,11 @@ import pytest
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors, recurrence
 from services.booking import store
 from services.booking.series import SeriesAsk
-from services.clock import DAY, HOUR, MINUTE
+from services.contracts import recurrence
+from services.platform.clock import DAY, HOUR, MINUTE
+from services.platform.serving import errors
 from tests.booking.builders import TEN, ask
 from tests.booking.conftest import Booking
 from tests.booking.test_intake import create, rows, rule_ids

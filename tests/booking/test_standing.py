@@ -8,9 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 
-from services import errors, outbox
 from services.booking import standing, store
-from services.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 from tests.booking.builders import TEN
 from tests.booking.conftest import Booking
 from tests.booking.test_intake import create, rows, rule_ids

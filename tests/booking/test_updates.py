@@ -10,9 +10,9 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services import errors
 from services.booking import store
-from services.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
+from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.test_intake import create, rows, rule_ids

@@ -14,13 +14,14 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import bus, errors, rpc
 from services.booking import events
 from services.booking import watchers as changes_module
 from services.booking.watchers import EVERYBODY, Watcher, Watchers
-from services.identity import LEEWAY_SECONDS, Principal
-from services.outbox import Relay
-from services.settings import Settings
+from services.platform.messaging import bus
+from services.platform.messaging.outbox import Relay
+from services.platform.serving import errors, rpc
+from services.platform.serving.identity import LEEWAY_SECONDS, Principal
+from services.platform.settings import Settings
 from tests.booking.builders import MONDAY
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller, serve, subject_of

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services import audit, migrations
-from services.audit import Act, Caller
 from services.cli import issuer, snapshot
 from services.cli.snapshot import MANIFEST, ORDER, SnapshotError
 from services.cli.state import State
-from services.database import create_engine
+from services.platform.data import audit, migrations
+from services.platform.data.audit import Act, Caller
+from services.platform.data.database import create_engine
 from tests.system.stack import yunhui
 
 OUTBOX = sa.text(

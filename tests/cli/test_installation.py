@@ -14,8 +14,8 @@ from services.cli.issuer import SampleAccount
 from services.cli.programs import DEFAULT_PORTS, Plan, base_environment
 from services.cli.state import BUS_USERS, AlreadyRunningError, State, write_private
 from services.cli.supervisor import recent, too_often
-from services.identity import KeySource, Verifier
-from services.settings import DEVELOPMENT_ISSUER
+from services.platform.serving.identity import KeySource, Verifier
+from services.platform.settings import DEVELOPMENT_ISSUER
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 import pysqlite3.dbapi2 as sqlite
 import pytest
 
-from services.bus import Event
 from services.cli import storage
 from services.cli.findings import Finding
 from services.cli.state import State
-from services.database import Database
-from services.outbox import append
+from services.platform.data.database import Database
+from services.platform.messaging.bus import Event
+from services.platform.messaging.outbox import append
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor_pool import DescriptorPool
 from yunhui.access.v1 import access_pb2
 
-from services import audit_service, outbox_service, permissions
 from services.booking import api as booking
-from services.identity import ROLES
 from services.meetings import api as meetings
 from services.notifier import api as notifier
+from services.platform.data import audit_service
+from services.platform.messaging import outbox_service
+from services.platform.serving import permissions
+from services.platform.serving.identity import ROLES
 from services.policy import api as policy
 from tools.permissions import PAGE, render, services
 

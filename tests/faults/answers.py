@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.clock import from_timestamp
+from services.platform.clock import from_timestamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sized
 from functools import partial
 from pathlib import Path
 
-from services.clock import DAY, DevelopmentClock
+from services.platform.clock import DAY, DevelopmentClock
 from tests.faults import answers, invariants
 from tests.faults.invariants import Evidence, Verdict
 from tests.faults.siege import Fault, Siege, besieged

@@ -21,7 +21,7 @@ from services.cli.client import booking_at
 from services.cli.issuer import SampleAccount
 from services.cli.programs import Plan, Program
 from services.cli.state import State
-from services.clock import DevelopmentClock
+from services.platform.clock import DevelopmentClock
 from tests.faults import answers, checker
 from tests.faults.answers import Answer
 from tests.patience import PATIENCE_SECONDS

@@ -26,7 +26,7 @@ from bench import bookers
 from services.cli import issuer
 from services.cli.issuer import SampleAccount
 from services.cli.state import State
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from tests.faults import answers
 from tests.faults.answers import Answer, Facts
 

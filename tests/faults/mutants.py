@@ -140,7 +140,7 @@ MUTANTS = (
     ),
     Mutant(
         "an event is marked as published before it is",
-        "services/outbox.py",
+        "services/platform/messaging/outbox.py",
         "window = await self._database.read(_next_rows)",
         "window = await self._database.read(_next_rows)\n"
         "        await self._database.write(lambda c: mark_published(c, [seq for seq, _ in window]))",
@@ -163,7 +163,7 @@ MUTANTS = (
     ),
     Mutant(
         "who stops throws away the questions that wait",
-        "services/bus.py",
+        "services/platform/messaging/bus.py",
         "        await _take_no_more(broker)\n",
         "",
         "tests/plumbing/test_bus.py::test_who_stops_answers_what_was_asked_before",

@@ -22,7 +22,7 @@ from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 from services.cli import issuer
 from services.cli.client import Connection
 from services.cli.issuer import SampleAccount
-from services.clock import HOUR
+from services.platform.clock import HOUR
 from tests.faults import checker
 from tests.faults.checker import Breach
 from tests.faults.stress import failures

@@ -26,7 +26,7 @@ from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 from services.cli import issuer
 from services.cli.issuer import SampleAccount
 from services.cli.state import State
-from services.clock import DAY, HOUR, MINUTE, DevelopmentClock, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, DevelopmentClock, to_timestamp
 from tests.faults.answers import Answer
 from tests.faults.load import AGAIN, OPTIONS, PATIENCE_SECONDS, PAUSE_SECONDS, TRIES, Client
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.cli import snapshot
 from services.cli.state import State
-from services.clock import HOUR
+from services.platform.clock import HOUR
 from tests.faults import checker
 from tests.faults.notices import compare
 from tests.faults.stress import failures

@@ -9,7 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from services.cli import issuer
 from services.cli.client import booking_at
 from services.cli.issuer import SampleAccount
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from tests.faults import checker
 from tests.faults.installation import Installation, replicated
 from tests.faults.load import MIDNIGHT

@@ -4,7 +4,6 @@ What a batch was decided on is trusted at the commit: neither the version of the
 again, and the walls of the database against overlaps are dropped.
 """
 
-import asyncio
 from types import SimpleNamespace
 
 import sqlalchemy as sa
@@ -14,8 +13,9 @@ from services.booking import __main__ as program
 from services.booking import intake, reservations, store
 from services.booking.intake import Ask, Situation
 from services.booking.pool import Interval, Pool
-from services.database import Database
-from services.settings import load
+from services.platform.data.database import Database
+from services.platform.host import run
+from services.platform.settings import load
 
 WALLS = {
     "sqlite": [
@@ -61,7 +61,6 @@ def remove_walls(url: str) -> None:
 
 
 if __name__ == "__main__":
-    settings = load(program.BookingSettings)
-    remove_walls(settings.database_url)
+    remove_walls(load(program.BookingSettings).database_url)
     remove_guards()
-    asyncio.run(program.main(settings))
+    run("booking", program.BookingSettings, program.start)

@@ -16,11 +16,11 @@ from joserfc.jwk import ECKey
 from services.cli import issuer as command
 from services.cli.ports import free_port
 from services.cli.state import State
-from services.identity import KeySource, Verifier
 from services.issuer.__main__ import IssuerSettings
 from services.issuer.app import CLIENT_ID, SAMPLES, Identity, Issuer
-from services.settings import DEVELOPMENT_ISSUER, load
-from services.web import Server
+from services.platform.serving.identity import KeySource, Verifier
+from services.platform.serving.web import Server
+from services.platform.settings import DEVELOPMENT_ISSUER, load
 from tests.servers import HOST, until
 
 PORTAL = "http://127.0.0.1:1"

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from services.clock import SystemClock
 from services.meetings import tencent
 from services.meetings.accounts import Accounts
 from services.meetings.provider import MeetingKey
 from services.meetings.signature import Credentials
 from services.meetings.tencent import Client, Tencent, Timing
+from services.platform.clock import SystemClock
 from services.standin.gate import Application
 
 HOUR = 3600

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.database import Database
 from services.meetings.happenings import Happenings
 from services.meetings.tencent import Tencent
+from services.platform.data.database import Database
 from services.standin.server import Standin
 from tests import templates
 from tests.meetings.builders import HandClock, provider

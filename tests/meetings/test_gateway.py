@@ -13,16 +13,16 @@ from yunhui.meetings.v1 import meeting_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2 as api
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub, add_MeetingServiceServicer_to_server
 
-from services import rpc
-from services.clock import from_timestamp, to_timestamp
-from services.identity import Principal, Verifier
 from services.meetings import subscriptions
 from services.meetings.api import ROLES, SERVICE, MeetingService
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happening, Happenings, Kind
 from services.meetings.limits import PerAccount
 from services.meetings.tencent import Tencent
-from services.settings import Settings
+from services.platform.clock import from_timestamp, to_timestamp
+from services.platform.serving import rpc
+from services.platform.serving.identity import Principal, Verifier
+from services.platform.settings import Settings
 from services.standin.cloud import CloudMeeting
 from services.standin.server import Standin
 from tests import templates
@@ -69,8 +69,7 @@ async def stub(gateway: Gateway) -> AsyncIterator[Any]:
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        [SERVICE],
-        lambda bare: add_MeetingServiceServicer_to_server(service, bare),
+        {SERVICE: lambda bare: add_MeetingServiceServicer_to_server(service, bare)},
         with_reflection=False,
     )
     await server.start()

@@ -6,11 +6,12 @@ import grpc
 import pytest
 import sqlalchemy as sa
 
-from services import errors, outbox
-from services.database import Database
 from services.meetings.happenings import Happenings
 from services.meetings.provider import MeetingKey, NoSuchMeetingError, ProviderError, State
 from services.meetings.simulated import Simulated
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 from tests.meetings.builders import HandClock
 
 HOUR = 3_600_000

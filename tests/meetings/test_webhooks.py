@@ -14,13 +14,13 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from services import outbox
 from services.cli.ports import free_port
-from services.database import Database
 from services.meetings import callbacks, webhooks
 from services.meetings.accounts import Accounts
 from services.meetings.callbacks import Checker
 from services.meetings.happenings import Happenings
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
 from services.standin.cloud import Cloud
 from services.standin.sender import ACKNOWLEDGED, Mischief, Sender
 from tests.meetings.builders import key

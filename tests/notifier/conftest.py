@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.database import Database
 from services.notifier.smtp import Server, Smtp
+from services.platform.data.database import Database
 from tests import templates
 from tests.notifier.samples import LETTERHEAD
 from tests.patience import PATIENCE_SECONDS

@@ -4,11 +4,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.database import Database
 from services.notifier import deliveries
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import ATTEMPT, TABLE, Parcel
 from services.notifier.messages import Composer
+from services.platform.data.database import Database
 from tests.notifier.samples import BOOKER, LETTERHEAD, SAMPLES, event
 
 LETTER = Composer(LETTERHEAD).compose(event("reservation.confirmed", SAMPLES["reservation.confirmed"]()))[0].content

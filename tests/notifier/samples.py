@@ -34,9 +34,9 @@ from yunhui.policy.v1.decision_pb2 import (
     QuotaUsage,
 )
 
-from services.clock import from_timestamp, to_timestamp
 from services.notifier.events import PREFIX, Event, parse
 from services.notifier.values import Digest, Letterhead, OpenCase
+from services.platform.clock import from_timestamp, to_timestamp
 
 NOW = "2025-07-14T01:00:00Z"  # Monday 09:00 in Beijing
 BOOKER = "booker@example.org"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.notifier.__main__ import NotifierSettings
 from services.notifier.addresses import Guard, RefusedAddressError, is_public
+from services.notifier.settings import NotifierSettings
 
 IPV4 = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",

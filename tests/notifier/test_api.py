@@ -14,9 +14,6 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub, add_NotifierServiceServicer_to_server
 
-from services import rpc
-from services.database import Database
-from services.identity import Principal, Verifier
 from services.notifier.addresses import Guard
 from services.notifier.api import ROLES, SERVICE, NotifierService
 from services.notifier.channels import MAIL, WEBHOOK, Answer, Verdict
@@ -25,6 +22,9 @@ from services.notifier.intake import Arrival, Intake
 from services.notifier.messages import Composer
 from services.notifier.planner import Planner, Timetable
 from services.notifier.webhooks import matches
+from services.platform.data.database import Database
+from services.platform.serving import rpc
+from services.platform.serving.identity import Principal, Verifier
 from tests.notifier import samples
 from tests.notifier.conftest import HandClock
 from tests.notifier.parcels import SENT, parcel, queue, rows
@@ -89,8 +89,7 @@ async def notifier(database: Database, clock: HandClock) -> AsyncIterator[Notifi
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        [SERVICE],
-        lambda bare: add_NotifierServiceServicer_to_server(service, bare),
+        {SERVICE: lambda bare: add_NotifierServiceServicer_to_server(service, bare)},
         with_reflection=False,
     )
     await server.start()

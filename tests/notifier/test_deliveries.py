@@ -8,12 +8,13 @@ import grpc
 import pytest
 import sqlalchemy as sa
 
-from services import errors, outbox
-from services.clock import HOUR
-from services.database import Database
 from services.notifier import deliveries as log
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import Deliveries
+from services.platform.clock import HOUR
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 from tests.notifier.conftest import HandClock
 from tests.notifier.parcels import LATER, NEVER, SENT, attempts, parcel, queue, rows
 

@@ -14,8 +14,6 @@ import sqlalchemy as sa
 from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
 
-from services.clock import DAY, HOUR, MINUTE, SECOND
-from services.database import Database
 from services.notifier import agenda
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import TABLE, Deliveries
@@ -24,6 +22,8 @@ from services.notifier.messages import Composer
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
 from services.notifier.smtp import Smtp
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND
+from services.platform.data.database import Database
 from tests.notifier import samples
 from tests.servers import MailSink, until
 

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from joserfc.jwk import ECKey, KeySet
 
 from services.cli.ports import free_port
-from services.rpc import LIVE
+from services.platform.serving.rpc import LIVE
 from tests.notifier import samples
 from tests.plumbing.test_readiness import damaged
 from tests.servers import HOST, Bus, MailSink, password, until

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Connection
 
-from services import errors
-from services.clock import DAY, HOUR, MINUTE, SECOND
-from services.database import Database
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.sender import Retry, Sender
 from services.notifier.smtp import Server, Smtp
+from services.platform.clock import DAY, HOUR, MINUTE, SECOND
+from services.platform.data.database import Database
+from services.platform.serving import errors
 from tests.notifier.conftest import HandClock
 from tests.notifier.parcels import LATER, NEVER, SENT, attempts, parcel, queue, rows
 from tests.notifier.samples import LETTERHEAD

@@ -12,11 +12,12 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
 from services.cli.ports import free_port
-from services.database import Database
 from services.notifier import inbox, webhooks
-from services.notifier.__main__ import NotifierSettings, build
+from services.notifier.assembly import build
 from services.notifier.dead_letters import TABLE as DEAD
 from services.notifier.deliveries import TABLE
+from services.notifier.settings import NotifierSettings
+from services.platform.data.database import Database
 from tests.notifier import samples
 from tests.notifier.test_events import POISON
 from tests.notifier.test_webhooks import Receiver

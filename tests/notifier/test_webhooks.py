@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from services.clock import HOUR, SECOND
-from services.database import Database
 from services.notifier import webhooks
 from services.notifier.addresses import Guard, RefusedAddressError, is_public
 from services.notifier.channels import WEBHOOK, Claim, Verdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.sender import Retry, Sender
 from services.notifier.webhooks import Caller
+from services.platform.clock import HOUR, SECOND
+from services.platform.data.database import Database
 from tests.notifier.conftest import HandClock
 from tests.notifier.parcels import attempts, claim, parcel, queue, rows
 from tests.patience import PATIENCE_SECONDS

@@ -18,11 +18,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services import audit, migrations
-from services.audit import Act, Caller
-from services.chain import GENESIS, Check, Entry, Fault, digest
 from services.cli.audit import guarded, table
-from services.database import create_engine
+from services.platform.data import audit, migrations
+from services.platform.data.audit import Act, Caller
+from services.platform.data.chain import GENESIS, Check, Entry, Fault, digest
+from services.platform.data.database import create_engine
 from tests import templates
 
 BOSS = Caller("boss", frozenset({"admin", "support"}), "yunhui.test.v1.TestService/Act")
@@ -203,8 +203,8 @@ def test_replicas_that_write_at_once_leave_no_gap(url: str, engine: sa.Engine) -
 
 WRITER = """
 import sys
-from services import audit
-from services.database import create_engine
+from services.platform.data import audit
+from services.platform.data.database import create_engine
 engine, number = create_engine(sys.argv[1]), 0
 while True:
     with engine.begin() as connection:

@@ -13,9 +13,9 @@ import nats.errors
 import pytest
 from nats.js.api import StorageType
 
-from services import bus
 from services.cli import topology
-from services.settings import Settings
+from services.platform.messaging import bus
+from services.platform.settings import Settings
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import USERS, Bus, password, until
 
@@ -109,7 +109,7 @@ async def test_a_refused_publish_is_logged_as_what_it_is(
     settings = Settings(environment="development", nats_url=server.url, nats_user=user, nats_password=password(user))
     foreign = "yunhui.booking.reservation.confirmed" if user != "booking" else "yunhui.policy.version.published"
     client = await bus.connect(settings, user)
-    with caplog.at_level(logging.ERROR, logger="services.bus"):
+    with caplog.at_level(logging.ERROR, logger="services.platform.messaging.bus"):
         await client.publish(foreign, b"{}")
         said = f'NATS: the user {user} may not do this: nats: permissions violation for publish to "{foreign}"'
         await until(lambda: said in caplog.messages)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.clock import DevelopmentClock, SystemClock, create, from_timestamp, to_timestamp
-from services.settings import DEVELOPMENT_ISSUER, ServerSettings, Settings, load
+from services.platform.clock import DevelopmentClock, SystemClock, create, from_timestamp, to_timestamp
+from services.platform.settings import DEVELOPMENT_ISSUER, ServerSettings, Settings, load
 
 
 def test_a_shift_moves_every_program_that_reads_the_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.database import Database, ForEach, enter_wal
+from services.platform.data.database import Database, ForEach, enter_wal
 
 SQUARES = ForEach("SELECT n FROM numbers WHERE n IN ({0}) OR n IN ({0}) AND n > :least ORDER BY n", ":n{0}", ", ", "n")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from services.identity import InvalidTokenError, KeySource, Principal, Verifier
+from services.platform.serving.identity import InvalidTokenError, KeySource, Principal, Verifier
 
 ISSUER = "https://issuer.example.org"
 KEY = ECKey.generate_key("P-256", {"kid": "one"})

@@ -3,8 +3,9 @@
 import grpc
 import pytest
 
-from services import errors, invitations
-from services.invitations import numbers
+from services.contracts import invitations
+from services.contracts.invitations import numbers
+from services.platform.serving import errors
 
 CHINESE = """李伟 邀请您参加腾讯会议
 会议主题：第 202500123 号课题组周会

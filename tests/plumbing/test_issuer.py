@@ -11,9 +11,9 @@ import trustme
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
-from services import identity
-from services.identity import InvalidTokenError, KeySource, Verifier, create_verifier
-from services.settings import ServerSettings
+from services.platform.serving import identity
+from services.platform.serving.identity import InvalidTokenError, KeySource, Verifier, create_verifier
+from services.platform.settings import ServerSettings
 from tests.plumbing.issuer import CONFIGURATION, Issuer, serve
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services import errors, logs
+from services.platform.observing import logs
+from services.platform.serving import errors
 
 SECRET = "zhangsan@example.org"
 

@@ -14,8 +14,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
-from services import migrations
-from services.database import create_engine
+from services.platform.data import migrations
+from services.platform.data.database import create_engine
 from tests.booking.builders import ROOMS, TEN
 
 SERVICES = ["services.booking", "services.policy", "services.notifier", "services.meetings"]
@@ -92,7 +92,10 @@ def test_their_numbers_are_their_order(package: str) -> None:
 
 def test_whoever_starts_at_the_same_time_waits(url: str) -> None:
     """In processes, as replicas are: Alembic itself is not made for threads."""
-    program = "import sys; from services.database import Database; Database(sys.argv[1]).migrate('services.booking')"
+    program = (
+        "import sys; from services.platform.data.database import Database;"
+        " Database(sys.argv[1]).migrate('services.booking')"
+    )
     replicas = [subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE) for _ in range(3)]
     assert [(replica.wait(60), replica.communicate()[1]) for replica in replicas] == [(0, b"")] * 3
 

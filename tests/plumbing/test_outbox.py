@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
-from services import bus, outbox
-from services.bus import Event
-from services.database import Database
-from services.outbox import Relay
-from services.settings import Settings
+from services.platform.data.database import Database
+from services.platform.messaging import bus, outbox
+from services.platform.messaging.bus import Event
+from services.platform.messaging.outbox import Relay
+from services.platform.settings import Settings
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password, until
 

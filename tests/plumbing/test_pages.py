@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from services import errors, pages
+from services.platform.serving import errors, pages
 
 
 def test_a_token_says_what_it_was_made_of() -> None:

@@ -16,12 +16,14 @@ import sqlalchemy as sa
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services import bus, errors, readiness, rpc
 from services.booking import models, store
 from services.booking.api import ROLES, SERVICE
-from services.database import Database
-from services.process import run_until_stopped
-from services.settings import Settings
+from services.platform import readiness
+from services.platform.data.database import Database
+from services.platform.messaging import bus
+from services.platform.process import run_until_stopped
+from services.platform.serving import errors, rpc
+from services.platform.settings import Settings
 from tests import templates
 from tests.plumbing.test_rpc import NamedTokens, Servicer
 from tests.servers import Bus, password, until
@@ -124,8 +126,7 @@ async def test_it_is_as_ready_as_what_it_needs(nats: Bus, database: Database, tm
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        [SERVICE],
-        lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare),  # type: ignore[abstract] # on purpose
+        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract] # on purpose
         with_reflection=False,
     )
     checks = {"bus": readiness.of_bus(lambda: connection), "database": readiness.of_database(database)}

@@ -14,10 +14,10 @@ from grpc_status import rpc_status
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services import errors, places, rpc
 from services.booking.api import ROLES, SERVICE
 from services.cli.failures import CallError
-from services.identity import InvalidTokenError, Principal, Verifier
+from services.platform.serving import errors, places, rpc
+from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
 from tests.servers import until
 
 
@@ -79,8 +79,7 @@ async def channel(watch: Watch) -> AsyncIterator[grpc.aio.Channel]:
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES, rpc.Rate(200, watch)),
-        [SERVICE],
-        lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare),  # type: ignore[abstract] # on purpose
+        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract] # on purpose
         with_reflection=True,
     )
     await server.start()
@@ -260,8 +259,7 @@ async def test_more_calls_at_once_than_a_program_takes_are_refused(monkeypatch: 
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        [SERVICE],
-        lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare),  # type: ignore[abstract] # on purpose
+        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract] # on purpose
         with_reflection=False,
     )
     await server.start()

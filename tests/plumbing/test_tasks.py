@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
-import services.bus  # noqa: F401 - it mends asyncio.wait_for
-from services.tasks import until_cancelled
+import services.platform.messaging.bus  # noqa: F401 - it mends asyncio.wait_for
+from services.platform.tasks import until_cancelled
 from tests.patience import PATIENCE_SECONDS
 
 

@@ -14,11 +14,12 @@ import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services import bus, rpc
 from services.booking.api import ROLES
 from services.cli import client
 from services.cli.failures import CommandError
-from services.settings import ServerSettings, Settings
+from services.platform.messaging import bus
+from services.platform.serving import rpc
+from services.platform.settings import ServerSettings, Settings
 from tests.patience import PATIENCE_SECONDS
 from tests.plumbing.test_rpc import NamedTokens
 from tests.servers import Bus, password
@@ -70,7 +71,7 @@ async def served(papers: Papers, *, mutual: bool) -> AsyncIterator[str]:
     )
     credentials = rpc.server_credentials(settings)
     guard = rpc.Guard(NamedTokens(), ROLES)
-    server = rpc.Server("127.0.0.1:0", guard, [], lambda _: None, with_reflection=False, credentials=credentials)
+    server = rpc.Server("127.0.0.1:0", guard, {}, with_reflection=False, credentials=credentials)
     await server.start()
     await server.set_ready(True)
     yield f"localhost:{server.port}"

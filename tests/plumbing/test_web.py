@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from services import web
 from services.cli.ports import free_port
-from services.web import SECONDS, Server, Step, peer_of
+from services.platform.serving import web
+from services.platform.serving.web import SECONDS, Server, Step, peer_of
 from tests.servers import HOST, until
 
 MOST = 10

@@ -2,7 +2,7 @@
 
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services.clock import HOUR, MINUTE, to_timestamp
+from services.platform.clock import HOUR, MINUTE, to_timestamp
 
 MONDAY = 1_751_846_400_000
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services.clock import SystemClock
-from services.database import Database
+from services.platform.clock import SystemClock
+from services.platform.data.database import Database
 from services.policy.api import PolicyService
 from services.policy.versions import Versions
 from tests.policy.questions import question

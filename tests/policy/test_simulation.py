@@ -7,7 +7,7 @@ from yunhui.booking.v1 import reservation_pb2 as booking
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, EFFECT_DENY, EFFECT_ESCALATE, EFFECT_REDIRECT
 
-from services.clock import DAY, HOUR, MINUTE, from_timestamp, to_timestamp
+from services.platform.clock import DAY, HOUR, MINUTE, from_timestamp, to_timestamp
 from services.policy.decisions import Policy
 from services.policy.simulation import Simulator
 from tests.policy.questions import MONDAY, question

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, EFFECT_DENY
 
-from services import errors, outbox, process
-from services.clock import DAY, HOUR
-from services.database import Database
+from services.platform import process
+from services.platform.clock import DAY, HOUR
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors
 from services.policy import drafts
 from services.policy.questions import InvalidRequestError
 from services.policy.subscriptions import answer

@@ -23,10 +23,12 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceServicer
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server as add_to
 
-from services import rpc
 from services.cli.ports import free_port
-from services.clock import SystemClock
-from services.identity import KeySource, Verifier
+from services.platform.clock import SystemClock
+from services.platform.serving import rpc
+from services.platform.serving.identity import KeySource, Verifier
+from services.platform.serving.web import Server
+from services.platform.settings import Settings
 from services.portal import app, csrf, live
 from services.portal.attempts import to_key
 from services.portal.client import Services
@@ -34,8 +36,6 @@ from services.portal.oidc import Client, Issuer
 from services.portal.sessions import Session, Sessions
 from services.portal.sign_in import CALLBACK, SignIn, required
 from services.portal.store import Bucket, Store
-from services.settings import Settings
-from services.web import Server
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, password, until
 
@@ -293,7 +293,7 @@ async def serve_rooms(provider: Provider, folder: Path) -> AsyncIterator[str]:
         rooms: Any = Rooms  # mypy holds it to be abstract: it answers one question only
         add_to(rooms(), server)
 
-    server = rpc.Server(f"{HOST}:0", rpc.Guard(verifier, roles), [], add, with_reflection=False)
+    server = rpc.Server(f"{HOST}:0", rpc.Guard(verifier, roles), {"": add}, with_reflection=False)
     await server.start()
     try:
         yield f"{HOST}:{server.port}"

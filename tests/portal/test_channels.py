@@ -8,9 +8,9 @@ import grpc
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services import rpc
 from services.booking.api import ROLES, SERVICE
-from services.identity import Principal, Verifier
+from services.platform.serving import rpc
+from services.platform.serving.identity import Principal, Verifier
 from services.portal.client import open_channel
 
 PATIENCE_SECONDS = 60.0
@@ -40,8 +40,7 @@ async def test_more_open_pages_than_a_connection_carries_leave_room_for_calls() 
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        [SERVICE],
-        lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare),  # type: ignore[abstract]
+        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract]
         with_reflection=False,
     )
     await server.start()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from services.cli.ports import free_port
+from services.platform.settings import Settings
 from services.portal.sessions import Session
 from services.portal.store import Bucket, Store
-from services.settings import Settings
 from tests.patience import PATIENCE_SECONDS
 from tests.portal.conftest import port_of
 from tests.portal.served import Browser, Provider, Served, client_of, serve_portal

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.portal.__main__ import PortalSettings
-from services.settings import DEVELOPMENT_ISSUER, load
+from services.platform.settings import DEVELOPMENT_ISSUER, load
+from services.portal.settings import PortalSettings
 
 PRODUCTION = {
     "ENVIRONMENT": "production",

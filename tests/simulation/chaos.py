@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.clock import MINUTE
+from services.platform.clock import MINUTE
 from tests.simulation.loop import VirtualLoop
 
 STEPS_A_KILL = 150

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from services.database import Database
+from services.platform.data.database import Database
 from tests.simulation.chaos import Port, Program
 
 T = TypeVar("T")

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services import errors, outbox, rpc
-from services.clock import DAY, MINUTE, from_timestamp, to_timestamp
-from services.identity import Principal
+from services.platform.clock import DAY, MINUTE, from_timestamp, to_timestamp
+from services.platform.messaging import outbox
+from services.platform.serving import errors, rpc
+from services.platform.serving.identity import Principal
 from services.policy.decisions import Policy
 from tests.faults import checker
 from tests.faults.answers import Answer

@@ -7,17 +7,11 @@ from zoneinfo import ZoneInfo
 
 from services.booking import subscriptions as booking_subscriptions
 from services.booking.api import BookingService
-from services.booking.deadlines import Deadlines
-from services.booking.inquiries import Inquiries, Reports
-from services.booking.intake import Intake
-from services.booking.lifecycle import Lifecycle
-from services.booking.lookups import Lookups
+from services.booking.assembly import build
 from services.booking.meetings_client import MeetingsClient
 from services.booking.policy_client import PolicyClient
-from services.booking.series import Series
-from services.booking.updates import Updates
 from services.booking.watchers import Watchers
-from services.clock import MINUTE
+from services.contracts import subjects
 from services.meetings import subscriptions as meetings_subscriptions
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happenings
@@ -31,7 +25,8 @@ from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
 from services.notifier.subscriptions import Receiver
 from services.notifier.values import Letterhead
-from services.outbox import Relay
+from services.platform.clock import MINUTE
+from services.platform.messaging.outbox import Relay
 from services.policy import subscriptions as policy_subscriptions
 from services.policy.decisions import Policy
 from tests.simulation.bus import Server, Wire, consume
@@ -80,7 +75,7 @@ class World:
             return policy_subscriptions.answer(self.policy, body).SerializeToString()  # type: ignore[arg-type] # has decide()
 
         port = Port(program)
-        self.server.handlers[policy_subscriptions.SUBJECT] = (program, decide)
+        self.server.handlers[subjects.DECIDE] = (program, decide)
         return []
 
     def _meetings(self, program: Program) -> Loops:
@@ -97,8 +92,8 @@ class World:
         async def participants(body: bytes) -> bytes:
             return (await meetings_subscriptions.participants(gateway, body)).SerializeToString()
 
-        self.server.handlers[meetings_subscriptions.LOOK_UP] = (program, look_up)
-        self.server.handlers[meetings_subscriptions.PARTICIPANTS] = (program, participants)
+        self.server.handlers[subjects.LOOK_UP] = (program, look_up)
+        self.server.handlers[subjects.PARTICIPANTS] = (program, participants)
         return [relay.run()]
 
     def _booking(self, program: Program) -> Loops:
@@ -106,25 +101,16 @@ class World:
         policy, gateway = PolicyClient(wire), MeetingsClient(wire)  # type: ignore[arg-type]
         relay = Relay(database, wire, "booking")  # type: ignore[arg-type]
 
-        def committed() -> None:
-            relay.wake()
-            deadlines.wake()
-
-        lifecycle = Lifecycle(database, policy, self.chaos, lambda: deadlines.catch_up(), committed)
-        inquiries = Inquiries(database, self.chaos, gateway, lifecycle, committed)
-        lookups = Lookups(gateway)
-        deadlines = Deadlines(database, self.chaos, lifecycle, inquiries)
-        intake = Intake(database, policy, self.chaos, deadlines.catch_up, committed)
-        updates = Updates(database, policy, self.chaos, deadlines.catch_up, committed, lookups)
-        series = Series(database, policy, self.chaos, deadlines.catch_up, committed)
-        parts = (intake, lifecycle, updates, series, Watchers(), lookups)
-        self.services[program.name] = BookingService(database, policy, self.chaos, *parts)
-        reports = Reports(database, lifecycle, inquiries)
+        booking = build(database, policy, self.chaos, gateway, Watchers(), relay.wake)
+        self.services[program.name] = booking.service
+        reports = booking.reports
+        assert reports
 
         async def receive(messages: Any) -> None:
             await asyncio.gather(*(booking_subscriptions.answer(reports, message) for message in messages))
 
-        return [relay.run(), deadlines.run(), intake.run(), consume(wire, self.server, "MEETINGS", "booking", receive)]
+        events = consume(wire, self.server, "MEETINGS", "booking", receive)
+        return [relay.run(), booking.deadlines.run(), booking.intake.run(), events]
 
     def _notifier(self, program: Program) -> Loops:
         database, wire = Access(program, self.disks["notifier"]), Wire(program, self.server)

@@ -11,10 +11,10 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from services import rpc
 from services.cli import issuer
 from services.cli.issuer import SampleAccount
 from services.cli.state import State
+from services.platform.serving import rpc
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack
 from tools.permissions import services

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 
-from services.web import allow_files
+from services.platform.serving.web import allow_files
 from tests.servers import HOST
 
 TRICKLE_SECONDS, REOPEN_SECONDS = 1.0, 5.0

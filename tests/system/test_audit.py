@@ -17,11 +17,12 @@ from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 from yunhui.outbox.v1 import outbox_service_pb2 as outbox
 from yunhui.policy.v1 import policy_service_pb2 as policy
 
-from services import audit_service, outbox_service
 from services.booking import api as booking_api
-from services.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.meetings import api as meetings_api
 from services.notifier import api as notifier_api
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
+from services.platform.data import audit_service
+from services.platform.messaging import outbox_service
 from services.policy import api as policy_api
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import MONDAY, Stack, wait_for

@@ -15,8 +15,8 @@ from services.cli.child import Child
 from services.cli.programs import Plan
 from services.cli.state import WEBHOOK_TOKEN, State
 from services.meetings import webhooks
+from services.platform.serving.web import MOST_AT_ONCE
 from services.standin.sender import Sender
-from services.web import MOST_AT_ONCE
 from tests.servers import until
 from tests.system.floods import IDLE, SLOW_BODY, SLOW_HEAD, Flood, codes, flooded, resident_mb, unread
 

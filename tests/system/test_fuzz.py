@@ -30,7 +30,7 @@ from yunhui.meetings.v1.meeting_service_pb2 import (
 )
 from yunhui.policy.v1.policy_service_pb2 import DecideBatchRequest, DecideBatchResponse
 
-from services import permissions
+from services.platform.serving import permissions
 from tests.patience import PATIENCE_SECONDS
 from tests.system.doors import Door, House, opened
 from tests.system.hostile import Hostile

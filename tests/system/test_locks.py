@@ -16,10 +16,10 @@ from yunhui.booking.v1 import booking_service_pb2 as booking
 from yunhui.meetings.v1 import meeting_service_pb2 as meetings
 from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 
-from services import permissions
 from services.booking import store
 from services.cli.state import State
-from services.settings import DEVELOPMENT_ISSUER
+from services.platform.serving import permissions
+from services.platform.settings import DEVELOPMENT_ISSUER
 from tests.system.doors import NO_MESSAGE, Door, House, opened
 from tests.system.stack import Stack
 from tools.permissions import services

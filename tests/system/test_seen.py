@@ -16,8 +16,8 @@ from joserfc.jwk import ECKey
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
-from services import metrics
 from services.cli.state import State
+from services.platform.observing import metrics
 from tests.patience import PATIENCE_SECONDS
 from tests.system import stack as stacks
 from tests.system.collector import Collector

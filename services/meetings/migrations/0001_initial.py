@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from services.migrations import make_append_only
+from services.platform.data.migrations import make_append_only
 
 revision = "0001"
 down_revision = None

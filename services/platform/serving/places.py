@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from services import errors
-from services.identity import Principal
+from services.platform.serving import errors
+from services.platform.serving.identity import Principal
 
 MOST_CALLS_AT_ONCE = 2_000
 MOST_CALLS_OF_ACCOUNT = 100

@@ -14,9 +14,9 @@ import nats
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
-from services import traces
-from services.settings import Settings
-from services.tasks import mend_wait_for, until_cancelled
+from services.platform.observing import traces
+from services.platform.settings import Settings
+from services.platform.tasks import mend_wait_for, until_cancelled
 
 if TYPE_CHECKING:
     from faststream.nats import NatsBroker
@@ -64,12 +64,12 @@ def headers(event: Event) -> dict[str, str]:
     }
 
 
-async def _unconcerned() -> None:
+async def unconcerned() -> None:
     """Whoever asks or fetches notices by itself that no answer comes."""
 
 
 def connect_options(
-    settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = _unconcerned
+    settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = unconcerned
 ) -> Mapping[str, Any]:
     """Options of nats.connect, also for FastStream's broker: reconnects for ever, its own inbox only."""
 
@@ -135,6 +135,14 @@ def create_broker(settings: Settings, name: str) -> "NatsBroker":
     return NatsBroker(settings.nats_url, security=security, logger=None, **options)
 
 
+Answer = Callable[..., Awaitable[bytes]]
+
+
+def responder(broker: "NatsBroker", subject: str, at_once: int = 1) -> Callable[[Answer], Any]:
+    """Decorator: answers questions on `subject`, `at_once` of them; each is answered by one replica."""
+    return broker.subscriber(subject, queue=subject, decoder=undecoded, max_workers=at_once, title=subject)
+
+
 async def undecoded(message: Any) -> bytes:
     """For `decoder=`: our messages are protobuf, and FastStream would guess."""
     body: bytes = message.body
@@ -177,7 +185,7 @@ async def close(connection: Client) -> None:
         await connection.close()
 
 
-async def connect(settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = _unconcerned) -> Client:
+async def connect(settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = unconcerned) -> Client:
     """Connects as the user of `settings`; waits for the server for ever.
 
     `interrupted` is called when the connection was lost or reports any error: a subscription may have missed messages.

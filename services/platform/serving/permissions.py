@@ -4,7 +4,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from yunhui.access.v1 import access_pb2
 
-from services.identity import ROLES
+from services.platform.serving.identity import ROLES
 
 Permissions = dict[str, frozenset[str]]
 """From the path of a method to the roles that may call it."""

@@ -7,9 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.outbox.v1 import outbox_service_pb2 as api
 from yunhui.outbox.v1 import outbox_service_pb2_grpc as api_grpc
 
-from services import audit, errors, outbox, permissions, rpc
-from services.clock import to_timestamp
-from services.database import Database
+from services.platform.clock import to_timestamp
+from services.platform.data import audit
+from services.platform.data.database import Database
+from services.platform.messaging import outbox
+from services.platform.serving import errors, permissions, rpc
 
 SERVICE = "yunhui.outbox.v1.OutboxService"
 ROLES = permissions.of(SERVICE)

@@ -1,7 +1,7 @@
 """What can be seen of a running program: logs, metrics and traces, set up in one place for each."""
 
-from services import logs, metrics, traces
-from services.settings import Settings
+from services.platform.observing import logs, metrics, traces
+from services.platform.settings import Settings
 
 
 def start(settings: Settings, program: str) -> None:

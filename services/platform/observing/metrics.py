@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from services.tasks import until_cancelled
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
-from services.clock import from_timestamp
+from services.platform.clock import from_timestamp
 
 DOMAIN = "yunhui"
 CHINESE = "zh-CN"

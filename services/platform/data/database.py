@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 
-from services import errors, migrations
+from services.platform.data import migrations
+from services.platform.serving import errors
 
 T = TypeVar("T")
 

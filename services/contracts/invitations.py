@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from services import errors
+from services.platform.serving import errors
 
 LONGEST = 5_000
 """Characters. The longest invitations, with a telephone number for each country, have some 2,000."""

@@ -17,11 +17,12 @@ from nats.js.errors import APIError
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, Index, SQLModel
 
-from services import bus, metrics, traces
-from services.bus import Event
-from services.clock import Clock
-from services.database import Database
-from services.tasks import until_cancelled, wait_at_most
+from services.platform.clock import Clock
+from services.platform.data.database import Database
+from services.platform.messaging import bus
+from services.platform.messaging.bus import Event
+from services.platform.observing import metrics, traces
+from services.platform.tasks import until_cancelled, wait_at_most
 
 log = logging.getLogger(__name__)
 

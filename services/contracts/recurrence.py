@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
-from services import errors
-from services.clock import SECOND
+from services.platform.clock import SECOND
+from services.platform.serving import errors
 
 MOST = 60
 LONGEST = 200

@@ -7,10 +7,11 @@ from sqlalchemy.engine import Connection
 from yunhui.audit.v1 import audit_service_pb2 as api
 from yunhui.audit.v1 import audit_service_pb2_grpc as api_grpc
 
-from services import audit, chain, errors, pages, permissions, rpc
-from services.chain import Check, Entry
-from services.clock import to_timestamp
-from services.database import Database
+from services.platform.clock import to_timestamp
+from services.platform.data import audit, chain
+from services.platform.data.chain import Check, Entry
+from services.platform.data.database import Database
+from services.platform.serving import errors, pages, permissions, rpc
 
 SERVICE = "yunhui.audit.v1.AuditService"
 ROLES = permissions.of(SERVICE)

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 
-from services import errors
+from services.platform.serving import errors
 
 _LATEST = 2**62
 _ID = re.compile(r"[A-Za-z0-9._-]{0,128}")

@@ -19,7 +19,7 @@ from joserfc import jws, jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import JWKRegistry, KeySet
 
-from services.settings import ServerSettings
+from services.platform.settings import ServerSettings
 
 ALGORITHMS = ["ES256", "RS256"]  # asymmetric only: a public key must never verify as an HMAC secret
 ROLES = frozenset({"booker", "support", "admin", "service"})

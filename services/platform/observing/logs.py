@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from services import traces
+from services.platform.observing import traces
 
 Format = Literal["json", "console"]
 
@@ -37,6 +37,7 @@ def start(program: str, form: Format, key: bytes = b"") -> None:
     handler.addFilter(_Cleaner(program))
     handler.setFormatter(_json() if form == "json" else _Console("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # its lines hold addresses with secrets in them
 
 
 def pseudonym(account_id: str) -> str:

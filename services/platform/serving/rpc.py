@@ -16,10 +16,11 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services import errors, logs, metrics, traces
-from services.identity import InvalidTokenError, Principal, Verifier
-from services.places import Places, Strangers, give_back
-from services.settings import ServerSettings
+from services.platform.observing import logs, metrics, traces
+from services.platform.serving import errors
+from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
+from services.platform.serving.places import Places, Strangers, give_back
+from services.platform.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
@@ -341,32 +342,35 @@ def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | Non
     return grpc.ssl_server_credentials([pair], authorities, require_client_auth=authorities is not None)
 
 
+Add = Callable[[grpc.aio.Server], None]
+
+
 class Server:
     """A gRPC server with health, the guard and, in development, reflection.
 
-    `add` gets the bare grpc.aio server and adds the servicers; `services` are their full names. `before_stop` ends the
-    streams that would not end by themselves.
+    `servicers`: by the full name of a service, what adds it to the bare grpc.aio server. `before_stop` ends the streams
+    that would not end by themselves.
     """
 
     def __init__(
         self,
         listen: str,
         guard: Guard,
-        services: list[str],
-        add: Callable[[grpc.aio.Server], None],
+        servicers: Mapping[str, Add],
         *,
         with_reflection: bool,
         credentials: grpc.ServerCredentials | None = None,
         before_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._server = grpc.aio.server(interceptors=[guard], options=OPTIONS)
-        add(self._server)
-        self._services = ["", *services]
+        for add in servicers.values():
+            add(self._server)
+        self._services = ["", *servicers]
         self._before_stop = before_stop
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if with_reflection:
-            names = [*services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+            names = [*servicers, health.SERVICE_NAME, reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, self._server)
         if credentials:
             self.port = self._server.add_secure_port(listen, credentials)

@@ -15,9 +15,9 @@ from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 
-from services import bus
-from services.settings import Settings
-from services.tasks import until_cancelled
+from services.platform.messaging import bus
+from services.platform.settings import Settings
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from services import chain, rpc
-from services.chain import Entry
+from services.platform.data import chain
+from services.platform.data.chain import Entry
+from services.platform.serving import rpc
 
 T = TypeVar("T")
 

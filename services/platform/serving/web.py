@@ -9,7 +9,6 @@ import contextlib
 import ipaddress
 import logging
 import resource
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,9 +208,23 @@ def allow_files(number: int) -> None:
         log.warning("only %d files may be open at once, fewer than %d: raise the limit (ulimit -n)", allowed, number)
 
 
-async def serve_until_stopped(app: ASGIApp, listen: str) -> None:
-    """Until SIGTERM or SIGINT. Ends the program with status 1 when the address is taken."""
-    server = Server(app, listen)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, server.stop)
-    await server.serve()
+class Pages:
+    """An application at `listen` as a program of its own serves it; see process.run_until_stopped.
+
+    Ends the program with status 1 when the address is taken.
+    """
+
+    def __init__(self, app: ASGIApp, listen: str) -> None:
+        self._server = Server(app, listen)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._serving = asyncio.create_task(self._server.serve())
+
+    async def set_ready(self, ready: bool) -> None:
+        """Whoever wants to know asks for a page."""
+
+    async def stop(self) -> None:
+        self._server.stop()
+        if self._serving:
+            await self._serving

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nats.aio.client import Client
 
-from services.metrics import READY
-from services.tasks import until_cancelled
+from services.platform.observing.metrics import READY
+from services.platform.tasks import until_cancelled
 
 if TYPE_CHECKING:  # the portal has no database: 20 MB that it does without
     import sqlalchemy as sa
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the portal has no database: 20 MB that it does without
     from sqlalchemy.engine import Connection
     from sqlmodel import SQLModel
 
-    from services.database import Database
+    from services.platform.data.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,7 @@
+"""Subjects on which programs ask each other over the bus; who may use which stands in cli/nats.conf."""
+
+DECIDE = "policy.decide"
+REQUESTS = "booking.requests"
+CALENDAR = "booking.calendar"
+LOOK_UP = "meetings.look_up"
+PARTICIPANTS = "meetings.participants"

@@ -1,0 +1,95 @@
+"""The notifier put together, without servers: by the program and by its tests alike."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.notifier import api
+from services.notifier.addresses import Guard
+from services.notifier.channels import Channel
+from services.notifier.deliveries import Deliveries
+from services.notifier.intake import Intake
+from services.notifier.messages import Composer
+from services.notifier.outlet import Outlet
+from services.notifier.planner import Planner, Timetable
+from services.notifier.sender import Sender
+from services.notifier.settings import NotifierSettings
+from services.notifier.smtp import Smtp
+from services.notifier.subscriptions import Receiver, create_consumer
+from services.notifier.values import Letterhead
+from services.notifier.webhooks import Caller
+from services.platform import clock
+from services.platform.data.database import Database
+from services.platform.messaging.consumer import PullConsumer, receive_forever
+from services.platform.tasks import until_cancelled
+
+log = logging.getLogger(__name__)
+
+LEASE_MARGIN_SECONDS = 15.0
+FORGET_SECONDS = 3600.0
+KEEP_MS = 14 * clock.DAY
+"""So long a notice that was settled can be sent again; then its content, personal data, is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """Without servers; each `consumer()` is a fresh one on a fresh connection."""
+
+    deliveries: Deliveries
+    outlet: Outlet
+    senders: list[Sender]
+    intake: Intake
+    planner: Planner
+    consumer: Callable[[], PullConsumer]
+    service: api.NotifierService
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        sending = [sender.run() for sender in self.senders]
+        return [
+            receive_forever(self.consumer),
+            self.outlet.run(),
+            self.planner.run(self.intake.queue, self.intake.queued),
+            *sending,
+            forget_forever(self.deliveries),
+        ]
+
+
+def build(options: NotifierSettings, database: Database) -> Notifier:
+    now, zone = clock.create(options.clock_file), ZoneInfo(options.display_zone)
+    composer = Composer(Letterhead(options.mail_from, options.portal_url, zone, options.support_mail))
+    timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
+    planner = Planner(database, now, composer, timetable)
+    guard = options.guard()
+    outlet = Outlet(options, database)
+    longest_seconds = max(2 * options.smtp_timeout_seconds, options.webhook_timeout_seconds)
+    lease_ms = int((longest_seconds + LEASE_MARGIN_SECONDS) * clock.SECOND)
+    deliveries = Deliveries(database, now, lease_ms, outlet.wake)
+    channels: list[Channel] = [Smtp(options.mail_server()), webhook_caller(options, database, guard)]
+    senders = [Sender(deliveries, channel, now, options.retry(channel.name)) for channel in channels]
+
+    def queued() -> None:
+        for sender in senders:
+            sender.wake()
+
+    intake = Intake(database, now, composer, planner, queued)
+    receiver = Receiver(intake, outlet.bury)
+    service = api.NotifierService(database, now, deliveries, intake, senders, guard)
+    return Notifier(deliveries, outlet, senders, intake, planner, lambda: create_consumer(options, receiver), service)
+
+
+def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:
+    patience_ms = int(options.webhook_give_up_hours * clock.HOUR)
+    return Caller(database, guard, options.webhook_timeout_seconds, patience_ms)
+
+
+async def forget_forever(deliveries: Deliveries) -> None:
+    """What was settled long ago loses its content."""
+    for _ in until_cancelled():
+        try:
+            await deliveries.forget(KEEP_MS)
+        except Exception as error:
+            log.warning("old content stays for now: %s", type(error).__name__)
+        await asyncio.sleep(FORGET_SECONDS)

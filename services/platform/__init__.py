@@ -1,0 +1,1 @@
+"""What every program stands on, without a word of any one service."""

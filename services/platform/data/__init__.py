@@ -1,0 +1,1 @@
+"""Databases, their migrations, and the audit log."""
