@@ -12,11 +12,10 @@ import sqlalchemy as sa
 
 from services.cli import issuer, ports, up
 from services.cli.programs import Plan, Program
+from services.cli.registry import NAMES
 from services.cli.state import State
 from services.cli.supervisor import Supervisor
 from services.cli.terminal import open_terminal
-
-PROGRAMS = ("booking", "policy", "notifier", "meetings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Server:
     def empty(self) -> None:
         """An empty database for each program."""
         with sa.create_engine(self.url, isolation_level="AUTOCOMMIT").connect() as connection:
-            for program in PROGRAMS:
+            for program in NAMES:
                 connection.execute(sa.text(f"DROP DATABASE IF EXISTS {program}"))
                 connection.execute(sa.text(f"CREATE DATABASE {program}"))
 

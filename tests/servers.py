@@ -19,11 +19,11 @@ from nats.js.api import ConsumerInfo
 
 from services.cli import topology
 from services.cli.ports import free_port
+from services.cli.registry import BUS_USERS
 from services.notifier.subscriptions import CONSUMER, STREAM
 from tests.patience import PATIENCE_SECONDS
 
 HOST = "127.0.0.1"
-USERS = ("admin", "booking", "policy", "notifier", "meetings", "portal", "subscriber")
 CONFIGURATION = Path(topology.__file__).with_name("nats.conf")
 
 
@@ -117,7 +117,7 @@ class Bus:
         return f"nats://{HOST}:{self.port}"
 
     async def start(self, **passwords: str) -> None:
-        given = {user: password(user) for user in USERS} | passwords
+        given = {user: password(user) for user in BUS_USERS} | passwords
         configuration = CONFIGURATION.with_name("nats-tls.conf") if self._tls else CONFIGURATION
         words = {f"NATS_{user.upper()}_PASSWORD": word for user, word in given.items()}
         self._process = await asyncio.create_subprocess_exec(

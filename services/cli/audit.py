@@ -22,17 +22,17 @@ from services.cli import client, moments, texts
 from services.cli.arguments import read_choice, read_moment
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
+from services.cli.registry import NAMES
 from services.cli.terminal import Terminal
 from services.platform.clock import from_timestamp
 from services.platform.data.chain import FIELDS, Check, Entry
 
-PROGRAMS = ("booking", "policy", "meetings", "notifier")
 PAGE = 500
 FORMULA = "=+-@\t\r\n\0＝＋－＠"
 """What makes a spreadsheet take a cell for a formula."""
 Heads = dict[str, dict[int, str]]
 """By program: hashes that were noted, by number."""
-ProgramOption = Annotated[str, typer.Option("--program", metavar="|".join(PROGRAMS), help=texts.OPTION_PROGRAM.help)]
+ProgramOption = Annotated[str, typer.Option("--program", metavar="|".join(NAMES), help=texts.OPTION_PROGRAM.help)]
 
 
 def entries(
@@ -102,7 +102,7 @@ def export(
 
 def chosen(program: str) -> tuple[str, ...]:
     """Raises CommandError."""
-    return (read_choice(program, PROGRAMS),) if program else PROGRAMS
+    return (read_choice(program, NAMES),) if program else NAMES
 
 
 def open_audit(terminal: Terminal, program: str) -> Connection[AuditServiceStub]:
@@ -177,7 +177,7 @@ def read_heads(typed: list[str]) -> Heads:
     for each in typed:
         name, _, rest = each.partition(":")
         number, _, expected = rest.partition(":")
-        fits = name in PROGRAMS and number.isascii() and number.isdigit() and len(number) < 19 and len(expected) == 64
+        fits = name in NAMES and number.isascii() and number.isdigit() and len(number) < 19 and len(expected) == 64
         if not fits:
             raise CommandError(texts.BAD_HEAD, ExitCode.USAGE, typed=each)
         if int(number):

@@ -13,6 +13,7 @@ from rich.text import Text as Styled
 from services.cli import client, development_clock, events, health, moments, storage, texts, topology
 from services.cli.failures import CommandError, ExitCode
 from services.cli.findings import Finding
+from services.cli.registry import NAMES
 from services.cli.state import read_json
 from services.cli.terminal import Terminal
 from services.platform.settings import DEVELOPMENT_ISSUER
@@ -54,8 +55,7 @@ async def examine(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
 
 
 async def check_services(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
-    names = ("booking", "policy", "meetings", "notifier")
-    serving = await asyncio.gather(*(health.serving(str(run[name])) for name in names))
+    serving = await asyncio.gather(*(health.serving(str(run[name])) for name in NAMES))
     return [
         Finding(
             name,
@@ -64,7 +64,7 @@ async def check_services(terminal: Terminal, run: dict[str, Any]) -> list[Findin
             texts.SEE_LOG,
             values={"log": terminal.state.log(name)},
         )
-        for name, good in zip(names, serving, strict=True)
+        for name, good in zip(NAMES, serving, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from services.cli import moments, texts, topology, words
 from services.cli.failures import CommandError, ExitCode
+from services.cli.registry import EVENT_STREAMS
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
 from services.contracts import event_names
@@ -47,7 +48,7 @@ def subjects(typed: str) -> dict[str, str]:
 def _owners() -> Iterator[tuple[str, str]]:
     """The streams that subscribers may read, and the owner of each."""
     for stream in topology.STREAMS:
-        if stream.name in topology.OPEN_STREAMS:
+        if stream.name in EVENT_STREAMS.values():
             yield str(stream.name), (stream.subjects or [""])[0].split(".")[1]
 
 

@@ -18,16 +18,15 @@ from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 from services.cli import client, events, moments, texts
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
+from services.cli.registry import EVENT_STREAMS
 from services.cli.terminal import Terminal
 
-STREAMS = {"booking": "BOOKING", "policy": "POLICY", "meetings": "MEETINGS", "notifier": "NOTIFIER"}
-"""The programs that publish events, and the stream of each."""
 POLL_SECONDS = 0.2
 
 
 def status(terminal: Terminal) -> None:
     answers = {}
-    for program in STREAMS:
+    for program in EVENT_STREAMS:
         with open_outbox(terminal, program) as outbox:
             answers[program] = outbox.ask(outbox.stub.GetOutboxStatus, api.GetOutboxStatusRequest())
     lengths = asyncio.run(count_messages(terminal))
@@ -40,17 +39,17 @@ def status(terminal: Terminal) -> None:
 
 def replay(
     terminal: Terminal,
-    program: Annotated[str, typer.Argument(metavar="|".join(STREAMS))],
+    program: Annotated[str, typer.Argument(metavar="|".join(EVENT_STREAMS))],
     from_start: Annotated[bool, typer.Option("--from-start", help=texts.OPTION_FROM_START.help)] = False,
 ) -> None:
-    if program not in STREAMS:
-        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=program, choices=", ".join(STREAMS))
-    after = "" if from_start else asyncio.run(last_in_stream(terminal, STREAMS[program]))
+    if program not in EVENT_STREAMS:
+        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=program, choices=", ".join(EVENT_STREAMS))
+    after = "" if from_start else asyncio.run(last_in_stream(terminal, EVENT_STREAMS[program]))
     with open_outbox(terminal, program) as outbox:
         number = outbox.ask(outbox.stub.ReplayOutbox, api.ReplayOutboxRequest(after_event_id=after)).event_count
         wait_until_published(terminal, outbox)
     terminal.print_json({"published": number, "after": after})
-    terminal.say(texts.REPLAYED, number=number, stream=STREAMS[program])
+    terminal.say(texts.REPLAYED, number=number, stream=EVENT_STREAMS[program])
 
 
 def wait_until_published(terminal: Terminal, outbox: Connection[OutboxServiceStub]) -> None:
@@ -92,9 +91,9 @@ NO_MESSAGE = 10037
 async def count_messages(terminal: Terminal) -> dict[str, int | None]:
     """By program; None where there is no stream. Raises CommandError."""
     connection = await events.connect(terminal, "admin")
-    counts: dict[str, int | None] = dict.fromkeys(STREAMS)
+    counts: dict[str, int | None] = dict.fromkeys(EVENT_STREAMS)
     try:
-        for program, stream in STREAMS.items():
+        for program, stream in EVENT_STREAMS.items():
             try:
                 counts[program] = (await connection.jetstream().stream_info(stream)).state.messages
             except NotFoundError:

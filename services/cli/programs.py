@@ -9,25 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from services.cli import health, issuer
-from services.cli.state import BUS_USERS, WEBHOOK_TOKEN, State
+from services.cli.registry import BUS_USERS, NAMES, OTHER_PORTS, PROGRAMS
+from services.cli.state import WEBHOOK_TOKEN, State
 from services.platform.settings import DEVELOPMENT_ISSUER
 
 HOST = "127.0.0.1"
-DEFAULT_PORTS: Mapping[str, int] = {
-    "portal": 7100,
-    "booking": 7101,
-    "policy": 7102,
-    "notifier": 7103,
-    "nats": 7104,
-    "mail": 7105,
-    "monitor": 7106,
-    "meetings": 7107,
-    "webhooks": 7108,
-    "issuer": 7110,
-}
-SERVICES = ("policy", "meetings", "booking", "notifier")
 METRICS = "metrics of {}"
-METRICS_PORTS: Mapping[str, int] = {METRICS.format(name): port for port, name in enumerate(SERVICES, 7111)}
+DEFAULT_PORTS: Mapping[str, int] = {**{program.name: program.port for program in PROGRAMS}, **OTHER_PORTS}
+METRICS_PORTS: Mapping[str, int] = {METRICS.format(program.name): program.metrics_port for program in PROGRAMS}
 PASSED_ON = ("YUNHUI_LOG_FORMAT",)
 """Settings of `up` itself that are meant for all programs."""
 BUS_CONFIGURATION = Path(__file__).with_name("nats.conf")
@@ -41,7 +30,6 @@ STANDIN_SETTINGS: Mapping[str, str] = {
     "YUNHUI_TENCENT_OPERATOR": "admin",
 }
 """Credentials that open nothing but the stand-in for Tencent's cloud."""
-SERVICES = ("booking", "policy", "notifier", "meetings")
 OWN_PREFIXES = ("YUNHUI_", "NATS_")
 
 
@@ -77,8 +65,13 @@ class Plan:
 
     def metrics(self) -> dict[str, str]:
         """Addresses of the Prometheus pages by program; empty when nobody asked for them."""
-        pages = {name: METRICS.format(name) for name in SERVICES if METRICS.format(name) in self.ports}
-        return {name: f"http://{self.address(page)}/metrics" for name, page in pages.items()}
+        running = [program.name for program in [*self.services(), *self.pages()]]
+        return {name: f"http://{address}/metrics" for name in running if (address := self._metrics(name))}
+
+    def _metrics(self, name: str) -> str:
+        """Address of its Prometheus page; "" for none."""
+        page = METRICS.format(name)
+        return self.address(page) if page in self.ports else ""
 
     def bus(self) -> Program:
         passwords = {f"NATS_{user.upper()}_PASSWORD": self.state.password(user) for user in BUS_USERS}
@@ -136,46 +129,48 @@ class Plan:
             self._page(
                 "portal",
                 {
-                    "YUNHUI_NATS_URL": f"nats://{self.address('nats')}",
-                    "YUNHUI_NATS_USER": "portal",
-                    "YUNHUI_NATS_PASSWORD": self.state.password("portal"),
+                    **self._on_bus("portal"),
                     "YUNHUI_ISSUER": DEVELOPMENT_ISSUER,
                     "YUNHUI_DISCOVERY": f"{self.web('issuer')}/.well-known/openid-configuration",
-                    "YUNHUI_CLOCK_FILE": str(self.state.clock),
                     "YUNHUI_MAIL_FROM": SENDER,
-                    **{f"YUNHUI_{name.upper()}_ADDRESS": self.address(name) for name in SERVICES},
+                    **{f"YUNHUI_{name.upper()}_ADDRESS": self.address(name) for name in NAMES},
                 },
             ),
         ]
 
     def _page(self, name: str, more: Mapping[str, str]) -> Program:
-        environment = {
-            "YUNHUI_ENVIRONMENT": "development",
-            "YUNHUI_LISTEN": self.address(name),
-            "YUNHUI_PORTAL_URL": self.web("portal"),
-            "YUNHUI_AUDIENCE": issuer.AUDIENCE,
-            **more,
-        }
+        environment = {**self._common(name), "YUNHUI_PORTAL_URL": self.web("portal"), **more}
         command = [sys.executable, "-m", f"services.{name}"]
         ready = partial(health.page_answers, f"{self.web(name)}/health")
         return Program(name, command, environment, self.address(name), ready)
 
-    def _service(self, name: str, more: Mapping[str, str] | None = None) -> Program:
-        listen = self.address(name)
-        environment = {
+    def _common(self, name: str) -> dict[str, str]:
+        """What every program of ours is told."""
+        return {
             "YUNHUI_ENVIRONMENT": "development",
+            "YUNHUI_LISTEN": self.address(name),
+            "YUNHUI_AUDIENCE": issuer.AUDIENCE,
+            "YUNHUI_CLOCK_FILE": str(self.state.clock),
+            "YUNHUI_METRICS_LISTEN": self._metrics(name),
+            **{setting: os.environ[setting] for setting in PASSED_ON if setting in os.environ},
+        }
+
+    def _on_bus(self, name: str) -> dict[str, str]:
+        return {
             "YUNHUI_NATS_URL": f"nats://{self.address('nats')}",
             "YUNHUI_NATS_USER": name,
             "YUNHUI_NATS_PASSWORD": self.state.password(name),
-            "YUNHUI_LISTEN": listen,
+        }
+
+    def _service(self, name: str, more: Mapping[str, str] | None = None) -> Program:
+        listen = self.address(name)
+        environment = {
+            **self._common(name),
+            **self._on_bus(name),
             "YUNHUI_ISSUER": DEVELOPMENT_ISSUER,
-            "YUNHUI_AUDIENCE": issuer.AUDIENCE,
             "YUNHUI_JWKS": str(self.state.public_keys),
             "YUNHUI_CALLS_A_MINUTE": os.environ.get("YUNHUI_CALLS_A_MINUTE", "0"),  # tests and demos are in a hurry
-            "YUNHUI_CLOCK_FILE": str(self.state.clock),
             "YUNHUI_DATABASE_URL": f"sqlite:///{self.state.database(name)}",
-            "YUNHUI_METRICS_LISTEN": self.address(METRICS.format(name)) if METRICS.format(name) in self.ports else "",
-            **{setting: os.environ[setting] for setting in PASSED_ON if setting in os.environ},
             **(more or {}),
         }
         command = [sys.executable, "-m", f"services.{name}"]

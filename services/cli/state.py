@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-BUS_USERS = ("admin", "booking", "policy", "notifier", "meetings", "portal", "subscriber")
+from services.cli.registry import BUS_USERS
+
 WEBHOOK_TOKEN = "webhook token"  # noqa: S105 - its name among the secrets
 
 

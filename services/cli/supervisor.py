@@ -11,6 +11,7 @@ import nats
 from services.cli import topology
 from services.cli.child import Child
 from services.cli.programs import Plan, Program
+from services.cli.registry import NAMES
 from services.cli.state import write_private
 from services.platform.settings import DEVELOPMENT_ISSUER
 
@@ -77,9 +78,7 @@ class Supervisor:
     def report(self) -> dict[str, Any]:
         """What other programs want to know about this run."""
         plan = self._plan
-        addresses = {
-            name: plan.address(name) for name in ("booking", "policy", "notifier", "meetings", "webhooks", "monitor")
-        }
+        addresses = {name: plan.address(name) for name in (*NAMES, "webhooks", "monitor")}
         return {
             **addresses,
             **self._pages(),

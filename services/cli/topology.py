@@ -9,6 +9,8 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
+from services.cli.registry import EVENT_STREAMS
+
 DUPLICATE_WINDOW_SECONDS = 3600.0  # a relay that was away for so long may publish again without a repeat
 
 
@@ -73,10 +75,7 @@ PORTAL_SESSIONS = StreamConfig(
     allow_direct=False,  # read from the leader: whoever has just signed out is out, at every replica
 )
 STREAMS = (
-    _stream("BOOKING", "yunhui.booking.>"),
-    _stream("POLICY", "yunhui.policy.>"),
-    _stream("NOTIFIER", "yunhui.notifier.>"),
-    _stream("MEETINGS", "yunhui.meetings.>"),
+    *(_stream(stream, f"yunhui.{name}.>") for name, stream in EVENT_STREAMS.items()),
     _stream("DEAD", "yunhui.dead.>"),  # events that a consumer could not read or write, with the reason
     PORTAL_SESSIONS,
 )
@@ -102,10 +101,6 @@ CONSUMERS = (
         ),
     ),
 )
-
-
-OPEN_STREAMS = ("BOOKING", "POLICY", "MEETINGS", "NOTIFIER")
-"""Those that the user `subscriber` may read from the past on (nats.conf)."""
 
 
 async def apply(client: Client) -> list[Applied]:

@@ -11,11 +11,11 @@ from services.cli import events, happenings
 from services.cli.failures import CommandError
 from services.cli.happenings import Wanted
 from services.cli.languages import CHINESE, ENGLISH
+from services.cli.registry import NAMES
 from services.cli.state import write_private
 from services.cli.terminal import Terminal, open_terminal
 
 HEADERS = {"ce-time": "2025-07-07T02:00:05.250Z"}
-OWNERS = ("booking", "policy", "meetings", "notifier")
 CONFIRMED = "yunhui.booking.reservation.confirmed"
 PAYLOAD: dict[str, Any] = {
     "reservation": {"reservationId": "rsv_1", "subject": "组会", "organizer": {"accountId": "ann"}},
@@ -31,10 +31,10 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Terminal:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("yunhui.>", {owner.upper(): f"yunhui.{owner}.>" for owner in OWNERS}),
+        ("yunhui.>", {owner.upper(): f"yunhui.{owner}.>" for owner in NAMES}),
         ("yunhui.policy.>", {"POLICY": "yunhui.policy.>"}),
         ("yunhui.booking.*.suspended", {"BOOKING": "yunhui.booking.*.suspended"}),
-        ("version.published", {owner.upper(): f"yunhui.{owner}.version.published" for owner in OWNERS}),
+        ("version.published", {owner.upper(): f"yunhui.{owner}.version.published" for owner in NAMES}),
     ],
 )
 def test_a_filter_is_narrowed_to_each_stream(typed: str, expected: dict[str, str]) -> None:

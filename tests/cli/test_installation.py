@@ -12,7 +12,8 @@ from services.cli import client, development_clock, issuer, moments, ports
 from services.cli.development_clock import BackwardsError
 from services.cli.issuer import SampleAccount
 from services.cli.programs import DEFAULT_PORTS, Plan, base_environment
-from services.cli.state import BUS_USERS, AlreadyRunningError, State, write_private
+from services.cli.registry import BUS_USERS
+from services.cli.state import AlreadyRunningError, State, write_private
 from services.cli.supervisor import recent, too_often
 from services.platform.serving.identity import KeySource, Verifier
 from services.platform.settings import DEVELOPMENT_ISSUER

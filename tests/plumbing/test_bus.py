@@ -14,12 +14,14 @@ import pytest
 from nats.js.api import StorageType
 
 from services.cli import topology
+from services.cli.registry import BUS_USERS, EVENT_STREAMS
 from services.platform.messaging import bus
 from services.platform.settings import Settings
 from tests.patience import PATIENCE_SECONDS
-from tests.servers import USERS, Bus, password, until
+from tests.servers import Bus, password, until
 
-PROGRAMS = tuple(user for user in USERS if user != "admin")
+BOOKING = next(each for each in topology.STREAMS if each.name == "BOOKING")
+PROGRAMS = tuple(user for user in BUS_USERS if user != "admin")
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ async def test_what_differs_is_put_right_and_named(server: Bus) -> None:
     client = await server.connect()
     jetstream = client.jetstream()
     await server.publish({"ce-type": "yunhui.booking.x.y"}, b"kept")
-    await jetstream.update_stream(dataclasses.replace(topology.STREAMS[0], max_msgs=10, max_msg_size=-1))
+    await jetstream.update_stream(dataclasses.replace(BOOKING, max_msgs=10, max_msg_size=-1))
     changed = dataclasses.replace(topology.CONSUMERS[0].config, max_ack_pending=1)
     await jetstream.add_consumer(topology.CONSUMERS[0].stream, changed)
     done = {each.name: each for each in await topology.apply(client)}
@@ -62,7 +64,7 @@ async def test_what_differs_is_put_right_and_named(server: Bus) -> None:
 async def test_what_cannot_be_put_right_is_said(server: Bus) -> None:
     """Another kind of storage: only deleting helps, and that is nobody's to do unasked."""
     client = await server.connect()
-    await client.jetstream().add_stream(dataclasses.replace(topology.STREAMS[0], storage=StorageType.MEMORY))
+    await client.jetstream().add_stream(dataclasses.replace(BOOKING, storage=StorageType.MEMORY))
     with pytest.raises(topology.RefusedError, match="BOOKING: stream configuration update can not change storage type"):
         await topology.apply(client)
     await client.close()
@@ -71,7 +73,7 @@ async def test_what_cannot_be_put_right_is_said(server: Bus) -> None:
 def test_every_user_of_the_bus_is_tried() -> None:
     """A user that is added to nats.conf must be added to the tests."""
     configuration = (Path(topology.__file__).parent / "nats.conf").read_text()
-    assert sorted(USERS) == sorted(
+    assert sorted(BUS_USERS) == sorted(
         line.split()[2].rstrip(",") for line in configuration.splitlines() if "{ user:" in line
     )
 
@@ -83,11 +85,11 @@ async def test_no_program_can_make_or_change_streams_and_consumers(server: Bus, 
     settings = Settings(environment="development", nats_url=server.url, nats_user=user, nats_password=password(user))
     client = await bus.connect(settings, user)
     jetstream = client.jetstream(timeout=0.3)
-    own = dataclasses.replace(topology.STREAMS[0], name="OWN", subjects=["own.>"])
+    own = dataclasses.replace(BOOKING, name="OWN", subjects=["own.>"])
     consumer = topology.CONSUMERS[0]
     for attempt in (
         lambda: jetstream.add_stream(own),
-        lambda: jetstream.update_stream(dataclasses.replace(topology.STREAMS[0], max_msgs=1)),
+        lambda: jetstream.update_stream(dataclasses.replace(BOOKING, max_msgs=1)),
         lambda: jetstream.delete_stream("BOOKING"),
         lambda: jetstream.purge_stream("BOOKING"),
         lambda: jetstream.add_consumer(consumer.stream, dataclasses.replace(consumer.config, max_deliver=1)),
@@ -119,7 +121,7 @@ async def test_a_refused_publish_is_logged_as_what_it_is(
     await admin.close()
 
 
-@pytest.mark.parametrize("stream", topology.OPEN_STREAMS)
+@pytest.mark.parametrize("stream", EVENT_STREAMS.values())
 async def test_a_subscriber_reads_the_past_and_touches_nobodys_consumer(server: Bus, stream: str) -> None:
     """Its own consumers only; those of the programs are denied by name, also by the request that names none."""
     await server.set_up()
@@ -160,10 +162,10 @@ async def refused(server: Bus, subjects: list[str]) -> set[str]:
 
 
 async def test_a_stream_that_is_not_open_is_closed(server: Bus) -> None:
-    """What is not in OPEN_STREAMS cannot be read from the past on."""
+    """What is not in EVENT_STREAMS cannot be read from the past on."""
     await server.set_up()
     client = await server.connect("subscriber")
-    closed = {str(stream.name) for stream in topology.STREAMS} - set(topology.OPEN_STREAMS)
+    closed = {str(stream.name) for stream in topology.STREAMS} - set(EVENT_STREAMS.values())
     for stream in sorted(closed):
         with pytest.raises(nats.errors.TimeoutError):
             await client.jetstream(timeout=0.3).add_consumer(stream, name="mine", ack_policy="none")

@@ -14,11 +14,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
+from services.cli.registry import NAMES
 from services.platform.data import migrations
 from services.platform.data.database import create_engine
 from tests.booking.builders import ROOMS, TEN
 
-SERVICES = ["services.booking", "services.policy", "services.notifier", "services.meetings"]
+SERVICES = [f"services.{name}" for name in NAMES]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

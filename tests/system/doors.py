@@ -13,13 +13,13 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from services.cli import issuer
 from services.cli.issuer import SampleAccount
+from services.cli.registry import NAMES
 from services.cli.state import State
 from services.platform.serving import rpc
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack
 from tools.permissions import services
 
-PROGRAMS = ("booking", "policy", "meetings", "notifier")
 NO_MESSAGE = b"\xff\xff\xff\xff"
 
 
@@ -85,7 +85,7 @@ def _ended(call: Any) -> grpc.Call:
 
 @contextmanager
 def opened(stack: Stack) -> Iterator[House]:
-    channels = {name: grpc.insecure_channel(stack.run[name]) for name in PROGRAMS}
+    channels = {name: grpc.insecure_channel(stack.run[name]) for name in NAMES}
     services()  # imports all of them
     doors, public, contracts = [], set(), descriptor_pool.Default()
     for name, channel in channels.items():

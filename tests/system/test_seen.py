@@ -1,5 +1,6 @@
 """What can be seen of a running installation, and what must never be: people."""
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from joserfc.jwk import ECKey
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
+from services.cli.registry import PROGRAMS
 from services.cli.state import State
 from services.platform.observing import metrics
 from tests.patience import PATIENCE_SECONDS
@@ -30,6 +32,7 @@ MONITORING = ROOT / "deploy" / "monitoring"
 ACCOUNT = "canaryaccount"
 WORDS = ("canary-subject", "canary-note", "canary-name")
 CANARIES = (*WORDS, ACCOUNT, f"{ACCOUNT}@example.org", "777-666-555", "777666555")
+OURS = [program.name for program in PROGRAMS]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -118,8 +121,8 @@ def test_nobody_is_in_logs_metrics_and_traces(seen: Stack, collector: Collector)
     let_mail_fail(seen)
     provoke_an_error_of_ours(seen)
     httpx2.post(f"http://{seen.run['webhooks']}/tencent", content=b'{"data": "canary-note"}', timeout=PATIENCE_SECONDS)
-    places = {name: log(seen, name) for name in ("booking", "policy", "meetings", "notifier", "nats")}
-    places |= {f"{name} metrics": page(seen, name) for name in ("booking", "policy", "meetings", "notifier")}
+    places = {name: log(seen, name) for name in (*OURS, "nats")}
+    places |= {f"{name} metrics": page(seen, name) for name in OURS}
     places["traces"] = b"".join(collector.bodies).decode(errors="replace")
     assert [
         (name, canary) for canary in (*CANARIES, canary.token) for name, text in places.items() if canary in text
@@ -159,7 +162,7 @@ def log(seen: Stack, program: str) -> str:
 
 def test_logs_are_json_with_known_keys_only(seen: Stack) -> None:
     """Libraries' records too."""
-    for program in ("booking", "policy", "meetings", "notifier"):
+    for program in OURS:
         for line in log(seen, program).splitlines():
             written: dict[str, Any] = json.loads(line)
             assert {"event", "level", "logger", "time", "program"} <= set(written)
@@ -181,11 +184,8 @@ def test_every_metric_of_dashboard_and_alarms_is_served(seen: Stack) -> None:
 
 
 def test_the_document_names_every_metric() -> None:
-    import services.booking.__main__
-    import services.meetings.__main__
-    import services.notifier.__main__
-    import services.policy.__main__  # noqa: F401 - declares
-
+    for program in OURS:
+        importlib.import_module(f"services.{program}.__main__")  # declares
     text = (ROOT / "docs" / "observability.md").read_text()
     assert set(re.findall(r"`(yunhui_\w+)`", text)) == set(metrics.declared)
 
@@ -203,6 +203,6 @@ def ours(seen: Stack, program: str) -> list[str]:
 def test_nothing_is_exported_unless_asked_for(stack: Stack) -> None:
     """No page, no library of traces or metrics in memory."""
     assert stack.run["metrics"] == {}
-    for program in ("booking", "policy", "meetings", "notifier"):
+    for program in set(OURS) & set(stack.pids):
         mapped = Path(f"/proc/{stack.pids[program]}/environ").read_text()
         assert "YUNHUI_METRICS_LISTEN=\0" in mapped
