@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("services", "tests", "bench", "examples", "proto", "docs", "tools", "pyproject.toml")
-SEATS = "{:<62}{:<10}{}"
+SEATS = "{:<80}{:<10}{}"
 FAILED = 1
 """What pytest ends with when a test has failed, and not for example when there is none."""
 
