@@ -1,6 +1,6 @@
 """`yunhui quota`: what an account may still reserve, now and on each day that has reservations, and its violations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Annotated
@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text as Styled
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import decision_pb2
 
 from services.cli import development_clock, moments, texts
 from services.cli.client import Booking, open_booking
+from services.cli.rendering import localized
 from services.cli.reservations import PAGE, every_page, own_account
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
@@ -23,7 +25,6 @@ OBJECTIONS = {
     pb.OBJECTION_OUTCOME_UPHELD: texts.OBJECTION_UPHELD,
     pb.OBJECTION_OUTCOME_DISMISSED: texts.OBJECTION_DISMISSED,
 }
-PERIODS = {"DAILY_QUOTA": texts.TODAY, "WEEKLY_QUOTA": texts.THIS_WEEK}
 HELD = (
     pb.RESERVATION_STATE_PENDING_APPROVAL,
     pb.RESERVATION_STATE_CONFIRMED,
@@ -31,7 +32,6 @@ HELD = (
     pb.RESERVATION_STATE_COMPLETED,
     pb.RESERVATION_STATE_NO_SHOW,
 )
-THAT_PERIOD = {"DAILY_QUOTA": texts.THAT_DAY, "WEEKLY_QUOTA": texts.THAT_WEEK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +96,18 @@ def show_days(terminal: Terminal, days: list[Day]) -> None:
 
 def quota_of_day(terminal: Terminal, row: pb.QuotaStanding) -> str:
     """当日 1/3（还可预定 2 次）"""
-    used = f"{period(terminal, row.usage.rule_id, THAT_PERIOD)} {row.usage.used}/{row.usage.limit}"
+    used = f"{period(terminal, row.usage)} {row.usage.used}/{row.usage.limit}"
     return moments.in_brackets(used, terminal.text(texts.LEFT, count=row.remaining), terminal.language)
 
 
 def quota_line(terminal: Terminal, standing: pb.Standing) -> str:
     """今日 1/3 · 本周 4/10"""
-    return " · ".join(
-        f"{period(terminal, row.usage.rule_id, PERIODS)} {row.usage.used}/{row.usage.limit}" for row in standing.quotas
-    )
+    return " · ".join(f"{period(terminal, row.usage)} {row.usage.used}/{row.usage.limit}" for row in standing.quotas)
 
 
-def period(terminal: Terminal, rule_id: str, words: Mapping[str, Text]) -> str:
-    return terminal.text(words[rule_id]) if rule_id in words else rule_id
+def period(terminal: Terminal, usage: decision_pb2.QuotaUsage) -> str:
+    """What it is called; of decisions from before periods had names, the rule's id."""
+    return localized(usage.name, terminal.language) or usage.rule_id
 
 
 def show_violations(terminal: Terminal, standing: pb.Standing) -> None:

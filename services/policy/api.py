@@ -13,6 +13,7 @@ from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.serving import errors, pages, permissions, rpc
 from services.policy import drafts
+from services.policy.description import describe
 from services.policy.questions import InvalidRequestError
 from services.policy.simulation import Simulator
 from services.policy.versions import Draft, Version, Versions
@@ -71,7 +72,12 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
 
     async def GetPolicy(self, request: pb.GetPolicyRequest, context: rpc.Context) -> pb.GetPolicyResponse:
         found = self._versions.named(request.version) if request.version else self._versions.at(self._clock.now())
-        return pb.GetPolicyResponse(policy=found.info, source=found.source, tests=found.tests)
+        return pb.GetPolicyResponse(
+            policy=found.info,
+            source=found.source,
+            tests=found.tests,
+            description=describe(found.policy.document),
+        )
 
     async def ValidatePolicy(
         self, request: pb.ValidatePolicyRequest, context: rpc.Context

@@ -13,7 +13,7 @@ from yunhui.policy.v1 import decision_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services.policy.checks import read_document
-from services.policy.document import Document, EffectName
+from services.policy.document import Document, EffectName, PeriodName
 from services.policy.facts import Tally, calendar_of
 from services.policy.periods import Period
 from services.policy.plans import ACTIONS, ActionPlan, ObligationPlan, RulePlan, plan_action
@@ -76,7 +76,7 @@ class Policy:
                 decision.facts.update({_aim_key(rule.id, name): value for name, value in aims.items()})
         decision.decision_id = request.decision_id or self._derive_id(request)
         decision.obligations.extend(_obligations(plan, fired, decision.effect, question, thresholds, tallies))
-        _add_quotas(decision, plan, thresholds, tallies)
+        _add_quotas(decision, plan, question, thresholds, tallies)
         return decision
 
     def replay(self, request: DecideRequest, stored: pb.Decision) -> pb.Decision:
@@ -256,23 +256,46 @@ def _to_json(name: str, value: int) -> str:
 
 
 def _add_quotas(
-    decision: pb.Decision, plan: ActionPlan, thresholds: Mapping[str, int], tallies: Mapping[str, Tally]
+    decision: pb.Decision,
+    plan: ActionPlan,
+    question: Question,
+    thresholds: Mapping[str, int],
+    tallies: Mapping[str, Tally],
 ) -> None:
-    for rule_id, fact, threshold in plan.quotas:
+    for rule_id, fact, threshold, kind in plan.quotas:
         tally = tallies[fact]
+        first, end = tally.period
+        name = _name_of(kind, tally.rolling_seconds, current=first * SECOND <= question.now < end * SECOND)
         quota = decision.quotas.add()
-        quota.CopyFrom(_blank_quota(rule_id, thresholds[threshold], tally.period))
+        quota.CopyFrom(_blank_quota(rule_id, thresholds[threshold], tally.period, name))
         if tally.value:
             quota.used = tally.value
             quota.rolling_seconds = tally.rolling_seconds
             quota.reservation_ids.extend(tally.ids)
 
 
+def _name_of(kind: PeriodName, rolling_seconds: int, *, current: bool) -> tuple[str, str]:
+    """What people call a period, in Chinese and in English."""
+    if kind == "calendar_day":
+        return ("今日", "Today") if current else ("当日", "That day")
+    if kind == "calendar_week":
+        return ("本周", "This week") if current else ("当周", "That week")
+    days = rolling_seconds // 86_400
+    return f"{days} 天内", "Within a day" if days == 1 else f"Within {days} days"
+
+
 @lru_cache(maxsize=1024)
-def _blank_quota(rule_id: str, limit: int, period: Period) -> pb.QuotaUsage:
+def _blank_quota(rule_id: str, limit: int, period: Period, name: tuple[str, str]) -> pb.QuotaUsage:
     """Of one period, with nothing used: copied, because making messages within messages is slow."""
     start, end = (Timestamp(seconds=seconds) for seconds in period)
-    return pb.QuotaUsage(rule_id=rule_id, limit=limit, period_start=start, period_end=end)
+    chinese, english = name
+    return pb.QuotaUsage(
+        rule_id=rule_id,
+        limit=limit,
+        period_start=start,
+        period_end=end,
+        name=pb.LocalizedText(zh_cn=chinese, en=english),
+    )
 
 
 def _timestamp(nanoseconds: int) -> Timestamp:

@@ -29,6 +29,7 @@ MeasureName = Literal[
 MoveName = Literal[
     "another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free", "as_held"
 ]  # fmt: skip
+PeriodName = Literal["calendar_day", "calendar_week", "rolling_days"]
 Operator = Literal["at_least", "more_than", "at_most", "less_than", "equal", "not_equal"]
 WeekDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -73,7 +74,7 @@ class ReservationCount(Strict):
     """How many reservations lie in a period around `of`; rolling_days is the span of n x 24 h that ends with it."""
 
     count: Literal["reservations"]
-    period: Literal["calendar_day", "calendar_week", "rolling_days"]
+    period: PeriodName
     days: Name | None = None
     of: Literal["start", "now"]
     statuses: AtLeastOne[StatusName]

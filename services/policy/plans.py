@@ -14,6 +14,7 @@ from services.policy.document import (
     EffectName,
     Measure,
     Obligation,
+    PeriodName,
     Remedy,
     ReservationCount,
     Rule,
@@ -45,8 +46,8 @@ class RulePlan:
     en: Sentence
     facts: tuple[str, ...]
     thresholds: tuple[str, ...]
-    quotas: tuple[tuple[str, str], ...]
-    """Fact and threshold of each count of reservations that the rule limits."""
+    quotas: tuple[tuple[str, str, PeriodName], ...]
+    """Fact, threshold and kind of period of each count of reservations that the rule limits."""
     obligations: tuple[ObligationPlan, ...]
     holds: Predicate
     remedy: RemedyPlan | None
@@ -59,8 +60,8 @@ class ActionPlan:
     """In the order of the policy."""
     measures: tuple[tuple[str, facts.Derivation], ...]
     counts: tuple[tuple[str, facts.Count], ...]
-    quotas: tuple[tuple[str, str, str], ...]
-    """Rule, fact and threshold of every quota."""
+    quotas: tuple[tuple[str, str, str, PeriodName], ...]
+    """Rule, fact, threshold and kind of period of every quota."""
     standing: dict[pb.Effect.ValueType, tuple[ObligationPlan, ...]]
 
 
@@ -75,7 +76,7 @@ def plan_action(document: Document, calendar: Calendar, action: ActionName) -> A
         plans,
         tuple((name, facts.measure(fact, calendar)) for name, fact in declared if isinstance(fact, Measure)),
         tuple((name, facts.count(fact, calendar)) for name, fact in declared if not isinstance(fact, Measure)),
-        tuple((plan.id, fact, threshold) for plan in plans.values() for fact, threshold in plan.quotas),
+        tuple((plan.id, *quota) for plan in plans.values() for quota in plan.quotas),
         {
             pb.Effect.Value(f"EFFECT_{effect}"): tuple(_standing(document, action, effect))
             for effect in document.precedence
@@ -94,7 +95,11 @@ def _plan_rule(document: Document, rule: Rule, zone: ZoneInfo) -> RulePlan:
         Sentence(rule.reason.en, "en", zone),
         tuple(dict.fromkeys(compare.fact for compare in compares)),
         tuple(dict.fromkeys(compare.threshold for compare in compares if compare.threshold)),
-        tuple(pair for pair in dict.fromkeys(limits) if isinstance(document.facts[pair[0]], ReservationCount)),
+        tuple(
+            (fact, threshold, count.period)
+            for fact, threshold in dict.fromkeys(limits)
+            if isinstance(count := document.facts[fact], ReservationCount)
+        ),
         tuple(_plan_obligation(rule.id, obligation) for obligation in rule.obligations),
         predicate(rule.when),
         _plan_remedy(rule.remedy, zone) if isinstance(rule.remedy, Remedy) else None,

@@ -17,6 +17,8 @@ from services.portal.texts import message
 from services.portal.times import Reader, stamp_of
 
 SLOT = timedelta(minutes=30)
+MOST_DAYS = 31
+"""So far ahead days are shown, whatever the rules allow."""
 DAYTIME = (7, 22)
 USUAL = timedelta(minutes=60)
 
@@ -49,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What of the policy is about times: unknown numbers forbid nothing."""
+    """What of the policy is about times."""
 
     earliest: datetime
     beyond: datetime
@@ -104,7 +106,7 @@ def day_of(request: Request, reader: Reader) -> date:
         asked = date.fromisoformat(request.query_params.get("day", ""))
     except ValueError:
         return reader.today
-    return asked if reader.today <= asked <= reader.today + timedelta(days=31) else reader.today
+    return asked if reader.today <= asked <= reader.today + timedelta(days=MOST_DAYS) else reader.today
 
 
 async def _standing(request: Request, day: date) -> pb.Standing:
@@ -114,19 +116,19 @@ async def _standing(request: Request, day: date) -> pb.Standing:
 
 
 def _rules(reader: Reader, day: date, policy: policies.Policy, standing: pb.Standing, people: int) -> Rules:
-    numbers = {**policy.numbers, **standing.thresholds}
-    large, days = numbers.get("large_meeting_people", 0), numbers.get("booking_horizon_days", 7)
-    approval = bool(large and people >= large)
+    bounds = policy.bounds(standing.thresholds)
+    days = MOST_DAYS if bounds.days is None else min(bounds.days, MOST_DAYS)
+    approval = bool(bounds.large and people >= bounds.large)
     zone = ZoneInfo(policy.zone)
     over = reader.now.astimezone(zone).date() + timedelta(days=days + 1)
-    cutoff = reader.now + timedelta(seconds=numbers.get("booking_cutoff_seconds", 0))
+    cutoff = reader.now + timedelta(seconds=bounds.soonest)
     return Rules(
         earliest=_next_slot(cutoff, datetime.combine(day, time(0), reader.zone)),
         beyond=datetime.combine(over, time(0), zone),
-        shortest=timedelta(seconds=0 if approval else numbers.get("small_meeting_seconds", 0)),
+        shortest=timedelta(seconds=0 if approval else bounds.shortest),
         days=days,
         approval=approval,
-        closed=_closed(standing, few=0 < people <= numbers.get("small_meeting_people", 0)),
+        closed=_closed(standing, few=0 < people <= bounds.fewest),
     )
 
 

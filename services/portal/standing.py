@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import policy_service_pb2 as policy_api
 
 from services.portal import policies, texts
 from services.portal.calls import ask, person_of, read, services_of, text_of
@@ -78,7 +79,7 @@ async def page(
         support=support,
         objects=not support and "booker" in person_of(request).roles,
         refused=refused,
-        rules=[rule for rule in policy.rules if "NO_SHOW" in rule.on],
+        rules=policy.rules(policy_api.ACTION_NO_SHOW),
     )
 
 

@@ -86,14 +86,6 @@ THEME_NAMES: Mapping[str, str] = {
     "light": message("Light"),
     "dark": message("Dark"),
 }
-QUOTA_NAMES: Mapping[str, str] = {
-    "DAILY_QUOTA": message("Today"),
-    "WEEKLY_QUOTA": message("This week"),
-}
-QUOTA_NAMES_THEN: Mapping[str, str] = {
-    "DAILY_QUOTA": message("That day"),
-    "WEEKLY_QUOTA": message("That week"),
-}
 LOOK_UPS: Mapping[int, str] = {
     lookups.LOOK_UP_OUTCOME_NOT_FOUND: message(
         "No such meeting was found. Check the number; meetings of a personal free account cannot be looked up."

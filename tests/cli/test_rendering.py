@@ -103,14 +103,13 @@ def test_exit_codes_of_outcomes(outcome: int, code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "line"), [("zh-CN", "今日 1/3 · 本周 4/10"), ("en", "today 1/3 · this week 4/10")]
+    ("language", "line"), [("zh-CN", "今日 1/3 · 本周 4/10"), ("en", "Today 1/3 · This week 4/10")]
 )
 def test_the_quota_fits_in_a_line(language: str, line: str) -> None:
     """What is used of what there is."""
-    usages = [("DAILY_QUOTA", 1, 3), ("WEEKLY_QUOTA", 4, 10)]
-    quotas = [
-        pb.QuotaStanding(usage=policy.QuotaUsage(rule_id=rule, used=used, limit=limit)) for rule, used, limit in usages
-    ]
+    day = policy.QuotaUsage(used=1, limit=3, name=policy.LocalizedText(zh_cn="今日", en="Today"))
+    week = policy.QuotaUsage(used=4, limit=10, name=policy.LocalizedText(zh_cn="本周", en="This week"))
+    quotas = [pb.QuotaStanding(usage=usage) for usage in (day, week)]
     assert standing.quota_line(open_terminal(language)[0], pb.Standing(quotas=quotas)) == line
 
 

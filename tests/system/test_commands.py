@@ -275,8 +275,9 @@ def test_the_quota_is_told_for_each_day_with_reservations(stack: Stack) -> None:
         ("2025-07-14", ["1", "1"]),
     ]
     shown = yunhui("quota", "--lang", "zh-CN", "--state", str(stack.state), YUNHUI_TOKEN=booker.token).out
-    assert "2025-07-09 周三  当日 2/3（还可预定 1 次）  当周 2/10（还可预定 8 次）" in shown
+    assert "2025-07-09 周三  当日 2/3（还可预定 1 次）  本周 2/10（还可预定 8 次）" in shown
     assert "2025-07-14 周一  当日 1/3" in shown
+    assert "当周 1/10" in shown
 
 
 @pytest.mark.parametrize("role", ["booker", "admin"])

@@ -318,6 +318,7 @@ class QuotaUsage(_message.Message):
     PERIOD_END_FIELD_NUMBER: _builtins.int
     RESERVATION_IDS_FIELD_NUMBER: _builtins.int
     ROLLING_SECONDS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """The rule that limits it, for example "DAILY_QUOTA"."""
     limit: _builtins.int
@@ -340,6 +341,12 @@ class QuotaUsage(_message.Message):
     def reservation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The reservations that were counted."""
 
+    @_builtins.property
+    def name(self) -> Global___LocalizedText:
+        """What people call the period: "Today" when it holds the moment of the question, else "That day". Absent in decisions
+        that were stored before it was given.
+        """
+
     def __init__(
         self,
         *,
@@ -350,10 +357,11 @@ class QuotaUsage(_message.Message):
         period_end: _timestamp_pb2.Timestamp | None = ...,
         reservation_ids: _abc.Iterable[_builtins.str] | None = ...,
         rolling_seconds: _builtins.int = ...,
+        name: Global___LocalizedText | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["period_end", b"period_end", "period_start", b"period_start"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "period_end", b"period_end", "period_start", b"period_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "period_end", b"period_end", "period_start", b"period_start", "reservation_ids", b"reservation_ids", "rolling_seconds", b"rolling_seconds", "rule_id", b"rule_id", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "name", b"name", "period_end", b"period_end", "period_start", b"period_start", "reservation_ids", b"reservation_ids", "rolling_seconds", b"rolling_seconds", "rule_id", b"rule_id", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

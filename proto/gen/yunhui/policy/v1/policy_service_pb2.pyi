@@ -840,6 +840,7 @@ class GetPolicyResponse(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     TESTS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The rules, YAML."""
     tests: _builtins.str
@@ -848,20 +849,340 @@ class GetPolicyResponse(_message.Message):
     def policy(self) -> Global___PolicyVersion:
         """The version."""
 
+    @_builtins.property
+    def description(self) -> Global___PolicyDescription:
+        """What the version says, for whoever shows it or reckons with it: nobody needs to read the YAML."""
+
     def __init__(
         self,
         *,
         policy: Global___PolicyVersion | None = ...,
         source: _builtins.str = ...,
         tests: _builtins.str = ...,
+        description: Global___PolicyDescription | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "source", b"source", "tests", b"tests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "policy", b"policy", "source", b"source", "tests", b"tests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPolicyResponse: _TypeAlias = GetPolicyResponse  # noqa: Y015
+
+@_typing.final
+class PolicyDescription(_message.Message):
+    """A version as it is to be shown: its rules in words, its limits, and how figures are compared with them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LimitsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Limit: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Limit | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ZONE_FIELD_NUMBER: _builtins.int
+    PRECEDENCE_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
+    zone: _builtins.str
+    """IANA time zone whose days and weeks count."""
+    @_builtins.property
+    def precedence(self) -> _containers.RepeatedScalarFieldContainer[_decision_pb2.Effect.ValueType]:
+        """Effects, strongest first: of several rules that fire the strongest decides."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleDescription]:
+        """In the order of the policy."""
+
+    @_builtins.property
+    def limits(self) -> _containers.MessageMap[_builtins.str, Global___Limit]:
+        """Numbers that rules compare with, by name, for everybody whom no override is for. Decisions and standings carry an
+        account's own numbers under the same names.
+        """
+
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverrideDescription]:
+        """Other numbers for some."""
+
+    @_builtins.property
+    def closing(self) -> Global___ClosingDescription:
+        """How violations close booking; absent when they never do."""
+
+    def __init__(
+        self,
+        *,
+        zone: _builtins.str = ...,
+        precedence: _abc.Iterable[_decision_pb2.Effect.ValueType] | None = ...,
+        rules: _abc.Iterable[Global___RuleDescription] | None = ...,
+        limits: _abc.Mapping[_builtins.str, Global___Limit] | None = ...,
+        overrides: _abc.Iterable[Global___OverrideDescription] | None = ...,
+        closing: Global___ClosingDescription | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "limits", b"limits", "overrides", b"overrides", "precedence", b"precedence", "rules", b"rules", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyDescription: _TypeAlias = PolicyDescription  # noqa: Y015
+
+@_typing.final
+class Limit(_message.Message):
+    """A number that rules compare with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    value: _builtins.int
+    """Its value."""
+    unit: _builtins.str
+    """What it counts: reservations, violations, escalations, seconds, days, people or rooms."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.int = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unit", b"unit", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Limit: _TypeAlias = Limit  # noqa: Y015
+
+@_typing.final
+class RuleDescription(_message.Message):
+    """One rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    OBLIGATIONS_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    """For example "DAILY_QUOTA"."""
+    effect: _decision_pb2.Effect.ValueType
+    """What it leads to when it fires."""
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[Global___Action.ValueType]:
+        """The questions that it is about."""
+
+    @_builtins.property
+    def summary(self) -> _decision_pb2.LocalizedText:
+        """In words. {name} stands for a limit, {name:plural one many} for a number with its noun, {name:duration} for seconds
+        as a span.
+        """
+
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparisonDescription]:
+        """What it compares."""
+
+    @_builtins.property
+    def obligations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObligationDescription]:
+        """What must be done when it fires."""
+
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        actions: _abc.Iterable[Global___Action.ValueType] | None = ...,
+        effect: _decision_pb2.Effect.ValueType = ...,
+        summary: _decision_pb2.LocalizedText | None = ...,
+        comparisons: _abc.Iterable[Global___ComparisonDescription] | None = ...,
+        obligations: _abc.Iterable[Global___ObligationDescription] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "comparisons", b"comparisons", "effect", b"effect", "obligations", b"obligations", "rule_id", b"rule_id", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleDescription: _TypeAlias = RuleDescription  # noqa: Y015
+
+@_typing.final
+class ComparisonDescription(_message.Message):
+    """One figure beside one number."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACT_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    ALONE_FIELD_NUMBER: _builtins.int
+    fact: _builtins.str
+    """Name of the fact, as in Decision.facts."""
+    measure: _builtins.str
+    """What the fact measures of the request (start, lead, duration, days_ahead, participant_count, free_room_count ...), or
+    what it counts of the account's history (reservations, violations, escalations).
+    """
+    operator: _builtins.str
+    """at_least, more_than, at_most, less_than, equal or not_equal."""
+    limit: _builtins.str
+    """Name of the limit on the right side; empty for a plain number."""
+    value: _builtins.int
+    """The plain number, where there is no limit."""
+    unit: _builtins.str
+    """What the fact counts: as of Limit, or moment, or flag (1 or 0)."""
+    alone: _builtins.bool
+    """Of an otherwise ordinary new request, this comparison alone decides whether the rule fires: what is on its side of the
+    number need not be offered.
+    """
+    def __init__(
+        self,
+        *,
+        fact: _builtins.str = ...,
+        measure: _builtins.str = ...,
+        operator: _builtins.str = ...,
+        limit: _builtins.str = ...,
+        value: _builtins.int = ...,
+        unit: _builtins.str = ...,
+        alone: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "fact", b"fact", "limit", b"limit", "measure", b"measure", "operator", b"operator", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparisonDescription: _TypeAlias = ComparisonDescription  # noqa: Y015
+
+@_typing.final
+class ObligationDescription(_message.Message):
+    """Something that a rule asks for when it fires."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    kind: _decision_pb2.Obligation.Kind.ValueType
+    """What must be done."""
+    address: _builtins.str
+    """An e-mail address, for KIND_NOTIFY_SUPPORT."""
+    def __init__(
+        self,
+        *,
+        kind: _decision_pb2.Obligation.Kind.ValueType = ...,
+        address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObligationDescription: _TypeAlias = ObligationDescription  # noqa: Y015
+
+@_typing.final
+class OverrideDescription(_message.Message):
+    """Numbers for those of a department, a role, or a role within a department."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LimitsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    department: _builtins.str
+    """Empty: of any."""
+    role: _builtins.str
+    """Empty: of any."""
+    @_builtins.property
+    def limits(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """By name of the limit."""
+
+    def __init__(
+        self,
+        *,
+        department: _builtins.str = ...,
+        role: _builtins.str = ...,
+        limits: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "limits", b"limits", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverrideDescription: _TypeAlias = OverrideDescription  # noqa: Y015
+
+@_typing.final
+class ClosingDescription(_message.Message):
+    """So many violations within so long close booking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
+    COUNTS_WAIVED_FIELD_NUMBER: _builtins.int
+    COUNTS_USED_UP_FIELD_NUMBER: _builtins.int
+    limit: _builtins.str
+    """Name of the limit: how many."""
+    within: _builtins.str
+    """Name of the limit: within how many seconds."""
+    counts_waived: _builtins.bool
+    """Waived violations count as well."""
+    counts_used_up: _builtins.bool
+    """Violations that an earlier suspension used up count as well."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.str = ...,
+        within: _builtins.str = ...,
+        counts_waived: _builtins.bool = ...,
+        counts_used_up: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_used_up", b"counts_used_up", "counts_waived", b"counts_waived", "limit", b"limit", "within", b"within"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosingDescription: _TypeAlias = ClosingDescription  # noqa: Y015
 
 @_typing.final
 class ValidatePolicyRequest(_message.Message):
