@@ -13,11 +13,11 @@ from services.booking import life, store
 from services.booking.inquiries import Inquiries
 from services.booking.lifecycle import Lifecycle, until_fresh
 from services.booking.reservations import take_deadline
-from services.platform.clock import Clock
+from services.platform.clock import Clock, wait_until
 from services.platform.data.database import Database
 from services.platform.observing import metrics
 from services.platform.serving import errors
-from services.platform.tasks import until_cancelled, wait_at_most
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +71,8 @@ class Deadlines:
                 log.warning("deadlines: trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            await self._sleep_until(next_due)
-
-    async def _sleep_until(self, due: int | None) -> None:
-        """Returns at `due`, when woken, or when the clock has jumped; looks at the clock, not at the database."""
-        while due is None or self._clock.now() < due:
-            left = self._clock.patience if due is None else (due - self._clock.now()) / 1000
-            if await wait_at_most(self._woken, max(0.001, min(left, self._clock.patience))):
+            if await wait_until(next_due, self._woken, self._clock):
                 await asyncio.sleep(GATHER_SECONDS)
-                return
 
     async def catch_up(self) -> None:
         """Deals with everything that is due, in the order in which it was due.

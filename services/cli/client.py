@@ -1,7 +1,6 @@
 """Calls to the services: the address, the token, and errors turned into sentences."""
 
 import base64
-import ipaddress
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.cli import texts
 from services.cli.failures import CallError, CommandError, ExitCode
 from services.cli.terminal import Terminal
+from services.platform.settings import is_here
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -126,7 +126,7 @@ def no_state(terminal: Terminal) -> CommandError:
 def open_channel(address: str) -> grpc.Channel:
     """Without TLS only on this machine, or where http:// asks for it: a token must not travel in the open."""
     scheme, separator, rest = address.rpartition("://")
-    if scheme == "http" or (not separator and is_loopback(rest)):
+    if scheme == "http" or (not separator and is_here(rest)):
         return grpc.insecure_channel(rest)
     return grpc.secure_channel(rest, channel_credentials())
 
@@ -146,11 +146,3 @@ def channel_credentials() -> grpc.ChannelCredentials:
     if bool(key) != bool(certificate):  # grpc would abort the process
         raise CommandError(texts.HALF_A_CERTIFICATE, ExitCode.USAGE)
     return grpc.ssl_channel_credentials(authorities, key, certificate)
-
-
-def is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -19,6 +19,7 @@ from services.cli.failures import CommandError, ExitCode
 from services.cli.rendering import MEETING_STATES
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.platform.settings import is_here
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)]
 One = Annotated[str, typer.Option("--occurrence", metavar="NUMBER", help=texts.OPTION_OCCURRENCE.help)]
@@ -167,6 +168,6 @@ def ask(terminal: Terminal, request: simulator.ActInMeetingRequest) -> None:
 def open_simulator(terminal: Terminal) -> Connection[SimulatorServiceStub]:
     """As whoever is signed in. Raises CommandError."""
     address = client.address_of(terminal, "meetings")
-    if not client.is_loopback(address):
+    if not is_here(address):
         raise CommandError(texts.ONLY_DEVELOPMENT, ExitCode.USAGE)
     return Connection(SimulatorServiceStub, address, client.token(terminal))

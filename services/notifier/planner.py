@@ -21,9 +21,9 @@ from services.notifier.events import Event
 from services.notifier.messages import Composer, Message
 from services.notifier.models import PlannedState
 from services.notifier.values import Digest, OpenCase
-from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp
+from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_until
 from services.platform.data.database import Database
-from services.platform.tasks import until_cancelled, wait_at_most
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -156,13 +156,9 @@ class Planner:
         await self._database.write(work)
 
     async def _sleep_until(self, due: int | None) -> None:
-        """Looks at the clock, which can jump, and not at the database."""
         recheck = self._clock.now() + RECHECK_MS
         self._next = until = min(due, recheck) if due is not None else recheck
-        while (now := self._clock.now()) < until:
-            left = (until - now) / SECOND
-            if await wait_at_most(self._woken, min(left, self._clock.patience)):
-                return
+        await wait_until(until, self._woken, self._clock)
 
     async def catch_up(self, queue: Queue, queued: Callable[[], None]) -> None:
         """Queues everything that is due. Raises what keeps the store away."""

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from services.notifier.channels import Answer, Channel, Claim, Verdict
 from services.notifier.deliveries import Deliveries
-from services.platform.clock import SECOND, Clock
+from services.platform.clock import SECOND, Clock, wait_until
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
-from services.platform.tasks import until_cancelled, wait_at_most
+from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Sender:
                     return begun
                 if not self._under_way:
                     await self._channel.rest()
-                await self._sleep_until(await self._next_look())
+                await wait_until(await self._next_look(), self._woken, self._clock)
 
     async def _claim_and_begin(self) -> "asyncio.Task[None] | None":
         """Both or none, also when we are told to end in between: a claim left behind would hold the mail up."""
@@ -132,12 +132,6 @@ class Sender:
             return min([now + RESCAN_MS, *ends])  # when one is asking for all, it wakes us
         due = await self._deliveries.next_due(self._channel.name, self._without())
         return min([now + RESCAN_MS, *ends, *([] if due is None else [due])])
-
-    async def _sleep_until(self, due: int) -> None:
-        """Returns at `due` or when woken; looks at the clock, which can jump, and not at the database."""
-        while (left := due - self._clock.now()) > 0:
-            if await wait_at_most(self._woken, min(left / SECOND, self._clock.patience)):
-                return
 
     async def _deliver(self, claim: Claim) -> None:
         try:

@@ -1,5 +1,6 @@
 """Time as a port: epoch milliseconds, the real ones or, in development, shifted by a file that all programs read."""
 
+import asyncio
 import json
 import os
 import time
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.platform.tasks import wait_at_most
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -23,6 +26,15 @@ class Clock(Protocol):
     def now(self) -> int:
         """Epoch milliseconds."""
         ...
+
+
+async def wait_until(due: int | None, woken: asyncio.Event, clock: Clock) -> bool:
+    """Until `due` in epoch ms (None: for ever), or until woken, and then True. Looks at the clock, which can jump."""
+    while due is None or clock.now() < due:
+        left = clock.patience if due is None else (due - clock.now()) / SECOND
+        if await wait_at_most(woken, max(0.001, min(left, clock.patience))):
+            return True
+    return False
 
 
 class SystemClock:

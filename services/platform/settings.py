@@ -120,10 +120,15 @@ def unsafe(settings: ServerSettings) -> Iterator[str]:
     if settings.plaintext:
         return
     way_out = "or, where a proxy ends TLS and the network behind it is private, YUNHUI_PLAINTEXT=private-network"
-    if not settings.tls_certificate and not is_loopback(settings.listen.rpartition(":")[0]):
+    if not settings.tls_certificate and not is_here(settings.listen):
         yield f"tokens in the open: set YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY, {way_out}"
     if not settings.nats_ca and not is_loopback(urlsplit(settings.nats_url).hostname or ""):
         yield f"passwords in the open: set YUNHUI_NATS_CA, {way_out}"
+
+
+def is_here(address: str) -> bool:
+    """Whether host:port is on this machine."""
+    return is_loopback(address.rpartition(":")[0])
 
 
 def is_loopback(host: str) -> bool:

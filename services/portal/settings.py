@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.platform.settings import DEVELOPMENT_ISSUER, Settings
-from services.portal.client import is_loopback
+from services.platform.settings import DEVELOPMENT_ISSUER, Settings, is_loopback
 from services.portal.oidc import Client
 from services.portal.sign_in import CALLBACK
 
@@ -55,7 +54,7 @@ class PortalSettings(Settings):
     @classmethod
     def check_issuer(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme == "http" and is_loopback(f"{parts.hostname}:{parts.port or 80}"):
+        if parts.scheme == "http" and is_loopback(parts.hostname or ""):
             return url
         if parts.scheme != "https" or not parts.netloc:
             raise ValueError("must begin with https://: an issuer without TLS proves nothing")

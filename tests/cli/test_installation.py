@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import client, development_clock, issuer, moments, ports
+from services.cli import development_clock, issuer, moments, ports
 from services.cli.development_clock import BackwardsError
 from services.cli.issuer import SampleAccount
 from services.cli.programs import DEFAULT_PORTS, Plan, base_environment
@@ -16,7 +16,7 @@ from services.cli.registry import BUS_USERS
 from services.cli.state import AlreadyRunningError, State, write_private
 from services.cli.supervisor import recent, too_often
 from services.platform.serving.identity import KeySource, Verifier
-from services.platform.settings import DEVELOPMENT_ISSUER
+from services.platform.settings import DEVELOPMENT_ISSUER, is_here
 
 
 @pytest.fixture
@@ -145,4 +145,4 @@ def test_five_deaths_within_a_minute_are_too_many() -> None:
 )
 def test_only_this_machine_is_spoken_to_without_tls(address: str, loopback: bool) -> None:
     """A token must not travel in the open by accident."""
-    assert client.is_loopback(address) is loopback
+    assert is_here(address) is loopback
