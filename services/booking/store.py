@@ -1,4 +1,4 @@
-"""What booking reads from its tables: whole questions answered by a fixed number of statements."""
+"""Queries on the tables of booking, each a fixed number of statements, and the few writes that modules share."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""Watchers of a reservation: decided again as if it were not there, and taken over as a whole or not at all."""
+"""Changes of a reservation: decided as if it were not there, and taken over as a whole or not at all."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ class ServerSettings(Settings):
         if self.environment == "production" and self.issuer == DEVELOPMENT_ISSUER:
             raise ValueError("the development issuer is refused in production: set YUNHUI_ISSUER")
         if self.jwks.startswith("http:"):
-            raise ValueError("keys fetched without TLS prove nothing: YUNHUI_JWKS must be https or a file")
+            raise ValueError("keys that come without TLS cannot be trusted: YUNHUI_JWKS must be https or a file")
         if not self.jwks and not self.issuer.startswith("https:"):
             raise ValueError("keys are discovered over https only: set YUNHUI_JWKS, or an https YUNHUI_ISSUER")
         return self
@@ -110,20 +110,20 @@ def unsafe(settings: ServerSettings) -> Iterator[str]:
     """What production refuses, with the way out."""
     password = settings.nats_password.get_secret_value()
     if not settings.nats_user:
-        yield "whoever is nobody on the bus may be anybody: set YUNHUI_NATS_USER"
+        yield "this program needs a user of its own on the bus: set YUNHUI_NATS_USER"
     if len(password) < SHORTEST_PASSWORD or len(set(password)) < FEWEST_CHARACTERS:
-        yield f"too easy to guess: YUNHUI_NATS_PASSWORD must have {SHORTEST_PASSWORD} or more characters, as at random"
+        yield f"too easy to guess: YUNHUI_NATS_PASSWORD must be {SHORTEST_PASSWORD} or more random characters"
     if not settings.issuer.startswith("https://"):
-        yield "an issuer without TLS proves nothing: YUNHUI_ISSUER must be an https address"
+        yield "an issuer without TLS cannot be trusted: YUNHUI_ISSUER must be an https address"
     if not settings.calls_a_minute:
-        yield "one account could take all: YUNHUI_CALLS_A_MINUTE must not be 0"
+        yield "one account could use up everything: YUNHUI_CALLS_A_MINUTE must not be 0"
     if settings.plaintext:
         return
     way_out = "or, where a proxy ends TLS and the network behind it is private, YUNHUI_PLAINTEXT=private-network"
     if not settings.tls_certificate and not is_here(settings.listen):
-        yield f"tokens in the open: set YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY, {way_out}"
+        yield f"tokens would travel unencrypted: set YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY, {way_out}"
     if not settings.nats_ca and not is_loopback(urlsplit(settings.nats_url).hostname or ""):
-        yield f"passwords in the open: set YUNHUI_NATS_CA, {way_out}"
+        yield f"passwords would travel unencrypted: set YUNHUI_NATS_CA, {way_out}"
 
 
 def is_here(address: str) -> bool:

@@ -57,7 +57,7 @@ class PortalSettings(Settings):
         if parts.scheme == "http" and is_loopback(parts.hostname or ""):
             return url
         if parts.scheme != "https" or not parts.netloc:
-            raise ValueError("must begin with https://: an issuer without TLS proves nothing")
+            raise ValueError("must begin with https://: an issuer without TLS cannot be trusted")
         return url
 
     @model_validator(mode="after")

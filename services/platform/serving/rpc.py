@@ -321,7 +321,7 @@ async def abort(context: Context, method: str, error: Exception) -> NoReturn:
         raise error
     if isinstance(error, NotImplementedError):
         error = errors.failure(
-            grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT_YET", "this is promised, but not built yet", ""
+            grpc.StatusCode.UNIMPLEMENTED, "NOT_AVAILABLE", "this method is not available yet", "这项功能暂未提供"
         )
     if not isinstance(error, errors.RpcError):
         caller = _principal.get(None)
