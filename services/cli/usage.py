@@ -26,9 +26,9 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from services.cli import languages, myself, texts
 from services.cli.failures import CommandError, ExitCode
-from services.cli.state import State
 from services.cli.terminal import DEFAULT_STATE, STATE_VARIABLE, console, report, speak
 from services.cli.texts import Text
+from services.installation.state import State
 
 Parameter = TyperArgument | TyperOption
 KINDS = {int: "NUMBER", float: "NUMBER", Path: "FILE"}
