@@ -12,10 +12,10 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from bench.load import Call, Person
-from services.cli import issuer
 from services.cli.client import booking_at
-from services.cli.issuer import SampleAccount
-from services.cli.state import State
+from services.installation import issuer
+from services.installation.issuer import SampleAccount
+from services.installation.state import State
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 
 CLOCK = "2025-07-07T08:00+08:00"  # a Monday: the whole week lies ahead

@@ -20,7 +20,7 @@ from bench.bookers import CHECK, CREATE
 from bench.installation import Installation, running
 from bench.load import Client, Job, Outcome, Person
 from bench.processes import Programs
-from services.cli.state import State
+from services.installation.state import State
 
 IN_FLIGHT = 32
 ROOMS = 100

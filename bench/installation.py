@@ -16,9 +16,9 @@ from bench import bookers
 from bench.lag import Bus
 from bench.postgres import Server
 from bench.processes import Programs
-from services.cli import leash
-from services.cli.programs import base_environment
-from services.cli.state import State
+from services.installation import leash
+from services.installation.programs import base_environment
+from services.installation.state import State
 
 STOP_SECONDS = 60.0
 

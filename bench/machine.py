@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 
-from services.cli.programs import find_nats_server
+from services.installation.programs import find_nats_server
 
 ROOT = Path(__file__).parents[1]
 

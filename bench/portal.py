@@ -23,7 +23,7 @@ import httpx2
 from bench.booking import Bench, Figures
 from services.cli import moments
 from services.cli.stage import Stage, raised
-from services.cli.state import State
+from services.installation.state import State
 
 PEOPLE = 50
 THINK_SECONDS = (2.0, 4.0)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from services.cli import issuer, ports, up
-from services.cli.programs import Plan, Program
-from services.cli.registry import NAMES
-from services.cli.state import State
-from services.cli.supervisor import Supervisor
+from services.cli import up
 from services.cli.terminal import open_terminal
+from services.installation import issuer, ports
+from services.installation.programs import Plan, Program
+from services.installation.registry import NAMES
+from services.installation.state import State
+from services.installation.supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)

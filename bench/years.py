@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from bench import bookers
 from services.booking import life, store
-from services.cli.state import State
+from services.installation.state import State
 from services.notifier.deliveries import ATTEMPT
 from services.notifier.deliveries import TABLE as DELIVERY
 from services.notifier.inbox import TABLE as INBOX

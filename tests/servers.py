@@ -17,9 +17,9 @@ from aiosmtpd.smtp import SMTP
 from nats.aio.client import Client
 from nats.js.api import ConsumerInfo
 
-from services.cli import topology
-from services.cli.ports import free_port
-from services.cli.registry import BUS_USERS
+from services.installation import topology
+from services.installation.ports import free_port
+from services.installation.registry import BUS_USERS
 from services.notifier.subscriptions import CONSUMER, STREAM
 from tests.patience import PATIENCE_SECONDS
 

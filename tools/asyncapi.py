@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from services.cli import topology
-from services.cli.programs import DEFAULT_PORTS, HOST
+from services.installation import topology
+from services.installation.programs import DEFAULT_PORTS, HOST
 from services.platform.messaging import bus
 from tools.contracts import ROOT, Contracts, EventType
 

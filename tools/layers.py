@@ -8,7 +8,8 @@ import grimp
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- made by `python -m tools.layers`; do not edit -->\n", "<!-- end of what is made -->\n"
-PLATFORM, CONTRACTS = "services.platform", "services.contracts"
+PLATFORM, CONTRACTS, INSTALLATION = "services.platform", "services.contracts", "services.installation"
+COMMAND = "services.cli"
 
 
 def render(page: str) -> str:
@@ -21,20 +22,24 @@ def render(page: str) -> str:
 
 
 def picture() -> Iterator[str]:
-    """Programs above, what they agree on, and what they stand on; an arrow leads to what is imported."""
-    graph = grimp.build_graph("services")
-    programs = sorted(graph.find_children("services") - {PLATFORM, CONTRACTS})
+    """Programs above, what they agree on and what they stand on below; an arrow leads to what is imported."""
+    graph = grimp.build_graph("services", cache_dir=None)
+    programs = sorted(graph.find_children("services") - {PLATFORM, CONTRACTS, INSTALLATION})
     parts = sorted(graph.find_children(PLATFORM))
     yield "flowchart TB"
     yield '  subgraph programs["programs: services/NAME/"]'
     yield from (f"    {name(each)}" for each in programs)
     yield "  end"
+    yield f'  installation["services/installation/<br>{modules(graph, INSTALLATION)}"]'
     yield f'  contracts["proto/, services/contracts/<br>{modules(graph, CONTRACTS)}"]'
     yield '  subgraph platform["services/platform/"]'
     yield from (f'    {name(each)}["{box(graph, each)}"]' for each in parts)
     yield "  end"
     yield "  programs --> contracts"
     yield "  programs --> platform"
+    yield f"  {name(COMMAND)} --> installation"
+    yield "  installation --> contracts"
+    yield "  installation --> platform"
     yield "  contracts --> platform"
     yield from (f"  {name(importer)} --> {name(imported)}" for importer, imported in needed(graph, parts))
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli import client, issuer, texts
+from services.cli import client, texts
 from services.cli.arguments import read_account, read_choice
-from services.cli.issuer import SampleAccount
-from services.cli.state import write_private
 from services.cli.terminal import Terminal
+from services.installation import issuer
+from services.installation.issuer import SampleAccount
+from services.installation.state import write_private
 
 
 def login(

@@ -22,8 +22,8 @@ from services.cli import client, moments, texts
 from services.cli.arguments import read_choice, read_moment
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
-from services.cli.registry import NAMES
 from services.cli.terminal import Terminal
+from services.installation.registry import NAMES
 from services.platform.clock import from_timestamp
 from services.platform.data.chain import FIELDS, Check, Entry
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from services.cli import snapshot, texts
+from services.cli import texts
 from services.cli.failures import CommandError, ExitCode
-from services.cli.snapshot import Manifest, SnapshotError
-from services.cli.state import State
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.installation import snapshot
+from services.installation.snapshot import Manifest, SnapshotError
+from services.installation.state import State
 
 REFUSALS = {
     snapshot.NO_INSTALLATION: (texts.NOTHING_TO_BACK_UP, ExitCode.NOT_FOUND),

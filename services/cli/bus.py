@@ -6,10 +6,11 @@ import json
 import nats.errors
 from nats.js.errors import APIError
 
-from services.cli import events, texts, topology
+from services.cli import events, texts
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
-from services.cli.topology import Applied
+from services.installation import topology
+from services.installation.topology import Applied
 
 SENTENCES = {"created": texts.BUS_CREATED, "updated": texts.BUS_UPDATED, "unchanged": texts.BUS_UNCHANGED}
 

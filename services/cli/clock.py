@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from services.cli import arguments, development_clock, moments, texts
+from services.cli import arguments, moments, texts
 from services.cli.client import no_state
-from services.cli.development_clock import BackwardsError
 from services.cli.failures import CommandError, ExitCode
-from services.cli.state import State
 from services.cli.terminal import Terminal
+from services.installation import development_clock
+from services.installation.development_clock import BackwardsError
+from services.installation.state import State
 
 
 def show(terminal: Terminal) -> None:
@@ -47,5 +48,5 @@ def backwards(error: BackwardsError, language: str) -> CommandError:
 
 
 def tell(terminal: Terminal, now: datetime) -> None:
-    terminal.print_json({"time": now.isoformat(timespec="milliseconds")})
+    terminal.print_json({"time": now.astimezone(moments.PLATFORM_ZONE).isoformat(timespec="milliseconds")})
     terminal.say(texts.CLOCK_IS, time=moments.show_moment(now, terminal.language))

@@ -1,4 +1,4 @@
-"""The `yunhui` command: one screen that lists all it can do."""
+"""The `yunhui` command: all it can do. A new command is entered in panels.py, too: who needs it."""
 
 from collections.abc import Callable
 

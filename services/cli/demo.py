@@ -18,11 +18,11 @@ from services.cli import story, texts
 from services.cli.failures import CommandError, ExitCode
 from services.cli.mail import Mail
 from services.cli.stage import Stage, raised
-from services.cli.state import State
 from services.cli.story import Scene
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
 from services.cli.words import in_words
+from services.installation.state import State
 
 Play = Callable[[Stage], Scene]
 

@@ -10,12 +10,13 @@ import typer
 from rich.table import Table
 from rich.text import Text as Styled
 
-from services.cli import client, development_clock, events, health, moments, storage, texts, topology
+from services.cli import client, events, moments, storage, texts
 from services.cli.failures import CommandError, ExitCode
 from services.cli.findings import Finding
-from services.cli.registry import NAMES
-from services.cli.state import read_json
 from services.cli.terminal import Terminal
+from services.installation import development_clock, health, topology
+from services.installation.registry import NAMES
+from services.installation.state import read_json
 from services.platform.settings import DEVELOPMENT_ISSUER
 
 MOST_SECONDS_APART = 2.0

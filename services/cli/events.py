@@ -17,13 +17,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
 
-from services.cli import client, development_clock, happenings, moments, texts
+from services.cli import client, happenings, moments, texts
 from services.cli.arguments import read_duration, read_moment
 from services.cli.failures import CommandError, ExitCode
 from services.cli.feed import Feed, merged
 from services.cli.happenings import Wanted
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.installation import development_clock
 from services.platform.messaging import bus
 
 CONNECT_SECONDS = 3.0

@@ -7,12 +7,13 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from services.cli import moments, texts, topology, words
+from services.cli import moments, texts, words
 from services.cli.failures import CommandError, ExitCode
-from services.cli.registry import EVENT_STREAMS
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
 from services.contracts import event_names
+from services.installation import topology
+from services.installation.registry import EVENT_STREAMS
 
 PREFIX = "yunhui."
 EVERYTHING = "yunhui.>"

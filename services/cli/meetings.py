@@ -12,13 +12,14 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
-from services.cli import client, development_clock, moments, texts
+from services.cli import client, moments, texts
 from services.cli.arguments import read_moment
 from services.cli.client import Connection, open_meetings
 from services.cli.failures import CommandError, ExitCode
 from services.cli.rendering import MEETING_STATES
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.installation import development_clock
 from services.platform.settings import is_here
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)]

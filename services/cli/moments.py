@@ -75,10 +75,6 @@ def from_milliseconds(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, PLATFORM_ZONE)
 
 
-def to_milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
-
-
 def show(stamp: Timestamp, language: str) -> str:
     """2025-07-07 周一 10:00（北京时间）"""
     return _with_zone(_minute(to_moment(stamp), language), language)

@@ -18,8 +18,8 @@ from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 from services.cli import client, events, moments, texts
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
-from services.cli.registry import EVENT_STREAMS
 from services.cli.terminal import Terminal
+from services.installation.registry import EVENT_STREAMS
 
 POLL_SECONDS = 0.2
 

@@ -15,11 +15,12 @@ from yunhui.booking.v1 import booking_service_pb2 as booking_api
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as api
 
-from services.cli import development_clock, moments, rendering, texts
+from services.cli import moments, rendering, texts
 from services.cli.arguments import read_choice, read_duration, read_moment
 from services.cli.client import open_booking, open_policy
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
+from services.installation import development_clock
 
 ACTIONS = {
     api.ACTION_CREATE: texts.ACTION_CREATE,

@@ -10,11 +10,12 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.meetings.v1 import meeting_pb2 as meetings_pb
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 
-from services.cli import development_clock, meetings, moments, texts
+from services.cli import meetings, moments, texts
 from services.cli.arguments import read_moment
 from services.cli.client import open_meetings
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
+from services.installation import development_clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.cli import development_clock, moments, rendering, texts
+from services.cli import moments, rendering, texts
 from services.cli.arguments import read_moment, read_state
 from services.cli.client import Booking, claims, open_booking, token
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
+from services.installation import development_clock
 
 PAGE = 100
 

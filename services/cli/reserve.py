@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import development_clock, moments, proposal, rendering, texts
+from services.cli import moments, proposal, rendering, texts
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.failures import CommandError, ExitCode
 from services.cli.proposal import Wanted
 from services.cli.terminal import Terminal
+from services.installation import development_clock
 
 Start = Annotated[str, typer.Option(help=texts.OPTION_START.help)]
 Minutes = Annotated[int, typer.Option(min=1, max=1440, help=texts.OPTION_MINUTES.help)]

@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text as Styled
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import development_clock, moments, texts
+from services.cli import moments, texts
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.terminal import Terminal
+from services.installation import development_clock
 
 SEARCHED = timedelta(days=1)
 

@@ -18,13 +18,14 @@ from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1.meeting_pb2 import Meeting
 from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
-from services.cli import development_clock, issuer, leash, mail, moments, texts
+from services.cli import mail, moments, texts
 from services.cli.client import Booking, Connection, booking_at
 from services.cli.failures import CommandError
-from services.cli.issuer import SampleAccount
 from services.cli.mail import Mail
-from services.cli.programs import base_environment
-from services.cli.state import State
+from services.installation import development_clock, issuer, leash
+from services.installation.issuer import SampleAccount
+from services.installation.programs import base_environment
+from services.installation.state import State
 
 T = TypeVar("T")
 

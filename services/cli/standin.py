@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from services.cli import texts
-from services.cli.programs import DEFAULT_PORTS, HOST, STANDIN_SETTINGS, base_environment
-from services.cli.state import WEBHOOK_TOKEN
 from services.cli.terminal import Terminal
+from services.installation.programs import DEFAULT_PORTS, HOST, STANDIN_SETTINGS, base_environment
+from services.installation.state import WEBHOOK_TOKEN
 
 PORT = 7109
 

@@ -13,12 +13,13 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2
 
-from services.cli import development_clock, moments, texts
+from services.cli import moments, texts
 from services.cli.client import Booking, open_booking
 from services.cli.rendering import localized
 from services.cli.reservations import PAGE, every_page, own_account
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.installation import development_clock
 
 OBJECTIONS = {
     pb.OBJECTION_OUTCOME_OPEN: texts.OBJECTION_OPEN,

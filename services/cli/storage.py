@@ -6,9 +6,9 @@ from typing import Any
 
 from services.cli import texts
 from services.cli.findings import Finding
-from services.cli.registry import NAMES
-from services.cli.state import State
 from services.cli.terminal import Terminal
+from services.installation.registry import NAMES
+from services.installation.state import State
 
 FULL = 2  # PRAGMA synchronous
 GIGABYTE = 1_000_000_000

@@ -9,10 +9,10 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 
 from services.cli import moments, rendering, texts
-from services.cli.issuer import SampleAccount
 from services.cli.mail import Mail
 from services.cli.stage import Stage, wait_for
 from services.cli.texts import Text
+from services.installation.issuer import SampleAccount
 
 CLOCK = "2025-07-07T08:00+08:00"
 MONDAY = moments.parse_moment("2025-07-07 00:00")

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from services.cli import languages, texts
 from services.cli.failures import CommandError, ExitCode
-from services.cli.state import State, read_json
 from services.cli.texts import Text
+from services.installation.state import State, read_json
 
 DEFAULT_STATE = ".yunhui"
 STATE_VARIABLE = "YUNHUI_STATE"

@@ -7,21 +7,23 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
+import grpc
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from services.cli import clock as clocks
-from services.cli import development_clock, issuer, moments, myself, pool, ports, texts
+from services.cli import moments, myself, texts
 from services.cli.arguments import read_choice, read_moment
-from services.cli.child import StartError
-from services.cli.development_clock import BackwardsError
-from services.cli.failures import CommandError, ExitCode
-from services.cli.programs import Plan, Program
-from services.cli.state import AlreadyRunningError, State
-from services.cli.supervisor import Observer, Supervisor, TooManyDeathsError
+from services.cli.failures import CallError, CommandError, ExitCode
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
+from services.installation import development_clock, issuer, pool, ports
+from services.installation.child import StartError
+from services.installation.development_clock import BackwardsError
+from services.installation.programs import Plan, Program
+from services.installation.state import AlreadyRunningError, State
+from services.installation.supervisor import Observer, Supervisor, TooManyDeathsError
 
 
 def up(
@@ -99,13 +101,21 @@ async def serve(terminal: Terminal, supervisor: Supervisor) -> None:
 async def _start_and_watch(terminal: Terminal, supervisor: Supervisor, started: asyncio.Event) -> None:
     await supervisor.start()
     report = supervisor.report()
-    await asyncio.to_thread(pool.fill, terminal.state, str(report["booking"]))
+    await asyncio.to_thread(fill_pool, terminal.state, str(report["booking"]))
     started.set()
     if terminal.json:
         print(json.dumps(report, ensure_ascii=False), flush=True)
     else:
         show_welcome(terminal, report)
     await supervisor.watch()
+
+
+def fill_pool(state: State, address: str) -> None:
+    """Raises CallError."""
+    try:
+        pool.fill(state, address)
+    except grpc.RpcError as error:
+        raise CallError(error, address) from error
 
 
 def _stop_on_signals(work: "asyncio.Task[None]", supervisor: Supervisor) -> None:

@@ -26,9 +26,10 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from services.cli import languages, myself, texts
 from services.cli.failures import CommandError, ExitCode
-from services.cli.state import State
+from services.cli.panels import PANELS
 from services.cli.terminal import DEFAULT_STATE, STATE_VARIABLE, console, report, speak
 from services.cli.texts import Text
+from services.installation.state import State
 
 Parameter = TyperArgument | TyperOption
 KINDS = {int: "NUMBER", float: "NUMBER", Path: "FILE"}
@@ -228,8 +229,15 @@ def show_help(command: AnyCommand, context: Context) -> None:
     show_panel(out, texts.ARGUMENTS.to(language), [argument_row(each, language) for each in arguments])
     show_panel(out, texts.OPTIONS.to(language), [option_row(each, language) for each in options])
     if isinstance(command, TyperGroup):
-        rows = [(name, texts.from_help(each.help or "").to(language)) for name, each in command.commands.items()]
-        show_panel(out, texts.COMMANDS.to(language), rows)
+        show_commands(out, command, language)
+
+
+def show_commands(out: Console, group: TyperGroup, language: str) -> None:
+    """In one panel; those of `yunhui` itself in several, with their second columns one below the other."""
+    rows = {name: (name, texts.from_help(each.help or "").to(language)) for name, each in group.commands.items()}
+    panels = PANELS if isinstance(group, Root) else ((texts.COMMANDS, tuple(rows)),)
+    for title, names in panels:
+        show_panel(out, title.to(language), [rows[name] for name in names], width=max(map(len, rows)))
 
 
 def usage_of(command: AnyCommand, context: Context, arguments: Iterable[TyperArgument], language: str) -> str:
@@ -242,11 +250,12 @@ def usage_of(command: AnyCommand, context: Context, arguments: Iterable[TyperArg
     return " ".join(words)
 
 
-def show_panel(out: Console, title: str, rows: Sequence[tuple[str, ...]]) -> None:
+def show_panel(out: Console, title: str, rows: Sequence[tuple[str, ...]], *, width: int = 0) -> None:
+    """`width` is the least of the first column, in characters."""
     if not rows:
         return
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
-    table.add_column(style="bold cyan", no_wrap=True)
+    table.add_column(style="bold cyan", no_wrap=True, min_width=width)
     for row in rows:
         table.add_row(*map(Styled, row))
     out.print(Panel(table, title=title, title_align="left", border_style="dim"))

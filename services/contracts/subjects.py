@@ -1,4 +1,4 @@
-"""Subjects on which programs ask each other over the bus; who may use which stands in cli/nats.conf."""
+"""Subjects on which programs ask each other over the bus; who may use which stands in installation/nats.conf."""
 
 DECIDE = "policy.decide"
 REQUESTS = "booking.requests"

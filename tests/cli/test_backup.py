@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.cli import issuer, snapshot
-from services.cli.snapshot import MANIFEST, ORDER, SnapshotError
-from services.cli.state import State
+from services.installation import issuer, snapshot
+from services.installation.snapshot import MANIFEST, ORDER, SnapshotError
+from services.installation.state import State
 from services.platform.data import audit, migrations
 from services.platform.data.audit import Act, Caller
 from services.platform.data.database import create_engine

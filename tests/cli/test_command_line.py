@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.commands import app
+from services.platform.settings import is_here
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +81,18 @@ def test_every_command_explains_itself(command: str) -> None:
     done = CliRunner().invoke(app, [*command.split(), "--help"])
     assert done.exit_code == 0
     assert all(option in done.stdout for option in ("--state", "--lang", "--json"))
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1:7101", True),
+        ("[::1]:7101", True),
+        ("localhost:1", True),
+        ("10.0.0.1:1", False),
+        ("booking:1", False),
+    ],
+)
+def test_only_this_machine_is_spoken_to_without_tls(address: str, loopback: bool) -> None:
+    """A token must not travel in the open by accident."""
+    assert is_here(address) is loopback

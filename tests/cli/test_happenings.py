@@ -11,9 +11,9 @@ from services.cli import events, happenings
 from services.cli.failures import CommandError
 from services.cli.happenings import Wanted
 from services.cli.languages import CHINESE, ENGLISH
-from services.cli.registry import NAMES
-from services.cli.state import write_private
 from services.cli.terminal import Terminal, open_terminal
+from services.installation.registry import NAMES
+from services.installation.state import write_private
 
 HEADERS = {"ce-time": "2025-07-07T02:00:05.250Z"}
 CONFIRMED = "yunhui.booking.reservation.confirmed"

@@ -88,8 +88,8 @@ def test_a_language_that_there_is_not_is_named_with_those_there_are(given: tuple
 
 def test_a_language_is_kept_at_the_sign_in_only_if_somebody_asked_for_it(tmp_path: Path) -> None:
     """A locale that was kept would outlive itself; the next sign-in keeps what was asked for before."""
-    from services.cli import issuer
-    from services.cli.state import State
+    from services.installation import issuer
+    from services.installation.state import State
 
     state = State(tmp_path)
     state.prepare()

@@ -12,8 +12,8 @@ from yunhui.policy.v1 import decision_pb2 as policy
 
 from services.cli import moments, rendering, standing, watch
 from services.cli.reserve import exit_code
-from services.cli.state import State
 from services.cli.terminal import Terminal
+from services.installation.state import State
 
 WIDTH = 80
 

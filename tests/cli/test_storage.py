@@ -8,7 +8,7 @@ import pytest
 
 from services.cli import storage
 from services.cli.findings import Finding
-from services.cli.state import State
+from services.installation.state import State
 from services.platform.data.database import Database
 from services.platform.messaging.bus import Event
 from services.platform.messaging.outbox import append

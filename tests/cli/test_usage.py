@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import typer
+from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
 from services.cli import languages, myself, usage
 from services.cli.commands import app
+from services.cli.panels import PANELS
 
 ROOT = Path(__file__).parents[2]
 PROPER = frozenset(
@@ -71,6 +73,25 @@ def test_english_help_has_no_chinese_and_no_raw_name(path: tuple[str, ...]) -> N
     said = run(*path, "--help", "--lang", "en").stdout
     assert not re.search(r"[\u4e00-\u9fff\0]", said)
     assert not re.search(r"\b[a-z]+_[a-z_]+\b|<\w+>|\bbool\b", said)
+
+
+def test_every_command_is_in_one_panel() -> None:
+    """Whoever adds one says who needs it."""
+    shown = [name for _, names in PANELS for name in names]
+    assert sorted(shown) == sorted(path[0] for path in COMMANDS if len(path) == 1)
+
+
+@pytest.mark.parametrize("language", languages.LANGUAGES)
+def test_the_help_is_in_panels_by_who_needs_it(language: str) -> None:
+    """In the order of the table, each with its sentence, within 80 columns; all sentences have one left edge."""
+    lines = run("--help", "--lang", language, COLUMNS="80").stdout.splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    found = re.findall(r"^╭─ (.*?) ─*╮$|^│ ([a-z]+) +\S", "\n".join(lines), re.MULTILINE)
+    table = [(title.to(language), names) for title, names in PANELS]
+    expected = [pair for title, names in table for pair in [(title, ""), *(("", name) for name in names)]]
+    assert found[found.index(expected[0]) :] == expected
+    edges = [re.match(r"│ [a-z]+ +", line) for line in lines]
+    assert len({edge.end() for edge in edges if edge}) == 1
 
 
 FAULTS = {

@@ -2,13 +2,14 @@
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from services.cli.registry import BUS_USERS, EVENT_STREAMS, ISSUER, NAMES, PORTAL, PROGRAMS, SERVICES, Entry
+from services.installation.registry import BUS_USERS, EVENT_STREAMS, ISSUER, NAMES, PORTAL, PROGRAMS, SERVICES, Entry
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = [each for each in PROGRAMS if each is not ISSUER]
@@ -58,17 +59,25 @@ def test_the_portal_knows_where_it_is(service: Entry) -> None:
 @pytest.mark.parametrize("user", BUS_USERS)
 def test_the_bus_knows_its_users(user: str) -> None:
     password = f"NATS_{user.upper()}_PASSWORD"
-    assert f"{{ user: {user}, password: ${password}" in text("services/cli/nats.conf")
+    assert f"{{ user: {user}, password: ${password}" in text("services/installation/nats.conf")
     assert password in compose()["services"]["nats"]["environment"]
     assert f"\n{password}=" in text(".env.example")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_events_can_be_subscribed_to(name: str) -> None:
-    rights = text("services/cli/nats.conf")
+    rights = text("services/installation/nats.conf")
     for what in ("CREATE.{}.>", "INFO.{}.*", "MSG.NEXT.{}.*"):
         assert f'"$JS.API.CONSUMER.{what.format(EVENT_STREAMS[name])}"' in rights
     assert f"`{EVENT_STREAMS[name]}`" in text("docs/events.md")
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_the_command_may_not_look_inside_it(program: Entry) -> None:
+    """Only its contracts are between them."""
+    contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    walls = [wall["forbidden_modules"] for wall in contracts if wall.get("source_modules") == ["services.cli"]]
+    assert any(f"services.{program.name}" in wall for wall in walls)
 
 
 def test_all_that_compose_runs_of_ours_is_registered() -> None:

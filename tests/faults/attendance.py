@@ -21,7 +21,7 @@ from pathlib import Path
 
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli.state import WEBHOOK_TOKEN
+from services.installation.state import WEBHOOK_TOKEN
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, DevelopmentClock, to_timestamp
 from services.standin.cloud import Cloud, CloudMeeting
 from services.standin.sender import Mischief, Outcome, Sender

@@ -15,12 +15,12 @@ import nats
 import sqlalchemy as sa
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import development_clock, health, issuer, leash, ports, topology
-from services.cli.child import Child
 from services.cli.client import booking_at
-from services.cli.issuer import SampleAccount
-from services.cli.programs import Plan, Program
-from services.cli.state import State
+from services.installation import development_clock, health, issuer, leash, ports, topology
+from services.installation.child import Child
+from services.installation.issuer import SampleAccount
+from services.installation.programs import Plan, Program
+from services.installation.state import State
 from services.platform.clock import DevelopmentClock
 from tests.faults import answers, checker
 from tests.faults.answers import Answer

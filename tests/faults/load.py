@@ -23,9 +23,9 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
 from bench import bookers
-from services.cli import issuer
-from services.cli.issuer import SampleAccount
-from services.cli.state import State
+from services.installation import issuer
+from services.installation.issuer import SampleAccount
+from services.installation.state import State
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from tests.faults import answers
 from tests.faults.answers import Answer, Facts

@@ -19,9 +19,9 @@ from pathlib import Path
 from yunhui.outbox.v1 import outbox_service_pb2 as outbox
 from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 
-from services.cli import issuer
 from services.cli.client import Connection
-from services.cli.issuer import SampleAccount
+from services.installation import issuer
+from services.installation.issuer import SampleAccount
 from services.platform.clock import HOUR
 from tests.faults import checker
 from tests.faults.checker import Breach

@@ -23,9 +23,9 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.meetings.v1 import simulator_service_pb2 as cloud
 from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
-from services.cli import issuer
-from services.cli.issuer import SampleAccount
-from services.cli.state import State
+from services.installation import issuer
+from services.installation.issuer import SampleAccount
+from services.installation.state import State
 from services.platform.clock import DAY, HOUR, MINUTE, DevelopmentClock, to_timestamp
 from tests.faults.answers import Answer
 from tests.faults.load import AGAIN, OPTIONS, PATIENCE_SECONDS, PAUSE_SECONDS, TRIES, Client

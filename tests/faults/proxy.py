@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import StreamReader, StreamWriter
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from tests.servers import HOST
 
 CHUNK = 65_536

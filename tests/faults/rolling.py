@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from services.cli.registry import NAMES
+from services.installation.registry import NAMES
 from tests.faults import chaos, invariants
 from tests.faults.checker import Breach
 from tests.faults.invariants import Evidence, Verdict

@@ -19,10 +19,10 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from bench import bookers
-from services.cli import development_clock, issuer, leash, ports
-from services.cli.child import Child, StartError
-from services.cli.programs import Plan, Program
-from services.cli.state import State
+from services.installation import development_clock, issuer, leash, ports
+from services.installation.child import Child, StartError
+from services.installation.programs import Plan, Program
+from services.installation.state import State
 from tests.faults.installation import declare_streams, replica, start
 from tests.faults.mailbox import Mailbox
 from tests.faults.proxy import Proxy

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import snapshot
-from services.cli.state import State
+from services.installation import snapshot
+from services.installation.state import State
 from services.platform.clock import HOUR
 from tests.faults import checker
 from tests.faults.notices import compare

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import issuer
 from services.cli.client import booking_at
-from services.cli.issuer import SampleAccount
+from services.installation import issuer
+from services.installation.issuer import SampleAccount
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from tests.faults import checker
 from tests.faults.installation import Installation, replicated

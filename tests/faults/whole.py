@@ -11,10 +11,10 @@ from pathlib import Path
 from shutil import rmtree
 
 from bench import bookers
-from services.cli import development_clock, issuer, ports
-from services.cli.child import Child
-from services.cli.programs import Plan
-from services.cli.state import State
+from services.installation import development_clock, issuer, ports
+from services.installation.child import Child
+from services.installation.programs import Plan
+from services.installation.state import State
 from tests.faults import checker
 from tests.faults.installation import Installation, declare_streams, start
 from tests.faults.load import QUEUE_ROOMS

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
-from services.cli import issuer as command
-from services.cli.ports import free_port
-from services.cli.state import State
+from services.installation import issuer as command
+from services.installation.ports import free_port
+from services.installation.state import State
 from services.issuer.__main__ import IssuerSettings
 from services.issuer.app import CLIENT_ID, SAMPLES, Identity, Issuer
 from services.platform.serving.identity import KeySource, Verifier

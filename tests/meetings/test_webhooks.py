@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from services.meetings import callbacks, webhooks
 from services.meetings.accounts import Accounts
 from services.meetings.callbacks import Checker

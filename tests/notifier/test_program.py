@@ -13,7 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from joserfc.jwk import ECKey, KeySet
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from services.platform.serving.rpc import LIVE
 from tests.notifier import samples
 from tests.plumbing.test_readiness import damaged

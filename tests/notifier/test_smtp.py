@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from services.notifier.channels import Verdict
 from services.notifier.smtp import MOST_IN_A_SESSION, Pace, Server, Smtp
 from tests.notifier.parcels import LETTER, claim

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from services.notifier import inbox, webhooks
 from services.notifier.assembly import build
 from services.notifier.dead_letters import TABLE as DEAD

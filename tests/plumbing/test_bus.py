@@ -13,8 +13,8 @@ import nats.errors
 import pytest
 from nats.js.api import StorageType
 
-from services.cli import topology
-from services.cli.registry import BUS_USERS, EVENT_STREAMS
+from services.installation import topology
+from services.installation.registry import BUS_USERS, EVENT_STREAMS
 from services.platform.messaging import bus
 from services.platform.settings import Settings
 from tests.patience import PATIENCE_SECONDS

@@ -32,6 +32,10 @@ def check(root: Path) -> str:
     ("place", "line", "said"),
     [
         ("booking/pool.py", "from services.policy import api", "booking is not allowed to import services.policy"),
+        ("booking/pool.py", "from services.installation import state", "not allowed to import services.installation"),
+        ("cli/up.py", "from services.booking import pool", "services.cli is not allowed to import services.booking"),
+        ("installation/pool.py", "from services.cli import client", "is not allowed to import services.cli"),
+        ("installation/pool.py", "import rich", "services.installation is not allowed to import rich"),
         ("platform/clock.py", "from services.contracts import subjects", "platform is not allowed to import"),
         ("platform/data/chain.py", "from services.platform.messaging import bus", "data is not allowed to import"),
         ("policy/facts.py", "import durable", "services is not allowed to import durable"),

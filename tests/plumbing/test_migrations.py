@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
-from services.cli.registry import NAMES
+from services.installation.registry import NAMES
 from services.platform.data import migrations
 from services.platform.data.database import create_engine
 from tests.booking.builders import ROOMS, TEN

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from services.platform.serving import web
 from services.platform.serving.web import SECONDS, Server, Step, peer_of
 from tests.servers import HOST, until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from tests.nodejs import install
 from tests.portal.served import Browser, Provider, Served, client_of, serve_portal, serve_rooms
 from tests.servers import HOST, Bus

@@ -23,7 +23,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceServicer
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server as add_to
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from services.platform.clock import SystemClock
 from services.platform.serving import rpc
 from services.platform.serving.identity import KeySource, Verifier

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from services.platform.settings import Settings
 from services.portal.sessions import Session
 from services.portal.store import Bucket, Store

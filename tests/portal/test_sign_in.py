@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from services.cli.ports import free_port
+from services.installation.ports import free_port
 from tests.portal.conftest import port_of
 from tests.portal.served import CLIENT_ID, Browser, Provider, Served, client_of, next_address, serve_portal, serve_rooms
 from tests.servers import HOST, Bus

@@ -11,10 +11,10 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from services.cli import issuer
-from services.cli.issuer import SampleAccount
-from services.cli.registry import NAMES
-from services.cli.state import State
+from services.installation import issuer
+from services.installation.issuer import SampleAccount
+from services.installation.registry import NAMES
+from services.installation.state import State
 from services.platform.serving import rpc
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from typer import testing
 
-from services.cli import leash
 from services.cli.commands import app
+from services.installation import leash
 from tests import templates
 from tests.patience import PATIENCE_SECONDS
 

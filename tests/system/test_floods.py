@@ -10,10 +10,10 @@ import httpx2
 import nats
 import pytest
 
-from services.cli import issuer, ports, topology
-from services.cli.child import Child
-from services.cli.programs import Plan
-from services.cli.state import WEBHOOK_TOKEN, State
+from services.installation import issuer, ports, topology
+from services.installation.child import Child
+from services.installation.programs import Plan
+from services.installation.state import WEBHOOK_TOKEN, State
 from services.meetings import webhooks
 from services.platform.serving.web import MOST_AT_ONCE
 from services.standin.sender import Sender

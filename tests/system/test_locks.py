@@ -17,7 +17,7 @@ from yunhui.meetings.v1 import meeting_service_pb2 as meetings
 from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 
 from services.booking import store
-from services.cli.state import State
+from services.installation.state import State
 from services.platform.serving import permissions
 from services.platform.settings import DEVELOPMENT_ISSUER
 from tests.system.doors import NO_MESSAGE, Door, House, opened

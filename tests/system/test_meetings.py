@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from services.cli import leash
-from services.cli.ports import free_port
+from services.installation import leash
+from services.installation.ports import free_port
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import COMMAND, ENVIRONMENT, Stack, wait_for, yunhui
 

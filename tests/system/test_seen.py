@@ -17,8 +17,8 @@ from joserfc.jwk import ECKey
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
-from services.cli.registry import PROGRAMS
-from services.cli.state import State
+from services.installation.registry import PROGRAMS
+from services.installation.state import State
 from services.platform.observing import metrics
 from tests.patience import PATIENCE_SECONDS
 from tests.system import stack as stacks

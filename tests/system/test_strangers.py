@@ -20,8 +20,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services.cli import health
-from services.cli.ports import free_port
+from services.installation import health
+from services.installation.ports import free_port
 from tests.servers import HOST, Bus, password, until
 from tests.system import strangers as raw
 from tests.system.stack import ENVIRONMENT

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import ports
-from services.cli.ports import free_port
-from services.cli.programs import DEFAULT_PORTS
+from services.installation import ports
+from services.installation.ports import free_port
+from services.installation.programs import DEFAULT_PORTS
 from tests.system.stack import ENVIRONMENT, MONDAY, Stack, alive, process, wait_for, yunhui
 
 pytestmark = pytest.mark.system

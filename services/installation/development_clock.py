@@ -1,10 +1,9 @@
 """The clock of a development installation: set at the start of a run, and only ever moved forward after that."""
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
-from services.cli import moments
-from services.cli.state import State, write_private
+from services.installation.state import State, write_private
 from services.platform.clock import DevelopmentClock
 
 
@@ -18,7 +17,8 @@ class BackwardsError(Exception):
 
 
 def now(state: State) -> datetime:
-    return moments.from_milliseconds(DevelopmentClock(state.clock).now())
+    """In UTC."""
+    return datetime.fromtimestamp(DevelopmentClock(state.clock).now() / 1000, UTC)
 
 
 def start_at(state: State, wanted: datetime) -> None:
@@ -26,7 +26,7 @@ def start_at(state: State, wanted: datetime) -> None:
     if state.database("booking").exists():
         move_to(state, wanted)
     else:
-        offset = moments.to_milliseconds(wanted) - time.time_ns() // 1_000_000
+        offset = milliseconds(wanted) - time.time_ns() // 1_000_000
         write_private(state.clock, {"offset_ms": offset})
 
 
@@ -35,8 +35,13 @@ def move_to(state: State, wanted: datetime) -> None:
     current = now(state)
     if wanted < current:
         raise BackwardsError(wanted, current)
-    advance(state, moments.to_milliseconds(wanted) - moments.to_milliseconds(current))
+    advance(state, milliseconds(wanted) - milliseconds(current))
 
 
 def advance(state: State, milliseconds: int) -> None:
     DevelopmentClock(state.clock).shift(milliseconds)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return round(moment.timestamp() * 1000)

@@ -8,11 +8,11 @@ from typing import Any
 
 import nats
 
-from services.cli import topology
-from services.cli.child import Child
-from services.cli.programs import Plan, Program
-from services.cli.registry import NAMES
-from services.cli.state import write_private
+from services.installation import topology
+from services.installation.child import Child
+from services.installation.programs import Plan, Program
+from services.installation.registry import NAMES
+from services.installation.state import write_private
 from services.platform.settings import DEVELOPMENT_ISSUER
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)

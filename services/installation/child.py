@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from services.cli import leash
-from services.cli.programs import Program, base_environment
+from services.installation import leash
+from services.installation.programs import Program, base_environment
 
 STOP_SECONDS = 20.0
 """Longer than calls under way are given to finish (rpc.py: 10), with time left to publish and to answer questions."""

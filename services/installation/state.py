@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from services.cli.registry import BUS_USERS
+from services.installation.registry import BUS_USERS
 
 WEBHOOK_TOKEN = "webhook token"  # noqa: S105 - its name among the secrets
 

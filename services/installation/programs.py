@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from services.cli import health, issuer
-from services.cli.registry import BUS_USERS, NAMES, OTHER_PORTS, PROGRAMS
-from services.cli.state import WEBHOOK_TOKEN, State
+from services.installation import health, issuer
+from services.installation.registry import BUS_USERS, NAMES, OTHER_PORTS, PROGRAMS
+from services.installation.state import WEBHOOK_TOKEN, State
 from services.platform.settings import DEVELOPMENT_ISSUER
 
 HOST = "127.0.0.1"

@@ -9,7 +9,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from services.cli.registry import EVENT_STREAMS
+from services.installation.registry import EVENT_STREAMS
 
 DUPLICATE_WINDOW_SECONDS = 3600.0  # a relay that was away for so long may publish again without a repeat
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from services.cli.state import State, read_json, write_private
+from services.installation.state import State, read_json, write_private
 from services.platform.settings import DEVELOPMENT_ISSUER
 
 AUDIENCE = "yunhui"

@@ -17,8 +17,8 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 
-from services.cli.registry import NAMES
-from services.cli.state import State, read_json
+from services.installation.registry import NAMES
+from services.installation.state import State, read_json
 from services.platform.data.chain import GENESIS
 
 FORMAT = 1

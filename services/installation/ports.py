@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from collections.abc import Mapping
 
-from services.cli.programs import DEFAULT_PORTS, HOST, METRICS_PORTS
+from services.installation.programs import DEFAULT_PORTS, HOST, METRICS_PORTS
 
 FREE_PORTS = range(20_000, 32_768)
 """Below those that systems give to connections: one of those could be taken again before the program listens."""
