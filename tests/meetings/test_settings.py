@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.meetings.accounts import Accounts
 from services.meetings.settings import MeetingsSettings
+from services.meetings.tencent.accounts import Accounts
 
 KEY = base64.b64encode(b"k" * 32).decode().rstrip("=")
 BUS = {"nats_user": "meetings", "nats_password": "k2Vw9QxLr7TnB4ZmH8sD"}

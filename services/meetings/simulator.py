@@ -1,0 +1,19 @@
+"""The simulated provider put together, with the gRPC service that plays its people."""
+
+from functools import partial
+
+from yunhui.meetings.v1.simulator_service_pb2_grpc import add_SimulatorServiceServicer_to_server
+
+from services.meetings import api
+from services.meetings.happenings import Happenings
+from services.meetings.providers import Installed
+from services.meetings.settings import MeetingsSettings
+from services.meetings.simulated import Simulated
+from services.platform.clock import Clock
+from services.platform.data.database import Database
+
+
+def install(_: MeetingsSettings, database: Database, clock: Clock, happenings: Happenings) -> Installed:
+    provider = Simulated(database, clock, happenings)
+    add = partial(add_SimulatorServiceServicer_to_server, api.SimulatorService(provider))
+    return Installed(provider, {api.SIMULATOR: add})
