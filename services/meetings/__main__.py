@@ -1,4 +1,4 @@
-"""The program meetings: provider, gateway and webhooks on the host that all services share."""
+"""The program meetings: providers, gateway and webhooks on the host that all services share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,15 +27,11 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
                 tables=models.TABLES,
                 connection=lambda: connection,
                 wake=relay.wake,
-                loops=[
-                    bus.serve(broker),
-                    relay.run(),
-                    webhooks.serve(meetings.installed.webhooks, settings.webhook_listen),
-                ],
+                loops=[bus.serve(broker), relay.run(), webhooks.serve(meetings.webhooks, settings.webhook_listen)],
                 checks={"questions": readiness.of_broker(broker)},
             )
         finally:
-            await meetings.installed.close()
+            await meetings.close()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""The gateway put together from the provider that the settings name."""
+"""The gateway put together from the providers that the settings name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from starlette.routing import BaseRoute
 from yunhui.meetings.v1.meeting_service_pb2_grpc import add_MeetingServiceServicer_to_server
 
 from services.meetings import api, simulated, simulator
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happenings
-from services.meetings.providers import Installed
+from services.meetings.providers import Installed, Providers
 from services.meetings.settings import MeetingsSettings
 from services.meetings.tencent import assembly as tencent_assembly
 from services.meetings.tencent import tencent
@@ -25,10 +26,10 @@ INSTALL: Mapping[str, Callable[[MeetingsSettings, Database, Clock, Happenings], 
 
 @dataclass(frozen=True, slots=True)
 class Meetings:
-    """The parts that the program serves, whoever the provider is."""
+    """The parts that the program serves, whoever the providers are."""
 
     gateway: Gateway
-    installed: Installed
+    installed: Sequence[Installed]
 
     @property
     def servicers(self) -> dict[str, rpc.Add]:
@@ -36,9 +37,19 @@ class Meetings:
         own: dict[str, rpc.Add] = {
             api.SERVICE: partial(add_MeetingServiceServicer_to_server, api.MeetingService(self.gateway))
         }
-        return own | dict(self.installed.servicers)
+        return own | {name: add for each in self.installed for name, add in each.servicers.items()}
+
+    @property
+    def webhooks(self) -> list[BaseRoute]:
+        return [route for each in self.installed for route in each.webhooks]
+
+    async def close(self) -> None:
+        for each in self.installed:
+            await each.close()
 
 
 def build(settings: MeetingsSettings, database: Database, clock: Clock, happenings: Happenings) -> Meetings:
-    installed = INSTALL[settings.meetings_provider](settings, database, clock, happenings)
-    return Meetings(Gateway(installed.provider, happenings), installed)
+    names = settings.routes
+    installed = {name: INSTALL[name](settings, database, clock, happenings) for name in dict.fromkeys(names.values())}
+    providers = Providers({prefix: installed[name].provider for prefix, name in names.items()})
+    return Meetings(Gateway(providers, happenings), list(installed.values()))

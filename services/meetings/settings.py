@@ -1,20 +1,32 @@
 """What the meetings gateway is told by its environment; what only one provider wants to know is said there."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from services.meetings import routes, simulated
+from services.meetings.tencent import tencent
 from services.meetings.tencent.settings import TencentSettings
 from services.platform.host import HostSettings
+
+KNOWN = (simulated.NAME, tencent.NAME)
 
 
 class MeetingsSettings(HostSettings, TencentSettings):
     """Settings of the meetings gateway."""
 
-    meetings_provider: Literal["simulated", "tencent"] = Field(
-        "simulated", description="who holds the meetings; simulated is for development only"
+    meetings_provider: str = Field(
+        simulated.NAME,
+        description="who holds the meetings: simulated (for development only), tencent, or several, the others with "
+        'prefixes of their numbers: "tencent, simulated:9"',
     )
     webhook_listen: str = Field("127.0.0.1:0", description="host:port for webhooks")
+
+    @field_validator("meetings_provider")
+    @classmethod
+    def check_routes(cls, text: str) -> str:
+        routes.read(text, KNOWN)
+        return text
 
     @field_validator("webhook_listen")
     @classmethod
@@ -24,9 +36,15 @@ class MeetingsSettings(HostSettings, TencentSettings):
         return listen
 
     @model_validator(mode="after")
-    def check_provider(self) -> Self:
-        if self.environment == "production" and self.meetings_provider == "simulated":
+    def check_providers(self) -> Self:
+        used = self.routes.values()
+        if self.environment == "production" and simulated.NAME in used:
             raise ValueError("simulated meetings are refused in production: set YUNHUI_MEETINGS_PROVIDER=tencent")
-        if self.meetings_provider == "tencent":
+        if tencent.NAME in used:
             self.require_tencent()
         return self
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """Names of providers by the prefix of their numbers; "" is the default's."""
+        return routes.read(self.meetings_provider, KNOWN)
