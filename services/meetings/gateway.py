@@ -20,10 +20,10 @@ from services.meetings.provider import (
     NoSuchMeetingError,
     NotPermittedError,
     Participant,
-    Provider,
     ProviderError,
     Stay,
 )
+from services.meetings.providers import Providers
 from services.platform.clock import to_timestamp
 from services.platform.observing import metrics
 from services.platform.serving import errors
@@ -59,10 +59,10 @@ class Window:
 
 
 class Gateway:
-    """Asks the provider in use, and remembers nothing but what was reported."""
+    """Asks the provider that holds the meeting, and remembers nothing but what was reported."""
 
-    def __init__(self, provider: Provider, happenings: Happenings) -> None:
-        self._provider = provider
+    def __init__(self, providers: Providers, happenings: Happenings) -> None:
+        self._providers = providers
         self._happenings = happenings
         self._calls = PerAccount(LOOK_UPS, PERIOD_SECONDS)
         self._misses = PerAccount(MISSES, PERIOD_SECONDS)
@@ -142,18 +142,13 @@ class Gateway:
                 "meeting_code", "give either meeting_code or meeting", "请给出 meeting_code 或 meeting 之一"
             )
         if asked.meeting_code:
-            return await self._provider.find(invitations.meeting_code(asked.meeting_code), account)
+            code = invitations.meeting_code(asked.meeting_code)
+            return await self._providers.of_number(code).find(code, account)
         key = requests.meeting_key(asked.meeting)
-        self._refuse_strange(key)
-        return await self._provider.get(key.meeting_id, account)
+        return await self._providers.of_meeting(key).get(key.meeting_id, account)
 
     async def _ask_who_came(self, key: MeetingKey, window: Window) -> list[Participant]:
-        self._refuse_strange(key)
-        return await self._provider.participants(key, window.since)
-
-    def _refuse_strange(self, key: MeetingKey) -> None:
-        if key.provider != self._provider.name:
-            raise NoSuchMeetingError(f"a meeting of {key.provider!r} while {self._provider.name!r} is in use")
+        return await self._providers.of_meeting(key).participants(key, window.since)
 
 
 def check(seconds: float, limit: int, what: str) -> None:

@@ -1,61 +1,8 @@
-"""Restraint: token buckets that keep us below what a provider, or we ourselves, allow."""
+"""What one account may ask of the gateway, whoever provides the meetings."""
 
-import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-
-from services.meetings.provider import RateLimitedError
-
-
-class TokenBucket:
-    """`burst` calls at once, and so many a `period` (seconds) in all that not even burst and refill exceed `limit`."""
-
-    def __init__(self, limit: int, period: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._burst = min(burst, limit)
-        self._rate = max(limit - self._burst, 1) / period
-        self._now = now
-        self._tokens = float(self._burst)
-        self._filled = now()
-
-    def wait_seconds(self) -> float:
-        """0 when a call may be made now."""
-        now = self._now()
-        if now > self._filled:
-            self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
-            self._filled = now
-        return max(self._filled - now, 0) + max(1 - self._tokens, 0) / self._rate
-
-    def take(self) -> None:
-        self._tokens -= 1
-
-    def pause(self, seconds: float) -> None:
-        """The other side says that it was too much: nothing more for so long, whatever the bucket holds."""
-        self._tokens = 0
-        self._filled = max(self._filled, self._now() + seconds)
-
-
-class Restraint:
-    """Several buckets as one. Whoever would wait longer than `patience` seconds is told so at once."""
-
-    def __init__(self, buckets: list[TokenBucket], patience: float) -> None:
-        self._buckets = buckets
-        self._patience = patience
-        self._turn = asyncio.Lock()
-
-    async def take(self) -> None:
-        """Waits for its turn. Raises RateLimitedError."""
-        async with self._turn:
-            seconds = max(bucket.wait_seconds() for bucket in self._buckets)
-            if seconds > self._patience:
-                raise RateLimitedError("our own limit of calls is reached", int(seconds) + 1)
-            await asyncio.sleep(seconds)
-            for bucket in self._buckets:
-                bucket.wait_seconds()
-                bucket.take()
-
-    def pause(self, seconds: float) -> None:
-        self._buckets[0].pause(seconds)
 
 
 class PerAccount:

@@ -60,7 +60,15 @@ class Simulated:
 
     name = NAME
 
-    def __init__(self, database: Database, clock: Clock, happenings: Happenings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        happenings: Happenings,
+        leads_here: Callable[[str], bool] = lambda meeting_code: True,
+    ) -> None:
+        """`leads_here`: whether whoever looks for the number looks here."""
+        self._leads_here = leads_here
         self._database = database
         self._clock = clock
         self._happenings = happenings
@@ -94,11 +102,16 @@ class Simulated:
     async def create(
         self, meeting_code: str, subject: str, creator: str, start: int, end: int, starts: Sequence[int] = ()
     ) -> Meeting:
-        """`meeting_code` "" chooses one; `starts` make it recur. Raises errors.RpcError ALREADY_EXISTS."""
+        """`meeting_code` "" chooses one; `starts` make it recur.
+
+        Raises errors.RpcError: ALREADY_EXISTS, INVALID_ARGUMENT for a number that leads to another provider.
+        """
         row = {"subject": subject, "creator": creator, "start_time": start, "end_time": end}
 
         def work(connection: Connection) -> Meeting:
             code = meeting_code or free_code(connection)
+            if not self._leads_here(code):
+                raise errors.invalid("meeting_code", *elsewhere(code))
             if meeting_code and self._in_use(connection, code):
                 words = "this number belongs to a meeting that is not over: choose another one, or cancel that one"
                 raise errors.failure(
@@ -321,6 +334,14 @@ def inside(connection: Connection, sitting: Sitting) -> list[sa.RowMapping]:
 def free_code(connection: Connection) -> str:
     newest_id = connection.scalar(sa.select(sa.func.max(MEETING.c.id))) or 0
     return str(FIRST_CODE + newest_id + 1)
+
+
+def elsewhere(meeting_code: str) -> tuple[str, str]:
+    """In English and in Chinese."""
+    return (
+        f"the number {meeting_code} leads to another provider: give one that YUNHUI_MEETINGS_PROVIDER leads here",
+        f"会议号 {meeting_code} 属于另一会议提供方：请改用 YUNHUI_MEETINGS_PROVIDER 指向本提供方的会议号",
+    )
 
 
 def to_participants(rows: list[sa.RowMapping]) -> list[Participant]:

@@ -1,78 +1,62 @@
-"""The receiver of webhooks, on a port of its own: proves, stores, and only then acknowledges."""
+"""The port at which providers call: what may come in and how long it may take, and what faults are answered with.
+
+Which calls there are, what proves them and what they tell is each provider's own: it brings routes.
+"""
 
 import asyncio
-import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
-from services.meetings import callbacks
-from services.meetings.accounts import Accounts
-from services.meetings.callbacks import Checker, Proof, RefusedError, UnreadableError
-from services.meetings.happenings import Happenings
 from services.platform.data.database import ConflictError
 from services.platform.serving import errors
 from services.platform.serving.web import Server
 
 log = logging.getLogger(__name__)
 
-PATH = "/tencent"
-ACKNOWLEDGED = "successfully received callback"
 LARGEST_BODY = 256 * 1024
-LARGEST_CHECK = 4096
 BODY_SECONDS = 3.0
 MOST_AT_ONCE = 256
 """With the largest bodies of all of them in hand, 64 MB."""
+
+
+class RefusedError(Exception):
+    """The caller did not prove to be the provider, or not now. The message holds nothing of what was sent."""
+
+    @property
+    def reason(self) -> str:
+        return str(self)
+
+
+class UnreadableError(Exception):
+    """The call is genuine, or nothing at all is proved yet, and its content cannot be read. As above."""
+
+    @property
+    def reason(self) -> str:
+        return str(self)
 
 
 class TooLargeError(Exception):
     """More than LARGEST_BODY."""
 
 
-class Receiver:
-    """Answers: 200 stored, or of no concern; 403 not proved; 400 unreadable; 408 too slow; 413 too large; 503 again."""
-
-    def __init__(self, checker: Checker, aes_key: str, accounts: Accounts, happenings: Happenings) -> None:
-        self._checker = checker
-        self._aes_key = aes_key
-        self._accounts = accounts
-        self._happenings = happenings
-
-    def app(self) -> Starlette:
-        handlers: dict[Any, Any] = {
-            RefusedError: _forbidden,
-            UnreadableError: _unreadable,
-            ClientDisconnect: _unreadable,
-            TooLargeError: _too_large,
-            TimeoutError: _too_slow,
-            errors.RpcError: _later,
-            ConflictError: _later,
-        }
-        routes = [Route(PATH, self.verify, methods=["GET"]), Route(PATH, self.receive, methods=["POST"])]
-        return Starlette(routes=routes, exception_handlers=handlers)
-
-    async def verify(self, request: Request) -> Response:
-        """The check of the address, also sent as a heartbeat: the plain text back, and nothing else."""
-        # "+" has a meaning in base64 and another in a query, and not every sender escapes it
-        check = request.query_params.get("check_str", "").replace(" ", "+")
-        if not 0 < len(check) <= LARGEST_CHECK:
-            raise UnreadableError("check_str is missing or too long")
-        self._checker.check(_proof(request), check)
-        return Response(callbacks.decode(check, self._aes_key), media_type="text/plain")
-
-    async def receive(self, request: Request) -> Response:
-        data = read_data(await read_body(request))
-        proof = _proof(request)
-        self._checker.check(proof, data)
-        if not self._checker.settled_before(proof):
-            plain = callbacks.decode(data, self._aes_key)
-            await self._happenings.record(callbacks.read(plain, self._accounts))
-            self._checker.settle(proof)
-        return PlainTextResponse(ACKNOWLEDGED)
+def app(routes: Sequence[BaseRoute]) -> Starlette:
+    """Answers, besides those of `routes`: 403 not proved; 400 unreadable; 408 too slow; 413 too large; 503 again."""
+    handlers: dict[Any, Any] = {
+        RefusedError: _forbidden,
+        UnreadableError: _unreadable,
+        ClientDisconnect: _unreadable,
+        TooLargeError: _too_large,
+        TimeoutError: _too_slow,
+        errors.RpcError: _later,
+        ConflictError: _later,
+    }
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 async def read_body(request: Request) -> bytes:
@@ -87,23 +71,6 @@ async def read_body(request: Request) -> bytes:
             if len(body) > LARGEST_BODY:
                 raise TooLargeError
     return bytes(body)
-
-
-def read_data(body: bytes) -> str:
-    """`data` of the envelope, exactly as it was sent. Raises UnreadableError."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError("the body is no JSON") from error
-    data = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(data, str) or not data:
-        raise UnreadableError("the body has no data")
-    return data
-
-
-def _proof(request: Request) -> Proof:
-    timestamp, nonce, signature = (request.headers.get(name, "") for name in ("timestamp", "nonce", "signature"))
-    return Proof(timestamp, nonce, signature)
 
 
 def _forbidden(_: Request, error: RefusedError) -> Response:
@@ -131,9 +98,11 @@ def _later(_: Request, error: Exception) -> Response:
     return PlainTextResponse("cannot be stored now, send it again", 503)
 
 
-async def serve(app: Starlette, listen: str) -> None:
-    """Until cancelled; then finishes what is under way. `listen` is host:port."""
-    server = Server(app, listen, MOST_AT_ONCE)
+async def serve(routes: Sequence[BaseRoute], listen: str) -> None:
+    """Until cancelled; then finishes what is under way. `listen` is host:port, not opened when nobody calls."""
+    if not routes:
+        await asyncio.Event().wait()
+    server = Server(app(routes), listen, MOST_AT_ONCE)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)

@@ -19,6 +19,7 @@ from services.booking.subscriptions import create_consumer
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happenings
 from services.meetings.provider import AwayError, Meeting, MeetingKey, Participant
+from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
 from services.meetings.subscriptions import create_broker
 from services.platform.clock import MINUTE
@@ -89,7 +90,8 @@ class World:
         self._publishing: Client | None = None
 
     async def start(self) -> None:
-        self._broker = create_broker(settings(self.bus, "meetings"), Gateway(self.provider, self.happenings))
+        gateway = Gateway(Providers({"": self.provider}), self.happenings)
+        self._broker = create_broker(settings(self.bus, "meetings"), gateway)
         await self._broker.start()
         await until(self._answers)
 

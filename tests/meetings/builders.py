@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from services.meetings import tencent
-from services.meetings.accounts import Accounts
 from services.meetings.provider import MeetingKey
-from services.meetings.signature import Credentials
-from services.meetings.tencent import Client, Tencent, Timing
+from services.meetings.tencent import tencent
+from services.meetings.tencent.accounts import Accounts
+from services.meetings.tencent.signature import Credentials
+from services.meetings.tencent.tencent import Client, Tencent, Timing
 from services.platform.clock import SystemClock
 from services.standin.gate import Application
 

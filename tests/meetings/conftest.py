@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.meetings.happenings import Happenings
-from services.meetings.tencent import Tencent
+from services.meetings.tencent.tencent import Tencent
 from services.platform.data.database import Database
 from services.standin.server import Standin
 from tests import templates

@@ -18,7 +18,8 @@ from services.meetings.api import ROLES, SERVICE, MeetingService
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happening, Happenings, Kind
 from services.meetings.limits import PerAccount
-from services.meetings.tencent import Tencent
+from services.meetings.providers import Providers
+from services.meetings.tencent.tencent import Tencent
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
@@ -60,7 +61,7 @@ def meeting(standin: Standin) -> CloudMeeting:
 
 @pytest.fixture
 def gateway(tencent: Tencent, happenings: Happenings) -> Gateway:
-    return Gateway(tencent, happenings)
+    return Gateway(Providers({"": tencent}), happenings)
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.meetings.accounts import Accounts
 from services.meetings.settings import MeetingsSettings
+from services.meetings.tencent.accounts import Accounts
+from services.platform.settings import load
 
 KEY = base64.b64encode(b"k" * 32).decode().rstrip("=")
 BUS = {"nats_user": "meetings", "nats_password": "k2Vw9QxLr7TnB4ZmH8sD"}
@@ -29,6 +30,8 @@ def settings(**given: Any) -> MeetingsSettings:
     ("given", "why"),
     [
         ({"meetings_provider": "simulated"}, "refused in production"),
+        ({"meetings_provider": "tencent, simulated:9"}, "refused in production: set YUNHUI_MEETINGS_PROVIDER"),
+        ({"meetings_provider": "tencent, zoom:9"}, "no provider 'zoom'"),
         ({"tencent_app_id": ""}, "YUNHUI_TENCENT_APP_ID"),
         ({"tencent_secret_key": ""}, "YUNHUI_TENCENT_SECRET_KEY"),
         ({"tencent_operator": ""}, "YUNHUI_TENCENT_OPERATOR"),
@@ -43,6 +46,40 @@ def settings(**given: Any) -> MeetingsSettings:
 def test_what_cannot_work_is_refused(given: dict[str, str], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         settings(**given)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("zoom", "there is no provider 'zoom'"),
+        ("tencent, simulated", "named twice"),
+        ("tencent, simulated:9, tencent:9", "the prefix 9 is given twice"),
+        ("tencent:1, simulated:9", "one provider must have no prefix"),
+        ("tencent, simulated:x", "1 to 9 digits"),
+    ],
+)
+def test_the_variable_is_named_when_providers_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, why: str
+) -> None:
+    """As whoever starts the program sees it."""
+    for name, value in {**BASE, **TENCENT, "meetings_provider": text}.items():
+        monkeypatch.setenv(f"YUNHUI_{name.upper()}", value)
+    with pytest.raises(SystemExit):
+        load(MeetingsSettings)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("YUNHUI_MEETINGS_PROVIDER: ")
+    assert why in line
+
+
+def test_one_provider_or_two() -> None:
+    """What only one of them needs is asked for wherever it is in use."""
+    assert settings().routes == {"": "tencent"}
+    development = {"environment": "development", "tencent_operator": ""}
+    assert settings(**development, meetings_provider="simulated").routes == {"": "simulated"}
+    with pytest.raises(ValidationError, match="YUNHUI_TENCENT_OPERATOR"):
+        settings(**development, meetings_provider="simulated, tencent:1")
+    made = settings(environment="development", meetings_provider="tencent, simulated:9")
+    assert made.routes == {"": "tencent", "9": "simulated"}
 
 
 def test_secrets_are_not_shown() -> None:

@@ -38,6 +38,7 @@ def check(root: Path) -> str:
         ("installation/pool.py", "import rich", "services.installation is not allowed to import rich"),
         ("platform/clock.py", "from services.contracts import subjects", "platform is not allowed to import"),
         ("platform/data/chain.py", "from services.platform.messaging import bus", "data is not allowed to import"),
+        ("meetings/gateway.py", "from services.meetings.tencent import errors", "gateway -> services.meetings.tencent"),
         ("policy/facts.py", "import durable", "services is not allowed to import durable"),
         ("directory/__init__.py", "", "directory"),
     ],

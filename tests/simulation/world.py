@@ -16,6 +16,7 @@ from services.meetings import subscriptions as meetings_subscriptions
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happenings
 from services.meetings.limits import PerAccount
+from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import Deliveries
@@ -83,7 +84,7 @@ class World:
         relay = Relay(database, wire, "meetings")  # type: ignore[arg-type] # as much of a Client as is used
         happenings = Happenings(database, self.chaos, relay.wake)
         self.provider = Simulated(database, self.chaos, happenings)
-        gateway = Gateway(self.provider, happenings)
+        gateway = Gateway(Providers({"": self.provider}), happenings)
         gateway._calls = gateway._misses = PerAccount(10**6, 60)  # they go by real time
 
         async def look_up(body: bytes) -> bytes:

@@ -5,9 +5,6 @@ import time
 
 import pytest
 
-from services.meetings import errors, tencent
-from services.meetings.errors import Endpoint
-from services.meetings.limits import TokenBucket
 from services.meetings.provider import (
     AwayError,
     CancelledError,
@@ -24,7 +21,10 @@ from services.meetings.provider import (
     Stay,
     WrongStateError,
 )
-from services.meetings.tencent import Tencent
+from services.meetings.tencent import errors, tencent
+from services.meetings.tencent.errors import Endpoint
+from services.meetings.tencent.limits import TokenBucket
+from services.meetings.tencent.tencent import Tencent
 from services.standin.cloud import DAY, CloudMeeting
 from services.standin.gate import Application, Gate
 from services.standin.server import Standin

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic import model_validator as on_model
 
-from services.meetings.accounts import Accounts
 from services.meetings.happenings import Happening, Kind
 from services.meetings.provider import MeetingKey
-from services.meetings.tencent import NAME
+from services.meetings.tencent.accounts import Accounts
+from services.meetings.tencent.tencent import NAME
+from services.meetings.webhooks import RefusedError, UnreadableError
 
 WINDOW_MS = 300_000
 REMEMBERED = 50_000
@@ -29,22 +30,6 @@ MAIN, WHOLE_MEETING = 0, 0  # action_scene_type, meeting_id_type: neither is a b
 FIRST_IN, ALL_OUT = 0, 1
 EMPTY_BEFORE_PLANNED_END = 3
 TEXT_ZONE = ZoneInfo("Asia/Shanghai")
-
-
-class RefusedError(Exception):
-    """The caller did not prove to be Tencent, or not now. The message holds nothing of what was sent."""
-
-    @property
-    def reason(self) -> str:
-        return str(self)
-
-
-class UnreadableError(Exception):
-    """The call is genuine, or nothing at all is proved yet, and its content cannot be read. As above."""
-
-    @property
-    def reason(self) -> str:
-        return str(self)
 
 
 @dataclass(frozen=True, slots=True)

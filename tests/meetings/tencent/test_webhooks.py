@@ -15,10 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from services.installation.ports import free_port
-from services.meetings import callbacks, webhooks
-from services.meetings.accounts import Accounts
-from services.meetings.callbacks import Checker
+from services.meetings import webhooks
 from services.meetings.happenings import Happenings
+from services.meetings.tencent import callbacks
+from services.meetings.tencent.accounts import Accounts
+from services.meetings.tencent.callbacks import Checker
+from services.meetings.tencent.webhooks import PATH, Receiver
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.standin.cloud import Cloud
@@ -37,9 +39,9 @@ HOUR = 3600
 async def sender(request: pytest.FixtureRequest, happenings: Happenings) -> AsyncIterator[Sender]:
     """A receiver behind the address that this sender has."""
     port, aes_key = free_port(), KEY if request.param == "encrypted" else ""
-    receiver = webhooks.Receiver(Checker(TOKEN), aes_key, Accounts(), happenings)
-    serving = asyncio.create_task(webhooks.serve(receiver.app(), f"{HOST}:{port}"))
-    made = Sender(f"http://{HOST}:{port}{webhooks.PATH}", TOKEN, aes_key)
+    receiver = Receiver(Checker(TOKEN), aes_key, Accounts(), happenings)
+    serving = asyncio.create_task(webhooks.serve(receiver.routes(), f"{HOST}:{port}"))
+    made = Sender(f"http://{HOST}:{port}{PATH}", TOKEN, aes_key)
     await until(lambda: socket.socket().connect_ex((HOST, port)) == 0)
     yield made
     serving.cancel()

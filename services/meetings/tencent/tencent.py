@@ -14,9 +14,6 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from services.meetings.accounts import Accounts
-from services.meetings.errors import OF_ALL_CALLS, Endpoint, to_error
-from services.meetings.limits import Restraint, TokenBucket
 from services.meetings.provider import (
     AwayError,
     CancelledError,
@@ -34,14 +31,16 @@ from services.meetings.provider import (
     Stay,
     WrongStateError,
 )
-from services.meetings.signature import Credentials, TencentAuth
+from services.meetings.tencent.accounts import Accounts
+from services.meetings.tencent.errors import OF_ALL_CALLS, Endpoint, to_error
+from services.meetings.tencent.limits import CALLS_A_DAY, CALLS_A_MINUTE, Restraint, TokenBucket
+from services.meetings.tencent.signature import Credentials, TencentAuth
 from services.platform.clock import DAY, Clock
 
 log = logging.getLogger(__name__)
 
 NAME = "tencent"
 ADDRESS = "https://api.meeting.qq.com"
-CALLS_A_MINUTE, CALLS_A_DAY = 300, 200_000
 LARGEST_ANSWER = 8 * 1024 * 1024
 LARGEST_PAGE, PRESENT_PAGE = 100, 50
 MOST_PAGES = 100

@@ -1,4 +1,4 @@
-"""Which user of the provider an account of ours is, and the other way round: said once, here.
+"""Which user of Tencent Meeting an account of ours is, and the other way round: said once, here.
 
 By default they are the same: the account id is the subject of the sign-in, and an enterprise that signs in to Tencent
 Meeting through the same sign-in has it as its userid. Where they differ by a fixed part, the pattern says so.

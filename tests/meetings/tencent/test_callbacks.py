@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.meetings import callbacks
-from services.meetings.accounts import Accounts
-from services.meetings.callbacks import Checker, Proof, RefusedError, UnreadableError
 from services.meetings.happenings import Happening, Kind
+from services.meetings.tencent import callbacks
+from services.meetings.tencent.accounts import Accounts
+from services.meetings.tencent.callbacks import Checker, Proof
+from services.meetings.webhooks import RefusedError, UnreadableError
 from services.standin.sender import Sender, encrypt
 
 VECTOR: dict[str, str] = json.loads(Path(__file__).with_name("tencent-webhook-vector.json").read_text())

@@ -1,0 +1,37 @@
+"""Tencent Meeting put together: its client, and its webhooks where a token for them is set."""
+
+from services.meetings.happenings import Happenings
+from services.meetings.providers import Installed
+from services.meetings.tencent import tencent
+from services.meetings.tencent.accounts import Accounts
+from services.meetings.tencent.callbacks import Checker
+from services.meetings.tencent.settings import TencentSettings
+from services.meetings.tencent.signature import Credentials
+from services.meetings.tencent.webhooks import Receiver
+from services.platform.clock import Clock
+from services.platform.data.database import Database
+
+
+def install(settings: TencentSettings, _: Database, clock: Clock, happenings: Happenings) -> Installed:
+    accounts = Accounts(settings.tencent_userid)
+    provider, client = tencent.create(
+        settings.tencent_address,
+        Credentials(
+            settings.tencent_app_id,
+            settings.tencent_sdk_id,
+            settings.tencent_secret_id,
+            settings.tencent_secret_key,
+        ),
+        accounts,
+        settings.tencent_operator,
+        clock,
+        calls_a_minute=settings.tencent_calls_a_minute,
+    )
+    receiver = create_receiver(settings, accounts, happenings)
+    return Installed(provider, webhooks=receiver.routes() if receiver else (), close=client.close)
+
+
+def create_receiver(settings: TencentSettings, accounts: Accounts, happenings: Happenings) -> Receiver | None:
+    """Goes by real time, not by the development clock: senders sign it."""
+    token, key = settings.webhook_token.get_secret_value(), settings.webhook_aes_key.get_secret_value()
+    return Receiver(Checker(token), key, accounts, happenings) if token else None
