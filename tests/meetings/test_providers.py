@@ -35,6 +35,7 @@ from services.standin.server import Standin
 from tests import templates
 from tests.meetings.builders import DEFAULT, HOUR, QUICK
 from tests.meetings.test_gateway import NamedTokens, as_, refused
+from tests.patience import PATIENCE_SECONDS
 
 NOW = int(time.time())
 BOTH = "tencent, simulated:9"
@@ -234,8 +235,9 @@ async def test_nor_the_other_way_round(
         return await gateway.participants(api.ListParticipantsRequest(meeting=key))
 
     waiting = asyncio.create_task(look_up("900000001")), asyncio.create_task(who_came("simulated"))
-    for _ in waiting:
-        await away.asked.acquire()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for _ in waiting:
+            await away.asked.acquire()
     assert (await look_up(made.code)).outcome == api.LOOK_UP_OUTCOME_FOUND
     assert (await who_came("tencent")).knowledge == pb.KNOWLEDGE_KNOWN
     assert not any(task.done() for task in waiting)
