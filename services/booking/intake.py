@@ -23,6 +23,7 @@ from services.booking.events import new_id, to_outcome
 from services.booking.meetings import Key
 from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.pool import Pool
+from services.booking.questions import compose_question
 from services.booking.requests import Wish
 from services.booking.reservations import Decided
 from services.booking.store import AccountState, Holder, Profile
@@ -298,19 +299,15 @@ def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:
     wish, account = ask.wish, situation.accounts[ask.account_id]
     profile = ask.profile or account.profile
     free = free_rooms(ask, situation.pool)
-    question = pdp.DecideRequest(
-        decision_id=new_id("dec"),
-        action=pdp.ACTION_CREATE,
-        now=to_timestamp(now),
-        account=to_account(profile, ask.roles if ask.profile else " ".join(account.roles)),
-        subject=pdp.Subject(
-            start_time=to_timestamp(wish.start_time),
-            end_time=to_timestamp(wish.end_time),
-            participant_count=wish.participant_count,
-            free_room_count=len(free),
-        ),
-        history=account.history,
+    assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
+    subject = pdp.Subject(
+        start_time=to_timestamp(wish.start_time),
+        end_time=to_timestamp(wish.end_time),
+        participant_count=wish.participant_count,
+        free_room_count=len(free),
     )
+    roles = ask.roles.split() if ask.profile else account.roles
+    question = compose_question(pdp.ACTION_CREATE, profile, roles, subject, account.history, now, new_id("dec"))
     length = wish.end_time - wish.start_time
     if not free and (
         start := situation.pool.next_free(
@@ -324,11 +321,6 @@ def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:
 def free_rooms(ask: Ask, pool: Pool) -> list[pb.Room]:
     wish = ask.wish
     return pool.free(wish.start_time, wish.end_time, wish.participant_count, wish.room_id)
-
-
-def to_account(profile: Profile | None, roles: str) -> pdp.Account:
-    assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
-    return pdp.Account(account_id=profile.account_id, department=profile.department, roles=sorted(roles.split()))
 
 
 def is_denied(verdict: Verdict) -> bool:

@@ -17,6 +17,7 @@ from services.booking import life, meetings, objections, second_person, standing
 from services.booking.events import SYSTEM, new_id, reservation_event
 from services.booking.meetings import Seen
 from services.booking.policy_client import PolicyClient
+from services.booking.questions import compose_question
 from services.booking.reservations import (
     arrival_rows,
     attendance_start,
@@ -26,7 +27,7 @@ from services.booking.reservations import (
 )
 from services.booking.standing import StaleError
 from services.booking.store import AccountState
-from services.platform.clock import HOUR, Clock, from_timestamp, to_timestamp
+from services.platform.clock import HOUR, Clock, from_timestamp
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
 from services.platform.messaging import outbox
@@ -530,14 +531,7 @@ def to_question(
         subject.enter_time.CopyFrom(record.enter_time)
     elif record.HasField("early_enter_time"):
         subject.enter_time.CopyFrom(record.early_enter_time)
-    return pdp.DecideRequest(
-        decision_id=new_id("dec"),
-        action=action,
-        now=to_timestamp(now),
-        account=pdp.Account(account_id=organizer.account_id, department=organizer.department, roles=sorted(roles)),
-        subject=subject,
-        history=case.account.history,
-    )
+    return compose_question(action, organizer, roles, subject, case.account.history, now, new_id("dec"))
 
 
 def to_cancel_response(record: pb.Reservation, decision: policy.Decision) -> api.CancelReservationResponse:

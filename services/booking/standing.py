@@ -13,6 +13,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import life, store
 from services.booking.events import SYSTEM, account_event, new_id
+from services.booking.questions import compose_question
 from services.booking.reservations import obligation, take_deadline
 from services.booking.store import AccountState
 from services.platform.clock import HOUR, SECOND, from_timestamp, to_timestamp
@@ -224,16 +225,8 @@ def to_question(record: Record, moment: int, now: int) -> pdp.DecideRequest:
         participant_count=3,
         free_room_count=1,
     )
-    account = pdp.Account(
-        account_id=profile.account_id, department=profile.department, roles=sorted(record.account.roles)
-    )
-    return pdp.DecideRequest(
-        action=pdp.ACTION_CREATE,
-        now=to_timestamp(now),
-        account=account,
-        subject=probe,
-        history=record.account.history,
-    )
+    account = record.account
+    return compose_question(pdp.ACTION_CREATE, profile, account.roles, probe, account.history, now)
 
 
 def to_standing(record: Record, decision: policy.Decision) -> pb.Standing:
