@@ -17,7 +17,7 @@ from services.platform.clock import Clock, wait_until
 from services.platform.data.database import Database
 from services.platform.observing import metrics
 from services.platform.serving import errors
-from services.platform.tasks import until_cancelled
+from services.platform.tasks import go_on
 
 log = logging.getLogger(__name__)
 
@@ -61,18 +61,15 @@ class Deadlines:
         self._woken.set()
 
     async def run(self) -> None:
-        for _ in until_cancelled():
-            self._woken.clear()
-            try:
-                await self.catch_up()
-                next_due = await self._database.read(read_next)
-            except Exception as error:
-                # the rows stay, so nothing is lost by trying again
-                log.warning("deadlines: trying again: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            if await wait_until(next_due, self._woken, self._clock):
-                await asyncio.sleep(GATHER_SECONDS)
+        """The rows stay, so nothing is lost by trying again."""
+        await go_on(self._take_turn, "deadlines", RETRY_SECONDS)
+
+    async def _take_turn(self) -> None:
+        self._woken.clear()
+        await self.catch_up()
+        next_due = await self._database.read(read_next)
+        if await wait_until(next_due, self._woken, self._clock):
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def catch_up(self) -> None:
         """Deals with everything that is due, in the order in which it was due.

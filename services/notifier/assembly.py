@@ -1,6 +1,5 @@
 """The notifier put together, without servers: by the program and by its tests alike."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from services.notifier.webhooks import Caller
 from services.platform import clock
 from services.platform.data.database import Database
 from services.platform.messaging.consumer import PullConsumer, receive_forever
-from services.platform.tasks import until_cancelled
+from services.platform.tasks import go_on
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +86,4 @@ def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) 
 
 async def forget_forever(deliveries: Deliveries) -> None:
     """What was settled long ago loses its content."""
-    for _ in until_cancelled():
-        try:
-            await deliveries.forget(KEEP_MS)
-        except Exception as error:
-            log.warning("old content stays for now: %s", type(error).__name__)
-        await asyncio.sleep(FORGET_SECONDS)
+    await go_on(lambda: deliveries.forget(KEEP_MS), "old content", FORGET_SECONDS, pause=FORGET_SECONDS)

@@ -23,7 +23,7 @@ from services.notifier.models import PlannedState
 from services.notifier.values import Digest, OpenCase
 from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_until
 from services.platform.data.database import Database
-from services.platform.tasks import until_cancelled
+from services.platform.tasks import go_on
 
 log = logging.getLogger(__name__)
 
@@ -130,20 +130,18 @@ class Planner:
     async def run(self, queue: Queue, queued: Callable[[], None]) -> None:
         """Until cancelled. `queued` is told when there are mails to be sent."""
         prepared = False
-        for _ in until_cancelled():
+
+        async def take_turn() -> None:
+            nonlocal prepared
             self._woken.clear()
             self._next = self._soonest = math.inf
-            try:
-                if not prepared:
-                    await self._prepare()
-                    prepared = True
-                await self.catch_up(queue, queued)
-                earliest = await self._database.read(agenda.read_next)
-            except Exception as error:
-                log.warning("planned notices: trying again: %s", type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await self._sleep_until(earliest)
+            if not prepared:
+                await self._prepare()
+                prepared = True
+            await self.catch_up(queue, queued)
+            await self._sleep_until(await self._database.read(agenda.read_next))
+
+        await go_on(take_turn, "planned notices", RETRY_SECONDS)
 
     async def _prepare(self) -> None:
         now = self._clock.now()

@@ -11,7 +11,7 @@ from services.notifier.deliveries import Deliveries
 from services.platform.clock import SECOND, Clock, wait_until
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
-from services.platform.tasks import until_cancelled
+from services.platform.tasks import go_on
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +74,12 @@ class Sender:
             await self._channel.rest()
 
     async def _work(self) -> None:
-        for _ in until_cancelled():
-            try:
-                await asyncio.shield(await self._take())
-            except Exception as error:
-                # the rows stay, so nothing is lost by trying again; the text could quote a mail
-                log.warning("%s: trying again: %s", self._channel.name, type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
+        """The rows stay, so nothing is lost by trying again."""
+
+        async def send_one() -> None:
+            await asyncio.shield(await self._take())
+
+        await go_on(send_one, self._channel.name, RETRY_SECONDS)
 
     async def _take(self) -> "asyncio.Task[None]":
         """Waits until something is due and begins to send it. One worker at a time, so an idle notifier asks once."""

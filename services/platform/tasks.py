@@ -5,9 +5,12 @@ in tasks of its own that look for the server; so a program whose bus was away ne
 """
 
 import asyncio
+import logging
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -45,3 +48,15 @@ def until_cancelled() -> Iterator[None]:
         if task and task.cancelling():
             raise asyncio.CancelledError
         yield
+
+
+async def go_on(work: Callable[[], Awaitable[object]], what: str, retry: float, pause: float = 0.0) -> None:
+    """Does `work` until cancelled, `pause` seconds apart; after a failure, which is logged, `retry` seconds later."""
+    for _ in until_cancelled():
+        seconds = pause
+        try:
+            await work()
+        except Exception as error:
+            log.warning("%s: trying again: %s", what, error)
+            seconds = retry
+        await asyncio.sleep(seconds)

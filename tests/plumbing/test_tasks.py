@@ -6,8 +6,9 @@ import contextlib
 import pytest
 
 import services.platform.messaging.bus  # noqa: F401 - it mends asyncio.wait_for
-from services.platform.tasks import until_cancelled
+from services.platform.tasks import go_on, until_cancelled
 from tests.patience import PATIENCE_SECONDS
+from tests.servers import until
 
 
 async def test_waiting_loses_no_cancellation_that_comes_together_with_the_answer() -> None:
@@ -71,3 +72,22 @@ async def test_a_loop_of_ours_needs_to_be_told_once() -> None:
     looking.cancel()
     await asyncio.wait([looking])
     assert (turns, looking.cancelled()) == (1, True)
+
+
+async def test_what_fails_goes_on_and_a_cancellation_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Also one that the work itself swallows, as nats-py does."""
+    done: list[str] = []
+
+    async def work() -> None:
+        done.append("begun")
+        if len(done) == 1:
+            raise OSError("away")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    running = asyncio.create_task(go_on(work, "something", 0.001))
+    await until(lambda: len(done) == 2)
+    running.cancel()
+    await asyncio.wait([running], timeout=PATIENCE_SECONDS)
+    assert running.cancelled()
+    assert [record.getMessage() for record in caplog.records] == ["something: trying again: away"]

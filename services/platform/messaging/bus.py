@@ -16,7 +16,7 @@ from nats.aio.subscription import Subscription
 
 from services.platform.observing import traces
 from services.platform.settings import Settings
-from services.platform.tasks import mend_wait_for, until_cancelled
+from services.platform.tasks import go_on, mend_wait_for
 
 if TYPE_CHECKING:
     from faststream.nats import NatsBroker
@@ -151,14 +151,13 @@ async def undecoded(message: Any) -> bytes:
 
 async def serve(broker: "NatsBroker") -> None:
     """Connects, however long that takes, and answers until cancelled."""
+
+    async def answer() -> None:
+        await broker.start()
+        await asyncio.Event().wait()
+
     try:
-        for _ in until_cancelled():
-            try:
-                await broker.start()
-                await asyncio.Event().wait()
-            except Exception as error:
-                log.warning("NATS: %s: trying again", type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
+        await go_on(answer, "questions over NATS", RETRY_SECONDS)
     finally:
         await _take_no_more(broker)
         await broker.stop()

@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from services.platform.messaging import bus
 from services.platform.settings import Settings
-from services.platform.tasks import until_cancelled
+from services.platform.tasks import go_on
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +30,7 @@ REST_SECONDS = 1.0
 
 async def receive_forever(make: Callable[[], "PullConsumer"]) -> None:
     """Begins again, on a fresh connection, whenever the bus turns the old one away for good."""
-    for _ in until_cancelled():
-        try:
-            await make().run()
-        except Exception as error:
-            log.warning("NATS: %s: trying again", type(error).__name__)
-        await asyncio.sleep(REST_SECONDS)
+    await go_on(lambda: make().run(), "events over NATS", REST_SECONDS, pause=REST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
