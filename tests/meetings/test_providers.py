@@ -35,7 +35,7 @@ from services.standin.server import Standin
 from tests import templates
 from tests.meetings.builders import DEFAULT, HOUR, QUICK
 from tests.meetings.test_gateway import NamedTokens, as_, refused
-from tests.patience import PATIENCE_SECONDS
+from tests.servers import until
 
 NOW = int(time.time())
 BOTH = "tencent, simulated:9"
@@ -204,7 +204,7 @@ class Away(Simulated):
 
     def __init__(self, database: Database, clock: SystemClock, happenings: Happenings) -> None:
         super().__init__(database, clock, happenings)
-        self.asked = asyncio.Semaphore(0)
+        self.asked = 0
         self.patience = asyncio.Event()
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
@@ -214,7 +214,7 @@ class Away(Simulated):
         return await self._nothing()
 
     async def _nothing(self) -> NoReturn:
-        self.asked.release()
+        self.asked += 1
         await self.patience.wait()
         raise AwayError("not now")
 
@@ -235,9 +235,8 @@ async def test_nor_the_other_way_round(
         return await gateway.participants(api.ListParticipantsRequest(meeting=key))
 
     waiting = asyncio.create_task(look_up("900000001")), asyncio.create_task(who_came("simulated"))
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        for _ in waiting:
-            await away.asked.acquire()
+    await until(lambda: away.asked == len(waiting) or any(task.done() for task in waiting))
+    assert away.asked == len(waiting)
     assert (await look_up(made.code)).outcome == api.LOOK_UP_OUTCOME_FOUND
     assert (await who_came("tencent")).knowledge == pb.KNOWLEDGE_KNOWN
     assert not any(task.done() for task in waiting)
