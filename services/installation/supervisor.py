@@ -78,7 +78,8 @@ class Supervisor:
     def report(self) -> dict[str, Any]:
         """What other programs want to know about this run."""
         plan = self._plan
-        addresses = {name: plan.address(name) for name in (*NAMES, "webhooks", "monitor")}
+        webhooks = ("webhooks",) if plan.standin else ()  # nobody calls where meetings are simulated
+        addresses = {name: plan.address(name) for name in (*NAMES, *webhooks, "monitor")}
         return {
             **addresses,
             **self._pages(),

@@ -17,6 +17,8 @@ from joserfc.jwk import ECKey
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 
+from services.installation.ports import free_port
+from services.installation.programs import HOST
 from services.installation.registry import PROGRAMS
 from services.installation.state import State
 from services.platform.observing import metrics
@@ -54,7 +56,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iter
         }
         patch.setattr(stacks, "ENVIRONMENT", stacks.ENVIRONMENT | more)
         running = Stack(tmp_path_factory.mktemp("seen"))
-        running.start("--clock", MONDAY, "--metrics", "--meetings", "off")
+        nobody = f"http://{HOST}:{free_port()}"  # a provider that calls; with the gateway off it is never asked
+        running.start("--clock", MONDAY, "--metrics", "--meetings", "off", "--standin", nobody)
         yield running
         running.stop()
 

@@ -6,6 +6,8 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from services.installation import ports
 from services.installation.ports import free_port
 from services.installation.programs import DEFAULT_PORTS
+from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import ENVIRONMENT, MONDAY, Stack, alive, process, wait_for, yunhui
 
 pytestmark = pytest.mark.system
@@ -50,23 +53,32 @@ def test_ctrl_c_during_the_start_is_quiet_and_leaves_nothing(tmp_path: Path, mom
     loading = moment.startswith("services.")
     python = [sys.executable, *(["-X", "importtime"] if loading else [])]
     options = ("--state", str(tmp_path / "state"), "--ports", "auto", "--lang", "en")
-    with subprocess.Popen(
-        [*python, "-m", "services.cli", "up", *options],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as starting:
+    with interruptible([*python, "-m", "services.cli", "up", *options]) as starting:
         assert starting.stdout
         assert starting.stderr
         lines = starting.stderr if loading else starting.stdout
         assert any(moment in line for line in lines)
         starting.send_signal(signal.SIGINT)
-        out, err = starting.communicate(timeout=60)
+        out, err = starting.communicate(timeout=PATIENCE_SECONDS)
     said = [line for line in (out + err).splitlines() if not line.startswith("import time:")]
     assert starting.returncode == 130
     assert not [line for line in said if re.search("Traceback|Error|KeyboardInterrupt|exception", line)]
     assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path) in read(path)]
+
+
+@contextmanager
+def interruptible(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Heeds SIGINT even where the tests run in the background of a shell, which has it ignored; killed at the end."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def read(path: Path) -> str:
