@@ -14,7 +14,7 @@ from services.cli import up
 from services.cli.terminal import open_terminal
 from services.installation import issuer, ports
 from services.installation.programs import Plan, Program
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.installation.state import State
 from services.installation.supervisor import Supervisor
 
@@ -43,7 +43,7 @@ class Server:
     def empty(self) -> None:
         """An empty database for each program."""
         with sa.create_engine(self.url, isolation_level="AUTOCOMMIT").connect() as connection:
-            for program in NAMES:
+            for program in SERVICE_NAMES:
                 connection.execute(sa.text(f"DROP DATABASE IF EXISTS {program}"))
                 connection.execute(sa.text(f"CREATE DATABASE {program}"))
 

@@ -19,7 +19,7 @@ from services.platform.data.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class Booking:
+class Assembly:
     """One replica. `intake.run()` and `deadlines.run()` are to run beside the servers."""
 
     service: BookingService
@@ -40,7 +40,7 @@ def build(
     gateway: MeetingsClient | None,
     watchers: Watchers,
     wake: Callable[[], None],
-) -> Booking:
+) -> Assembly:
     """`wake` tells the outbox that something was committed. Without a `gateway` numbers are not looked up."""
 
     def committed() -> None:
@@ -56,4 +56,4 @@ def build(
     series = Series(database, policy, clock, deadlines.catch_up, committed)
     service = BookingService(database, policy, clock, intake, lifecycle, updates, series, watchers, lookups)
     reports = Reports(database, lifecycle, inquiries) if inquiries else None
-    return Booking(service, intake, lifecycle, updates, series, deadlines, inquiries, reports)
+    return Assembly(service, intake, lifecycle, updates, series, deadlines, inquiries, reports)

@@ -17,7 +17,7 @@ from services.platform.clock import Clock, wait_until
 from services.platform.data.database import Database
 from services.platform.observing import metrics
 from services.platform.serving import errors
-from services.platform.tasks import go_on
+from services.platform.tasks import run_forever
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Deadlines:
 
     async def run(self) -> None:
         """The rows stay, so nothing is lost by trying again."""
-        await go_on(self._take_turn, "deadlines", RETRY_SECONDS)
+        await run_forever(self._take_turn, "deadlines", RETRY_SECONDS)
 
     async def _take_turn(self) -> None:
         self._woken.clear()

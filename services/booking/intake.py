@@ -297,17 +297,15 @@ def check_meeting(ask: Ask, situation: Situation) -> None:
 
 def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:
     wish, account = ask.wish, situation.accounts[ask.account_id]
-    profile = ask.profile or account.profile
+    profile, roles = charged(ask, account)
     free = free_rooms(ask, situation.pool)
-    assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
     subject = pdp.Subject(
         start_time=to_timestamp(wish.start_time),
         end_time=to_timestamp(wish.end_time),
         participant_count=wish.participant_count,
         free_room_count=len(free),
     )
-    roles = ask.roles.split() if ask.profile else account.roles
-    question = compose_question(pdp.ACTION_CREATE, profile, roles, subject, account.history, now, new_id("dec"))
+    question = compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, account.history, now, new_id("dec"))
     length = wish.end_time - wish.start_time
     if not free and (
         start := situation.pool.next_free(
@@ -316,6 +314,14 @@ def to_question(ask: Ask, situation: Situation, now: int) -> pdp.DecideRequest:
     ):
         question.subject.next_free_time.CopyFrom(to_timestamp(start))
     return question
+
+
+def charged(ask: Ask, account: AccountState) -> tuple[Profile, str]:
+    """Whose account is charged and its roles, as told by the token, else as stored."""
+    if ask.profile:
+        return ask.profile, ask.roles
+    assert account.profile is not None  # noqa: S101 - early_reply has refused unknown accounts
+    return account.profile, " ".join(account.roles)
 
 
 def free_rooms(ask: Ask, pool: Pool) -> list[pb.Room]:
@@ -335,8 +341,7 @@ def to_decided(
     alternatives: list[pb.Alternative],
 ) -> Decided:
     account = situation.accounts[ask.account_id]
-    profile, roles = ask.profile or account.profile, ask.roles if ask.profile else " ".join(account.roles)
-    assert profile is not None  # noqa: S101 - early_reply has refused unknown accounts
+    profile, roles = charged(ask, account)
     return Decided(ask.wish, ask.actor, profile, roles, account, question, decision, alternatives, ask.by, ask.trace)
 
 

@@ -23,7 +23,7 @@ from services.cli.arguments import read_choice, read_moment
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.platform.clock import from_timestamp
 from services.platform.data.chain import FIELDS, Check, Entry
 
@@ -32,7 +32,9 @@ FORMULA = "=+-@\t\r\n\0＝＋－＠"
 """What makes a spreadsheet take a cell for a formula."""
 Heads = dict[str, dict[int, str]]
 """By program: hashes that were noted, by number."""
-ProgramOption = Annotated[str, typer.Option("--program", metavar="|".join(NAMES), help=texts.OPTION_PROGRAM.help)]
+ProgramOption = Annotated[
+    str, typer.Option("--program", metavar="|".join(SERVICE_NAMES), help=texts.OPTION_PROGRAM.help)
+]
 
 
 def entries(
@@ -102,7 +104,7 @@ def export(
 
 def chosen(program: str) -> tuple[str, ...]:
     """Raises CommandError."""
-    return (read_choice(program, NAMES),) if program else NAMES
+    return (read_choice(program, SERVICE_NAMES),) if program else SERVICE_NAMES
 
 
 def open_audit(terminal: Terminal, program: str) -> Connection[AuditServiceStub]:
@@ -177,7 +179,9 @@ def read_heads(typed: list[str]) -> Heads:
     for each in typed:
         name, _, rest = each.partition(":")
         number, _, expected = rest.partition(":")
-        fits = name in NAMES and number.isascii() and number.isdigit() and len(number) < 19 and len(expected) == 64
+        fits = (
+            name in SERVICE_NAMES and number.isascii() and number.isdigit() and len(number) < 19 and len(expected) == 64
+        )
         if not fits:
             raise CommandError(texts.BAD_HEAD, ExitCode.USAGE, typed=each)
         if int(number):

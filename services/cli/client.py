@@ -18,7 +18,7 @@ from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.cli import texts
 from services.cli.failures import CallError, CommandError, ExitCode
 from services.cli.terminal import Terminal
-from services.platform.settings import is_here
+from services.platform.settings import is_loopback_address
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -126,7 +126,7 @@ def no_state(terminal: Terminal) -> CommandError:
 def open_channel(address: str) -> grpc.Channel:
     """Without TLS only on this machine, or where http:// asks for it: a token must not travel in the open."""
     scheme, separator, rest = address.rpartition("://")
-    if scheme == "http" or (not separator and is_here(rest)):
+    if scheme == "http" or (not separator and is_loopback_address(rest)):
         return grpc.insecure_channel(rest)
     return grpc.secure_channel(rest, channel_credentials())
 

@@ -15,7 +15,7 @@ from services.cli.failures import CommandError, ExitCode
 from services.cli.findings import Finding
 from services.cli.terminal import Terminal
 from services.installation import development_clock, health, topology
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.installation.state import read_json
 from services.platform.settings import DEVELOPMENT_ISSUER
 
@@ -56,7 +56,7 @@ async def examine(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
 
 
 async def check_services(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
-    serving = await asyncio.gather(*(health.serving(str(run[name])) for name in NAMES))
+    serving = await asyncio.gather(*(health.serving(str(run[name])) for name in SERVICE_NAMES))
     return [
         Finding(
             name,
@@ -65,7 +65,7 @@ async def check_services(terminal: Terminal, run: dict[str, Any]) -> list[Findin
             texts.SEE_LOG,
             values={"log": terminal.state.log(name)},
         )
-        for name, good in zip(NAMES, serving, strict=True)
+        for name, good in zip(SERVICE_NAMES, serving, strict=True)
     ]
 
 

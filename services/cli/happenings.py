@@ -1,6 +1,6 @@
 """Events as people read and choose them: their names in words, filters by subject, one line each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
 from services.contracts import event_names
-from services.installation import topology
 from services.installation.registry import EVENT_STREAMS
 
 PREFIX = "yunhui."
@@ -43,18 +42,11 @@ def subjects(typed: str) -> dict[str, str]:
     if not any(matches(pattern, subject) for subject in NAMES) and pattern not in _whole_streams():
         choices = dict.fromkeys(f"{subject.split('.')[2]}.*" for subject in NAMES)
         raise CommandError(texts.BAD_FILTER, ExitCode.USAGE, typed=typed, choices=", ".join([*choices, EVERYTHING]))
-    return {stream: narrowed for stream, owner in _owners() if (narrowed := _narrow(pattern, owner))}
-
-
-def _owners() -> Iterator[tuple[str, str]]:
-    """The streams that subscribers may read, and the owner of each."""
-    for stream in topology.STREAMS:
-        if stream.name in EVENT_STREAMS.values():
-            yield str(stream.name), (stream.subjects or [""])[0].split(".")[1]
+    return {stream: narrowed for owner, stream in EVENT_STREAMS.items() if (narrowed := _narrow(pattern, owner))}
 
 
 def _whole_streams() -> set[str]:
-    return {f"{PREFIX}{owner}.>" for _, owner in _owners()}
+    return {f"{PREFIX}{owner}.>" for owner in EVENT_STREAMS}
 
 
 def _narrow(pattern: str, owner: str) -> str:

@@ -20,7 +20,7 @@ from services.cli.rendering import MEETING_STATES
 from services.cli.terminal import Terminal
 from services.cli.texts import Text
 from services.installation import development_clock
-from services.platform.settings import is_here
+from services.platform.settings import is_loopback_address
 
 Code = Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)]
 One = Annotated[str, typer.Option("--occurrence", metavar="NUMBER", help=texts.OPTION_OCCURRENCE.help)]
@@ -169,6 +169,6 @@ def ask(terminal: Terminal, request: simulator.ActInMeetingRequest) -> None:
 def open_simulator(terminal: Terminal) -> Connection[SimulatorServiceStub]:
     """As whoever is signed in. Raises CommandError."""
     address = client.address_of(terminal, "meetings")
-    if not is_here(address):
+    if not is_loopback_address(address):
         raise CommandError(texts.ONLY_DEVELOPMENT, ExitCode.USAGE)
     return Connection(SimulatorServiceStub, address, client.token(terminal))

@@ -16,6 +16,7 @@ from yunhui.outbox.v1 import outbox_service_pb2 as api
 from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 
 from services.cli import client, events, moments, texts
+from services.cli.arguments import read_choice
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
 from services.cli.terminal import Terminal
@@ -42,8 +43,7 @@ def replay(
     program: Annotated[str, typer.Argument(metavar="|".join(EVENT_STREAMS))],
     from_start: Annotated[bool, typer.Option("--from-start", help=texts.OPTION_FROM_START.help)] = False,
 ) -> None:
-    if program not in EVENT_STREAMS:
-        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=program, choices=", ".join(EVENT_STREAMS))
+    program = read_choice(program, tuple(EVENT_STREAMS))
     after = "" if from_start else asyncio.run(last_in_stream(terminal, EVENT_STREAMS[program]))
     with open_outbox(terminal, program) as outbox:
         number = outbox.ask(outbox.stub.ReplayOutbox, api.ReplayOutboxRequest(after_event_id=after)).event_count

@@ -7,7 +7,7 @@ from typing import Any
 from services.cli import texts
 from services.cli.findings import Finding
 from services.cli.terminal import Terminal
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.installation.state import State
 
 FULL = 2  # PRAGMA synchronous
@@ -18,7 +18,7 @@ LONG_MS = 60_000
 
 async def check(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:
     """Through the same function that the programs use: what they set is what is read here."""
-    findings = [finding for name in NAMES for finding in check_database(terminal.state, name)]
+    findings = [finding for name in SERVICE_NAMES for finding in check_database(terminal.state, name)]
     return [*findings, check_disk(terminal.state)]
 
 

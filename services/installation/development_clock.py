@@ -26,7 +26,7 @@ def start_at(state: State, wanted: datetime) -> None:
     if state.database("booking").exists():
         move_to(state, wanted)
     else:
-        offset = milliseconds(wanted) - time.time_ns() // 1_000_000
+        offset = to_milliseconds(wanted) - time.time_ns() // 1_000_000
         write_private(state.clock, {"offset_ms": offset})
 
 
@@ -35,13 +35,13 @@ def move_to(state: State, wanted: datetime) -> None:
     current = now(state)
     if wanted < current:
         raise BackwardsError(wanted, current)
-    advance(state, milliseconds(wanted) - milliseconds(current))
+    advance(state, to_milliseconds(wanted) - to_milliseconds(current))
 
 
 def advance(state: State, milliseconds: int) -> None:
     DevelopmentClock(state.clock).shift(milliseconds)
 
 
-def milliseconds(moment: datetime) -> int:
+def to_milliseconds(moment: datetime) -> int:
     """Since 1970."""
     return round(moment.timestamp() * 1000)

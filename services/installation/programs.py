@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from services.installation import health, issuer
-from services.installation.registry import BUS_USERS, NAMES, OTHER_PORTS, PROGRAMS
+from services.installation.registry import BUS_USERS, OTHER_PORTS, PROGRAMS, SERVICE_NAMES
 from services.installation.state import WEBHOOK_TOKEN, State
 from services.platform.settings import DEVELOPMENT_ISSUER
 
@@ -133,7 +133,7 @@ class Plan:
                     "YUNHUI_ISSUER": DEVELOPMENT_ISSUER,
                     "YUNHUI_DISCOVERY": f"{self.web('issuer')}/.well-known/openid-configuration",
                     "YUNHUI_MAIL_FROM": SENDER,
-                    **{f"YUNHUI_{name.upper()}_ADDRESS": self.address(name) for name in NAMES},
+                    **{f"YUNHUI_{name.upper()}_ADDRESS": self.address(name) for name in SERVICE_NAMES},
                 },
             ),
         ]

@@ -25,8 +25,8 @@ PORTAL, ISSUER = Entry("portal", 7100, 7115), Entry("issuer", 7110, 7116)
 PROGRAMS = (*SERVICES, ISSUER, PORTAL)
 OTHER_PORTS: Mapping[str, int] = {"nats": 7104, "mail": 7105, "monitor": 7106, "webhooks": 7108}
 
-NAMES = tuple(service.name for service in SERVICES)
+SERVICE_NAMES = tuple(service.name for service in SERVICES)
 """Of the services."""
-BUS_USERS = ("admin", *NAMES, PORTAL.name, "subscriber")
-EVENT_STREAMS: Mapping[str, str] = {name: name.upper() for name in NAMES}
+BUS_USERS = ("admin", *SERVICE_NAMES, PORTAL.name, "subscriber")
+EVENT_STREAMS: Mapping[str, str] = {name: name.upper() for name in SERVICE_NAMES}
 """The stream of each service's events. Whoever subscribes may read them from the past on (nats.conf)."""

@@ -17,13 +17,13 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.installation.state import State, read_json
 from services.platform.data.chain import GENESIS
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ORDER = NAMES[::-1]
+ORDER = SERVICE_NAMES[::-1]
 """Each before whoever it hears from or refers to."""
 KEPT = ("secrets.json", "issuer.json", "clock.json")
 """Files besides databases; the rest of a state directory is made anew. clock.json only where time was moved."""

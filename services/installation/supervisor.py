@@ -11,7 +11,7 @@ import nats
 from services.installation import topology
 from services.installation.child import Child
 from services.installation.programs import Plan, Program
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.installation.state import write_private
 from services.platform.settings import DEVELOPMENT_ISSUER
 
@@ -79,7 +79,7 @@ class Supervisor:
         """What other programs want to know about this run."""
         plan = self._plan
         webhooks = ("webhooks",) if plan.standin else ()  # nobody calls where meetings are simulated
-        addresses = {name: plan.address(name) for name in (*NAMES, *webhooks, "monitor")}
+        addresses = {name: plan.address(name) for name in (*SERVICE_NAMES, *webhooks, "monitor")}
         return {
             **addresses,
             **self._pages(),

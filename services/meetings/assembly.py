@@ -25,7 +25,7 @@ INSTALL: Mapping[str, Callable[[MeetingsSettings, Database, Clock, Happenings], 
 
 
 @dataclass(frozen=True, slots=True)
-class Meetings:
+class Assembly:
     """The parts that the program serves, whoever the providers are."""
 
     gateway: Gateway
@@ -48,8 +48,8 @@ class Meetings:
             await each.close()
 
 
-def build(settings: MeetingsSettings, database: Database, clock: Clock, happenings: Happenings) -> Meetings:
+def build(settings: MeetingsSettings, database: Database, clock: Clock, happenings: Happenings) -> Assembly:
     names = settings.routes
     installed = {name: INSTALL[name](settings, database, clock, happenings) for name in dict.fromkeys(names.values())}
     providers = Providers({prefix: installed[name].provider for prefix, name in names.items()})
-    return Meetings(Gateway(providers, happenings), list(installed.values()))
+    return Assembly(Gateway(providers, happenings), list(installed.values()))

@@ -23,7 +23,7 @@ from services.notifier.webhooks import Caller
 from services.platform import clock
 from services.platform.data.database import Database
 from services.platform.messaging.consumer import PullConsumer, receive_forever
-from services.platform.tasks import go_on
+from services.platform.tasks import run_forever
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ KEEP_MS = 14 * clock.DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Notifier:
+class Assembly:
     """Without servers; each `consumer()` is a fresh one on a fresh connection."""
 
     deliveries: Deliveries
@@ -56,7 +56,7 @@ class Notifier:
         ]
 
 
-def build(options: NotifierSettings, database: Database) -> Notifier:
+def build(options: NotifierSettings, database: Database) -> Assembly:
     now, zone = clock.create(options.clock_file), ZoneInfo(options.display_zone)
     composer = Composer(Letterhead(options.mail_from, options.portal_url, zone, options.support_mail))
     timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
@@ -76,7 +76,7 @@ def build(options: NotifierSettings, database: Database) -> Notifier:
     intake = Intake(database, now, composer, planner, queued)
     receiver = Receiver(intake, outlet.bury)
     service = api.NotifierService(database, now, deliveries, intake, senders, guard)
-    return Notifier(deliveries, outlet, senders, intake, planner, lambda: create_consumer(options, receiver), service)
+    return Assembly(deliveries, outlet, senders, intake, planner, lambda: create_consumer(options, receiver), service)
 
 
 def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:
@@ -86,4 +86,4 @@ def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) 
 
 async def forget_forever(deliveries: Deliveries) -> None:
     """What was settled long ago loses its content."""
-    await go_on(lambda: deliveries.forget(KEEP_MS), "old content", FORGET_SECONDS, pause=FORGET_SECONDS)
+    await run_forever(lambda: deliveries.forget(KEEP_MS), "old content", FORGET_SECONDS, pause=FORGET_SECONDS)

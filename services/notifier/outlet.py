@@ -9,7 +9,7 @@ from services.platform.data.database import Database
 from services.platform.messaging import bus
 from services.platform.messaging.outbox import ACK_SECONDS, Relay
 from services.platform.settings import Settings
-from services.platform.tasks import go_on, until_cancelled
+from services.platform.tasks import run_forever, until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Outlet:
 
     async def run(self) -> None:
         """Until cancelled. Begins again, on a fresh connection, whenever the bus turns the old one away for good."""
-        await go_on(self._serve, "publishing over NATS", RESTART_SECONDS, pause=RESTART_SECONDS)
+        await run_forever(self._serve, "publishing over NATS", RESTART_SECONDS, pause=RESTART_SECONDS)
 
     async def _serve(self) -> None:
         connection = await bus.connect(self._settings, "notifier-outlet", self._interrupt)

@@ -23,7 +23,7 @@ from services.notifier.models import PlannedState
 from services.notifier.values import Digest, OpenCase
 from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_until
 from services.platform.data.database import Database
-from services.platform.tasks import go_on
+from services.platform.tasks import run_forever
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Planner:
             await self.catch_up(queue, queued)
             await self._sleep_until(await self._database.read(agenda.read_next))
 
-        await go_on(take_turn, "planned notices", RETRY_SECONDS)
+        await run_forever(take_turn, "planned notices", RETRY_SECONDS)
 
     async def _prepare(self) -> None:
         now = self._clock.now()

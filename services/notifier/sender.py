@@ -11,7 +11,7 @@ from services.notifier.deliveries import Deliveries
 from services.platform.clock import SECOND, Clock, wait_until
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
-from services.platform.tasks import go_on
+from services.platform.tasks import run_forever
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Sender:
         async def send_one() -> None:
             await asyncio.shield(await self._take())
 
-        await go_on(send_one, self._channel.name, RETRY_SECONDS)
+        await run_forever(send_one, self._channel.name, RETRY_SECONDS)
 
     async def _take(self) -> "asyncio.Task[None]":
         """Waits until something is due and begins to send it. One worker at a time, so an idle notifier asks once."""

@@ -120,14 +120,14 @@ def unsafe(settings: ServerSettings) -> Iterator[str]:
     if settings.plaintext:
         return
     way_out = "or, where a proxy ends TLS and the network behind it is private, YUNHUI_PLAINTEXT=private-network"
-    if not settings.tls_certificate and not is_here(settings.listen):
+    if not settings.tls_certificate and not is_loopback_address(settings.listen):
         yield f"tokens would travel unencrypted: set YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY, {way_out}"
     if not settings.nats_ca and not is_loopback(urlsplit(settings.nats_url).hostname or ""):
         yield f"passwords would travel unencrypted: set YUNHUI_NATS_CA, {way_out}"
 
 
-def is_here(address: str) -> bool:
-    """Whether host:port is on this machine."""
+def is_loopback_address(address: str) -> bool:
+    """Of host:port."""
     return is_loopback(address.rpartition(":")[0])
 
 

@@ -50,7 +50,7 @@ def until_cancelled() -> Iterator[None]:
         yield
 
 
-async def go_on(work: Callable[[], Awaitable[object]], what: str, retry: float, pause: float = 0.0) -> None:
+async def run_forever(work: Callable[[], Awaitable[object]], what: str, retry: float, pause: float = 0.0) -> None:
     """Does `work` until cancelled, `pause` seconds apart; after a failure, which is logged, `retry` seconds later."""
     for _ in until_cancelled():
         seconds = pause

@@ -21,7 +21,7 @@ def describe(document: Document) -> pb.PolicyDescription:
         zone=document.zone,
         precedence=[_effect(name) for name in document.precedence],
         rules=[_rule(document, rule) for rule in document.rules],
-        limits={name: pb.Limit(value=each.value, unit=each.unit) for name, each in document.thresholds.items()},
+        thresholds={name: pb.Threshold(value=each.value, unit=each.unit) for name, each in document.thresholds.items()},
         overrides=[_override(each) for each in document.overrides],
         closing=next(_closing(document), None),
     )
@@ -49,7 +49,7 @@ def _comparison(document: Document, rule: Rule, compare: Compare) -> pb.Comparis
         fact=compare.fact,
         measure=fact.measure if isinstance(fact, Measure) else fact.count,
         operator=compare.op,
-        limit=compare.threshold or "",
+        threshold=compare.threshold or "",
         value=compare.value or 0,
         unit=unit_of(fact),
         alone="CREATE" in rule.on and _decides_alone(document, rule, compare),
@@ -70,7 +70,7 @@ def _decides_alone(document: Document, rule: Rule, compare: Compare) -> bool:
 
 def _override(override: Override) -> pb.OverrideDescription:
     return pb.OverrideDescription(
-        department=override.department or "", role=override.role or "", limits=override.thresholds
+        department=override.department or "", role=override.role or "", thresholds=override.thresholds
     )
 
 
@@ -82,7 +82,7 @@ def _closing(document: Document) -> Iterator[pb.ClosingDescription]:
             fact = document.facts[compare.fact]
             if isinstance(fact, ViolationCount) and compare.threshold:
                 yield pb.ClosingDescription(
-                    limit=compare.threshold,
+                    threshold=compare.threshold,
                     within=fact.within,
                     counts_waived="waived" not in fact.leave_out,
                     counts_used_up="used_up" not in fact.leave_out,

@@ -23,7 +23,7 @@ from services.platform.data.database import ConflictError, Database
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
-from services.platform.tasks import go_on
+from services.platform.tasks import run_forever
 from services.policy import models
 from services.policy.decisions import Policy
 
@@ -114,7 +114,7 @@ class Versions:
 
     async def follow(self) -> None:
         """Reads what other replicas publish, until cancelled; meanwhile the versions that are known go on deciding."""
-        await go_on(self.refresh, "policy versions", FOLLOW_SECONDS, pause=FOLLOW_SECONDS)
+        await run_forever(self.refresh, "policy versions", FOLLOW_SECONDS, pause=FOLLOW_SECONDS)
 
     async def refresh(self) -> None:
         newest = self._known[-1].number if self._known else 0

@@ -8,7 +8,7 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
-from services.platform.settings import is_here
+from services.platform.settings import is_loopback_address
 from services.portal.sessions import Person
 
 PATIENCE_SECONDS = 10.0
@@ -49,6 +49,6 @@ class Services:
 def open_channel(address: str) -> grpc.aio.Channel:
     """Without TLS only on this machine, or where http:// asks for it: a token must not travel in the open."""
     scheme, separator, rest = address.rpartition("://")
-    if scheme == "http" or (not separator and is_here(rest)):
+    if scheme == "http" or (not separator and is_loopback_address(rest)):
         return grpc.aio.insecure_channel(rest, options=OPTIONS)
     return grpc.aio.secure_channel(rest, grpc.ssl_channel_credentials(), options=OPTIONS)

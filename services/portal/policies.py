@@ -71,8 +71,8 @@ class Policy:
         return [rule for rule in self.description.rules if action in rule.actions]
 
     def numbers(self, own: Mapping[str, int]) -> dict[str, int]:
-        """Limits by name, `own` of the account before those for everybody."""
-        return {name: each.value for name, each in self.description.limits.items()} | dict(own)
+        """Thresholds by name, `own` of the account before those for everybody."""
+        return {name: each.value for name, each in self.description.thresholds.items()} | dict(own)
 
     def sentence(self, rule: api.RuleDescription, language: str, own: Mapping[str, int] | None = None) -> str:
         """The rule in words; with the account's own numbers when they are given."""
@@ -96,7 +96,7 @@ class Policy:
         numbers = self.numbers(own)
         for rule in self.rules(api.ACTION_CREATE):
             for each in rule.comparisons if rule.effect == effect else ():
-                number = numbers[each.limit] if each.limit else each.value
+                number = numbers[each.threshold] if each.threshold else each.value
                 if each.alone and each.operator in _LOW:
                     yield each.measure, "low", number + _LOW[each.operator]
                 elif each.alone and each.operator in _HIGH:
@@ -147,7 +147,7 @@ def violations(policy: Policy, standing: pb.Standing, now: datetime) -> Violatio
         and (closing.counts_waived or not each.waived)
         and (closing.counts_used_up or not each.suspension_id)
     ]
-    return Violations(len(counted), numbers[closing.limit], numbers[closing.within])
+    return Violations(len(counted), numbers[closing.threshold], numbers[closing.within])
 
 
 def deciding(lines: Sequence[Line], decision: decision_pb2.Decision) -> list[Line]:
@@ -204,8 +204,8 @@ def _figure(rule: api.RuleDescription, decision: decision_pb2.Decision, language
     """The person's own figures that the rule looks at; beside the rule's number when it compares just one."""
     seen = [each for each in rule.comparisons if each.fact in decision.facts and _is_figure(each)]
     own = [_short(decision.facts[each.fact], each.unit, language) for each in seen]
-    if len(seen) == 1 and seen[0].limit:
-        limit, unit = decision.thresholds.get(seen[0].limit, 0), seen[0].unit
+    if len(seen) == 1 and seen[0].threshold:
+        limit, unit = decision.thresholds.get(seen[0].threshold, 0), seen[0].unit
         own.append(span(limit, language, parts=2, smallest=60) if unit == "seconds" else str(limit))
         return " / ".join(own)
     return " · ".join(dict.fromkeys(own))

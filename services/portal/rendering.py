@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 from services.contracts.invitations import dashed
 from services.portal import assets, csrf, texts
 from services.portal.calls import is_support, now_of
-from services.portal.policies import name_of
+from services.portal.policies import name_of, own_words
 from services.portal.times import CHINESE, ENGLISH, Reader, span, zone_of
 
 FOLDER = Path(__file__).parent
@@ -69,7 +69,7 @@ def environment(language: str) -> Environment:
     )
     made.filters["dashed"] = dashed
     made.filters["sentence"] = lambda text: sentence(text, language)
-    made.filters["own"] = lambda text: text.zh_cn if language == CHINESE else text.en
+    made.filters["own"] = lambda text: own_words(text, language)
     made.filters["named"] = lambda quota: name_of(quota, language)
     made.filters["span"] = lambda seconds: span(int(seconds), language)
     made.globals |= {"texts": texts, "asset": assets.address}

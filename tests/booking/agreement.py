@@ -48,7 +48,7 @@ class Stored:
     answers: list[Any]
 
 
-def go_on(world: World, replies: Replies, act: Act, reply: Any) -> None:
+def run_forever(world: World, replies: Replies, act: Act, reply: Any) -> None:
     """Lets the world go on by an act, and compares what was answered. Raises MismatchError."""
     try:
         expected = act.expect(world)

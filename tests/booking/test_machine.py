@@ -309,7 +309,7 @@ class Machine(RuleBasedStateMachine):
             world, known = copy.deepcopy(self.world), dict(self.replies)
             try:
                 for act, reply in order:
-                    agreement.go_on(world, known, act, reply)
+                    agreement.run_forever(world, known, act, reply)
                 agreement.check(stored, world)
             except AssertionError as error:
                 errors.append(error)
@@ -387,7 +387,7 @@ class Machine(RuleBasedStateMachine):
     def do(self, act: Act, replica: int) -> None:
         self.agreed = False
         reply = self.runner.run(call(self.booking[replica], act))
-        agreement.go_on(self.world, self.replies, act, reply)
+        agreement.run_forever(self.world, self.replies, act, reply)
         if act.keep() in self.replies:
             self.asked.append(act)
 

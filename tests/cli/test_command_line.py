@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.commands import app
-from services.platform.settings import is_here
+from services.platform.settings import is_loopback_address
 
 
 @pytest.fixture(autouse=True)
@@ -95,4 +95,4 @@ def test_every_command_explains_itself(command: str) -> None:
 )
 def test_only_this_machine_is_spoken_to_without_tls(address: str, loopback: bool) -> None:
     """A token must not travel in the open by accident."""
-    assert is_here(address) is loopback
+    assert is_loopback_address(address) is loopback

@@ -12,7 +12,7 @@ from services.cli.failures import CommandError
 from services.cli.happenings import Wanted
 from services.cli.languages import CHINESE, ENGLISH
 from services.cli.terminal import Terminal, open_terminal
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.installation.state import write_private
 
 HEADERS = {"ce-time": "2025-07-07T02:00:05.250Z"}
@@ -31,10 +31,10 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Terminal:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("yunhui.>", {owner.upper(): f"yunhui.{owner}.>" for owner in NAMES}),
+        ("yunhui.>", {owner.upper(): f"yunhui.{owner}.>" for owner in SERVICE_NAMES}),
         ("yunhui.policy.>", {"POLICY": "yunhui.policy.>"}),
         ("yunhui.booking.*.suspended", {"BOOKING": "yunhui.booking.*.suspended"}),
-        ("version.published", {owner.upper(): f"yunhui.{owner}.version.published" for owner in NAMES}),
+        ("version.published", {owner.upper(): f"yunhui.{owner}.version.published" for owner in SERVICE_NAMES}),
     ],
 )
 def test_a_filter_is_narrowed_to_each_stream(typed: str, expected: dict[str, str]) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
-from services.installation.registry import BUS_USERS, EVENT_STREAMS, ISSUER, NAMES, PORTAL, PROGRAMS, SERVICES, Entry
+from services.installation.registry import (
+    BUS_USERS,
+    EVENT_STREAMS,
+    ISSUER,
+    PORTAL,
+    PROGRAMS,
+    SERVICE_NAMES,
+    SERVICES,
+    Entry,
+)
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = [each for each in PROGRAMS if each is not ISSUER]
@@ -64,7 +73,7 @@ def test_the_bus_knows_its_users(user: str) -> None:
     assert f"\n{password}=" in text(".env.example")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SERVICE_NAMES)
 def test_its_events_can_be_subscribed_to(name: str) -> None:
     rights = text("services/installation/nats.conf")
     for what in ("CREATE.{}.>", "INFO.{}.*", "MSG.NEXT.{}.*"):
@@ -93,8 +102,8 @@ def test_no_port_is_given_twice() -> None:
 
 def test_no_list_of_the_services_is_kept_elsewhere() -> None:
     """A second list is one that somebody forgets."""
-    names = "|".join(f'"{name}"' for name in NAMES)
-    written = re.compile(rf"[(\[]\s*(?:(?:{names})\s*,?\s*){{{len(NAMES)},}}[)\]]")
+    names = "|".join(f'"{name}"' for name in SERVICE_NAMES)
+    written = re.compile(rf"[(\[]\s*(?:(?:{names})\s*,?\s*){{{len(SERVICE_NAMES)},}}[)\]]")
     found = [
         str(path.relative_to(ROOT))
         for folder in ("services", "tests", "tools", "bench")

@@ -14,14 +14,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from tests.faults import chaos, invariants
 from tests.faults.checker import Breach
 from tests.faults.invariants import Evidence, Verdict
 from tests.faults.siege import Fault, Siege, besieged
 from tests.postgres import create_database, running
 
-TWINS = NAMES
+TWINS = SERVICE_NAMES
 SECONDS_A_ROUND = 10.0
 
 

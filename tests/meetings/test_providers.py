@@ -17,7 +17,7 @@ from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
 from services.meetings import assembly
 from services.meetings.api import ROLES, SERVICE, SIMULATOR
-from services.meetings.assembly import Meetings
+from services.meetings.assembly import Assembly
 from services.meetings.gateway import Gateway
 from services.meetings.happenings import Happenings
 from services.meetings.provider import AwayError, Meeting, MeetingKey, NoSuchMeetingError, Participant
@@ -119,7 +119,7 @@ def settings(providers: str, **more: Any) -> MeetingsSettings:
 @pytest.fixture
 async def put_together(
     standin: Standin, database: Database, clock: SystemClock, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Meetings]:
+) -> AsyncIterator[Assembly]:
     """As the program does it, but less patient."""
     monkeypatch.setattr(tencent_module, "Timing", lambda: QUICK)
     made = assembly.build(settings(BOTH, tencent_address=standin.address), database, clock, happenings)
@@ -128,7 +128,7 @@ async def put_together(
 
 
 @pytest.fixture
-async def served(put_together: Meetings) -> AsyncIterator[Served]:
+async def served(put_together: Assembly) -> AsyncIterator[Served]:
     guard = rpc.Guard(NamedTokens(), ROLES)
     server = rpc.Server("127.0.0.1:0", guard, put_together.servicers, with_reflection=False)
     await server.start()

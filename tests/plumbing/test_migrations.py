@@ -14,12 +14,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.platform.data import migrations
 from services.platform.data.database import create_engine
 from tests.booking.builders import ROOMS, TEN
 
-SERVICES = [f"services.{name}" for name in NAMES]
+SERVICES = [f"services.{name}" for name in SERVICE_NAMES]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -26,7 +26,7 @@ from services.platform.serving import errors, rpc
 from services.platform.settings import Settings
 from tests import templates
 from tests.plumbing.test_rpc import NamedTokens, Servicer
-from tests.servers import Bus, password, until
+from tests.servers import Bus, partly, password, until
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -126,7 +126,7 @@ async def test_it_is_as_ready_as_what_it_needs(nats: Bus, database: Database, tm
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract] # on purpose
+        {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )
     checks = {"bus": readiness.of_bus(lambda: connection), "database": readiness.of_database(database)}

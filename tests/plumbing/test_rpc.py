@@ -18,7 +18,7 @@ from services.booking.api import ROLES, SERVICE
 from services.cli.failures import CallError
 from services.platform.serving import errors, places, rpc
 from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
-from tests.servers import until
+from tests.servers import partly, until
 
 
 class NamedTokens(Verifier):
@@ -79,7 +79,7 @@ async def channel(watch: Watch) -> AsyncIterator[grpc.aio.Channel]:
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES, rpc.Rate(200, watch)),
-        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract] # on purpose
+        {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=True,
     )
     await server.start()
@@ -259,7 +259,7 @@ async def test_more_calls_at_once_than_a_program_takes_are_refused(monkeypatch: 
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract] # on purpose
+        {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )
     await server.start()

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 import services.platform.messaging.bus  # noqa: F401 - it mends asyncio.wait_for
-from services.platform.tasks import go_on, until_cancelled
+from services.platform.tasks import run_forever, until_cancelled
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import until
 
@@ -44,10 +44,10 @@ async def test_what_does_not_come_in_time_is_cancelled(seconds: float) -> None:
 @pytest.mark.parametrize("seconds", [PATIENCE_SECONDS, None])
 async def test_what_comes_in_time_is_answered(seconds: float | None) -> None:
     async def fail() -> None:
-        raise ValueError
+        raise ValueError("asked")
 
     assert await asyncio.wait_for(asyncio.sleep(0, "answer"), seconds) == "answer"
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError, match="asked"):
         await asyncio.wait_for(fail(), seconds)
 
 
@@ -85,7 +85,7 @@ async def test_what_fails_goes_on_and_a_cancellation_ends_it(caplog: pytest.LogC
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
 
-    running = asyncio.create_task(go_on(work, "something", 0.001))
+    running = asyncio.create_task(run_forever(work, "something", 0.001))
     await until(lambda: len(done) == 2)
     running.cancel()
     await asyncio.wait([running], timeout=PATIENCE_SECONDS)

@@ -19,21 +19,21 @@ def rule(rule_id: str, description: pb.PolicyDescription = DEFAULT) -> pb.RuleDe
 
 def alone(description: pb.PolicyDescription) -> set[tuple[str, str, str]]:
     return {
-        (each.measure, each.operator, each.limit)
+        (each.measure, each.operator, each.threshold)
         for rule in description.rules
         for each in rule.comparisons
         if each.alone
     }
 
 
-def test_rules_limits_and_zone() -> None:
+def test_rules_thresholds_and_zone() -> None:
     quota = rule("DAILY_QUOTA")
     assert list(quota.actions) == [pb.ACTION_CREATE, pb.ACTION_UPDATE]
     assert quota.effect == decision.EFFECT_DENY
     assert "{daily_quota}" in quota.summary.zh_cn
     [compared] = quota.comparisons
     assert (compared.measure, compared.operator, compared.unit) == ("reservations", "at_least", "reservations")
-    assert DEFAULT.limits[compared.limit] == pb.Limit(value=3, unit="reservations")
+    assert DEFAULT.thresholds[compared.threshold] == pb.Threshold(value=3, unit="reservations")
     assert DEFAULT.zone == "Asia/Shanghai"
     assert DEFAULT.precedence[0] == decision.EFFECT_REDIRECT
     assert rule("LARGE_MEETING").obligations[0].address == "dccloud@cnic.cn"
@@ -53,14 +53,14 @@ def test_what_decides_alone() -> None:
 def test_names_of_thresholds_are_their_authors_own() -> None:
     source = SOURCE.replace("booking_horizon_days", "how_far").replace("daily_quota", "each_day")
     renamed = describe(read_document(source))
-    assert {limit for _, _, limit in alone(renamed)} >= {"how_far", "each_day"}
-    assert renamed.limits["how_far"].value == 7
+    assert {name for _, _, name in alone(renamed)} >= {"how_far", "each_day"}
+    assert renamed.thresholds["how_far"].value == 7
 
 
 def test_overrides_are_told() -> None:
     more = SOURCE + "\noverrides:\n  - {department: 学院, role: support, thresholds: {daily_quota: 5}}\n"
     [override] = describe(read_document(more)).overrides
-    assert (override.department, override.role, dict(override.limits)) == ("学院", "support", {"daily_quota": 5})
+    assert (override.department, override.role, dict(override.thresholds)) == ("学院", "support", {"daily_quota": 5})
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,9 @@ def test_a_period_that_moves_along_is_called_by_its_length() -> None:
 
 
 def test_how_violations_close_booking() -> None:
-    assert DEFAULT.closing == pb.ClosingDescription(limit="violations_to_suspend", within="violation_window_seconds")
+    assert DEFAULT.closing == pb.ClosingDescription(
+        threshold="violations_to_suspend", within="violation_window_seconds"
+    )
     waived_too = describe(read_document(SOURCE.replace("leave_out: [waived, used_up]", "leave_out: [used_up]")))
     assert (waived_too.closing.counts_waived, waived_too.closing.counts_used_up) == (True, False)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import grpc
 import httpx2
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -37,7 +36,7 @@ from services.portal.sessions import Session, Sessions
 from services.portal.sign_in import CALLBACK, SignIn, required
 from services.portal.store import Bucket, Store
 from tests.patience import PATIENCE_SECONDS
-from tests.servers import HOST, Bus, password, until
+from tests.servers import HOST, Bus, partly, password, until
 
 CLIENT_ID, CLIENT_SECRET = "yunhui-portal", "a-secret-of-tests-only"
 PEOPLE = {
@@ -279,6 +278,9 @@ def client_of(provider: Provider, **changes: Any) -> Client:
     return Client(**(usual | changes))
 
 
+BOOKING = "yunhui.booking.v1.BookingService"
+
+
 @asynccontextmanager
 async def serve_rooms(provider: Provider, folder: Path) -> AsyncIterator[str]:
     """A guarded gRPC service that believes the provider's tokens. Gives its address."""
@@ -287,13 +289,14 @@ async def serve_rooms(provider: Provider, folder: Path) -> AsyncIterator[str]:
         keys.write_text((await client.get(f"{provider.issuer}/jwks")).text)
     verifier = Verifier(provider.issuer, provider.audience, KeySource(str(keys)))
     methods = ("ListRooms", "WatchReservations")
-    roles = {f"/yunhui.booking.v1.BookingService/{each}": frozenset({"booker", "support"}) for each in methods}
+    roles = {f"/{BOOKING}/{each}": frozenset({"booker", "support"}) for each in methods}
 
-    def add(server: grpc.aio.Server) -> None:
-        rooms: Any = Rooms  # mypy holds it to be abstract: it answers one question only
-        add_to(rooms(), server)
-
-    server = rpc.Server(f"{HOST}:0", rpc.Guard(verifier, roles), {"": add}, with_reflection=False)
+    server = rpc.Server(
+        f"{HOST}:0",
+        rpc.Guard(verifier, roles),
+        {BOOKING: partly(add_to, Rooms)},
+        with_reflection=False,
+    )
     await server.start()
     try:
         yield f"{HOST}:{server.port}"

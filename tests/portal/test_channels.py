@@ -12,6 +12,7 @@ from services.booking.api import ROLES, SERVICE
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
 from services.portal.client import open_channel
+from tests.servers import partly
 
 PATIENCE_SECONDS = 60.0
 
@@ -40,7 +41,7 @@ async def test_more_open_pages_than_a_connection_carries_leave_room_for_calls() 
     server = rpc.Server(
         "127.0.0.1:0",
         rpc.Guard(NamedTokens(), ROLES),
-        {SERVICE: lambda bare: api_grpc.add_BookingServiceServicer_to_server(Servicer(), bare)},  # type: ignore[abstract]
+        {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )
     await server.start()

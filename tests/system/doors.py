@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from services.installation import issuer
 from services.installation.issuer import SampleAccount
-from services.installation.registry import NAMES
+from services.installation.registry import SERVICE_NAMES
 from services.installation.state import State
 from services.platform.serving import rpc
 from tests.patience import PATIENCE_SECONDS
@@ -85,7 +85,7 @@ def _ended(call: Any) -> grpc.Call:
 
 @contextmanager
 def opened(stack: Stack) -> Iterator[House]:
-    channels = {name: grpc.insecure_channel(stack.run[name]) for name in NAMES}
+    channels = {name: grpc.insecure_channel(stack.run[name]) for name in SERVICE_NAMES}
     services()  # imports all of them
     doors, public, contracts = [], set(), descriptor_pool.Default()
     for name, channel in channels.items():

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from services.meetings.tencent import tencent
 from services.meetings.tencent.accounts import PLACEHOLDER, Accounts
 from services.meetings.tencent.limits import CALLS_A_MINUTE
+from services.platform.settings import is_loopback
 
 NONE = SecretStr("")
 NEEDED = ("tencent_app_id", "tencent_secret_id", "tencent_secret_key", "tencent_operator")
@@ -39,7 +40,7 @@ class TencentSettings(BaseModel):
     @classmethod
     def check_address(cls, address: str) -> str:
         parts = urlsplit(address)
-        if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
             raise ValueError("must be https (http only on this machine)")
         return address.rstrip("/")
 

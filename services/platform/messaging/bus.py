@@ -16,7 +16,7 @@ from nats.aio.subscription import Subscription
 
 from services.platform.observing import traces
 from services.platform.settings import Settings
-from services.platform.tasks import go_on, mend_wait_for
+from services.platform.tasks import mend_wait_for, run_forever
 
 if TYPE_CHECKING:
     from faststream.nats import NatsBroker
@@ -157,7 +157,7 @@ async def serve(broker: "NatsBroker") -> None:
         await asyncio.Event().wait()
 
     try:
-        await go_on(answer, "questions over NATS", RETRY_SECONDS)
+        await run_forever(answer, "questions over NATS", RETRY_SECONDS)
     finally:
         await _take_no_more(broker)
         await broker.stop()

@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from services.platform.messaging import bus
 from services.platform.settings import Settings
-from services.platform.tasks import go_on
+from services.platform.tasks import run_forever
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ REST_SECONDS = 1.0
 
 async def receive_forever(make: Callable[[], "PullConsumer"]) -> None:
     """Begins again, on a fresh connection, whenever the bus turns the old one away for good."""
-    await go_on(lambda: make().run(), "events over NATS", REST_SECONDS, pause=REST_SECONDS)
+    await run_forever(lambda: make().run(), "events over NATS", REST_SECONDS, pause=REST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -871,24 +871,24 @@ Global___GetPolicyResponse: _TypeAlias = GetPolicyResponse  # noqa: Y015
 
 @_typing.final
 class PolicyDescription(_message.Message):
-    """A version as it is to be shown: its rules in words, its limits, and how figures are compared with them."""
+    """A version as it is to be shown: its rules in words, its thresholds, and how figures are compared with them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class LimitsEntry(_message.Message):
+    class ThresholdsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
         VALUE_FIELD_NUMBER: _builtins.int
         key: _builtins.str
         @_builtins.property
-        def value(self) -> Global___Limit: ...
+        def value(self) -> Global___Threshold: ...
         def __init__(
             self,
             *,
             key: _builtins.str = ...,
-            value: Global___Limit | None = ...,
+            value: Global___Threshold | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -899,7 +899,7 @@ class PolicyDescription(_message.Message):
     ZONE_FIELD_NUMBER: _builtins.int
     PRECEDENCE_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
-    LIMITS_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     zone: _builtins.str
@@ -913,7 +913,7 @@ class PolicyDescription(_message.Message):
         """In the order of the policy."""
 
     @_builtins.property
-    def limits(self) -> _containers.MessageMap[_builtins.str, Global___Limit]:
+    def thresholds(self) -> _containers.MessageMap[_builtins.str, Global___Threshold]:
         """Numbers that rules compare with, by name, for everybody whom no override is for. Decisions and standings carry an
         account's own numbers under the same names.
         """
@@ -932,20 +932,20 @@ class PolicyDescription(_message.Message):
         zone: _builtins.str = ...,
         precedence: _abc.Iterable[_decision_pb2.Effect.ValueType] | None = ...,
         rules: _abc.Iterable[Global___RuleDescription] | None = ...,
-        limits: _abc.Mapping[_builtins.str, Global___Limit] | None = ...,
+        thresholds: _abc.Mapping[_builtins.str, Global___Threshold] | None = ...,
         overrides: _abc.Iterable[Global___OverrideDescription] | None = ...,
         closing: Global___ClosingDescription | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "limits", b"limits", "overrides", b"overrides", "precedence", b"precedence", "rules", b"rules", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "overrides", b"overrides", "precedence", b"precedence", "rules", b"rules", "thresholds", b"thresholds", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyDescription: _TypeAlias = PolicyDescription  # noqa: Y015
 
 @_typing.final
-class Limit(_message.Message):
+class Threshold(_message.Message):
     """A number that rules compare with."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -968,7 +968,7 @@ class Limit(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Limit: _TypeAlias = Limit  # noqa: Y015
+Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
 
 @_typing.final
 class RuleDescription(_message.Message):
@@ -992,7 +992,7 @@ class RuleDescription(_message.Message):
 
     @_builtins.property
     def summary(self) -> _decision_pb2.LocalizedText:
-        """In words. {name} stands for a limit, {name:plural one many} for a number with its noun, {name:duration} for seconds
+        """In words. {name} stands for a threshold, {name:plural one many} for a number with its noun, {name:duration} for seconds
         as a span.
         """
 
@@ -1031,7 +1031,7 @@ class ComparisonDescription(_message.Message):
     FACT_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
-    LIMIT_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     ALONE_FIELD_NUMBER: _builtins.int
@@ -1043,12 +1043,12 @@ class ComparisonDescription(_message.Message):
     """
     operator: _builtins.str
     """at_least, more_than, at_most, less_than, equal or not_equal."""
-    limit: _builtins.str
-    """Name of the limit on the right side; empty for a plain number."""
+    threshold: _builtins.str
+    """Name of the threshold on the right side; empty for a plain number."""
     value: _builtins.int
-    """The plain number, where there is no limit."""
+    """The plain number, where there is no threshold."""
     unit: _builtins.str
-    """What the fact counts: as of Limit, or moment, or flag (1 or 0)."""
+    """What the fact counts: as of Threshold, or moment, or flag (1 or 0)."""
     alone: _builtins.bool
     """Of an otherwise ordinary new request, this comparison alone decides whether the rule fires: what is on its side of the
     number need not be offered.
@@ -1059,14 +1059,14 @@ class ComparisonDescription(_message.Message):
         fact: _builtins.str = ...,
         measure: _builtins.str = ...,
         operator: _builtins.str = ...,
-        limit: _builtins.str = ...,
+        threshold: _builtins.str = ...,
         value: _builtins.int = ...,
         unit: _builtins.str = ...,
         alone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "fact", b"fact", "limit", b"limit", "measure", b"measure", "operator", b"operator", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "fact", b"fact", "measure", b"measure", "operator", b"operator", "threshold", b"threshold", "unit", b"unit", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1105,7 +1105,7 @@ class OverrideDescription(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class LimitsEntry(_message.Message):
+    class ThresholdsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -1126,25 +1126,25 @@ class OverrideDescription(_message.Message):
 
     DEPARTMENT_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
-    LIMITS_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
     department: _builtins.str
     """Empty: of any."""
     role: _builtins.str
     """Empty: of any."""
     @_builtins.property
-    def limits(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """By name of the limit."""
+    def thresholds(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """By name."""
 
     def __init__(
         self,
         *,
         department: _builtins.str = ...,
         role: _builtins.str = ...,
-        limits: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        thresholds: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "limits", b"limits", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "role", b"role", "thresholds", b"thresholds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1156,14 +1156,14 @@ class ClosingDescription(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    LIMIT_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     WITHIN_FIELD_NUMBER: _builtins.int
     COUNTS_WAIVED_FIELD_NUMBER: _builtins.int
     COUNTS_USED_UP_FIELD_NUMBER: _builtins.int
-    limit: _builtins.str
-    """Name of the limit: how many."""
+    threshold: _builtins.str
+    """Name of the threshold: how many."""
     within: _builtins.str
-    """Name of the limit: within how many seconds."""
+    """Name of the threshold: within how many seconds."""
     counts_waived: _builtins.bool
     """Waived violations count as well."""
     counts_used_up: _builtins.bool
@@ -1171,14 +1171,14 @@ class ClosingDescription(_message.Message):
     def __init__(
         self,
         *,
-        limit: _builtins.str = ...,
+        threshold: _builtins.str = ...,
         within: _builtins.str = ...,
         counts_waived: _builtins.bool = ...,
         counts_used_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_used_up", b"counts_used_up", "counts_waived", b"counts_waived", "limit", b"limit", "within", b"within"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_used_up", b"counts_used_up", "counts_waived", b"counts_waived", "threshold", b"threshold", "within", b"within"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
