@@ -128,6 +128,8 @@ class Table(Generic[R]):
     filters: Sequence[Filter] = ()
     act: Act[R] | None = None
     roles: frozenset[str] = SUPPORT
+    most: int = EXPORTED
+    """Rows that its service gives at once."""
     icon: str = ""
     """Of its tab; "": other pages lead to it."""
 
@@ -141,7 +143,7 @@ class Table(Generic[R]):
         """All rows, as they come. What goes wrong at once becomes a page; later it breaks the download off."""
         if refused := forbidden(request, self.roles):
             return refused
-        asked = self._asked(request, EXPORTED)
+        asked = self._asked(request, min(EXPORTED, self.most))
         lines = self._lines(request, asked, await self.fetch(request, asked))
         name = f"{self.path.strip('/').replace('/', '-')}-{reader_of(request).today}.csv"
         headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}

@@ -36,11 +36,16 @@ class Copy:
             shutil.copytree(ROOT / ".mypy_cache", root / ".mypy_cache")
         return cls(root)
 
-    def apply(self, recipe: str) -> set[str]:
-        """Does what the recipe's diff says; gives the files that it changes."""
-        diff = RECIPES / f"{recipe}.diff"
-        self.run("git", "apply", "-C1", "--recount", str(diff))
-        return set(CHANGED.findall(diff.read_text(encoding="utf-8")))
+    def apply(self, recipe: str) -> None:
+        """Does what the recipe's diff says. One that no longer fits is made anew: do it by hand, and `git diff -U1`."""
+        self.run("git", "apply", "-C1", "--recount", str(RECIPES / f"{recipe}.diff"))
+
+    def prove(self, recipe: str) -> None:
+        """Runs the proof of the recipe as a test of the copy."""
+        proof = self.root / "tests" / "proofs" / f"test_{recipe}.py"
+        proof.parent.mkdir(exist_ok=True)
+        shutil.copy2(RECIPES / "proofs" / f"{recipe}.py", proof)
+        self.test(str(proof))
 
     def make_target(self, *targets: str) -> str:
         """`make`, which must not install anything: the environment belongs to the original."""
@@ -49,12 +54,16 @@ class Copy:
     def python(self, *arguments: str) -> str:
         return self.run(".venv/bin/python", *arguments)
 
-    def test(self, *arguments: str) -> str:
-        return self.python("-m", "pytest", "-p", "no:cacheprovider", *arguments)
+    def test(self, *arguments: str, **environment: str) -> str:
+        """The code that is tried is the copy's."""
+        where = "import services; print(services.__path__[0])"
+        assert Path(self.python("-c", where).strip()).parent == self.root
+        return self.run(".venv/bin/python", "-m", "pytest", "-p", "no:cacheprovider", *arguments, **environment)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, **environment: str) -> str:
         """What it said. Raises AssertionError with that when it fails."""
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+        told = {**self.environment, **environment}
+        done = subprocess.run(command, cwd=self.root, env=told, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
@@ -63,3 +72,8 @@ class Copy:
         """The copy's packages come before those of the environment, which are the original's."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("YUNHUI_", "PYTEST_"))}
         return {**kept, "PYTHONPATH": os.pathsep.join([str(self.root), str(self.root / "proto/gen")])}
+
+
+def changed_by(recipe: str) -> set[str]:
+    """The files of a recipe's diff."""
+    return set(CHANGED.findall((RECIPES / f"{recipe}.diff").read_text(encoding="utf-8")))
