@@ -10,7 +10,7 @@ from tests.recipes.copies import ROOT, Copy, changed_by
 
 NAMES: Mapping[str, str] = {"program": "library", "page": "versions", "provider": "bridge"}
 """What a recipe's NAME is when it is played."""
-MOST = {"program": 8, "page": 4, "fact": 6, "rule": 3, "event": 5}
+MOST = {"program": 8, "page": 4, "fact": 6, "rule": 3, "event": 5, "provider": 5}
 """How many files each may take by hand."""
 
 pytestmark = pytest.mark.long
@@ -79,3 +79,11 @@ def test_an_event(copy: Copy) -> None:
     copy.make_target("generated")
     copy.test("tests/contract/test_asyncapi.py")
     assert "yunhui.notifier.delivery.resent" in (copy.root / "docs" / "events.examples.json").read_text()
+
+
+def test_a_provider(copy: Copy) -> None:
+    """Numbers lead to it beside another one; the rest of the gateway needs no change."""
+    copy.apply("provider")
+    copy.run(".venv/bin/lint-imports", "--no-logo")
+    copy.test("tests/meetings/test_layout.py", "tests/meetings/test_settings.py", "tests/contract/test_registry.py")
+    copy.prove("provider")
