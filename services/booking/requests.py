@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 
@@ -55,6 +56,12 @@ class Wish:
     account_id: str
     body_hash: bytes
     meeting: Seen | None = None
+
+
+def shared_with(kind: type[Message]) -> tuple[str, ...]:
+    """The words and numbers of a wish that a message of that kind tells of, under the same names."""
+    told = {each.name for each in kind.DESCRIPTOR.fields if each.message_type is None}
+    return tuple(each.name for each in fields(Wish) if each.name in told)
 
 
 def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> Wish:

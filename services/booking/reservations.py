@@ -16,7 +16,7 @@ from yunhui.policy.v1.policy_service_pb2 import Action, DecideRequest
 from services.booking import answers, life, meetings, store
 from services.booking.events import SYSTEM, new_id, refusal_event, reservation_event, to_outcome
 from services.booking.pool import Pool
-from services.booking.requests import Wish
+from services.booking.requests import Wish, shared_with
 from services.booking.store import AccountState, Profile
 from services.platform.clock import HOUR, SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
@@ -104,6 +104,7 @@ def _choose_room(pool: Pool, decided: Decided) -> Room | None:
     return free[0]
 
 
+_OF_RECORD, _OF_REFUSAL = shared_with(reservation_pb2.Reservation), shared_with(events_pb2.RefusedRequest)
 _PROFILE = ("display_name", "email", "locale", "department")
 _INSERT_ACCOUNT, _UPDATE_ACCOUNT = (
     sa.insert(store.ACCOUNT),
@@ -172,16 +173,14 @@ def _to_record(decided: Decided, state: str, room: Room | None, now: int) -> res
         state=life.to_proto(state),
         organizer=decided.profile,
         created_by=decided.actor,
-        meeting_code=wish.meeting_code,
-        subject=wish.subject,
         start_time=to_timestamp(wish.start_time),
         end_time=to_timestamp(wish.end_time),
-        participant_count=wish.participant_count,
         room=room,
         create_time=to_timestamp(now),
         update_time=to_timestamp(now),
         decision_id=decided.decision.decision_id,
         meeting=meetings.to_proto(wish.meeting) if wish.meeting else None,
+        **{name: getattr(wish, name) for name in _OF_RECORD},
     )
     for name, moment in attendance_times(decided.decision, wish.start_time).items():
         if room and moment is not None:
@@ -208,12 +207,12 @@ def _add_reservation(
     rows: _Rows, decided: Decided, record: reservation_pb2.Reservation, room: Room | None, state: str
 ) -> None:
     wish = decided.wish
-    row = {name: getattr(record, name) for name in ("reservation_id", "version", "created_by", "decision_id", "note")}
-    row |= {name: getattr(wish, name) for name in ("meeting_code", "subject", "start_time", "end_time")}
+    row = {name: getattr(record, name) for name in store.PLAIN}
     row |= {
         "state": state,
         "account_id": decided.profile.account_id,
-        "participant_count": wish.participant_count,
+        "start_time": wish.start_time,
+        "end_time": wish.end_time,
         "room_id": record.room.room_id or None,
         "create_time": from_timestamp(record.create_time),
         "update_time": from_timestamp(record.update_time),
@@ -270,11 +269,9 @@ def _refusal(decided: Decided, now: int) -> Event:
     wish = decided.wish
     refused = events_pb2.RefusedRequest(
         organizer=decided.profile,
-        meeting_code=wish.meeting_code,
-        subject=wish.subject,
         start_time=to_timestamp(wish.start_time),
         end_time=to_timestamp(wish.end_time),
-        participant_count=wish.participant_count,
+        **{name: getattr(wish, name) for name in _OF_REFUSAL},
     )
     name = "redirected" if decided.decision.effect == policy.EFFECT_REDIRECT else "denied"
     payload = events_pb2.ReservationEvent(decision=decided.decision, actor=decided.actor, request=refused)

@@ -478,10 +478,12 @@ _TIMES = (
     *("start_time", "end_time", "create_time", "update_time", "enter_time", "release_time"),
     *("early_enter_time", "attendance_start_time"),
 )
-_PLAIN = (
-    *("reservation_id", "version", "created_by", "meeting_code", "subject"),
-    *("participant_count", "decision_id", "note"),
+PLAIN = tuple(
+    each.name
+    for each in pb.Reservation.DESCRIPTOR.fields
+    if each.name in RESERVATION.c and each.message_type is None and each.enum_type is None
 )
+"""Words and numbers that a row and the message have under the same name."""
 _MEETING = (
     *("provider", "meeting_id", "sub_meeting_id", "meeting_state", "meeting_start_time", "meeting_end_time"),
     *("attendance", "ask_time", "ask_count", "unknown_reason"),
@@ -490,7 +492,7 @@ _RECORD = (
     sa.select(
         *(
             RESERVATION.c[name]
-            for name in (*_PLAIN, *_TIMES, *_MEETING, "state", "account_id", "room_id", "former_starts")
+            for name in (*PLAIN, *_TIMES, *_MEETING, "state", "account_id", "room_id", "former_starts")
         ),
         *(ACCOUNT.c[name] for name in ("display_name", "email", "locale", "department")),
         ROOM.c.display_name.label("room_name"),
@@ -504,7 +506,7 @@ _RECORD = (
 
 def to_reservation(row: RowMapping) -> pb.Reservation:
     """A row of _RECORD as the message that the API and the events carry."""
-    fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    fields: dict[str, Any] = {name: row[name] for name in PLAIN}
     fields |= {name: to_timestamp(row[name]) for name in _TIMES if row[name] is not None}
     record = pb.Reservation(state=life.to_proto(row["state"]), organizer=to_organizer(row), **fields)
     record.former_starts.extend(commitments.read(row["former_starts"]))
