@@ -11,7 +11,6 @@ from sqlmodel import SQLModel
 from ulid import ULID
 
 from services.meetings import models
-from services.meetings.happenings import Happening, Happenings, Kind
 from services.meetings.provider import (
     Control,
     Meeting,
@@ -24,6 +23,7 @@ from services.meetings.provider import (
     Stay,
     WrongStateError,
 )
+from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
 from services.platform.clock import Clock
 from services.platform.data.database import Database
 from services.platform.serving import errors
@@ -64,14 +64,14 @@ class Simulated:
         self,
         database: Database,
         clock: Clock,
-        happenings: Happenings,
+        webhook_events: WebhookEvents,
         leads_here: Callable[[str], bool] = lambda meeting_code: True,
     ) -> None:
         """`leads_here`: whether whoever looks for the number looks here."""
         self._leads_here = leads_here
         self._database = database
         self._clock = clock
-        self._happenings = happenings
+        self._webhook_events = webhook_events
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
         return await self._database.read(lambda connection: self._told(connection, newest(connection, meeting_code)))
@@ -93,7 +93,7 @@ class Simulated:
         def work(connection: Connection) -> None:
             self._end(connection, sitting_of(connection, by_id(connection, key.meeting_id), key.sub_meeting_id))
 
-        await self._happenings.write(work)
+        await self._webhook_events.write(work)
 
     async def control(self, key: MeetingKey, control: Control) -> None:
         if not await self.present(key):
@@ -141,7 +141,7 @@ class Simulated:
                 return
             visit = {"meeting_id": sitting.meeting_id, "occurrence": sitting.number, "account": account}
             connection.execute(sa.insert(VISIT), [visit | {"enter_time": now, "leave_time": None}])
-            self._happenings.store(connection, [happening(Kind.ENTERED, sitting, now, account=account)])
+            self._webhook_events.store(connection, [to_webhook_event(Kind.ENTERED, sitting, now, account=account)])
 
         return await self._act(meeting_code, sub_meeting_id, work)
 
@@ -173,7 +173,7 @@ class Simulated:
                 update_meeting(connection, row["id"], cancelled=True)
             for each in [sitting for sitting in named if not sitting.cancelled]:
                 update(connection, each, cancelled=True)
-                self._happenings.store(connection, [happening(Kind.CANCELLED, each, self._clock.now())])
+                self._webhook_events.store(connection, [to_webhook_event(Kind.CANCELLED, each, self._clock.now())])
 
         return await self._act_on_all(meeting_code, work)
 
@@ -183,8 +183,8 @@ class Simulated:
             if last <= start:
                 raise errors.invalid("end_time", *errors.LATER)
             update(connection, sitting, start_time=start, end_time=last)
-            told = happening(Kind.CHANGED, sitting, self._clock.now())
-            self._happenings.store(connection, [replace(told, start_time=start, end_time=last)])
+            told = to_webhook_event(Kind.CHANGED, sitting, self._clock.now())
+            self._webhook_events.store(connection, [replace(told, start_time=start, end_time=last)])
 
         return await self._act(meeting_code, sub_meeting_id, work)
 
@@ -210,7 +210,7 @@ class Simulated:
             except NoSuchOccurrenceError as error:
                 raise errors.not_found("occurrence", "没有这一场") from error
 
-        await self._happenings.write(act)
+        await self._webhook_events.write(act)
         return await self.find(meeting_code, None)
 
     def _end(self, connection: Connection, sitting: Sitting) -> None:
@@ -219,15 +219,15 @@ class Simulated:
         for visit in inside(connection, sitting):
             self._leave(connection, sitting, visit["account"])
         update(connection, sitting, ended=True)
-        self._happenings.store(connection, [happening(Kind.ENDED, sitting, self._clock.now())])
+        self._webhook_events.store(connection, [to_webhook_event(Kind.ENDED, sitting, self._clock.now())])
 
     def _leave(self, connection: Connection, sitting: Sitting, account: str) -> None:
         now = self._clock.now()
         mine = of(sitting) & (VISIT.c.account == account) & VISIT.c.leave_time.is_(None)
         connection.execute(sa.update(VISIT).where(mine).values(leave_time=now))
         everybody = not inside(connection, sitting)
-        told = happening(Kind.LEFT, sitting, now, account=account)
-        self._happenings.store(connection, [replace(told, everybody_left=everybody)])
+        told = to_webhook_event(Kind.LEFT, sitting, now, account=account)
+        self._webhook_events.store(connection, [replace(told, everybody_left=everybody)])
 
     def _in_use(self, connection: Connection, meeting_code: str) -> bool:
         try:
@@ -352,10 +352,10 @@ def to_participants(rows: list[sa.RowMapping]) -> list[Participant]:
     return [Participant(account, account, tuple(stays)) for account, stays in people.items()]
 
 
-def happening(kind: Kind, sitting: Sitting, now: int, account: str = "") -> Happening:
+def to_webhook_event(kind: Kind, sitting: Sitting, now: int, account: str = "") -> WebhookEvent:
     # two things may happen within a millisecond, and nothing is reported twice here
     key = MeetingKey(NAME, str(sitting.meeting_id), sitting.sub_meeting_id)
-    return Happening(kind, key, now, (str(ULID()),), meeting_code=sitting.meeting_code, account=account)
+    return WebhookEvent(kind, key, now, (str(ULID()),), meeting_code=sitting.meeting_code, account=account)
 
 
 def not_allowed(message: str, chinese: str) -> errors.RpcError:

@@ -6,9 +6,9 @@ import grpc
 import pytest
 import sqlalchemy as sa
 
-from services.meetings.happenings import Happenings
 from services.meetings.provider import MeetingKey, NoSuchMeetingError, ProviderError, State
 from services.meetings.simulated import Simulated
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors
@@ -19,8 +19,8 @@ CODE = "123456789"
 
 
 @pytest.fixture
-def simulated(database: Database, clock: HandClock, happenings: Happenings) -> Simulated:
-    return Simulated(database, clock, happenings)
+def simulated(database: Database, clock: HandClock, webhook_events: WebhookEvents) -> Simulated:
+    return Simulated(database, clock, webhook_events)
 
 
 async def make(simulated: Simulated, clock: HandClock, code: str = CODE) -> str:
@@ -40,14 +40,14 @@ def at(meeting_id: str) -> MeetingKey:
 
 
 async def test_a_meeting_is_made_and_found_and_outlives_a_restart(
-    simulated: Simulated, clock: HandClock, url: str, happenings: Happenings
+    simulated: Simulated, clock: HandClock, url: str, webhook_events: WebhookEvents
 ) -> None:
     made = await make(simulated, clock)
     found = await simulated.find(CODE, "li")
     assert (found.meeting_id, found.state, found.belongs_to("li")) == (made, State.SCHEDULED, True)
     await simulated.enter(CODE, "li")
     again = Database(url)
-    revived = Simulated(again, clock, happenings)
+    revived = Simulated(again, clock, webhook_events)
     assert (await revived.get(made, None)).state == State.RUNNING
     assert [each.account for each in await revived.present(at(made))] == ["li"]
     again.close()

@@ -14,10 +14,10 @@ from services.booking.watchers import Watchers
 from services.contracts import subjects
 from services.meetings import subscriptions as meetings_subscriptions
 from services.meetings.gateway import Gateway
-from services.meetings.happenings import Happenings
 from services.meetings.limits import PerAccount
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
+from services.meetings.webhook_events import WebhookEvents
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.intake import Intake as NoticeIntake
@@ -82,9 +82,9 @@ class World:
     def _meetings(self, program: Program) -> Loops:
         database, wire = Access(program, self.disks["meetings"]), Wire(program, self.server)
         relay = Relay(database, wire, "meetings")  # type: ignore[arg-type] # as much of a Client as is used
-        happenings = Happenings(database, self.chaos, relay.wake)
-        self.provider = Simulated(database, self.chaos, happenings)
-        gateway = Gateway(Providers({"": self.provider}), happenings)
+        webhook_events = WebhookEvents(database, self.chaos, relay.wake)
+        self.provider = Simulated(database, self.chaos, webhook_events)
+        gateway = Gateway(Providers({"": self.provider}), webhook_events)
         gateway._calls = gateway._misses = PerAccount(10**6, 60)  # they go by real time
 
         async def look_up(body: bytes) -> bytes:

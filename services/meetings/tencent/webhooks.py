@@ -7,10 +7,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from services.meetings import webhooks
-from services.meetings.happenings import Happenings
 from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker, Proof
+from services.meetings.webhook_events import WebhookEvents
 from services.meetings.webhooks import UnreadableError
 
 PATH = "/tencent"
@@ -21,11 +21,11 @@ LARGEST_CHECK = 4096
 class Receiver:
     """Answers 200 to what is stored, or of no concern; to all else as webhooks.app says."""
 
-    def __init__(self, checker: Checker, aes_key: str, accounts: Accounts, happenings: Happenings) -> None:
+    def __init__(self, checker: Checker, aes_key: str, accounts: Accounts, webhook_events: WebhookEvents) -> None:
         self._checker = checker
         self._aes_key = aes_key
         self._accounts = accounts
-        self._happenings = happenings
+        self._webhook_events = webhook_events
 
     def routes(self) -> list[BaseRoute]:
         return [Route(PATH, self.verify, methods=["GET"]), Route(PATH, self.receive, methods=["POST"])]
@@ -45,7 +45,7 @@ class Receiver:
         self._checker.check(proof, data)
         if not self._checker.settled_before(proof):
             plain = callbacks.decode(data, self._aes_key)
-            await self._happenings.record(callbacks.read(plain, self._accounts))
+            await self._webhook_events.record(callbacks.read(plain, self._accounts))
             self._checker.settle(proof)
         return PlainTextResponse(ACKNOWLEDGED)
 

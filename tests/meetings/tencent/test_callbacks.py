@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.meetings.happenings import Happening, Kind
 from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker, Proof
+from services.meetings.webhook_events import Kind, WebhookEvent
 from services.meetings.webhooks import RefusedError, UnreadableError
 from services.standin.sender import Sender, encrypt
 
@@ -94,7 +94,7 @@ def test_what_is_not_encrypted_with_our_key_is_unreadable(data: str) -> None:
         callbacks.decode(data, KEY)
 
 
-def told(event: str, **more: Any) -> list[Happening]:
+def told(event: str, **more: Any) -> list[WebhookEvent]:
     info = {"meeting_id": "77", "meeting_code": "123456789", "start_time": 1_751_850_000, "end_time": 1_751_853_600}
     info |= more.pop("info", {})
     item = {"operate_time": JOINED, "operator": {"userid": "li", "ms_open_id": "m1"}, "meeting_info": info, **more}

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from services.installation.ports import free_port
 from services.meetings import webhooks
-from services.meetings.happenings import Happenings
 from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker
 from services.meetings.tencent.webhooks import PATH, Receiver
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.standin.cloud import Cloud
@@ -36,10 +36,10 @@ HOUR = 3600
 
 
 @pytest.fixture(params=["plain", "encrypted"])
-async def sender(request: pytest.FixtureRequest, happenings: Happenings) -> AsyncIterator[Sender]:
+async def sender(request: pytest.FixtureRequest, webhook_events: WebhookEvents) -> AsyncIterator[Sender]:
     """A receiver behind the address that this sender has."""
     port, aes_key = free_port(), KEY if request.param == "encrypted" else ""
-    receiver = Receiver(Checker(TOKEN), aes_key, Accounts(), happenings)
+    receiver = Receiver(Checker(TOKEN), aes_key, Accounts(), webhook_events)
     serving = asyncio.create_task(webhooks.serve(receiver.routes(), f"{HOST}:{port}"))
     made = Sender(f"http://{HOST}:{port}{PATH}", TOKEN, aes_key)
     await until(lambda: socket.socket().connect_ex((HOST, port)) == 0)
@@ -176,14 +176,16 @@ async def test_a_change_that_was_overtaken_is_not_told(sender: Sender, database:
     assert await stored(database) == [("changed", "tencent/77/", 1), ("changed", "tencent/77/", 2)]
 
 
-async def test_late_and_unordered_entries_all_count(sender: Sender, database: Database, happenings: Happenings) -> None:
+async def test_late_and_unordered_entries_all_count(
+    sender: Sender, database: Database, webhook_events: WebhookEvents
+) -> None:
     """The first entry is the earliest that happened, not the first that arrived."""
     for at in (NOW, NOW - 500, NOW - 100):
         await asyncio.to_thread(sender.deliver, joined(person=f"m{at}", at=at * 1000))
-    assert await happenings.first_entry(key("77"), None, None) == (NOW - 500) * 1000
-    assert await happenings.first_entry(key("77"), (NOW - 200) * 1000, None) == (NOW - 100) * 1000
-    assert await happenings.first_entry(key("77"), None, (NOW - 500) * 1000) is None
-    assert await happenings.first_entry(key("77", "other"), None, None) is None
+    assert await webhook_events.first_entry(key("77"), None, None) == (NOW - 500) * 1000
+    assert await webhook_events.first_entry(key("77"), (NOW - 200) * 1000, None) == (NOW - 100) * 1000
+    assert await webhook_events.first_entry(key("77"), None, (NOW - 500) * 1000) is None
+    assert await webhook_events.first_entry(key("77", "other"), None, None) is None
 
 
 async def test_a_network_at_its_worst(sender: Sender, database: Database) -> None:
@@ -210,10 +212,10 @@ async def test_a_network_at_its_worst(sender: Sender, database: Database) -> Non
     assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in sequences.values())
 
 
-async def test_two_replicas_store_one_event_once(database: Database, url: str, happenings: Happenings) -> None:
+async def test_two_replicas_store_one_event_once(database: Database, url: str, webhook_events: WebhookEvents) -> None:
     """The same event at both at the same time, and others of the same meeting."""
     other = Database(url)
-    replicas = [happenings, Happenings(other, happenings._clock, lambda: None)]
+    replicas = [webhook_events, WebhookEvents(other, webhook_events._clock, lambda: None)]
     checks = [joined(person=f"m{number % 10}", at=NOW * 1000 + number % 10) for number in range(40)]
     work = [
         replicas[number % 2].record(callbacks.read(json.dumps(event).encode(), Accounts()))

@@ -1,4 +1,4 @@
-"""What happened to meetings: stored once however often it is reported, with its event in the same transaction."""
+"""What providers report of meetings: each event is stored once however often it comes, and ours with it."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 
 ATTEMPTS = 5
-REPORT = SQLModel.metadata.tables[str(models.Report.__tablename__)]
+EVENT = SQLModel.metadata.tables[str(models.WebhookEventRow.__tablename__)]
 SEQUENCE = SQLModel.metadata.tables[str(models.MeetingSequence.__tablename__)]
 
 
@@ -37,8 +37,8 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """`natural_key` holds all that makes it this happening and no other. Times are epoch ms, 0 when not told."""
+class WebhookEvent:
+    """`natural_key` holds all that makes it this event and no other. Times are epoch ms, 0 when not told."""
 
     kind: Kind
     key: MeetingKey
@@ -56,7 +56,7 @@ class Happening:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-class Happenings:
+class WebhookEvents:
     """Any order, any number of times: each is one row and one event, or none."""
 
     def __init__(self, database: Database, clock: Clock, committed: Callable[[], None]) -> None:
@@ -64,9 +64,9 @@ class Happenings:
         self._clock = clock
         self._committed = committed
 
-    async def record(self, happenings: Iterable[Happening]) -> None:
+    async def record(self, reported: Iterable[WebhookEvent]) -> None:
         """Durable when it returns. Raises errors.unavailable when it cannot be stored."""
-        listed = list(happenings)
+        listed = list(reported)
         await self.write(lambda connection: self.store(connection, listed))
 
     async def write(self, work: Callable[[Connection], Any]) -> None:
@@ -80,18 +80,18 @@ class Happenings:
                     raise
         self._committed()
 
-    def store(self, connection: Connection, happenings: list[Happening]) -> None:
+    def store(self, connection: Connection, reported: list[WebhookEvent]) -> None:
         """In the transaction of `connection`."""
         now = self._clock.now()
-        for happening in happenings:
-            if self._is_new(connection, happening, now):
-                sequence = _advance(connection, happening)
+        for event in reported:
+            if self._is_new(connection, event, now):
+                sequence = _advance(connection, event)
                 if sequence:
-                    outbox.append(connection, [to_event(happening, sequence, now)])
+                    outbox.append(connection, [to_event(event, sequence, now)])
 
     async def first_entry(self, key: MeetingKey, since: int | None, until: int | None) -> int | None:
         """When somebody was first reported to have entered, within [since, until); None when nobody was."""
-        columns = REPORT.c
+        columns = EVENT.c
         query = sa.select(sa.func.min(columns.event_time)).where(
             columns.provider == key.provider,
             columns.meeting_id == key.meeting_id,
@@ -103,30 +103,30 @@ class Happenings:
             query = query.where(columns.event_time < until)
         return await self._database.read(lambda connection: connection.scalar(query))
 
-    def _is_new(self, connection: Connection, happening: Happening, now: int) -> bool:
-        known = sa.select(REPORT.c.natural_key).where(REPORT.c.natural_key == happening.digest)
+    def _is_new(self, connection: Connection, event: WebhookEvent, now: int) -> bool:
+        known = sa.select(EVENT.c.natural_key).where(EVENT.c.natural_key == event.digest)
         if connection.execute(known).first():
             return False
         row = {
-            "natural_key": happening.digest,
-            "kind": happening.kind.value,
-            "provider": happening.key.provider,
-            "meeting_id": happening.key.meeting_id,
-            "sub_meeting_id": happening.key.sub_meeting_id,
-            "event_time": happening.event_time,
+            "natural_key": event.digest,
+            "kind": event.kind.value,
+            "provider": event.key.provider,
+            "meeting_id": event.key.meeting_id,
+            "sub_meeting_id": event.key.sub_meeting_id,
+            "event_time": event.event_time,
             "receive_time": now,
         }
-        connection.execute(sa.insert(REPORT), [row])
+        connection.execute(sa.insert(EVENT), [row])
         return True
 
 
-def _advance(connection: Connection, happening: Happening) -> int:
+def _advance(connection: Connection, event: WebhookEvent) -> int:
     """The number of the event among those of its meeting; 0 for a change that a later one has overtaken already."""
-    entity_id = happening.key.entity_id
+    entity_id = event.key.entity_id
     query = sa.select(SEQUENCE).where(SEQUENCE.c.entity_id == entity_id).with_for_update()
     row = connection.execute(query).mappings().first()
-    is_change = happening.kind in (Kind.CHANGED, Kind.CANCELLED)
-    changed = happening.event_time if is_change else 0
+    is_change = event.kind in (Kind.CHANGED, Kind.CANCELLED)
+    changed = event.event_time if is_change else 0
     if row is None:
         fresh = {"entity_id": entity_id, "last_seq": 1, "change_time": changed}
         connection.execute(sa.insert(SEQUENCE), [fresh])
@@ -138,20 +138,20 @@ def _advance(connection: Connection, happening: Happening) -> int:
     return int(values["last_seq"])
 
 
-def to_event(happening: Happening, sequence: int, now: int) -> Event:
-    key = happening.key
+def to_event(event: WebhookEvent, sequence: int, now: int) -> Event:
+    key = event.key
     message = events.MeetingEvent(
         meeting=pb.MeetingKey(provider=key.provider, meeting_id=key.meeting_id, sub_meeting_id=key.sub_meeting_id),
-        meeting_code=happening.meeting_code,
-        event_time=to_timestamp(happening.event_time),
-        account_id=happening.account,
-        everybody_left=happening.everybody_left,
-        start_time=to_timestamp(happening.start_time) if happening.start_time else None,
-        end_time=to_timestamp(happening.end_time) if happening.end_time else None,
+        meeting_code=event.meeting_code,
+        event_time=to_timestamp(event.event_time),
+        account_id=event.account,
+        everybody_left=event.everybody_left,
+        start_time=to_timestamp(event.start_time) if event.start_time else None,
+        end_time=to_timestamp(event.end_time) if event.end_time else None,
     )
     return Event(
         event_id=f"evt_{ULID()}".lower(),
-        subject=f"yunhui.meetings.meeting.{happening.kind}",
+        subject=f"yunhui.meetings.meeting.{event.kind}",
         entity_id=key.entity_id,
         entity_seq=sequence,
         time=now,
