@@ -15,7 +15,7 @@ from services.notifier import dead_letters, deliveries, preferences, webhooks
 from services.notifier.addresses import Guard, RefusedAddressError
 from services.notifier.channels import MAIL
 from services.notifier.deliveries import Deliveries, Filter
-from services.notifier.intake import Intake
+from services.notifier.ingest import Ingester
 from services.notifier.models import DeadEventState
 from services.notifier.sender import Sender
 from services.platform.clock import Clock
@@ -38,12 +38,12 @@ _ADDRESS = re.compile(r"([^\s<>@])[^\s<>@]*(@[^\s<>@]+)")
 
 class NotifierService(api_grpc.NotifierServiceServicer):
     def __init__(
-        self, database: Database, clock: Clock, log: Deliveries, intake: Intake, senders: list[Sender], guard: Guard
+        self, database: Database, clock: Clock, log: Deliveries, ingester: Ingester, senders: list[Sender], guard: Guard
     ) -> None:
         self._database = database
         self._clock = clock
         self._log = log
-        self._intake = intake
+        self._ingester = ingester
         self._senders = senders
         self._guard = guard
 
@@ -175,7 +175,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         self, request: api.RetryDeadEventRequest, context: rpc.Context
     ) -> api.RetryDeadEventResponse:
         wanted = required_id("dead_event_id", request.dead_event_id)
-        row = await self._intake.retry(wanted, rpc.principal().account_id, audit.caller())
+        row = await self._ingester.retry(wanted, rpc.principal().account_id, audit.caller())
         return api.RetryDeadEventResponse(dead_event=dead_letters.to_message(row))
 
     async def DropDeadEvent(self, request: api.DropDeadEventRequest, context: rpc.Context) -> api.DropDeadEventResponse:
@@ -183,7 +183,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         note = checked_text("note", request.note, MAX_NOTE)
         if not note:
             raise errors.invalid("note", "is required: say why it is dropped", "必填：请说明为何丢弃")
-        row = await self._intake.drop(wanted, rpc.principal().account_id, note, audit.caller())
+        row = await self._ingester.drop(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DropDeadEventResponse(dead_event=dead_letters.to_message(row))
 
     async def _checked_url(self, url: str) -> str:

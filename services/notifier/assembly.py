@@ -10,7 +10,7 @@ from services.notifier import api
 from services.notifier.addresses import Guard
 from services.notifier.channels import Channel
 from services.notifier.deliveries import Deliveries
-from services.notifier.intake import Intake
+from services.notifier.ingest import Ingester
 from services.notifier.messages import Composer
 from services.notifier.outlet import Outlet
 from services.notifier.planner import Planner, Timetable
@@ -40,7 +40,7 @@ class Assembly:
     deliveries: Deliveries
     outlet: Outlet
     senders: list[Sender]
-    intake: Intake
+    ingester: Ingester
     planner: Planner
     consumer: Callable[[], PullConsumer]
     service: api.NotifierService
@@ -50,7 +50,7 @@ class Assembly:
         return [
             receive_forever(self.consumer),
             self.outlet.run(),
-            self.planner.run(self.intake.queue, self.intake.queued),
+            self.planner.run(self.ingester.queue, self.ingester.queued),
             *sending,
             forget_forever(self.deliveries),
         ]
@@ -73,10 +73,10 @@ def build(options: NotifierSettings, database: Database) -> Assembly:
         for sender in senders:
             sender.wake()
 
-    intake = Intake(database, now, composer, planner, queued)
-    receiver = Receiver(intake, outlet.bury)
-    service = api.NotifierService(database, now, deliveries, intake, senders, guard)
-    return Assembly(deliveries, outlet, senders, intake, planner, lambda: create_consumer(options, receiver), service)
+    ingester = Ingester(database, now, composer, planner, queued)
+    receiver = Receiver(ingester, outlet.bury)
+    service = api.NotifierService(database, now, deliveries, ingester, senders, guard)
+    return Assembly(deliveries, outlet, senders, ingester, planner, lambda: create_consumer(options, receiver), service)
 
 
 def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:

@@ -1,4 +1,4 @@
-"""What a way out is to the rest: it takes one parcel to the other side and says how that went."""
+"""What a way out is to the rest: it takes one notice to the other side and says how that went."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -36,7 +36,7 @@ LOG = [column for column in TABLE.c if column.name != "content"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class NewDelivery:
     """One notice to one recipient, ready to go. `content` is exactly what every attempt sends."""
 
     event_id: str
@@ -68,10 +68,10 @@ class Filter:
     limit: int = 50
 
 
-def enqueue(connection: Connection, parcels: Iterable[Parcel], now: int) -> None:
+def enqueue(connection: Connection, new_deliveries: Iterable[NewDelivery], now: int) -> None:
     """In the transaction that takes the event in. Of two alike in one event, one goes."""
-    unique = {(parcel.event_id, parcel.channel, parcel.kind, parcel.recipient): parcel for parcel in parcels}
-    rows = [_row(parcel, now) for parcel in unique.values()]
+    unique = {(each.event_id, each.channel, each.kind, each.recipient): each for each in new_deliveries}
+    rows = [_row(each, now) for each in unique.values()]
     if rows:
         connection.execute(sa.insert(TABLE), rows)
 
@@ -97,8 +97,8 @@ def take_back(connection: Connection, delivery_ids: Sequence[str]) -> None:
         connection.execute(sa.delete(TABLE).where(TABLE.c.delivery_id.in_(delivery_ids)))
 
 
-def _row(parcel: Parcel, now: int) -> dict[str, Any]:
-    values = {name: getattr(parcel, name) for name in Parcel.__slots__}
+def _row(new_delivery: NewDelivery, now: int) -> dict[str, Any]:
+    values = {name: getattr(new_delivery, name) for name in NewDelivery.__slots__}
     times = dict.fromkeys(("due_time", "first_time", "create_time", "update_time"), now)
     return {"delivery_id": new_id(), **values, **times, **EMPTY, "traceparent": traces.current() or None}
 

@@ -17,7 +17,7 @@ from yunhui.policy.v1.decision_pb2 import Decision, Obligation
 
 from services.notifier import agenda
 from services.notifier.agenda import Case, Due, Plan
-from services.notifier.events import Event
+from services.notifier.events import BookingEvent
 from services.notifier.messages import Composer, Message
 from services.notifier.models import PlannedState
 from services.notifier.values import Digest, OpenCase
@@ -47,7 +47,7 @@ ANSWERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class NoticeBatch:
     """Mails of one source, to be queued."""
 
     source_id: str
@@ -57,7 +57,7 @@ class Letter:
     """Epoch ms from which on they are of no use to anybody; 0: they always are."""
 
 
-Queue = Callable[[Connection, Letter], None]
+Queue = Callable[[Connection, NoticeBatch], None]
 """Queues the mails in the transaction in which the notice is taken off the agenda."""
 
 
@@ -92,7 +92,7 @@ class Planner:
         self._soonest = math.inf
         """The earliest notice planned since it last looked."""
 
-    def note(self, connection: Connection, event: Event, now: int) -> Sequence[str]:
+    def note(self, connection: Connection, event: BookingEvent, now: int) -> Sequence[str]:
         """Plans what follows from an event, in the transaction that takes it in; again, it changes nothing.
 
         The addresses of support that had the reservation before them already. Call `look` after the commit.
@@ -116,7 +116,7 @@ class Planner:
         if self._soonest < self._next:
             self._woken.set()
 
-    def _reminder(self, event: Event, body: ReservationEvent, now: int) -> Plan | None:
+    def _reminder(self, event: BookingEvent, body: ReservationEvent, now: int) -> Plan | None:
         """Whoever books or moves within the lead has just read the mail about it: no reminder then."""
         record = body.reservation
         if not self._timetable.lead_ms or event.type not in HOLDS | ENDS or not record.HasField("room"):
@@ -167,7 +167,7 @@ class Planner:
 
     async def _attend(self, due: Due, queue: Queue) -> None:
         try:
-            letters = await (self._digest(due) if due.kind == agenda.DIGEST else self._remind(due))
+            batches = await (self._digest(due) if due.kind == agenda.DIGEST else self._remind(due))
         except Exception as error:
             # only the type is told: the text could quote the event
             log.error("planned %s %d: %s: trying again later", due.kind, due.plan_id, type(error).__name__)
@@ -177,8 +177,8 @@ class Planner:
 
         def work(connection: Connection) -> None:
             if self._take_off(connection, due):
-                for letter in letters:
-                    queue(connection, letter)
+                for batch in batches:
+                    queue(connection, batch)
 
         await self._database.write(work)
 
@@ -191,7 +191,7 @@ class Planner:
         agenda.prune(connection, now)
         return agenda.repeat(connection, due, following)
 
-    async def _remind(self, due: Due) -> list[Letter]:
+    async def _remind(self, due: Due) -> list[NoticeBatch]:
         """Noticed only after the start, for example after a stop, it would be of no use to anybody."""
         body = json_format.Parse(due.payload, ReservationEvent(), ignore_unknown_fields=True)
         record = body.reservation
@@ -200,30 +200,30 @@ class Planner:
             return []
         moment = datetime.fromtimestamp(due.due_at / SECOND, UTC)
         messages = self._composer.remind(due.event_id, body, moment)
-        return [Letter(due.event_id, messages, (record.organizer.account_id, record.reservation_id), start)]
+        return [NoticeBatch(due.event_id, messages, (record.organizer.account_id, record.reservation_id), start)]
 
-    async def _digest(self, due: Due) -> list[Letter]:
+    async def _digest(self, due: Due) -> list[NoticeBatch]:
         """One mail to each address with something open, named by the day."""
         now = self._clock.now()
         cases, failed = await self._database.read(
             lambda c: (agenda.read_cases(c, now), agenda.count_failed(c, now - DAY))
         )
         day = datetime.fromtimestamp(due.due_at / SECOND, self._timetable.zone).date()
-        letters = []
+        batches = []
         for address in dict.fromkeys(address for case in cases for address in case.addresses):
             mine = [to_open_case(case) for case in cases if address in case.addresses]
             source_id = f"digest-{day}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
-            letters.append(Letter(source_id, self._composer.digest(source_id, Digest(address, now, mine, failed))))
-        return letters
+            batches.append(NoticeBatch(source_id, self._composer.digest(source_id, Digest(address, now, mine, failed))))
+        return batches
 
 
-def is_before_support(event: Event) -> bool:
+def is_before_support(event: BookingEvent) -> bool:
     """Whether it leaves a request with support, to be decided."""
     asks = event.type in {"reservation.pending_approval", "reservation.updated"}
     return asks and isinstance(event.body, ReservationEvent) and not event.body.reservation.HasField("room")
 
 
-def to_case(event: Event, body: ReservationEvent) -> Case | None:
+def to_case(event: BookingEvent, body: ReservationEvent) -> Case | None:
     """The case that an event puts before support; None for any other."""
     record = body.reservation
     if not is_before_support(event):

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
-from services.notifier.events import Event
+from services.notifier.events import BookingEvent
 from services.notifier.models import OptOut
 from services.platform.serving import errors
 
@@ -20,7 +20,7 @@ MANDATORY = (
 """A cancellation by somebody else, and so on: who does not hear of these stands before a locked door."""
 
 
-def notice_of(event: Event, kind: str) -> str:
+def notice_of(event: BookingEvent, kind: str) -> str:
     """The name under which a message of this kind can be switched off. `kind` may carry a number: "escalation-2"."""
     notice = kind.partition("-")[0]
     own = event.body.actor == event.account_id

@@ -21,9 +21,9 @@ from yunhui.notifier.v1 import notifier_service_pb2 as api
 from services.notifier import deliveries
 from services.notifier.addresses import Guard, RefusedAddressError
 from services.notifier.channels import ANSWER_LENGTH, WEBHOOK, Answer, Claim, Verdict
-from services.notifier.deliveries import Parcel
+from services.notifier.deliveries import NewDelivery
 from services.notifier.events import UnreadableEventError
-from services.notifier.inbox import Entry
+from services.notifier.inbox import InboxEntry
 from services.notifier.models import Webhook
 from services.platform.clock import to_timestamp
 from services.platform.data.database import Database
@@ -95,12 +95,12 @@ def body(headers: Mapping[str, str], payload: bytes) -> bytes:
     return json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def parcels(connection: Connection, entry: Entry, call: bytes, about: tuple[str, str]) -> list[Parcel]:
+def new_deliveries(connection: Connection, entry: InboxEntry, call: bytes, about: tuple[str, str]) -> list[NewDelivery]:
     """One for each webhook that wants to know."""
     query = sa.select(TABLE.c.webhook_id, TABLE.c.filter).where(TABLE.c.enabled)
     wanting = [row.webhook_id for row in connection.execute(query) if matches(row.filter, entry.subject)]
     event_id = entry.event_id
-    return [Parcel(event_id, WEBHOOK, entry.subject, each, *about, event_id, call) for each in wanting]
+    return [NewDelivery(event_id, WEBHOOK, entry.subject, each, *about, event_id, call) for each in wanting]
 
 
 def matches(subjects: str, subject: str) -> bool:

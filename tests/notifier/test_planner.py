@@ -17,7 +17,7 @@ from google.protobuf.message import Message as ProtoMessage
 from services.notifier import agenda
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import TABLE, Deliveries
-from services.notifier.intake import Arrival, Intake
+from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
@@ -61,26 +61,26 @@ class Replica:
     channel: Smtp
     timetable: Timetable = TIMETABLE
     planner: Planner = field(init=False)
-    intake: Intake = field(init=False)
+    ingester: Ingester = field(init=False)
 
     def __post_init__(self) -> None:
         composer = Composer(samples.LETTERHEAD)
         self.planner = Planner(self.database, self.clock, composer, self.timetable)
-        self.intake = Intake(self.database, self.clock, composer, self.planner, lambda: None)
+        self.ingester = Ingester(self.database, self.clock, composer, self.planner, lambda: None)
         self.deliveries = Deliveries(self.database, self.clock, MINUTE)
         self.sender = Sender(self.deliveries, self.channel, self.clock, Retry())
 
     async def told(self, event_type: str, body: ProtoMessage, event_id: str = "event-1") -> None:
         payload = json_format.MessageToJson(body).encode()
-        arrival = Arrival(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
-        outcome = await self.intake.take([arrival], nowhere)
+        incoming = IncomingEvent(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
+        outcome = await self.ingester.ingest([incoming], nowhere)
         assert not outcome.dead
         assert not outcome.postponed
         await self.post()
 
     async def at(self, now: int) -> None:
         self.clock.time = now
-        await self.planner.catch_up(self.intake.queue, lambda: None)
+        await self.planner.catch_up(self.ingester.queue, lambda: None)
         await self.post()
 
     async def post(self) -> None:
@@ -94,7 +94,7 @@ class Replica:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(self.planner.run(self.intake.queue, self.sender.wake)),
+            asyncio.create_task(self.planner.run(self.ingester.queue, self.sender.wake)),
             asyncio.create_task(self.sender.run()),
         ]
         try:
@@ -247,7 +247,7 @@ async def test_a_reminder_still_queued_at_the_start_is_not_sent(
     """The mail server was away all the time."""
     await replica.told("reservation.confirmed", samples.confirmed())
     clock.time = DUE
-    await replica.planner.catch_up(replica.intake.queue, lambda: None)
+    await replica.planner.catch_up(replica.ingester.queue, lambda: None)
     clock.time = START
     async with replica.running():
         failed = sa.select(TABLE.c.answer).where(TABLE.c.state == "failed")
@@ -422,8 +422,8 @@ async def test_a_request_that_came_late_is_not_asked_about_after_its_change(repl
 async def take_in(replica: Replica, event_type: str, body: ProtoMessage, event_id: str) -> None:
     """Without sending anything: the mail server is away."""
     payload = json_format.MessageToJson(body).encode()
-    arrival = Arrival(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
-    outcome = await replica.intake.take([arrival], nowhere)
+    incoming = IncomingEvent(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
+    outcome = await replica.ingester.ingest([incoming], nowhere)
     assert not outcome.dead
     assert not outcome.postponed
 

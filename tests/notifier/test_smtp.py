@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from services.installation.ports import free_port
 from services.notifier.channels import Verdict
 from services.notifier.smtp import MOST_IN_A_SESSION, Pace, Server, Smtp
-from tests.notifier.parcels import LETTER, claim
+from tests.notifier.new_deliveries import LETTER, claim
 from tests.notifier.samples import BOOKER, LETTERHEAD
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, MailSink

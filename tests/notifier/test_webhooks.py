@@ -17,7 +17,7 @@ from services.notifier.webhooks import Caller
 from services.platform.clock import HOUR, SECOND
 from services.platform.data.database import Database
 from tests.notifier.conftest import HandClock
-from tests.notifier.parcels import attempts, claim, parcel, queue, rows
+from tests.notifier.new_deliveries import attempts, claim, new_delivery, queue, rows
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, until
 
@@ -197,7 +197,9 @@ async def test_retried_in_the_same_log(
     away, well = await register(database, "http://127.0.0.1:1/"), await register(database, receiver.url)
     receiver.answers = ["500 Oops"]
     for webhook in (away, well):
-        await queue(database, clock.now(), parcel(channel=WEBHOOK, recipient=webhook.webhook_id, message_id="event-1"))
+        await queue(
+            database, clock.now(), new_delivery(channel=WEBHOOK, recipient=webhook.webhook_id, message_id="event-1")
+        )
     sender.wake()
 
     async def both_tried() -> bool:
@@ -222,7 +224,9 @@ async def test_410_switches_it_off(database: Database, clock: HandClock, receive
     webhook = await register(database, receiver.url)
     receiver.answers = ["410 Gone"]
     for number in range(3):
-        await queue(database, clock.now(), parcel(f"event-{number}", channel=WEBHOOK, recipient=webhook.webhook_id))
+        await queue(
+            database, clock.now(), new_delivery(f"event-{number}", channel=WEBHOOK, recipient=webhook.webhook_id)
+        )
     sender.wake()
 
     async def failed() -> bool:
@@ -240,7 +244,7 @@ async def test_nothing_accepted_for_long_switches_it_off(
     """The reason names the last answer."""
     webhook = await register(database, receiver.url)
     receiver.answers = ["500 Oops"] * 2
-    await queue(database, clock.now(), parcel(channel=WEBHOOK, recipient=webhook.webhook_id))
+    await queue(database, clock.now(), new_delivery(channel=WEBHOOK, recipient=webhook.webhook_id))
     sender.wake()
     await until(lambda: len(receiver.calls) == 1)
 

@@ -20,7 +20,7 @@ from services.meetings.simulated import Simulated
 from services.meetings.webhook_events import WebhookEvents
 from services.notifier.channels import MAIL, Answer, Claim, Verdict
 from services.notifier.deliveries import Deliveries
-from services.notifier.intake import Intake as NoticeIntake
+from services.notifier.ingest import Ingester as Ingester
 from services.notifier.messages import Composer
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
@@ -124,12 +124,12 @@ class World:
         async def bury(subject: str, payload: bytes, headers: dict[str, str]) -> None:
             await wire.jetstream().publish(subject, payload, 5.0, headers)
 
-        intake = NoticeIntake(database, self.chaos, composer, planner, sender.wake)
-        receiver = Receiver(intake, bury)
+        ingester = Ingester(database, self.chaos, composer, planner, sender.wake)
+        receiver = Receiver(ingester, bury)
         return [
             relay.run(),
             consume(wire, self.server, "BOOKING", "notifier", receiver.receive),
-            planner.run(intake.queue, intake.queued),
+            planner.run(ingester.queue, ingester.queued),
             sender.run(),
         ]
 
