@@ -12,8 +12,8 @@ from services.notifier.channels import Channel
 from services.notifier.deliveries import Deliveries
 from services.notifier.ingest import Ingester
 from services.notifier.messages import Composer
-from services.notifier.outlet import Outlet
 from services.notifier.planner import Planner, Timetable
+from services.notifier.publisher import Publisher
 from services.notifier.sender import Sender
 from services.notifier.settings import NotifierSettings
 from services.notifier.smtp import Smtp
@@ -38,7 +38,7 @@ class Assembly:
     """Without servers; each `consumer()` is a fresh one on a fresh connection."""
 
     deliveries: Deliveries
-    outlet: Outlet
+    publisher: Publisher
     senders: list[Sender]
     ingester: Ingester
     planner: Planner
@@ -49,7 +49,7 @@ class Assembly:
         sending = [sender.run() for sender in self.senders]
         return [
             receive_forever(self.consumer),
-            self.outlet.run(),
+            self.publisher.run(),
             self.planner.run(self.ingester.queue, self.ingester.queued),
             *sending,
             forget_forever(self.deliveries),
@@ -62,10 +62,10 @@ def build(options: NotifierSettings, database: Database) -> Assembly:
     timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
     planner = Planner(database, now, composer, timetable)
     guard = options.guard()
-    outlet = Outlet(options, database)
+    publisher = Publisher(options, database)
     longest_seconds = max(2 * options.smtp_timeout_seconds, options.webhook_timeout_seconds)
     lease_ms = int((longest_seconds + LEASE_MARGIN_SECONDS) * clock.SECOND)
-    deliveries = Deliveries(database, now, lease_ms, outlet.wake)
+    deliveries = Deliveries(database, now, lease_ms, publisher.wake)
     channels: list[Channel] = [Smtp(options.mail_server()), webhook_caller(options, database, guard)]
     senders = [Sender(deliveries, channel, now, options.retry(channel.name)) for channel in channels]
 
@@ -74,9 +74,11 @@ def build(options: NotifierSettings, database: Database) -> Assembly:
             sender.wake()
 
     ingester = Ingester(database, now, composer, planner, queued)
-    receiver = Receiver(ingester, outlet.bury)
+    receiver = Receiver(ingester, publisher.bury)
     service = api.NotifierService(database, now, deliveries, ingester, senders, guard)
-    return Assembly(deliveries, outlet, senders, ingester, planner, lambda: create_consumer(options, receiver), service)
+    return Assembly(
+        deliveries, publisher, senders, ingester, planner, lambda: create_consumer(options, receiver), service
+    )
 
 
 def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:

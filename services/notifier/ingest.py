@@ -61,7 +61,7 @@ class IncomingEvent:
 
 @dataclass(frozen=True, slots=True)
 class PreparedEvent:
-    """What an incoming event comes to: its messages (`event` None: of no concern to mails), or the fault that it has."""
+    """What an incoming event comes to: its messages (`event` None: no concern of mails), or the fault that it has."""
 
     incoming: IncomingEvent
     entry: InboxEntry

@@ -127,7 +127,7 @@ async def test_poison_blocks_nobody(
     assert {message.subject for message in buried} == {"yunhui.dead.notifier.booking.reservation.confirmed"}
     assert ((await bus.consumer()).num_redelivered or 0) <= len(
         POISON
-    )  # those that came before the outlet was connected
+    )  # those that came before the publisher was connected
 
 
 async def test_an_event_waits_for_the_one_before_it(
