@@ -34,7 +34,7 @@ Move = Callable[[Question, Silent, Calendar], Question | None]
 
 
 @dataclass(frozen=True, slots=True)
-class RemedyPlan:
+class CompiledRemedy:
     """What a rule declares as its remedy, prepared."""
 
     moves: tuple[MoveName, ...]
