@@ -16,7 +16,7 @@ from services.policy import drafts
 from services.policy.description import describe
 from services.policy.questions import InvalidRequestError
 from services.policy.simulation import Simulator
-from services.policy.versions import Draft, Version, Versions
+from services.policy.versions import PolicyDraft, Version, Versions
 
 SERVICE = "yunhui.policy.v1.PolicyService"
 ROLES = permissions.of(SERVICE)
@@ -86,7 +86,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
 
     async def PublishPolicy(self, request: pb.PublishPolicyRequest, context: rpc.Context) -> pb.PublishPolicyResponse:
         published = await self._publish(
-            Draft(
+            PolicyDraft(
                 source=request.source,
                 tests=request.tests,
                 author=rpc.principal().account_id,
@@ -104,7 +104,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
             raise errors.invalid("version", *errors.REQUIRED)
         earlier = self._versions.named(request.version)
         published = await self._publish(
-            Draft(
+            PolicyDraft(
                 source=earlier.source,
                 tests=earlier.tests,
                 author=rpc.principal().account_id,
@@ -122,7 +122,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         async for progress in self._simulator.run(candidate, since):
             yield progress
 
-    async def _publish(self, draft: Draft) -> Version:
+    async def _publish(self, draft: PolicyDraft) -> Version:
         checked = await asyncio.to_thread(drafts.validate, draft.source, draft.tests)
         if not checked.valid:
             faults = "; ".join(drafts.complaints(checked))

@@ -20,7 +20,7 @@ from services.policy.document import (
     Rule,
 )
 from services.policy.engine import Rulebook
-from services.policy.periods import Calendar
+from services.policy.periods import PeriodCalendar
 from services.policy.remedies import CompiledRemedy
 from services.policy.sentences import Sentence
 
@@ -65,7 +65,7 @@ class CompiledAction:
     standing: dict[pb.Effect.ValueType, tuple[CompiledObligation, ...]]
 
 
-def compile_action(document: Document, calendar: Calendar, action: ActionName) -> CompiledAction:
+def compile_action(document: Document, calendar: PeriodCalendar, action: ActionName) -> CompiledAction:
     zone = ZoneInfo(document.zone)
     rules = [rule for rule in document.rules if action in rule.on]
     compiled = {rule.id: _compile_rule(document, rule, zone) for rule in rules}

@@ -15,7 +15,7 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 from services.policy.checks import read_document
 from services.policy.compiler import ACTIONS, CompiledAction, CompiledObligation, CompiledRule, compile_action
 from services.policy.document import Document, EffectName, PeriodName
-from services.policy.facts import Tally, calendar_of
+from services.policy.facts import CountResult, calendar_of
 from services.policy.periods import Period
 from services.policy.questions import SECOND, InvalidRequestError, Question, read_question
 from services.policy.remedies import UNITS, Aims, CompiledRemedy, find
@@ -185,7 +185,7 @@ def _numbers_of(document: Document) -> dict[str, object]:
 
 def _weigh(
     compiled: CompiledAction, question: Question, thresholds: Mapping[str, int]
-) -> tuple[dict[str, int], dict[str, Tally], list[CompiledRule]]:
+) -> tuple[dict[str, int], dict[str, CountResult], list[CompiledRule]]:
     """The figures, what was counted for them, and the rules that fire."""
     tallies = {name: tally(question, thresholds) for name, tally in compiled.counts}
     facts = {name: derive(question, thresholds) for name, derive in compiled.measures}
@@ -210,7 +210,7 @@ def _obligations(
     effect: pb.Effect.ValueType,
     question: Question,
     thresholds: Mapping[str, int],
-    tallies: Mapping[str, Tally],
+    tallies: Mapping[str, CountResult],
 ) -> list[pb.Obligation]:
     """Of the rules that won; a refused request must not also write to support."""
     owed = [item for rule in fired if rule.effect_value == effect for item in rule.obligations]
@@ -218,7 +218,7 @@ def _obligations(
 
 
 def _oblige(
-    item: CompiledObligation, question: Question, thresholds: Mapping[str, int], tallies: Mapping[str, Tally]
+    item: CompiledObligation, question: Question, thresholds: Mapping[str, int], tallies: Mapping[str, CountResult]
 ) -> pb.Obligation:
     found = pb.Obligation(kind=item.kind, rule_id=item.rule_id, address=item.address or "")
     if item.seconds:
@@ -233,11 +233,11 @@ def _oblige(
     return found
 
 
-def _used_up(stored: pb.Decision) -> Mapping[str, Tally]:
+def _used_up(stored: pb.Decision) -> Mapping[str, CountResult]:
     """For a replay: the violations that the stored suspension names, whatever the fact is called that counted them."""
     suspend = next((each for each in stored.obligations if each.kind == pb.Obligation.KIND_SUSPEND), pb.Obligation())
     latest = suspend.from_time.seconds * SECOND + suspend.from_time.nanos
-    return defaultdict(lambda: Tally(0, list(suspend.violation_ids), latest, (0, 0)))
+    return defaultdict(lambda: CountResult(0, list(suspend.violation_ids), latest, (0, 0)))
 
 
 def _aim_key(rule_id: str, name: str) -> str:
@@ -262,7 +262,7 @@ def _add_quotas(
     compiled: CompiledAction,
     question: Question,
     thresholds: Mapping[str, int],
-    tallies: Mapping[str, Tally],
+    tallies: Mapping[str, CountResult],
 ) -> None:
     for rule_id, fact, threshold, kind in compiled.quotas:
         tally = tallies[fact]

@@ -50,7 +50,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PolicyDraft:
     """What is to be published. `effective_time` None: at once.
 
     `base` is the version that must be the newest; "" if there must be none yet, None if it does not matter.
@@ -104,7 +104,7 @@ class Versions:
         if not self._known:
             rules = importlib.resources.files("services.policy") / "rules"
             source, tests = ((rules / name).read_text("utf-8") for name in ("default.yaml", "default.test.yaml"))
-            draft = Draft(
+            draft = PolicyDraft(
                 source, tests, FIRST_AUTHOR, "the rules of the tutorial, as delivered", effective_time=0, base=""
             )
             try:
@@ -124,7 +124,7 @@ class Versions:
                 self._known.append(version)
                 log.info("policy %s is known, in force from %s", version.info.version, version.effective_time)
 
-    async def publish(self, draft: Draft, by: audit.Caller | None = None) -> Version:
+    async def publish(self, draft: PolicyDraft, by: audit.Caller | None = None) -> Version:
         """Stores the next version with its event. The draft must have been checked. Raises errors.RpcError ABORTED.
 
         `by`: noted as who did it; None for the rules as delivered.
@@ -161,7 +161,7 @@ def read_after(connection: Connection, number: int) -> list[models.PublishedVers
     return [models.PublishedVersion(**row) for row in connection.execute(query).mappings()]
 
 
-def to_row(draft: Draft, name: str, number: int, now: int) -> models.PublishedVersion:
+def to_row(draft: PolicyDraft, name: str, number: int, now: int) -> models.PublishedVersion:
     return models.PublishedVersion(
         number=number,
         version=f"{name}@{number}",
