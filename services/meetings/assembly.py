@@ -25,7 +25,7 @@ INSTALL: Mapping[str, Callable[[MeetingsSettings, Database, Clock, WebhookEvents
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class MeetingsAssembly:
     """The parts that the program serves, whoever the providers are."""
 
     gateway: Gateway
@@ -48,10 +48,12 @@ class Assembly:
             await each.close()
 
 
-def build(settings: MeetingsSettings, database: Database, clock: Clock, webhook_events: WebhookEvents) -> Assembly:
+def build(
+    settings: MeetingsSettings, database: Database, clock: Clock, webhook_events: WebhookEvents
+) -> MeetingsAssembly:
     names = settings.routes
     installed = {
         name: INSTALL[name](settings, database, clock, webhook_events) for name in dict.fromkeys(names.values())
     }
     providers = Providers({prefix: installed[name].provider for prefix, name in names.items()})
-    return Assembly(Gateway(providers, webhook_events), list(installed.values()))
+    return MeetingsAssembly(Gateway(providers, webhook_events), list(installed.values()))

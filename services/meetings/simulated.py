@@ -15,11 +15,11 @@ from services.meetings.provider import (
     Control,
     Meeting,
     MeetingKey,
+    MeetingState,
     NoSuchMeetingError,
     Occurrence,
     Participant,
     ProviderError,
-    State,
     Stay,
     WrongStateError,
 )
@@ -234,7 +234,7 @@ class Simulated:
             state = self._told(connection, newest(connection, meeting_code)).state
         except NoSuchMeetingError:
             return False
-        return state in (State.SCHEDULED, State.RUNNING)
+        return state in (MeetingState.SCHEDULED, MeetingState.RUNNING)
 
     def _told(self, connection: Connection, row: sa.RowMapping) -> Meeting:
         times = sittings(connection, row)
@@ -250,12 +250,12 @@ class Simulated:
             recurring=bool(times[0].number),
         )
 
-    def _state(self, connection: Connection, row: sa.RowMapping, times: list[Sitting]) -> State:
+    def _state(self, connection: Connection, row: sa.RowMapping, times: list[Sitting]) -> MeetingState:
         if row["cancelled"]:
-            return State.CANCELLED
+            return MeetingState.CANCELLED
         if any(inside(connection, each) for each in times):
-            return State.RUNNING
-        return State.ENDED if all(each.is_over(self._clock.now()) for each in times) else State.SCHEDULED
+            return MeetingState.RUNNING
+        return MeetingState.ENDED if all(each.is_over(self._clock.now()) for each in times) else MeetingState.SCHEDULED
 
 
 class NoSuchOccurrenceError(ProviderError):

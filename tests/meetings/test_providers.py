@@ -17,7 +17,7 @@ from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
 from services.meetings import assembly
 from services.meetings.api import ROLES, SERVICE, SIMULATOR
-from services.meetings.assembly import Assembly
+from services.meetings.assembly import MeetingsAssembly
 from services.meetings.gateway import Gateway
 from services.meetings.provider import AwayError, Meeting, MeetingKey, NoSuchMeetingError, Participant
 from services.meetings.providers import Providers
@@ -123,7 +123,7 @@ async def put_together(
     clock: SystemClock,
     webhook_events: WebhookEvents,
     monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[Assembly]:
+) -> AsyncIterator[MeetingsAssembly]:
     """As the program does it, but less patient."""
     monkeypatch.setattr(tencent_module, "Timing", lambda: QUICK)
     made = assembly.build(settings(BOTH, tencent_address=standin.address), database, clock, webhook_events)
@@ -132,7 +132,7 @@ async def put_together(
 
 
 @pytest.fixture
-async def served(put_together: Assembly) -> AsyncIterator[Served]:
+async def served(put_together: MeetingsAssembly) -> AsyncIterator[Served]:
     guard = rpc.Guard(NamedTokens(), ROLES)
     server = rpc.Server("127.0.0.1:0", guard, put_together.servicers, with_reflection=False)
     await server.start()

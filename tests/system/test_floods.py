@@ -16,7 +16,7 @@ from services.installation.state import WEBHOOK_TOKEN, State
 from services.installation.supervised_process import SupervisedProcess
 from services.meetings import webhooks
 from services.platform.serving.web import MOST_AT_ONCE
-from services.standin.sender import Sender
+from services.standin.sender import WebhookSender
 from tests.servers import until
 from tests.system.floods import IDLE, SLOW_BODY, SLOW_HEAD, Flood, codes, flooded, resident_mb, unread
 
@@ -41,7 +41,7 @@ class Door:
         self.pid = program.pid
         self.most = webhooks.MOST_AT_ONCE if name == "webhooks" else MOST_AT_ONCE
         self.url = plan.web(name) + PATHS[name]
-        self._sender = Sender(self.url, plan.state.password(WEBHOOK_TOKEN))
+        self._sender = WebhookSender(self.url, plan.state.password(WEBHOOK_TOKEN))
 
     @property
     def port(self) -> int:

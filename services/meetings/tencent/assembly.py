@@ -6,7 +6,7 @@ from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker
 from services.meetings.tencent.settings import TencentSettings
 from services.meetings.tencent.signature import Credentials
-from services.meetings.tencent.webhooks import Receiver
+from services.meetings.tencent.webhooks import WebhookReceiver
 from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import Clock
 from services.platform.data.database import Database
@@ -31,7 +31,9 @@ def install(settings: TencentSettings, _: Database, clock: Clock, webhook_events
     return Installed(provider, webhooks=receiver.routes() if receiver else (), close=client.close)
 
 
-def create_receiver(settings: TencentSettings, accounts: Accounts, webhook_events: WebhookEvents) -> Receiver | None:
+def create_receiver(
+    settings: TencentSettings, accounts: Accounts, webhook_events: WebhookEvents
+) -> WebhookReceiver | None:
     """Goes by real time, not by the development clock: senders sign it."""
     token, key = settings.webhook_token.get_secret_value(), settings.webhook_aes_key.get_secret_value()
-    return Receiver(Checker(token), key, accounts, webhook_events) if token else None
+    return WebhookReceiver(Checker(token), key, accounts, webhook_events) if token else None

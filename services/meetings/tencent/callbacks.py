@@ -21,7 +21,7 @@ from services.meetings.provider import MeetingKey
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.tencent import NAME
 from services.meetings.webhook_events import Kind, WebhookEvent
-from services.meetings.webhooks import RefusedError, UnreadableError
+from services.meetings.webhooks import WebhookRefusedError, WebhookUnreadableError
 
 WINDOW_MS = 300_000
 REMEMBERED = 50_000
@@ -57,13 +57,13 @@ class Checker:
         """
         numbers = (proof.timestamp, proof.nonce)
         if not all(each.isascii() and each.isdigit() for each in numbers) or len(proof.timestamp) != 13:
-            raise RefusedError("timestamp and nonce are not numbers")
+            raise WebhookRefusedError("timestamp and nonce are not numbers")
         if not data.isascii() or not hmac.compare_digest(
             sign(self._token, *numbers, data).encode(), proof.signature.encode(errors="replace")
         ):
-            raise RefusedError("the signature is not ours")
+            raise WebhookRefusedError("the signature is not ours")
         if abs(self._now() * 1000 - int(proof.timestamp)) > WINDOW_MS:
-            raise RefusedError("the timestamp is more than five minutes off")
+            raise WebhookRefusedError("the timestamp is more than five minutes off")
 
     def settled_before(self, proof: Proof) -> bool:
         return proof in self._settled
@@ -85,7 +85,7 @@ def decode(data: str, aes_key: str) -> bytes:
     try:
         content = base64.b64decode(data.rstrip("=") + "=" * (-len(data.rstrip("=")) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise UnreadableError("data is not base64") from error
+        raise WebhookUnreadableError("data is not base64") from error
     return decrypt(content, aes_key) if aes_key else content
 
 
@@ -96,10 +96,10 @@ def decrypt(content: bytes, aes_key: str) -> bytes:
     try:
         plain = decryptor.update(content) + decryptor.finalize()
     except ValueError as error:
-        raise UnreadableError("data is not encrypted") from error
+        raise WebhookUnreadableError("data is not encrypted") from error
     size = plain[-1] if plain else 0
     if not 1 <= size <= LARGEST_PADDING or plain[-size:] != bytes([size]) * size:
-        raise UnreadableError("data is encrypted with another key")
+        raise WebhookUnreadableError("data is encrypted with another key")
     return plain[:-size]
 
 
@@ -140,7 +140,7 @@ class Operator(Part):
         return self.ms_open_id or self.userid or self.open_id or self.uuid or self.pstn_number
 
 
-class MeetingInfo(Part):
+class ReportedMeeting(Part):
     meeting_id: str = Field(min_length=1, max_length=64)
     meeting_code: str = ""
     sub_meeting_id: str = Field("", max_length=64)
@@ -157,7 +157,7 @@ class MeetingInfo(Part):
 class Item(Part):
     operate_time: Annotated[int, BeforeValidator(_moment), Field(gt=0, lt=10**14)]
     operator: Operator = Operator()
-    meeting_info: MeetingInfo
+    meeting_info: ReportedMeeting
     action_scene_type: int = MAIN
     meeting_end_type: int = -1
 
@@ -177,7 +177,7 @@ def read(plain: bytes, accounts: Accounts) -> list[WebhookEvent]:
         kind = _READERS.get(envelope.event)
         items = [Item.model_validate(each) for each in envelope.payload] if kind else []
     except (ValidationError, ValueError, RecursionError) as error:
-        raise UnreadableError(f"not an event: {type(error).__name__}") from error
+        raise WebhookUnreadableError(f"not an event: {type(error).__name__}") from error
     read_all = (kind(item, accounts) for item in items) if kind else ()
     return [event for event in read_all if event]
 

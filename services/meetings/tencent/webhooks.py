@@ -11,14 +11,14 @@ from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker, Proof
 from services.meetings.webhook_events import WebhookEvents
-from services.meetings.webhooks import UnreadableError
+from services.meetings.webhooks import WebhookUnreadableError
 
 PATH = "/tencent"
 ACKNOWLEDGED = "successfully received callback"
 LARGEST_CHECK = 4096
 
 
-class Receiver:
+class WebhookReceiver:
     """Answers 200 to what is stored, or of no concern; to all else as webhooks.app says."""
 
     def __init__(self, checker: Checker, aes_key: str, accounts: Accounts, webhook_events: WebhookEvents) -> None:
@@ -35,7 +35,7 @@ class Receiver:
         # "+" has a meaning in base64 and another in a query, and not every sender escapes it
         check = request.query_params.get("check_str", "").replace(" ", "+")
         if not 0 < len(check) <= LARGEST_CHECK:
-            raise UnreadableError("check_str is missing or too long")
+            raise WebhookUnreadableError("check_str is missing or too long")
         self._checker.check(_proof(request), check)
         return Response(callbacks.decode(check, self._aes_key), media_type="text/plain")
 
@@ -55,10 +55,10 @@ def read_data(body: bytes) -> str:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError("the body is no JSON") from error
+        raise WebhookUnreadableError("the body is no JSON") from error
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, str) or not data:
-        raise UnreadableError("the body has no data")
+        raise WebhookUnreadableError("the body has no data")
     return data
 
 
