@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from services.platform.data.database import ConflictError
 from services.platform.serving import errors
-from services.platform.serving.web import Server
+from services.platform.serving.web import WebServer
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ async def serve(routes: Sequence[BaseRoute], listen: str) -> None:
     """Until cancelled; then finishes what is under way. `listen` is host:port, not opened when nobody calls."""
     if not routes:
         await asyncio.Event().wait()
-    server = Server(app(routes), listen, MOST_AT_ONCE)
+    server = WebServer(app(routes), listen, MOST_AT_ONCE)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)

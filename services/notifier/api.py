@@ -100,8 +100,10 @@ class NotifierService(api_grpc.NotifierServiceServicer):
             return preferences.switched_off(connection, account_id)
 
         by = audit.caller()
-        act = None if account_id == by.account_id else audit.Act(by, "preferences", "", account_id, detail=wishes)
-        off = await self._database.write(audit.noted(work, lambda _: act))
+        entry = (
+            None if account_id == by.account_id else audit.AuditEntry(by, "preferences", "", account_id, detail=wishes)
+        )
+        off = await self._database.write(audit.audited(work, lambda _: entry))
         return api.UpdatePreferencesResponse(account_id=account_id, notices=all_notices(off))
 
     async def CreateWebhook(self, request: api.CreateWebhookRequest, context: rpc.Context) -> api.CreateWebhookResponse:
@@ -121,7 +123,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
 
         by = audit.caller()
         told = {"filter": subjects, "host": urlsplit(url).hostname}
-        row = await self._database.write(audit.noted(work, lambda row: webhook_act(by, row.webhook_id, told)))
+        row = await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row.webhook_id, told)))
         return api.CreateWebhookResponse(webhook=webhooks.to_message(row), secret=row.secret)
 
     async def ListWebhooks(self, request: api.ListWebhooksRequest, context: rpc.Context) -> api.ListWebhooksResponse:
@@ -139,16 +141,16 @@ class NotifierService(api_grpc.NotifierServiceServicer):
             values["description"] = checked_text("description", request.description, MAX_DESCRIPTION)
         if request.HasField("enabled"):
             values["enabled"] = request.enabled
-        act = webhook_act(audit.caller(), webhook_id, values)
-        work = audit.noted(lambda c: webhooks.update(c, webhook_id, values, now), lambda _: act)
+        entry = to_audit_entry(audit.caller(), webhook_id, values)
+        work = audit.audited(lambda c: webhooks.update(c, webhook_id, values, now), lambda _: entry)
         row = await self._database.write(work)
         self._log.announce()
         return api.UpdateWebhookResponse(webhook=webhooks.to_message(row))
 
     async def DeleteWebhook(self, request: api.DeleteWebhookRequest, context: rpc.Context) -> api.DeleteWebhookResponse:
         webhook_id, now = required_id("webhook_id", request.webhook_id), self._clock.now()
-        act = webhook_act(audit.caller(), webhook_id, {}, "deleted")
-        await self._database.write(audit.noted(lambda c: webhooks.delete(c, webhook_id, now), lambda _: act))
+        entry = to_audit_entry(audit.caller(), webhook_id, {}, "deleted")
+        await self._database.write(audit.audited(lambda c: webhooks.delete(c, webhook_id, now), lambda _: entry))
         self._log.announce()
         return api.DeleteWebhookResponse()
 
@@ -194,12 +196,14 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         return url
 
 
-def webhook_act(by: audit.Caller, webhook_id: str, changes: Mapping[str, object], outcome: str = "done") -> audit.Act:
+def to_audit_entry(
+    by: audit.Caller, webhook_id: str, changes: Mapping[str, object], outcome: str = "done"
+) -> audit.AuditEntry:
     """Of an address only the host is noted: the rest can be a secret."""
     told = {name: value for name, value in changes.items() if name not in ("url", "description")}
     if "url" in changes:
         told["host"] = urlsplit(str(changes["url"])).hostname
-    return audit.Act(by, "webhook", webhook_id, "", outcome, told)
+    return audit.AuditEntry(by, "webhook", webhook_id, "", outcome, told)
 
 
 def own_account(caller: Principal, asked: str) -> str:

@@ -163,11 +163,11 @@ class Deliveries:
         """Queues it again, due now. Raises errors.RpcError. `by`: noted as who did it."""
         now = self._clock.now()
 
-        def tell(row: sa.Row[Any]) -> audit.Act | None:
+        def describe(row: sa.Row[Any]) -> audit.AuditEntry | None:
             about = {"kind": row.kind}
-            return audit.Act(by, "delivery", delivery_id, row.account_id, str(row.state), about) if by else None
+            return audit.AuditEntry(by, "delivery", delivery_id, row.account_id, str(row.state), about) if by else None
 
-        return await self._database.write(audit.noted(lambda c: _resend(c, delivery_id, now), tell))
+        return await self._database.write(audit.audited(lambda c: _resend(c, delivery_id, now), describe))
 
     async def list(self, wanted: Filter) -> Sequence[sa.Row[Any]]:
         return await self._database.read(lambda c: _list(c, wanted))

@@ -237,7 +237,7 @@ class Ingester:
                 self._carry_out(connection, prepared, now)
             return dead_letters.get(connection, dead_event_id)
 
-        changed = await self._database.write(audit.noted(work, lambda row: dead_act(by, row)))
+        changed = await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row)))
         if prepared.fault:
             words = f"{prepared.fault}; it stays open", f"{prepared.fault}；仍待处理"
             raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", *words)
@@ -253,7 +253,7 @@ class Ingester:
             dead_letters.update(connection, dead_event_id, now, state=DeadEventState.DROPPED, actor=actor, note=note)
             return dead_letters.get(connection, dead_event_id)
 
-        return await self._database.write(audit.noted(work, lambda row: dead_act(by, row)))
+        return await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row)))
 
 
 async def _bury(prepared: PreparedEvent, bury: Bury, outcome: IngestOutcome) -> None:
@@ -272,8 +272,8 @@ async def _bury(prepared: PreparedEvent, bury: Bury, outcome: IngestOutcome) -> 
         outcome.dead.add(incoming.sequence)
 
 
-def dead_act(by: audit.Caller | None, row: sa.Row[Any]) -> audit.Act | None:
-    return audit.Act(by, "dead_event", row.dead_event_id, "", str(row.state)) if by else None
+def to_audit_entry(by: audit.Caller | None, row: sa.Row[Any]) -> audit.AuditEntry | None:
+    return audit.AuditEntry(by, "dead_event", row.dead_event_id, "", str(row.state)) if by else None
 
 
 def _new_deliveries(connection: Connection, prepared: PreparedEvent) -> list[NewDelivery]:

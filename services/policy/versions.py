@@ -145,7 +145,7 @@ class Versions:
             return row
 
         try:
-            await self._database.write(audit.noted(work, lambda row: to_act(row, draft.rolled_back_to, by)))
+            await self._database.write(audit.audited(work, lambda row: to_audit_entry(row, draft.rolled_back_to, by)))
         except ConflictError as error:
             raise aborted(
                 "another version was published at the same time: look at it, and try again",
@@ -203,11 +203,13 @@ def to_event(row: models.PublishedVersion, rolled_back_to: str) -> Event:
     )
 
 
-def to_act(row: models.PublishedVersion, rolled_back_to: str, by: audit.Caller | None) -> audit.Act | None:
+def to_audit_entry(
+    row: models.PublishedVersion, rolled_back_to: str, by: audit.Caller | None
+) -> audit.AuditEntry | None:
     if by is None:
         return None
     detail = {"sha256": row.sha256, "effective_time": row.effective_time, "rolled_back_to": rolled_back_to}
-    return audit.Act(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
+    return audit.AuditEntry(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
 
 
 def aborted(message: str, chinese: str) -> errors.RpcError:

@@ -67,9 +67,9 @@ def gateway(tencent: Tencent, webhook_events: WebhookEvents) -> Gateway:
 @pytest.fixture
 async def stub(gateway: Gateway) -> AsyncIterator[Any]:
     service = MeetingService(gateway)
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: lambda bare: add_MeetingServiceServicer_to_server(service, bare)},
         with_reflection=False,
     )

@@ -133,8 +133,8 @@ async def put_together(
 
 @pytest.fixture
 async def served(put_together: MeetingsAssembly) -> AsyncIterator[Served]:
-    guard = rpc.Guard(NamedTokens(), ROLES)
-    server = rpc.Server("127.0.0.1:0", guard, put_together.servicers, with_reflection=False)
+    guard = rpc.RpcGuard(NamedTokens(), ROLES)
+    server = rpc.RpcServer("127.0.0.1:0", guard, put_together.servicers, with_reflection=False)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(MeetingServiceStub(channel), SimulatorServiceStub(channel))

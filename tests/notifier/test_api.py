@@ -86,9 +86,9 @@ async def notifier(database: Database, clock: HandClock) -> AsyncIterator[Notifi
     ingester = Ingester(database, clock, composer, planner, lambda: None)
     guard = Guard(development=False, resolve=resolve)
     service = NotifierService(database, clock, deliveries, ingester, [], guard)
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: lambda bare: add_NotifierServiceServicer_to_server(service, bare)},
         with_reflection=False,
     )
