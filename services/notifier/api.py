@@ -12,9 +12,9 @@ from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1 import notifier_service_pb2_grpc as api_grpc
 
 from services.notifier import dead_letters, deliveries, preferences, webhooks
-from services.notifier.addresses import Guard, RefusedAddressError
+from services.notifier.addresses import AddressGuard, RefusedAddressError
 from services.notifier.channels import MAIL
-from services.notifier.deliveries import Deliveries, Filter
+from services.notifier.deliveries import Deliveries, DeliveryFilter
 from services.notifier.ingest import Ingester
 from services.notifier.models import DeadEventState
 from services.notifier.sender import Sender
@@ -38,7 +38,13 @@ _ADDRESS = re.compile(r"([^\s<>@])[^\s<>@]*(@[^\s<>@]+)")
 
 class NotifierService(api_grpc.NotifierServiceServicer):
     def __init__(
-        self, database: Database, clock: Clock, log: Deliveries, ingester: Ingester, senders: list[Sender], guard: Guard
+        self,
+        database: Database,
+        clock: Clock,
+        log: Deliveries,
+        ingester: Ingester,
+        senders: list[Sender],
+        guard: AddressGuard,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -52,7 +58,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
     ) -> api.ListDeliveriesResponse:
         size, caller = pages.size(request.page_size), rpc.principal()
         sees_all = caller.has(*_SEES_ALL)
-        wanted = Filter(
+        wanted = DeliveryFilter(
             addressee="" if sees_all else caller.account_id,
             reservation_id=request.reservation_id,
             account_id=request.account_id if sees_all else own_account(caller, request.account_id),

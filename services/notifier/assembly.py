@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.notifier import api
-from services.notifier.addresses import Guard
+from services.notifier.addresses import AddressGuard
 from services.notifier.channels import Channel
 from services.notifier.deliveries import Deliveries
 from services.notifier.ingest import Ingester
@@ -17,9 +17,9 @@ from services.notifier.publisher import Publisher
 from services.notifier.sender import Sender
 from services.notifier.settings import NotifierSettings
 from services.notifier.smtp import Smtp
-from services.notifier.subscriptions import Receiver, create_consumer
+from services.notifier.subscriptions import EventReceiver, create_consumer
 from services.notifier.values import Letterhead
-from services.notifier.webhooks import Caller
+from services.notifier.webhooks import WebhookCaller
 from services.platform import clock
 from services.platform.data.database import Database
 from services.platform.messaging.consumer import PullConsumer, receive_forever
@@ -34,7 +34,7 @@ KEEP_MS = 14 * clock.DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class NotifierAssembly:
     """Without servers; each `consumer()` is a fresh one on a fresh connection."""
 
     deliveries: Deliveries
@@ -56,7 +56,7 @@ class Assembly:
         ]
 
 
-def build(options: NotifierSettings, database: Database) -> Assembly:
+def build(options: NotifierSettings, database: Database) -> NotifierAssembly:
     now, zone = clock.create(options.clock_file), ZoneInfo(options.display_zone)
     composer = Composer(Letterhead(options.mail_from, options.portal_url, zone, options.support_mail))
     timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
@@ -74,16 +74,16 @@ def build(options: NotifierSettings, database: Database) -> Assembly:
             sender.wake()
 
     ingester = Ingester(database, now, composer, planner, queued)
-    receiver = Receiver(ingester, publisher.bury)
+    receiver = EventReceiver(ingester, publisher.bury)
     service = api.NotifierService(database, now, deliveries, ingester, senders, guard)
-    return Assembly(
+    return NotifierAssembly(
         deliveries, publisher, senders, ingester, planner, lambda: create_consumer(options, receiver), service
     )
 
 
-def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:
+def webhook_caller(options: NotifierSettings, database: Database, guard: AddressGuard) -> WebhookCaller:
     patience_ms = int(options.webhook_give_up_hours * clock.HOUR)
-    return Caller(database, guard, options.webhook_timeout_seconds, patience_ms)
+    return WebhookCaller(database, guard, options.webhook_timeout_seconds, patience_ms)
 
 
 async def forget_forever(deliveries: Deliveries) -> None:

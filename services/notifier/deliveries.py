@@ -16,7 +16,7 @@ from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
-from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, Answer, Claim, Verdict
+from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.models import AttemptRow, DeadEvent, DeadEventState, Delivery, DeliveryState
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data import audit
@@ -54,7 +54,7 @@ class NewDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class DeliveryFilter:
     """Which deliveries to list; empty fields ask for all. `before_key` is the last delivery_id of the page before.
     `addressee` sees only the mails that were written to them."""
 
@@ -129,7 +129,7 @@ class Deliveries:
         self._lease_ms = lease_ms
         self._published = published
 
-    async def claim(self, channel: str, without: Collection[str] = ()) -> Claim | None:
+    async def claim(self, channel: str, without: Collection[str] = ()) -> DeliveryClaim | None:
         """The one that has been due longest, but none to the recipients in `without`. None when nothing is due."""
         now = self._clock.now()
         return await self._database.write(lambda c: _claim(c, channel, without, now, self._lease_ms))
@@ -142,7 +142,11 @@ class Deliveries:
         return await self._database.read(lambda c: c.scalar(query))
 
     async def settle(
-        self, claim: Claim, answer: Answer, due: int | None, note: Callable[[Connection], None] = lambda _: None
+        self,
+        claim: DeliveryClaim,
+        answer: SendResult,
+        due: int | None,
+        note: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         """Stores the answer and ends the lease. `due` (epoch ms) is the next attempt; None when there is none."""
         now = self._clock.now()
@@ -169,7 +173,7 @@ class Deliveries:
 
         return await self._database.write(audit.audited(lambda c: _resend(c, delivery_id, now), describe))
 
-    async def list(self, wanted: Filter) -> Sequence[sa.Row[Any]]:
+    async def list(self, wanted: DeliveryFilter) -> Sequence[sa.Row[Any]]:
         return await self._database.read(lambda c: _list(c, wanted))
 
     async def get(self, delivery_id: str) -> tuple[sa.Row[Any], Sequence[sa.Row[Any]]]:
@@ -227,7 +231,9 @@ def _unbelievable(now: int, lease_ms: int) -> sa.ColumnElement[bool]:
     return TABLE.c.lease_end > now + 2 * lease_ms
 
 
-def _claim(connection: Connection, channel: str, without: Collection[str], now: int, lease_ms: int) -> Claim | None:
+def _claim(
+    connection: Connection, channel: str, without: Collection[str], now: int, lease_ms: int
+) -> DeliveryClaim | None:
     free = (TABLE.c.lease_end <= now) | _unbelievable(now, lease_ms)
     due = (*_queued(channel, without), TABLE.c.due_time <= now, free)
     query = sa.select(TABLE).where(*due).order_by(TABLE.c.due_time, TABLE.c.delivery_id).limit(1)
@@ -235,11 +241,11 @@ def _claim(connection: Connection, channel: str, without: Collection[str], now: 
     if row is None:
         return None
     if row.lease_end:
-        unknown = Answer(Verdict.UNKNOWN, 0, "the sender ended before the answer was stored")
+        unknown = SendResult(SendVerdict.UNKNOWN, 0, "the sender ended before the answer was stored")
         _record(connection, row.delivery_id, row.attempts, unknown, min(row.lease_end, now))
     values = {"attempts": row.attempts + 1, "lease_end": now + lease_ms}
     connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == row.delivery_id).values(**values))
-    return Claim(
+    return DeliveryClaim(
         delivery_id=row.delivery_id,
         number=row.attempts + 1,
         event_id=row.event_id,
@@ -254,24 +260,24 @@ def _claim(connection: Connection, channel: str, without: Collection[str], now: 
     )
 
 
-def _record(connection: Connection, delivery_id: str, number: int, answer: Answer, time: int) -> None:
+def _record(connection: Connection, delivery_id: str, number: int, answer: SendResult, time: int) -> None:
     mine = (ATTEMPT.c.delivery_id == delivery_id, ATTEMPT.c.number == number)
     connection.execute(sa.delete(ATTEMPT).where(*mine))  # "unknown", when the lease ended before the answer came
     values = {"time": time, "verdict": answer.verdict, **_told(answer)}
     connection.execute(sa.insert(ATTEMPT).values(delivery_id=delivery_id, number=number, **values))
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _told(answer: SendResult) -> dict[str, Any]:
     """Foreign text as every database takes it."""
     text = answer.text.replace("\0", "").encode(errors="replace").decode()
     return {"code": answer.code, "answer": text[:ANSWER_LENGTH]}
 
 
-def _mark(connection: Connection, claim: Claim, answer: Answer, due: int | None, now: int) -> None:
+def _mark(connection: Connection, claim: DeliveryClaim, answer: SendResult, due: int | None, now: int) -> None:
     """An answer that comes after the lease counts only when it is yes: the attempt that came after it has the say."""
     told = _told(answer)
     mine = TABLE.c.delivery_id == claim.delivery_id
-    if answer.verdict is Verdict.ACCEPTED:
+    if answer.verdict is SendVerdict.ACCEPTED:
         _finish(connection, DeliveryState.SENT, told, now, mine, TABLE.c.state != DeliveryState.SENT)
         return
     current = (mine, TABLE.c.state == DeliveryState.QUEUED, TABLE.c.attempts == claim.number)
@@ -327,7 +333,7 @@ def _resend(connection: Connection, delivery_id: str, now: int) -> sa.Row[Any]:
     return _get(connection, delivery_id)
 
 
-def _list(connection: Connection, wanted: Filter) -> Sequence[sa.Row[Any]]:
+def _list(connection: Connection, wanted: DeliveryFilter) -> Sequence[sa.Row[Any]]:
     query = sa.select(*LOG).order_by(TABLE.c.delivery_id.desc()).limit(wanted.limit)
     for name in ("addressee", "reservation_id", "account_id", "kind", "channel"):
         if value := getattr(wanted, name):

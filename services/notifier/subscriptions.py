@@ -27,7 +27,7 @@ MOST_WAITS = 8
 notifier died. After that it is taken: the one before it is never going to come, the stream begins in the middle."""
 
 
-class Receiver:
+class EventReceiver:
     """Answers each event by hand: ack when it is stored, nak with a pause to see it again, term when it is dead."""
 
     def __init__(self, ingester: Ingester, bury: Bury) -> None:
@@ -66,6 +66,6 @@ def pause_seconds(attempt: int) -> float:
     return float(min(2 ** min(attempt - 2, 32), LONGEST_PAUSE_SECONDS))
 
 
-def create_consumer(settings: Settings, receiver: Receiver) -> PullConsumer:
+def create_consumer(settings: Settings, receiver: EventReceiver) -> PullConsumer:
     """The durable consumer of booking's events; `run` it."""
     return PullConsumer(settings, EVENTS, receiver.receive, GRACEFUL_SECONDS)

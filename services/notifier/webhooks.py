@@ -19,8 +19,8 @@ from ulid import ULID
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
 from services.notifier import deliveries
-from services.notifier.addresses import Guard, RefusedAddressError
-from services.notifier.channels import ANSWER_LENGTH, WEBHOOK, Answer, Claim, Verdict
+from services.notifier.addresses import AddressGuard, RefusedAddressError
+from services.notifier.channels import ANSWER_LENGTH, WEBHOOK, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import NewDelivery
 from services.notifier.events import UnreadableEventError
 from services.notifier.inbox import InboxEntry
@@ -130,13 +130,13 @@ def to_message(row: sa.Row[Any]) -> api.Webhook:
     return message
 
 
-class Caller:
+class WebhookCaller:
     """The channel: posts to the address that was checked, follows no redirect, reads little of the answer."""
 
     name = WEBHOOK
     shared = False
 
-    def __init__(self, database: Database, guard: Guard, timeout: float, patience_ms: int) -> None:
+    def __init__(self, database: Database, guard: AddressGuard, timeout: float, patience_ms: int) -> None:
         self._database = database
         self._guard = guard
         self._patience_ms = patience_ms
@@ -144,21 +144,21 @@ class Caller:
         self._client = httpx2.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False, limits=limits)
         self._timeout = timeout
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         try:
             row = await self._database.read(lambda c: get(c, claim.recipient))
         except errors.RpcError as error:
             gone = error.code is grpc.StatusCode.NOT_FOUND
-            return Answer(Verdict.PERMANENT if gone else Verdict.TEMPORARY, 0, str(error))
+            return SendResult(SendVerdict.PERMANENT if gone else SendVerdict.TEMPORARY, 0, str(error))
         try:
             async with asyncio.timeout(self._timeout):  # the client's own is for each step
                 return await self._post(row, claim)
         except RefusedAddressError as error:
-            return Answer(Verdict.AWAY, 0, f"not called: {error}")
+            return SendResult(SendVerdict.AWAY, 0, f"not called: {error}")
         except (httpx2.HTTPError, TimeoutError, OSError) as error:
-            return Answer(Verdict.AWAY, 0, f"{type(error).__name__}: {error}")
+            return SendResult(SendVerdict.AWAY, 0, f"{type(error).__name__}: {error}")
 
-    async def _post(self, row: sa.Row[Any], claim: Claim) -> Answer:
+    async def _post(self, row: sa.Row[Any], claim: DeliveryClaim) -> SendResult:
         address = await self._guard.pin(row.url)
         parts = urlsplit(row.url)
         url = httpx2.URL(row.url).copy_with(host=address)
@@ -172,12 +172,12 @@ class Caller:
         finally:
             await answer.aclose()
 
-    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None:
+    def note(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Since when nothing was accepted; switched off by 410, or when that has lasted too long."""
         row = connection.execute(sa.select(TABLE).where(TABLE.c.webhook_id == claim.recipient)).one_or_none()
         if row is None or not row.enabled:
             return
-        since = 0 if answer.verdict is Verdict.ACCEPTED else row.failing_since or now
+        since = 0 if answer.verdict is SendVerdict.ACCEPTED else row.failing_since or now
         if since != row.failing_since:
             mine = TABLE.c.webhook_id == claim.recipient
             connection.execute(sa.update(TABLE).where(mine).values(failing_since=since))
@@ -211,10 +211,10 @@ async def _beginning(answer: httpx2.Response) -> str:
     return read[:ANSWER_LENGTH].decode("utf-8", "replace")
 
 
-def classify(status: int, text: str) -> Answer:
+def classify(status: int, text: str) -> SendResult:
     told = f"{status} {text}".strip()
     if 200 <= status < 300:
-        return Answer(Verdict.ACCEPTED, status, told)
+        return SendResult(SendVerdict.ACCEPTED, status, told)
     if status == GONE:
-        return Answer(Verdict.PERMANENT, status, told)
-    return Answer(Verdict.AWAY if status in AWAY_CODES else Verdict.TEMPORARY, status, told)
+        return SendResult(SendVerdict.PERMANENT, status, told)
+    return SendResult(SendVerdict.AWAY if status in AWAY_CODES else SendVerdict.TEMPORARY, status, told)

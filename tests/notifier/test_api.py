@@ -14,9 +14,9 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub, add_NotifierServiceServicer_to_server
 
-from services.notifier.addresses import Guard
+from services.notifier.addresses import AddressGuard
 from services.notifier.api import ROLES, SERVICE, NotifierService
-from services.notifier.channels import MAIL, WEBHOOK, Answer, Verdict
+from services.notifier.channels import MAIL, WEBHOOK, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
@@ -84,7 +84,7 @@ async def notifier(database: Database, clock: HandClock) -> AsyncIterator[Notifi
     composer = Composer(samples.LETTERHEAD)
     planner = Planner(database, clock, composer, Timetable(0, None, ZoneInfo("Asia/Shanghai")))
     ingester = Ingester(database, clock, composer, planner, lambda: None)
-    guard = Guard(development=False, resolve=resolve)
+    guard = AddressGuard(development=False, resolve=resolve)
     service = NotifierService(database, clock, deliveries, ingester, [], guard)
     server = rpc.RpcServer(
         "127.0.0.1:0",
@@ -170,7 +170,9 @@ async def test_a_booker_sees_the_mails_to_oneself_and_no_others(notifier: Notifi
         *("pending", "escalation", "yunhui.booking.reservation.pending_approval"),
     }
     while claim := await notifier.deliveries.claim(MAIL):
-        await notifier.deliveries.settle(claim, Answer(Verdict.PERMANENT, 550, "550 mx7.internal says no"), None)
+        await notifier.deliveries.settle(
+            claim, SendResult(SendVerdict.PERMANENT, 550, "550 mx7.internal says no"), None
+        )
     for request in (about, api.ListDeliveriesRequest(), api.ListDeliveriesRequest(account_id=account)):
         [own] = (await notifier.ask(f"booker:{account}", "ListDeliveries", request)).deliveries
         assert (own.kind, own.answer, own.reservation_id) == ("pending", "", reservation)
@@ -216,7 +218,7 @@ async def test_support_sees_addresses_masked(notifier: Notifier) -> None:
     await queue(notifier.database, 1, new_delivery())
     claim = await notifier.deliveries.claim(MAIL)
     assert claim is not None
-    told = Answer(Verdict.PERMANENT, 550, "550 <booker@example.org> is unknown")
+    told = SendResult(SendVerdict.PERMANENT, 550, "550 <booker@example.org> is unknown")
     await notifier.deliveries.settle(claim, told, None)
     request = api.GetDeliveryRequest(delivery_id=claim.delivery_id)
     support, admin = [await notifier.ask(role, "GetDelivery", request) for role in ("support", "admin")]

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.notifier import deliveries as log
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.platform.clock import HOUR
 from services.platform.data.database import Database
@@ -26,7 +26,7 @@ def deliveries(database: Database, clock: HandClock) -> Deliveries:
     return Deliveries(database, clock, LEASE)
 
 
-async def claimed(deliveries: Deliveries) -> Claim:
+async def claimed(deliveries: Deliveries) -> DeliveryClaim:
     claim = await deliveries.claim(MAIL)
     assert claim is not None
     return claim
@@ -39,7 +39,7 @@ async def events(database: Database) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(("answer", "state"), [(SENT, "sent"), (NEVER, "failed")])
 async def test_settled_is_not_claimed_again_and_the_world_hears_of_it(
-    deliveries: Deliveries, database: Database, clock: HandClock, answer: Answer, state: str
+    deliveries: Deliveries, database: Database, clock: HandClock, answer: SendResult, state: str
 ) -> None:
     """An event without recipient and answer: both are personal data."""
     await queue(database, clock.now(), new_delivery())
@@ -75,7 +75,7 @@ async def test_held_until_the_lease_ends_and_then_an_attempt_of_unknown_outcome(
     assert await deliveries.next_due(MAIL) == clock.now() + 1
     clock.time += 1
     assert (await claimed(deliveries)).number == 2
-    assert [row[:2] for row in await attempts(database)] == [(1, Verdict.UNKNOWN)]
+    assert [row[:2] for row in await attempts(database)] == [(1, SendVerdict.UNKNOWN)]
 
 
 async def test_a_lease_of_a_clock_that_was_ahead_holds_up_nothing(
@@ -169,7 +169,7 @@ async def test_foreign_text_is_kept_as_every_database_takes_it(
 ) -> None:
     """A server's answer must not be what keeps the answer from being stored."""
     await queue(database, clock.now(), new_delivery())
-    strange = Answer(Verdict.PERMANENT, 550, "550 \0\udcff" + "x" * 500)
+    strange = SendResult(SendVerdict.PERMANENT, 550, "550 \0\udcff" + "x" * 500)
     await deliveries.settle(await claimed(deliveries), strange, None)
     assert (await rows(database))[0].answer == ("550 ?" + "x" * 500)[:200]
 

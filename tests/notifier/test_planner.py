@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
 
 from services.notifier import agenda
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import TABLE, Deliveries
 from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
@@ -87,7 +87,7 @@ class Replica:
         """Sends what is queued, in the order in which it was."""
         while claim := await self.deliveries.claim(MAIL):
             answer = await self.channel.send(claim)
-            assert answer.verdict is Verdict.ACCEPTED
+            assert answer.verdict is SendVerdict.ACCEPTED
             await self.deliveries.settle(claim, answer, None)
         await self.channel.rest()
 
@@ -480,7 +480,7 @@ async def test_a_notice_that_was_tried_is_neither_rewritten_nor_taken_back(
     before = {claim.delivery_id: claim.content for claim in claims}
     await take_in(replica, "reservation.updated", samples.pending(version=2, participant_count=175), "event-2")
     for claim in claims:
-        await replica.deliveries.settle(claim, Answer(Verdict.TEMPORARY, 451, "later"), NOW)
+        await replica.deliveries.settle(claim, SendResult(SendVerdict.TEMPORARY, 451, "later"), NOW)
     await take_in(replica, "reservation.updated", samples.pending(version=3, participant_count=176), "event-3")
     rows = await database.read(lambda c: c.execute(sa.select(TABLE.c.delivery_id, TABLE.c.content)).all())
     assert {id_: bytes(content) for id_, content in rows if id_ in before} == before
@@ -489,7 +489,7 @@ async def test_a_notice_that_was_tried_is_neither_rewritten_nor_taken_back(
     assert to_support(sink) == ["escalation", "withdrawn"]
 
 
-async def claimed(replica: Replica) -> AsyncIterator[Claim]:
+async def claimed(replica: Replica) -> AsyncIterator[DeliveryClaim]:
     while claim := await replica.deliveries.claim(MAIL):
         yield claim
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Connection
 
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.sender import Retry, Sender
-from services.notifier.smtp import Server, Smtp
+from services.notifier.smtp import Smtp, SmtpServer
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND
 from services.platform.data.database import Database
 from services.platform.serving import errors
@@ -21,7 +21,7 @@ from tests.notifier.samples import LETTERHEAD
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, MailSink, until
 
-AWAY = Answer(Verdict.AWAY, 0, "ConnectionRefusedError")
+AWAY = SendResult(SendVerdict.AWAY, 0, "ConnectionRefusedError")
 RETRY = Retry(first_seconds=5, longest_seconds=300, give_up_ms=2 * DAY)
 Run = Callable[[Any], AbstractAsyncContextManager[Sender]]
 
@@ -32,18 +32,18 @@ class Script:
     name = MAIL
     shared = True
 
-    def __init__(self, *answers: Answer | Exception) -> None:
+    def __init__(self, *answers: SendResult | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         self.asked.append(claim.event_id)
         answer = self.answers.pop(0) if self.answers else SENT
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None: ...
+    def note(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None: ...
 
     async def rest(self) -> None: ...
 
@@ -167,7 +167,7 @@ async def test_while_one_asks_for_all_the_others_rest(
     channel = Script(AWAY)
     send, next_due = channel.send, deliveries.next_due
 
-    async def slowly(claim: Claim) -> Answer:
+    async def slowly(claim: DeliveryClaim) -> SendResult:
         if channel.asked:
             await gate.wait()
         return await send(claim)
@@ -196,7 +196,7 @@ async def test_no_two_at_once_to_one_recipient(
     channel = Script()
     send, under_way, most = channel.send, [0], [0]
 
-    async def slowly(claim: Claim) -> Answer:
+    async def slowly(claim: DeliveryClaim) -> SendResult:
         under_way[0] += 1
         most[0] = max(most[0], under_way[0])
         await asyncio.sleep(0.02)
@@ -242,7 +242,7 @@ async def test_told_to_end_it_stores_what_is_under_way(database: Database, clock
     """And leaves the rest unclaimed, for the next start."""
     await queue(database, clock.now(), *(new_delivery(f"event-{number}") for number in range(3)))
     sink.gate = asyncio.Event()
-    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
+    server = SmtpServer(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
     sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
     task = asyncio.create_task(sender.run())
     await until(lambda: sink.asked)
@@ -258,7 +258,7 @@ async def test_every_misdeed_of_a_server_ends_well(database: Database, clock: Ha
     for number, _ in enumerate(misdeeds):
         await queue(database, clock.now(), new_delivery(f"event-{number}", recipient=f"r{number}@example.org"))
     sink.answers = list(misdeeds)
-    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=3, rate=1000)
+    server = SmtpServer(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=3, rate=1000)
     sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
     task = asyncio.create_task(sender.run())
     await until(lambda: sink.asked >= len(misdeeds))

@@ -18,13 +18,13 @@ from services.meetings.limits import PerAccount
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
 from services.meetings.webhook_events import WebhookEvents
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.ingest import Ingester as Ingester
 from services.notifier.messages import Composer
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
-from services.notifier.subscriptions import Receiver
+from services.notifier.subscriptions import EventReceiver
 from services.notifier.values import Letterhead
 from services.platform.clock import MINUTE
 from services.platform.messaging.outbox import Relay
@@ -125,7 +125,7 @@ class World:
             await wire.jetstream().publish(subject, payload, 5.0, headers)
 
         ingester = Ingester(database, self.chaos, composer, planner, sender.wake)
-        receiver = Receiver(ingester, bury)
+        receiver = EventReceiver(ingester, bury)
         return [
             relay.run(),
             consume(wire, self.server, "BOOKING", "notifier", receiver.receive),
@@ -152,21 +152,21 @@ class Post(Port):
         super().__init__(program)
         self._mailbox = mailbox
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         await self.step()
         if self.chaos.happens(LOST):
-            return Answer(Verdict.AWAY, 0, "no connection")
+            return SendResult(SendVerdict.AWAY, 0, "no connection")
         if self.chaos.happens(LOST):
-            return Answer(Verdict.TEMPORARY, 451, "later")
+            return SendResult(SendVerdict.TEMPORARY, 451, "later")
         mail = (claim.message_id, asyncio.get_running_loop().time())
         self._mailbox.taken.append(mail)
         if self.chaos.happens(LOST):
             self._mailbox.unanswered.add(mail)
-            return Answer(Verdict.TEMPORARY, 0, "the connection broke")
+            return SendResult(SendVerdict.TEMPORARY, 0, "the connection broke")
         await self.step()
-        return Answer(Verdict.ACCEPTED, 250, "taken")
+        return SendResult(SendVerdict.ACCEPTED, 250, "taken")
 
-    def note(self, connection: Any, claim: Claim, answer: Answer, now: int) -> None:
+    def note(self, connection: Any, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         pass
 
     async def rest(self) -> None:
