@@ -215,6 +215,12 @@ def read_figures(connection: Connection) -> tuple[dict[str, tuple[int, int]], in
     return queued, connection.scalar(open_) or 0
 
 
+def count_failed(connection: Connection, since: int) -> int:
+    """Mails that a server has refused for good since then."""
+    failed = (TABLE.c.state == DeliveryState.FAILED) & (TABLE.c.update_time >= since)
+    return connection.scalar(sa.select(sa.func.count()).where(failed)) or 0
+
+
 def fail_queued(connection: Connection, recipient: str, reason: str, now: int) -> None:
     """Gives up all that waits for a recipient."""
     mine = (TABLE.c.recipient == recipient, TABLE.c.state == DeliveryState.QUEUED)

@@ -13,12 +13,14 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
+from sqlmodel import col
 
-from services.notifier import agenda
+from services.notifier import scheduled_notices, support_cases
 from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import TABLE, Deliveries
 from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
+from services.notifier.models import ScheduledNotice, SupportCase
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
 from services.notifier.smtp import Smtp
@@ -139,7 +141,7 @@ def kinds(sink: MailSink) -> list[str]:
 
 
 async def states(database: Database) -> list[str]:
-    query = sa.select(agenda.PLANNED.c.state).where(agenda.PLANNED.c.kind == agenda.REMINDER)
+    query = sa.select(col(ScheduledNotice.state)).where(col(ScheduledNotice.kind) == scheduled_notices.REMINDER)
     return list(await database.read(lambda c: c.scalars(query).all()))
 
 
@@ -193,7 +195,7 @@ async def test_nobody_is_reminded_of_what_is_over_or_under_way(
     await replica.told(event_type, samples.cancelled(), "event-2")
     await replica.at(DUE)
     assert "reminder" not in kinds(sink)
-    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.PLANNED.c.payload)).all())
+    payloads = await database.read(lambda c: c.scalars(sa.select(col(ScheduledNotice.payload))).all())
     assert payloads == [""]
 
 
@@ -212,7 +214,7 @@ async def test_repeated_event_plans_no_second_reminder(replica: Replica, databas
     await replica.told("reservation.confirmed", samples.confirmed())
     await replica.at(DUE + MINUTE)
     assert kinds(sink) == ["confirmation", "reminder"]
-    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.PLANNED.c.payload)).all())
+    payloads = await database.read(lambda c: c.scalars(sa.select(col(ScheduledNotice.payload))).all())
     assert payloads == [""]
 
 
@@ -280,7 +282,7 @@ async def test_running_planner_notices_an_earlier_plan(replica: Replica, clock: 
     """It sleeps towards a later one, and is woken: nothing else would make it look before the meeting."""
     clock.time = DUE - SECOND
     async with replica.running():
-        await until(lambda: replica.database.read(agenda.read_next))
+        await until(lambda: replica.database.read(scheduled_notices.read_next))
         await asyncio.sleep(0.1)
         await replica.told("reservation.confirmed", samples.confirmed())
         clock.time = DUE
@@ -299,7 +301,7 @@ async def prepared(replica: Replica, *events: tuple[str, ProtoMessage], due: int
 
 
 async def next_is(database: Database, due: int) -> bool:
-    return await database.read(agenda.read_next) == due
+    return await database.read(scheduled_notices.read_next) == due
 
 
 async def test_digest_comes_each_morning_while_something_is_open(replica: Replica, sink: MailSink) -> None:
@@ -345,7 +347,7 @@ async def test_digest_of_nothing_is_not_sent(
     await replica.at(NEXT_DIGEST)
     assert "digest" not in kinds(sink)
     assert await next_is(database, NEXT_DIGEST + DAY)
-    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.CASE.c.payload)).all())
+    payloads = await database.read(lambda c: c.scalars(sa.select(col(SupportCase.payload))).all())
     assert payloads == [""]
 
 
@@ -377,7 +379,7 @@ async def test_digest_follows_its_setting(
     assert kinds(sink).count("digest") == 1
     off = Replica(database, clock, channel, Timetable(LEAD, None, BEIJING))
     async with off.running():
-        query = sa.select(sa.func.count()).select_from(agenda.PLANNED)
+        query = sa.select(sa.func.count()).select_from(ScheduledNotice)
         await until(lambda: nothing_of(database, query))
 
 
@@ -505,7 +507,7 @@ async def test_what_support_has_answered_is_not_withdrawn(replica: Replica, sink
 async def test_changed_request_waits_since_it_was_first_made(replica: Replica, database: Database) -> None:
     await replica.told("reservation.pending_approval", samples.pending())
     await replica.told("reservation.updated", samples.pending(version=2, **LATER), "event-2")
-    [case] = await database.read(lambda c: agenda.read_cases(c, NOW))
+    [case] = await database.read(lambda c: support_cases.read_answerable(c, NOW))
     assert (case.version, case.open_time) == (2, NOW)
     assert case.cutoff == samples.to_ms("2025-07-18T05:30:00Z")
 
@@ -514,10 +516,10 @@ async def test_what_is_long_over_is_forgotten(replica: Replica, database: Databa
     await replica.told("reservation.confirmed", samples.confirmed())
     await replica.told("reservation.pending_approval", samples.pending(reservation_id="another"), "event-2")
     await replica.at(START)
-    clock.time = NOW + agenda.KEPT_MS + DAY
+    clock.time = NOW + scheduled_notices.KEPT_MS + DAY
     async with replica.running():
-        for table in (agenda.PLANNED, agenda.CASE):
-            rest = sa.select(sa.func.count()).select_from(table).where(table.c.version > 0)
+        for model in (ScheduledNotice, SupportCase):
+            rest = sa.select(sa.func.count()).select_from(model).where(col(model.version) > 0)
             await until(lambda rest=rest: nothing_of(database, rest))
 
 
