@@ -16,7 +16,7 @@ from services.notifier.addresses import AddressGuard, RefusedAddressError
 from services.notifier.channels import MAIL
 from services.notifier.deliveries import Deliveries, DeliveryFilter
 from services.notifier.ingest import Ingester
-from services.notifier.models import DeadEventState
+from services.notifier.models import DeadEventState, Webhook
 from services.notifier.sender import Sender
 from services.platform.clock import Clock
 from services.platform.data import audit
@@ -118,7 +118,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         description = checked_text("description", request.description, MAX_DESCRIPTION)
         now = self._clock.now()
 
-        def work(connection: Connection) -> sa.Row[tuple[object, ...]]:
+        def work(connection: Connection) -> Webhook:
             if len(webhooks.read_all(connection)) >= MAX_WEBHOOKS:
                 words = (
                     f"there are {MAX_WEBHOOKS} webhooks already: remove one first",

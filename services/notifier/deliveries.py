@@ -11,7 +11,7 @@ import grpc
 import sqlalchemy as sa
 from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
@@ -27,7 +27,6 @@ from services.platform.observing import metrics, traces
 from services.platform.serving import errors
 
 TABLE = SQLModel.metadata.tables[str(Delivery.__tablename__)]
-DEAD_EVENT = SQLModel.metadata.tables[str(DeadEvent.__tablename__)]
 ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
 QUEUED = metrics.gauge("yunhui_notifier_queued", "deliveries that wait", "channel")
 OLDEST = metrics.gauge("yunhui_notifier_oldest_seconds", "how long the oldest of them has been due; 0: none", "channel")
@@ -211,7 +210,7 @@ def read_figures(connection: Connection) -> tuple[dict[str, tuple[int, int]], in
         c.state == sa.literal_column("'queued'")
     )
     queued = {channel: (number, due) for channel, number, due in connection.execute(waiting.group_by(c.channel))}
-    open_ = sa.select(sa.func.count()).where(DEAD_EVENT.c.state == DeadEventState.OPEN)
+    open_ = sa.select(sa.func.count()).where(col(DeadEvent.state) == DeadEventState.OPEN)
     return queued, connection.scalar(open_) or 0
 
 

@@ -17,11 +17,12 @@ from services.notifier.deliveries import NewDelivery
 from services.notifier.events import EVENT_ID, BookingEvent, UnreadableEventError, parse
 from services.notifier.inbox import InboxEntry
 from services.notifier.messages import ESCALATION, WITHDRAWN, Composer, Message
-from services.notifier.models import DeadEventState
+from services.notifier.models import DeadEvent, DeadEventState
 from services.notifier.planner import About, NoticeBatch, Planner, is_before_support
 from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
+from services.platform.data.rows import open_session
 from services.platform.observing import traces
 from services.platform.serving import errors
 
@@ -223,19 +224,23 @@ class Ingester:
             log.info("event %s (%s): nobody to write to", event.event_id, event.type)
         return PreparedEvent(incoming, entry, event, messages, call)
 
-    async def retry(self, dead_event_id: str, actor: str, by: audit.Caller | None = None) -> sa.Row[Any]:
+    async def retry(self, dead_event_id: str, actor: str, by: audit.Caller | None = None) -> DeadEvent:
         """Takes a dead event in after all. Raises errors.RpcError; then it stays open, with the reason of today."""
         row = await self._database.read(lambda c: dead_letters.get_open(c, dead_event_id))
         prepared = self._prepare(IncomingEvent(row.subject, dead_letters.headers_of(row), row.payload))
         now = self._clock.now()
 
-        def work(connection: Connection) -> sa.Row[Any]:
-            dead_letters.lock_open(connection, dead_event_id)
-            values = {"reason": prepared.fault} if prepared.fault else {"state": DeadEventState.RETRIED, "actor": actor}
-            dead_letters.update(connection, dead_event_id, now, **values)
+        def work(connection: Connection) -> DeadEvent:
+            with open_session(connection) as session:
+                dead_event = dead_letters.lock_open(session, dead_event_id)
+                dead_event.update_time = now
+                if prepared.fault:
+                    dead_event.reason = prepared.fault
+                else:
+                    dead_event.state, dead_event.actor = DeadEventState.RETRIED, actor
             if not prepared.fault:
                 self._carry_out(connection, prepared, now)
-            return dead_letters.get(connection, dead_event_id)
+            return dead_event
 
         changed = await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row)))
         if prepared.fault:
@@ -244,14 +249,16 @@ class Ingester:
         self.queued()
         return changed
 
-    async def drop(self, dead_event_id: str, actor: str, note: str, by: audit.Caller | None = None) -> sa.Row[Any]:
+    async def drop(self, dead_event_id: str, actor: str, note: str, by: audit.Caller | None = None) -> DeadEvent:
         """Settles it without effect, on the record. Raises errors.RpcError."""
         now = self._clock.now()
 
-        def work(connection: Connection) -> sa.Row[Any]:
-            dead_letters.lock_open(connection, dead_event_id)
-            dead_letters.update(connection, dead_event_id, now, state=DeadEventState.DROPPED, actor=actor, note=note)
-            return dead_letters.get(connection, dead_event_id)
+        def work(connection: Connection) -> DeadEvent:
+            with open_session(connection) as session:
+                dead_event = dead_letters.lock_open(session, dead_event_id)
+                dead_event.state, dead_event.update_time = DeadEventState.DROPPED, now
+                dead_event.actor, dead_event.note = actor, note
+            return dead_event
 
         return await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row)))
 
@@ -272,7 +279,7 @@ async def _bury(prepared: PreparedEvent, bury: Bury, outcome: IngestOutcome) -> 
         outcome.dead.add(incoming.sequence)
 
 
-def to_audit_entry(by: audit.Caller | None, row: sa.Row[Any]) -> audit.AuditEntry | None:
+def to_audit_entry(by: audit.Caller | None, row: DeadEvent) -> audit.AuditEntry | None:
     return audit.AuditEntry(by, "dead_event", row.dead_event_id, "", str(row.state)) if by else None
 
 
