@@ -6,24 +6,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import sqlalchemy as sa
 from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import Session, func, select
 from ulid import ULID
 from yunhui.meetings.v1 import events_pb2 as events
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
-from services.meetings import models
+from services.meetings.models import MeetingSequence, WebhookEventRow
 from services.meetings.provider import MeetingKey
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data.database import ConflictError, Database
+from services.platform.data.rows import open_session
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 
 ATTEMPTS = 5
-EVENT = SQLModel.metadata.tables[str(models.WebhookEventRow.__tablename__)]
-SEQUENCE = SQLModel.metadata.tables[str(models.MeetingSequence.__tablename__)]
 
 
 class Kind(StrEnum):
@@ -83,59 +81,62 @@ class WebhookEvents:
     def store(self, connection: Connection, reported: list[WebhookEvent]) -> None:
         """In the transaction of `connection`."""
         now = self._clock.now()
-        for event in reported:
-            if self._is_new(connection, event, now):
-                sequence = _advance(connection, event)
-                if sequence:
+        with open_session(connection) as session:
+            for event in reported:
+                if _is_new(session, event, now) and (sequence := _advance(session, event)):
                     outbox.append(connection, [to_event(event, sequence, now)])
 
     async def first_entry(self, key: MeetingKey, since: int | None, until: int | None) -> int | None:
         """When somebody was first reported to have entered, within [since, until); None when nobody was."""
-        columns = EVENT.c
-        query = sa.select(sa.func.min(columns.event_time)).where(
-            columns.provider == key.provider,
-            columns.meeting_id == key.meeting_id,
-            columns.sub_meeting_id == key.sub_meeting_id,
-            columns.kind == Kind.ENTERED,
-            columns.event_time >= (since or 0),
+        entries = select(func.min(WebhookEventRow.event_time)).where(
+            WebhookEventRow.provider == key.provider,
+            WebhookEventRow.meeting_id == key.meeting_id,
+            WebhookEventRow.sub_meeting_id == key.sub_meeting_id,
+            WebhookEventRow.kind == Kind.ENTERED,
+            WebhookEventRow.event_time >= (since or 0),
         )
         if until is not None:
-            query = query.where(columns.event_time < until)
-        return await self._database.read(lambda connection: connection.scalar(query))
+            entries = entries.where(WebhookEventRow.event_time < until)
 
-    def _is_new(self, connection: Connection, event: WebhookEvent, now: int) -> bool:
-        known = sa.select(EVENT.c.natural_key).where(EVENT.c.natural_key == event.digest)
-        if connection.execute(known).first():
-            return False
-        row = {
-            "natural_key": event.digest,
-            "kind": event.kind.value,
-            "provider": event.key.provider,
-            "meeting_id": event.key.meeting_id,
-            "sub_meeting_id": event.key.sub_meeting_id,
-            "event_time": event.event_time,
-            "receive_time": now,
-        }
-        connection.execute(sa.insert(EVENT), [row])
-        return True
+        def work(connection: Connection) -> int | None:
+            with open_session(connection) as session:
+                return session.exec(entries).one()
+
+        return await self._database.read(work)
 
 
-def _advance(connection: Connection, event: WebhookEvent) -> int:
+def _is_new(session: Session, event: WebhookEvent, now: int) -> bool:
+    """Stores it then."""
+    if session.get(WebhookEventRow, event.digest):
+        return False
+    row = WebhookEventRow(
+        natural_key=event.digest,
+        kind=event.kind.value,
+        provider=event.key.provider,
+        meeting_id=event.key.meeting_id,
+        sub_meeting_id=event.key.sub_meeting_id,
+        event_time=event.event_time,
+        receive_time=now,
+    )
+    session.add(row)
+    session.flush()
+    return True
+
+
+def _advance(session: Session, event: WebhookEvent) -> int:
     """The number of the event among those of its meeting; 0 for a change that a later one has overtaken already."""
-    entity_id = event.key.entity_id
-    query = sa.select(SEQUENCE).where(SEQUENCE.c.entity_id == entity_id).with_for_update()
-    row = connection.execute(query).mappings().first()
     is_change = event.kind in (Kind.CHANGED, Kind.CANCELLED)
     changed = event.event_time if is_change else 0
-    if row is None:
-        fresh = {"entity_id": entity_id, "last_seq": 1, "change_time": changed}
-        connection.execute(sa.insert(SEQUENCE), [fresh])
-        return 1
-    if is_change and changed < row["change_time"]:
+    sequence = session.get(MeetingSequence, event.key.entity_id, with_for_update=True)
+    if sequence is None:
+        sequence = MeetingSequence(entity_id=event.key.entity_id, last_seq=0, change_time=changed)
+        session.add(sequence)
+    elif is_change and changed < sequence.change_time:
         return 0
-    values = {"last_seq": row["last_seq"] + 1, "change_time": max(changed, row["change_time"])}
-    connection.execute(sa.update(SEQUENCE).where(SEQUENCE.c.entity_id == entity_id).values(values))
-    return int(values["last_seq"])
+    sequence.last_seq += 1
+    sequence.change_time = max(changed, sequence.change_time)
+    session.flush()
+    return sequence.last_seq
 
 
 def to_event(event: WebhookEvent, sequence: int, now: int) -> Event:
