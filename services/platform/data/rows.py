@@ -1,6 +1,6 @@
 """Rows as objects of their models: a SQLModel session within the transaction of a connection. For what runs seldom.
 
-What runs often stays with statements: docs/decisions/0012-rows-by-sqlmodel.md has the figures.
+What runs often stays with statements: docs/decisions/0013-rows-by-sqlmodel.md has the figures.
 """
 
 from collections.abc import Iterator
