@@ -57,7 +57,7 @@ class Channel(Protocol):
         """Never raises for what the other side does; that is what the Answer says."""
         ...
 
-    def note(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
+    def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Keeps, in the transaction that stores the answer, what the channel itself wants to know of it."""
         ...
 

@@ -145,7 +145,7 @@ class Deliveries:
         claim: DeliveryClaim,
         answer: SendResult,
         due: int | None,
-        note: Callable[[Connection], None] = lambda _: None,
+        record: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         """Stores the answer and ends the lease. `due` (epoch ms) is the next attempt; None when there is none."""
         now = self._clock.now()
@@ -153,7 +153,7 @@ class Deliveries:
         def work(connection: Connection) -> None:
             _record(connection, claim.delivery_id, claim.number, answer, now)
             _mark(connection, claim, answer, due, now)
-            note(connection)
+            record(connection)
 
         await self._database.write(work)
         self.announce()

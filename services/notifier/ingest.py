@@ -138,7 +138,7 @@ class Ingester:
         now = self._clock.now()
         postponed = await self._database.write(lambda c: self._ingest(c, events, late, now))
         self.queued()
-        self._planner.look()
+        self._planner.wake()
         return postponed
 
     def _ingest(
@@ -173,7 +173,7 @@ class Ingester:
             )
             return
         # only here is it known who of support has the case before them already
-        if event and (asked := self._planner.note(connection, event, now)):
+        if event and (asked := self._planner.plan(connection, event, now)):
             prepared = replace(prepared, messages=self._after_asking(connection, event, asked))
         with traces.received("take event in", incoming.headers.get(traces.HEADER, "")):
             deliveries.enqueue(connection, _new_deliveries(connection, prepared), now)

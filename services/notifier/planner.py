@@ -91,10 +91,10 @@ class Planner:
         self._soonest = math.inf
         """The earliest notice planned since it last looked."""
 
-    def note(self, connection: Connection, event: BookingEvent, now: int) -> Sequence[str]:
+    def plan(self, connection: Connection, event: BookingEvent, now: int) -> Sequence[str]:
         """Plans what follows from an event, in the transaction that takes it in; again, it changes nothing.
 
-        The addresses of support that had the reservation before them already. Call `look` after the commit.
+        The addresses of support that had the reservation before them already. Call `wake` after the commit.
         """
         if not isinstance(event.body, ReservationEvent) or not event.body.HasField("reservation"):
             return []
@@ -110,8 +110,8 @@ class Planner:
             return []
         return support_cases.close_case(connection, record.reservation_id, record.version, event.event_id)
 
-    def look(self) -> None:
-        """What was noted is committed."""
+    def wake(self) -> None:
+        """What was planned is committed: sleeps no longer than until it is due."""
         if self._soonest < self._next:
             self._woken.set()
 

@@ -173,7 +173,7 @@ class Sender:
         for tries_left in reversed(range(STORE_TRIES)):
             try:
                 await self._deliveries.settle(
-                    claim, answer, due if again else None, lambda c: self._channel.note(c, claim, answer, now)
+                    claim, answer, due if again else None, lambda c: self._channel.record(c, claim, answer, now)
                 )
                 return
             except errors.RpcError:

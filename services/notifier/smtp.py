@@ -117,7 +117,7 @@ class Smtp:
         async with asyncio.timeout(self._server.timeout):
             return await conversation
 
-    def note(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
+    def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Mail servers are not kept account of."""
 
     async def rest(self) -> None:

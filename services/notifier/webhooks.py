@@ -183,7 +183,7 @@ class WebhookCaller:
         finally:
             await answer.aclose()
 
-    def note(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
+    def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Since when nothing was accepted; switched off by 410, or when that has lasted too long."""
         with open_session(connection) as session:
             webhook = session.get(Webhook, claim.recipient)

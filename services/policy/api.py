@@ -90,7 +90,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
                 source=request.source,
                 tests=request.tests,
                 author=rpc.principal().account_id,
-                note=note(request.note),
+                note=checked_note(request.note),
                 effective_time=self._effective_time(request),
                 base=request.base_version or None,
             )
@@ -108,7 +108,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
                 source=earlier.source,
                 tests=earlier.tests,
                 author=rpc.principal().account_id,
-                note=note(request.note),
+                note=checked_note(request.note),
                 rolled_back_to=request.version,
             )
         )
@@ -141,7 +141,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         return moment
 
 
-def note(given: str) -> str:
+def checked_note(given: str) -> str:
     if not given.strip() or len(given) > MAX_NOTE:
         raise errors.invalid(
             "note", f"say why, in at most {MAX_NOTE} characters", f"请说明原因，最多 {MAX_NOTE} 个字符"

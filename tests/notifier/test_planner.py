@@ -238,7 +238,7 @@ async def test_replicas_remind_once(replica: Replica, another: Callable[[], Repl
     for number in range(20):
         body = samples.confirmed(reservation_id=f"reservation-{number}")
         event = samples.event("reservation.confirmed", body, f"event-{number}")
-        await replica.database.write(partial(replica.planner.note, event=event, now=NOW))
+        await replica.database.write(partial(replica.planner.plan, event=event, now=NOW))
     await asyncio.gather(*(each.at(DUE) for each in (replica, another(), another())))
     assert sorted(sink.message_ids()) == sorted(f"<event-{number}.reminder@yunhui.example.org>" for number in range(20))
 

@@ -172,7 +172,7 @@ class Post(Port):
         await self.step()
         return SendResult(SendVerdict.ACCEPTED, 250, "taken")
 
-    def note(self, connection: Any, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
+    def record(self, connection: Any, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         pass
 
     async def rest(self) -> None:
