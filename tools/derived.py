@@ -16,7 +16,7 @@ from services.installation.registry import (
     PROGRAMS,
     SERVICE_NAMES,
     SERVICES,
-    Entry,
+    ProgramEntry,
 )
 from services.installation.topology import CONSUMERS
 
@@ -55,11 +55,11 @@ def bus_users(_: str) -> Iterator[str]:
         yield ""
 
 
-def own_subjects(service: Entry) -> list[str]:
+def own_subjects(service: ProgramEntry) -> list[str]:
     return [f"yunhui.{service.name}.>", f"{service.name}.outbox"]
 
 
-def published(program: Entry) -> Iterator[str]:
+def published(program: ProgramEntry) -> Iterator[str]:
     yield from program.asks
     yield from program.publishes
     for each in CONSUMERS:

@@ -193,7 +193,7 @@ def begin(name: str, entity: str) -> Iterator[str]:
         (ROOT / path).write_text(content.format(**told), encoding="utf-8")
         yield path
     first = max(port for each in PROGRAMS for port in (each.port, each.metrics_port, *OTHER_PORTS.values())) + 1
-    insert(REGISTRY, f'    Entry("{name}", {first}, {first + 1}),\n', before=END_OF_SERVICES)
+    insert(REGISTRY, f'    ProgramEntry("{name}", {first}, {first + 1}),\n', before=END_OF_SERVICES)
     insert(PAGE, f"| `services/{name}/` | owns every {entity} |\n", before=LAST_ROW)
     yield from (REGISTRY, PAGE)
 

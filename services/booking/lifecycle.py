@@ -123,7 +123,7 @@ class Lifecycle:
             payload = events_pb2.ReservationEvent(decision=decision, actor=actor)
             return change(connection, case, event, payload, now, cancel_time=now, note=note)
 
-        return to_cancel_response(await self._commit(audit.noted(work, teller(by))), decision)
+        return to_cancel_response(await self._commit(audit.audited(work, teller(by))), decision)
 
     async def notice(self, reservation_id: str, seen: Seen, actor: str) -> None:
         """Shows what became of the meeting."""
@@ -185,7 +185,7 @@ class Lifecycle:
                     second_person.require(connection, reservation_id, actor)
                 return write(connection, case, actor, enter_time, now, **kept)
 
-            return await self._commit(audit.noted(work, teller(by)))
+            return await self._commit(audit.audited(work, teller(by)))
 
         return await until_fresh(attempt)
 
@@ -201,12 +201,12 @@ class Lifecycle:
             second_person.require(connection, violation.reservation_id, actor)
             return standing.waive(connection, violation, actor, note, self._clock.now())
 
-        def tell(waiver: standing.Waiver) -> audit.Act | None:
+        def tell(waiver: standing.Waiver) -> audit.AuditEntry | None:
             detail = {"lifted": waiver.lifted.suspension_id if waiver.lifted else ""}
             act = ("violation", violation_id, waiver.violation.account_id, "waived", detail)
-            return audit.Act(by, *act) if by and waiver.anew else None
+            return audit.AuditEntry(by, *act) if by and waiver.anew else None
 
-        waiver = await self._commit(audit.noted(work, tell))
+        waiver = await self._commit(audit.audited(work, tell))
         return api.WaiveViolationResponse(violation=waiver.violation, lifted=waiver.lifted)
 
     async def object_to(self, violation_id: str, account_id: str, text: str) -> pb.Violation:
@@ -218,11 +218,11 @@ class Lifecycle:
         """The same dismissal again answers as it is. Raises errors.RpcError."""
         now = self._clock.now()
 
-        def tell(dismissal: objections.Dismissal) -> audit.Act | None:
+        def tell(dismissal: objections.Dismissal) -> audit.AuditEntry | None:
             act = ("violation", violation_id, dismissal.violation.account_id, "objection dismissed")
-            return audit.Act(by, *act) if by and dismissal.anew else None
+            return audit.AuditEntry(by, *act) if by and dismissal.anew else None
 
-        work = audit.noted(lambda c: objections.dismiss(c, violation_id, actor, note, now), tell)
+        work = audit.audited(lambda c: objections.dismiss(c, violation_id, actor, note, now), tell)
         return (await self._commit(work)).violation
 
     async def resolve(self, reservation_id: str, verdict: Verdict, by: audit.Caller | None = None) -> pb.Reservation:
@@ -241,7 +241,7 @@ class Lifecycle:
             require(case, "approve" if verdict.approve else "decline")
             check_version(case.record, verdict.version)
             tell = teller(by, own=True, approve=verdict.approve)
-            return await self._commit(audit.noted(lambda c: resolve(c, case, verdict, now), tell))
+            return await self._commit(audit.audited(lambda c: resolve(c, case, verdict, now), tell))
 
         return await until_fresh(attempt)
 
@@ -297,7 +297,7 @@ class Lifecycle:
     ) -> pb.Reservation:
         now = self._clock.now() if at is None else at
         payload = events_pb2.ReservationEvent(actor=actor)
-        return await self._commit(audit.noted(lambda c: change(c, case, event, payload, now, **fields), teller(by)))
+        return await self._commit(audit.audited(lambda c: change(c, case, event, payload, now, **fields), teller(by)))
 
     async def _commit(self, work: Callable[[Connection], T]) -> T:
         result = await self._database.write(work)
@@ -332,14 +332,16 @@ class Lifecycle:
 
 def teller(
     by: audit.Caller | None, *, own: bool = False, **detail: Any
-) -> Callable[[pb.Reservation], audit.Act | None]:
+) -> Callable[[pb.Reservation], audit.AuditEntry | None]:
     """What is noted of a change of a reservation: nothing when it is the caller's, unless `own` is asked for too."""
 
-    def tell(record: pb.Reservation) -> audit.Act | None:
+    def tell(record: pb.Reservation) -> audit.AuditEntry | None:
         account_id = record.organizer.account_id
         if by is None or (account_id == by.account_id and not own):
             return None
-        return audit.Act(by, "reservation", record.reservation_id, account_id, life.from_proto(record.state), detail)
+        return audit.AuditEntry(
+            by, "reservation", record.reservation_id, account_id, life.from_proto(record.state), detail
+        )
 
     return tell
 

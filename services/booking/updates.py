@@ -125,7 +125,7 @@ class Updates:
 
     async def _store(self, update: "Update", by: audit.Caller | None, now: int) -> api.UpdateReservationResponse:
         tell = teller(by, decision=update.decision.decision_id, event=update.event)
-        work = audit.noted(lambda c: store_update(c, update, now), lambda answer: tell(answer.reservation))
+        work = audit.audited(lambda c: store_update(c, update, now), lambda answer: tell(answer.reservation))
         answer = await self._database.write(work)
         self._committed()
         return answer

@@ -11,7 +11,7 @@ from services.contracts import subjects
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ProgramEntry:
     """A program: the package services.NAME. Its user on the bus, database and stream of events have its name too."""
 
     name: str
@@ -33,15 +33,15 @@ class Entry:
 OTHER_PORTS: Mapping[str, int] = {"nats": 7104, "mail": 7105, "monitor": 7106, "webhooks": 7108}
 
 SERVICES = (
-    Entry("policy", 7102, 7111, asks=[subjects.REQUESTS], answers=[subjects.DECIDE]),
-    Entry(
+    ProgramEntry("policy", 7102, 7111, asks=[subjects.REQUESTS], answers=[subjects.DECIDE]),
+    ProgramEntry(
         "meetings",
         *(7107, 7112),
         answers=[subjects.LOOK_UP, subjects.PARTICIPANTS],
         answer_seconds=60,  # who came, of many pages, takes its time
         reached=[OTHER_PORTS["webhooks"]],
     ),
-    Entry(
+    ProgramEntry(
         "booking",
         *(7101, 7113),
         asks=[subjects.DECIDE, subjects.LOOK_UP, subjects.PARTICIPANTS],
@@ -49,7 +49,7 @@ SERVICES = (
         listens=["yunhui.booking.reservation.*"],  # for whoever watches, at every replica
         reached=[7101],
     ),
-    Entry(
+    ProgramEntry(
         "notifier",
         *(7103, 7114),
         publishes=["yunhui.dead.notifier.>"],  # what it cannot read
@@ -57,7 +57,7 @@ SERVICES = (
     ),
 )
 """With data, and so gRPC, a stream of events, outbox and audit log. Each stands after whoever it asks or hears from."""
-PORTAL = Entry(
+PORTAL = ProgramEntry(
     "portal",
     *(7100, 7115),
     asks=[subjects.CALENDAR],
@@ -68,7 +68,7 @@ PORTAL = Entry(
     ],
     reached=[7100],
 )
-ISSUER = Entry("issuer", 7110, 7116)
+ISSUER = ProgramEntry("issuer", 7110, 7116)
 """With pages and without data. The issuer is for development and knows no bus."""
 PROGRAMS = (*SERVICES, ISSUER, PORTAL)
 

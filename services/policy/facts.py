@@ -8,7 +8,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.commitments import ALWAYS, as_asked, commitment, extends, least_lead, so_far
 from services.policy.document import Document, EscalationCount, Fact, Measure, ReservationCount, ViolationCount
-from services.policy.periods import Calendar, Period
+from services.policy.periods import Period, PeriodCalendar
 from services.policy.questions import SECOND, Question
 
 _DAY = 86_400 * SECOND
@@ -19,7 +19,7 @@ Derivation = Callable[[Question, Thresholds], int]
 
 
 @dataclass(slots=True)
-class Tally:
+class CountResult:
     """What a count found: ids by time, the latest moment in nanoseconds (0 when none), the period in epoch seconds.
 
     `rolling_seconds` is the length of a period that moves along, 0 for one of the calendar.
@@ -32,14 +32,14 @@ class Tally:
     rolling_seconds: int = 0
 
 
-Count = Callable[[Question, Thresholds], Tally]
+Count = Callable[[Question, Thresholds], CountResult]
 
 
-def calendar_of(document: Document) -> Calendar:
-    return Calendar(ZoneInfo(document.zone), _WEEK_DAYS.index(document.week_start))
+def calendar_of(document: Document) -> PeriodCalendar:
+    return PeriodCalendar(ZoneInfo(document.zone), _WEEK_DAYS.index(document.week_start))
 
 
-def measure(fact: Measure, calendar: Calendar) -> Derivation:
+def measure(fact: Measure, calendar: PeriodCalendar) -> Derivation:
     """Spans are rounded as the policy says: down for "at least", up for "at most", so that no fraction is lost."""
     if fact.within:
         return _committed(fact, fact.within)
@@ -66,7 +66,7 @@ def _committed(fact: Measure, within: str) -> Derivation:
     return derive
 
 
-def count(fact: Fact, calendar: Calendar) -> Count:
+def count(fact: Fact, calendar: PeriodCalendar) -> Count:
     if isinstance(fact, ReservationCount):
         return _reservation_count(fact, calendar)
     if isinstance(fact, EscalationCount):
@@ -75,7 +75,7 @@ def count(fact: Fact, calendar: Calendar) -> Count:
     return _violation_count(fact)
 
 
-def _days_ahead(question: Question, calendar: Calendar) -> int:
+def _days_ahead(question: Question, calendar: PeriodCalendar) -> int:
     return calendar.day_number(question.start // SECOND) - calendar.day_number(question.now // SECOND)
 
 
@@ -128,13 +128,13 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
 }
 
 
-def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
+def _reservation_count(fact: ReservationCount, calendar: PeriodCalendar) -> Count:
     statuses = frozenset(pb.ReservationStatus.Value(f"RESERVATION_STATUS_{name}") for name in fact.statuses)
     of_start, within = fact.of == "start", fact.cancelled_within
     rolling = fact.days if fact.period == "rolling_days" else None
     period_of = _period(fact, calendar)
 
-    def tally(question: Question, thresholds: Thresholds) -> Tally:
+    def tally(question: Question, thresholds: Thresholds) -> CountResult:
         late = thresholds[within] * SECOND if within else ALWAYS
         own = as_asked(question, late)
         period = period_of(own.since if of_start else question.now, thresholds)
@@ -143,7 +143,7 @@ def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
         found.sort()
         left = sum(first <= start < end for start in own.left)
         length = thresholds[rolling] * _DAY // SECOND if rolling else 0
-        return Tally(len(found) + left, [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
+        return CountResult(len(found) + left, [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
 
     return tally
 
@@ -160,20 +160,20 @@ def _used(question: Question, statuses: Collection[int], late: int) -> Iterator[
             yield since, id_
 
 
-def _escalation_count(fact: EscalationCount, calendar: Calendar) -> Count:
+def _escalation_count(fact: EscalationCount, calendar: PeriodCalendar) -> Count:
     """By when support was asked, not by when the meeting is; what is withdrawn was asked about all the same."""
     period_of = calendar.day if fact.period == "calendar_day" else calendar.week
 
-    def tally(question: Question, _: Thresholds) -> Tally:
+    def tally(question: Question, _: Thresholds) -> CountResult:
         period = period_of(question.now // SECOND)
         first, end = period[0] * SECOND, period[1] * SECOND
         found = sorted(each for each in question.escalations if first <= each[0] < end)
-        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+        return CountResult(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
 
     return tally
 
 
-def _period(fact: ReservationCount, calendar: Calendar) -> Callable[[int, Thresholds], Period]:
+def _period(fact: ReservationCount, calendar: PeriodCalendar) -> Callable[[int, Thresholds], Period]:
     """A rolling span ends with the second of its anchor; a reservation exactly so many days before is outside."""
     if fact.period == "calendar_day":
         return lambda moment, _: calendar.day(moment // SECOND)
@@ -193,7 +193,7 @@ def _violation_count(fact: ViolationCount) -> Count:
     without_waived, without_used = "waived" in fact.leave_out, "used_up" in fact.leave_out
     extra = int(fact.this_one_too)
 
-    def tally(question: Question, thresholds: Thresholds) -> Tally:
+    def tally(question: Question, thresholds: Thresholds) -> CountResult:
         now, span = question.now, thresholds[fact.within] * SECOND
         found = [
             (moment, id_)
@@ -202,6 +202,6 @@ def _violation_count(fact: ViolationCount) -> Count:
         ]
         found.sort()
         period = ((now - span) // SECOND + 1, now // SECOND + 1)
-        return Tally(len(found) + extra, [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+        return CountResult(len(found) + extra, [id_ for _, id_ in found], found[-1][0] if found else 0, period)
 
     return tally

@@ -31,13 +31,13 @@ class NamedTokens(Verifier):
         return Principal(account_id, frozenset({role}))
 
 
-async def serve(booking: "Booking", changes: Watchers) -> rpc.Server:
+async def serve(booking: "Booking", changes: Watchers) -> rpc.RpcServer:
     """Started; `changes` end when it stops."""
     parts = (booking.intake, booking.lifecycle, booking.updates, booking.series, changes, Lookups(None))
     servicer = BookingService(booking.database, booking.policy, booking.clock, *parts)
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: lambda bare: add(servicer, bare)},
         with_reflection=False,
         before_stop=changes.close,

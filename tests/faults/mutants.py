@@ -149,8 +149,8 @@ MUTANTS = (
     Mutant(
         "an event is acknowledged before its effect",
         "services/notifier/subscriptions.py",
-        "arrivals = [to_arrival(message) for message in messages]",
-        "arrivals = [to_arrival(message) for message in messages]\n"
+        "incoming_events = [to_incoming_event(message) for message in messages]",
+        "incoming_events = [to_incoming_event(message) for message in messages]\n"
         "        for message in messages:\n            await message.ack()",
         "tests/notifier/test_subscriptions.py::test_an_event_waits_for_the_one_before_it",
     ),
