@@ -5,7 +5,7 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
 from services.portal.calls import ask, services_of
-from services.portal.tables import Act, Asked, Column, Filter, Listing, Table
+from services.portal.tables import Act, Asked, Column, TableFilter, Listing, Table
 from services.portal.texts import DELIVERY_STATES, NOTICES, message
 
 STATES = {
@@ -59,8 +59,10 @@ TABLE = Table(
         Column(message("The server said"), said, width="wide"),
     ],
     filters=[
-        Filter("state", message("State"), {name: DELIVERY_STATES[state] for name, state in STATES.items()}, "failed"),
-        Filter("account_id", message("Account")),
+        TableFilter(
+            "state", message("State"), {name: DELIVERY_STATES[state] for name, state in STATES.items()}, "failed"
+        ),
+        TableFilter("account_id", message("Account")),
     ],
     act=Act(message("Send again"), again),
 )

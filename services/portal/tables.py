@@ -74,7 +74,7 @@ class Act(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class TableFilter:
     """One field above the table: a choice of values with their words, or free text."""
 
     name: str
@@ -125,7 +125,7 @@ class Table(Generic[R]):
     title: str
     fetch: Fetch[R]
     columns: Sequence[Column[R]]
-    filters: Sequence[Filter] = ()
+    filters: Sequence[TableFilter] = ()
     act: Act[R] | None = None
     roles: frozenset[str] = SUPPORT
     most: int = EXPORTED

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from services.portal.navigation import Tab, lit, tabs_for
 from services.portal.sessions import Person
-from services.portal.tables import Act, Asked, Column, Filter, Listing, Table
+from services.portal.tables import Act, Asked, Column, TableFilter, Listing, Table
 
 Row = tuple[str, int, Timestamp]
 ROWS: list[Row] = [(name, number, Timestamp(seconds=1_751_850_000)) for number, name in enumerate("ab=c李")]
@@ -40,7 +40,7 @@ TABLE: Table[Row] = Table(
         Column("When", lambda row: row[2]),
         Column("State", lambda row: "Confirmed", words=True),
     ],
-    filters=[Filter("name", "Account"), Filter("kind", "State", {"x": "Confirmed", "y": "Over"}, "x")],
+    filters=[TableFilter("name", "Account"), TableFilter("kind", "State", {"x": "Confirmed", "y": "Over"}, "x")],
     act=Act("Send again", lambda row: "/again" if row[1] else ""),
 )
 
