@@ -5,7 +5,7 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
 from services.portal.calls import ask, services_of
-from services.portal.tables import Act, Asked, Column, TableFilter, Listing, Table
+from services.portal.tables import Act, Asked, Column, Listing, Table, TableFilter
 from services.portal.texts import DELIVERY_STATES, NOTICES, message
 
 STATES = {

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from services.portal.navigation import Tab, lit, tabs_for
 from services.portal.sessions import Person
-from services.portal.tables import Act, Asked, Column, TableFilter, Listing, Table
+from services.portal.tables import Act, Asked, Column, Listing, Table, TableFilter
 
 Row = tuple[str, int, Timestamp]
 ROWS: list[Row] = [(name, number, Timestamp(seconds=1_751_850_000)) for number, name in enumerate("ab=c李")]
