@@ -1,17 +1,20 @@
-"""The meeting behind a reservation: which occurrence an interval means, and what is refused because of it. Pure.
+"""The meeting behind a reservation: which occurrence an interval means, who has it, and what is refused because of it.
 
 Times are epoch milliseconds. Refusals carry a reason and its figures, so that clients can say them in any language.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import grpc
+from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 
+from services.booking.models import HOLDS_MEETING
 from services.platform.clock import from_timestamp, to_timestamp
+from services.platform.data.database import ForEach
 from services.platform.serving import errors
 
 CANCELLED, ENDED = "CANCELLED", "ENDED"
@@ -33,6 +36,33 @@ class Seen:
     state: str
     start_time: int | None = None
     end_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The live reservation of a meeting."""
+
+    reservation_id: str
+    account_id: str
+
+    def name_to(self, caller: str) -> str:
+        """Its id for whom it belongs to, else ""."""
+        return self.reservation_id if caller == self.account_id else ""
+
+
+_HOLDERS = ForEach(
+    "SELECT provider, meeting_id, sub_meeting_id, reservation_id, account_id FROM reservation"  # noqa: S608 - made of constants
+    f" WHERE {HOLDS_MEETING} AND ({{0}}) AND reservation_id <> :without",
+    "meeting_id = :meeting{0} AND sub_meeting_id = :sub{0} AND provider = :provider{0}",
+    " OR ",
+    *("provider", "meeting", "sub"),
+)
+
+
+def read_holders(connection: Connection, keys: Collection[Key], without: str = "") -> dict[Key, Holder]:
+    """Which of these meetings are reserved already, leaving out the reservation `without`."""
+    rows = _HOLDERS.execute(connection, list(dict.fromkeys(keys)), without=without) if keys else ()
+    return {Key(row[0], row[1], row[2]): Holder(row[3], row[4]) for row in rows}
 
 
 def overlap(start: int, end: int, other_start: int, other_end: int) -> int:

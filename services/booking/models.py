@@ -192,3 +192,9 @@ TABLES: list[type[SQLModel]] = [
     *outbox.TABLES,
     *audit.TABLES,
 ]
+
+_tables = {str(each.__tablename__): SQLModel.metadata.tables[str(each.__tablename__)] for each in TABLES}
+ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reservation"]
+DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
+VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
+CALENDAR_FEED = _tables["calendar_feed"]

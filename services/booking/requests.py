@@ -2,17 +2,20 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import answers
 from services.booking.meetings import Seen
 from services.booking.models import LONGEST
 from services.contracts import invitations
 from services.platform.clock import DAY, from_timestamp
+from services.platform.data import audit
 from services.platform.serving import errors
+from services.platform.serving.identity import Principal
 
 MAX_PARTICIPANTS = 10_000
 MAX_SUBJECT = 200
@@ -21,6 +24,9 @@ MAX_OBJECTION = 1000
 MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
 MAX_SEARCH = 31 * DAY
+
+SUPPORT = frozenset({"support", "admin"})
+"""Whoever has one of these roles may act for others."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -39,11 +45,8 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A checked request for a room. Times are epoch ms; room_id and account_id are "" when not given.
-
-    `meeting` is what was found behind the number; None where nobody looked.
-    """
+class ReservationInput:
+    """A checked request for a room, and who makes it. Times are epoch ms; room_id is "" when not given."""
 
     request_id: str
     meeting_code: str
@@ -53,14 +56,29 @@ class Wish:
     participant_count: int
     room_id: str
     account_id: str
+    """Who is charged; "" until it is known who asks: then that is their own account."""
     body_hash: bytes
+    actor: str = ""
+    profile: pb.Organizer | None = None
+    """Of the account, as the token says; None for another's account, which must be known already."""
+    roles: str = ""
+    """Of the account, space separated; "" without a profile."""
+    by: audit.Caller | None = None
+    """Who asks for another, for the audit log."""
     meeting: Seen | None = None
+    """What was found behind the number; None where nobody looked."""
+    obstacle: errors.RpcError | None = None
+    """Why the meeting cannot be had; told unless the request is a repeated one."""
+
+    @property
+    def interval(self) -> tuple[int, int]:
+        return self.start_time, self.end_time
 
 
-def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> Wish:
+def to_input(request: api.CreateReservationRequest, *, complete: bool = True) -> ReservationInput:
     """Checks every field by itself. `complete=False` (a mere check) lets meeting_code and subject be empty."""
     start, end = interval(request.start_time, request.end_time)
-    return Wish(
+    return ReservationInput(
         request_id=optional_id("request_id", request.request_id),
         meeting_code=invitations.meeting_code(request.meeting_code) if complete or request.meeting_code else "",
         subject=subject(request.subject) if complete or request.subject else "",
@@ -70,6 +88,26 @@ def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> 
         room_id=optional_id("room_id", request.room_id),
         account_id=text("account_id", request.account_id, 128),
         body_hash=answers.body_hash(request),
+    )
+
+
+def with_caller(wanted: ReservationInput, caller: Principal) -> ReservationInput:
+    """Raises errors.RpcError when the caller may not book for the account that was named."""
+    if wanted.account_id in ("", caller.account_id):
+        roles, account_id = " ".join(sorted(caller.roles)), caller.account_id
+        return replace(wanted, actor=account_id, account_id=account_id, profile=to_profile(caller), roles=roles)
+    if not caller.has(*SUPPORT):
+        raise errors.role_missing("account_id: booking for another account", "account_id：为其他账号预定", SUPPORT)
+    return replace(wanted, actor=caller.account_id, by=audit.caller())
+
+
+def to_profile(caller: Principal) -> pb.Organizer:
+    return pb.Organizer(
+        account_id=caller.account_id,
+        display_name=caller.display_name,
+        email=caller.email,
+        locale=caller.locale,
+        department=caller.department,
     )
 
 

@@ -17,8 +17,8 @@ from yunhui.meetings.v1.events_pb2 import MeetingEvent
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services.booking import calendar_feeds, life, meetings, store
-from services.booking.inquiries import Reports
+from services.booking import calendar_feeds, meetings, models, states
+from services.booking.attendance_checks import Reports
 from services.contracts import subjects
 from services.platform.clock import Clock, from_timestamp, to_timestamp
 from services.platform.data.database import ConflictError, Database
@@ -91,11 +91,11 @@ def read_requests(
     connection: Connection, asked: export.ExportRequestsRequest, after: tuple[int, str] | None
 ) -> export.ExportRequestsResponse:
     """One page; the token is the key of its last row."""
-    d, r = store.DECISION.c, store.RESERVATION.c
+    d, r = models.DECISION.c, models.RESERVATION.c
     since = min(max(from_timestamp(asked.since), 0), LATEST)
     wanted = (d.action == "CREATE") & (d.time >= since)
     query = sa.select(d.time, d.decision_id, d.request, d.decision, r.state, r.cancel_time, r.enter_time)
-    query = query.outerjoin(store.RESERVATION, r.reservation_id == d.reservation_id).where(wanted)
+    query = query.outerjoin(models.RESERVATION, r.reservation_id == d.reservation_id).where(wanted)
     if after:
         query = query.where(sa.tuple_(d.time, d.decision_id) > after)
     rows = connection.execute(query.order_by(d.time, d.decision_id).limit(PAGE)).mappings().all()
@@ -103,7 +103,7 @@ def read_requests(
     if len(rows) == PAGE:
         page.next_page_token = f"{rows[-1]['time']}:{rows[-1]['decision_id']}"
     if not asked.page_token:
-        count = sa.select(sa.func.count()).select_from(store.DECISION).where(wanted)
+        count = sa.select(sa.func.count()).select_from(models.DECISION).where(wanted)
         page.total = connection.scalar(count) or 0
     return page
 
@@ -116,7 +116,7 @@ def to_stored(row: sa.RowMapping) -> export.StoredRequest:
         rule_ids=[rule.rule_id for rule in decision.rules],
     )
     if row["state"]:
-        stored.state = life.to_proto(row["state"])
+        stored.state = states.to_proto(row["state"])
     for name in ("cancel_time", "enter_time"):
         if row[name] is not None:
             getattr(stored, name).CopyFrom(to_timestamp(row[name]))

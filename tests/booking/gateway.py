@@ -12,7 +12,7 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from services.booking.inquiries import Reports
+from services.booking.attendance_checks import Reports
 from services.booking.meetings import Key
 from services.booking.meetings_client import MeetingsClient
 from services.booking.subscriptions import create_consumer
@@ -112,10 +112,10 @@ class World:
 
     async def publish(self, booking: Booking) -> None:
         """From here on what happens reaches booking as events."""
-        assert booking.inquiries
+        assert booking.checks
         self._publishing = await self.bus.connect("meetings")
         relay = Relay(self.database, self._publishing, "meetings")
-        reports = Reports(booking.database, booking.lifecycle, booking.inquiries)
+        reports = Reports(booking.transactions, booking.checks)
         consumer = receive_forever(lambda: create_consumer(settings(self.bus, "booking"), reports))
         self.tasks += [asyncio.create_task(relay.run()), asyncio.create_task(consumer)]
 

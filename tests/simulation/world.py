@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from services.booking import subscriptions as booking_subscriptions
 from services.booking.api import BookingService
 from services.booking.assembly import build
+from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
-from services.booking.policy_client import PolicyClient
 from services.booking.watchers import Watchers
 from services.contracts import subjects
 from services.meetings import subscriptions as meetings_subscriptions
@@ -111,7 +111,7 @@ class World:
             await asyncio.gather(*(booking_subscriptions.answer(reports, message) for message in messages))
 
         events = consume(wire, self.server, "MEETINGS", "booking", receive)
-        return [relay.run(), booking.deadlines.run(), booking.intake.run(), events]
+        return [relay.run(), booking.deadlines.run(), booking.admission.run(), events]
 
     def _notifier(self, program: Program) -> Loops:
         database, wire = Access(program, self.disks["notifier"]), Wire(program, self.server)
