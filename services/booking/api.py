@@ -202,10 +202,9 @@ class BookingService(api_grpc.BookingServiceServicer):
         if record.account.profile is None:
             raise errors.not_found("account", "没有这个账号")
         moment = optional_moment(request, "time")
-        decision = await self._transactions.policy.decide_one(
-            standing.to_question(record, now if moment is None else moment, now)
-        )
-        return api.GetStandingResponse(standing=standing.to_standing(record, decision))
+        question = standing.to_usage_request(record, now if moment is None else moment, now)
+        usage = await self._transactions.policy.usage(question)
+        return api.GetStandingResponse(standing=standing.to_standing(record, usage))
 
     async def WaiveViolation(
         self, request: api.WaiveViolationRequest, context: rpc.Context

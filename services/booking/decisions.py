@@ -4,7 +4,7 @@ No answer means that nothing may be accepted.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -25,6 +25,7 @@ LARGEST_BYTES = 900_000  # nats.conf allows 1 MB
 LARGEST_BATCH = 256  # contract of DecideBatchRequest
 
 PolicyAnswer = Decision | errors.RpcError
+R = TypeVar("R", policy.DecideBatchResponse, policy.UsageReply)
 
 
 class PolicyClient:
@@ -35,31 +36,40 @@ class PolicyClient:
 
     async def decide(self, questions: list[policy.DecideRequest]) -> list[PolicyAnswer]:
         """One answer a question, in order. Raises errors.unavailable when the policy does not answer in time."""
-        request = policy.DecideBatchRequest(requests=questions).SerializeToString()
-        if len(request) > LARGEST_BYTES or len(questions) > LARGEST_BATCH:
+        body = policy.DecideBatchRequest(requests=questions).SerializeToString()
+        if len(body) > LARGEST_BYTES or len(questions) > LARGEST_BATCH:
             return await self._decide_in_parts(questions)
+        reply = await self._ask(subjects.DECIDE, body, policy.DecideBatchResponse)
+        if len(reply.results) != len(questions):
+            raise errors.unavailable("policy")
+        return [_to_answer(result) for result in reply.results]
+
+    async def usage(self, question: policy.UsageRequest) -> policy.Usage:
+        """What an account has used. Raises errors.RpcError."""
+        body = question.SerializeToString()
+        if len(body) > LARGEST_BYTES:
+            raise too_long()
+        reply = await self._ask(subjects.USAGE, body, policy.UsageReply)
+        if reply.HasField("error"):
+            raise _to_error(reply.error)
+        if not reply.HasField("usage"):
+            raise errors.unavailable("policy")
+        return reply.usage
+
+    async def _ask(self, subject: str, body: bytes, kind: type[R]) -> R:
         try:
             # a request into a broken connection would be buffered and answered too late to be of use
             if not self._nats.is_connected:
                 raise errors.unavailable("policy")
-            reply = await self._nats.request(
-                subjects.DECIDE, request, timeout=DEADLINE_SECONDS, headers=traces.headers()
-            )
-            results = policy.DecideBatchResponse.FromString(reply.data).results
+            reply = await self._nats.request(subject, body, timeout=DEADLINE_SECONDS, headers=traces.headers())
+            return kind.FromString(reply.data)
         except (NatsError, TimeoutError, DecodeError) as error:
             raise errors.unavailable("policy") from error
-        if len(results) != len(questions):
-            raise errors.unavailable("policy")
-        return [_to_answer(result) for result in results]
 
     async def _decide_in_parts(self, questions: list[policy.DecideRequest]) -> list[PolicyAnswer]:
         """One account with a very long history must not stand in the way of the others."""
         if len(questions) == 1:
-            words = (
-                "this account's history is too long to be decided on: ask support",
-                "这个账号的记录过多，无法判定：请联系技术支持",
-            )
-            return [errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", *words)]
+            return [too_long()]
         half = len(questions) // 2
         return [*await self.decide(questions[:half]), *await self.decide(questions[half:])]
 
@@ -78,9 +88,21 @@ class PolicyClient:
 def _to_answer(result: policy.DecideResult) -> PolicyAnswer:
     if result.HasField("decision"):
         return result.decision
+    return _to_error(result.error)
+
+
+def _to_error(error: policy.DecideError) -> errors.RpcError:
     codes = {code.value[0]: code for code in grpc.StatusCode}
-    code = codes.get(result.error.code, grpc.StatusCode.INTERNAL)
-    return errors.failure(code, "POLICY_REFUSED_THE_QUESTION", result.error.message, "")
+    code = codes.get(error.code, grpc.StatusCode.INTERNAL)
+    return errors.failure(code, "POLICY_REFUSED_THE_QUESTION", error.message, "")
+
+
+def too_long() -> errors.RpcError:
+    words = (
+        "this account's history is too long to be decided on: ask support",
+        "这个账号的记录过多，无法判定：请联系技术支持",
+    )
+    return errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", *words)
 
 
 def compose_question(
@@ -96,10 +118,14 @@ def compose_question(
         decision_id=new_id("dec"),
         action=action,
         now=to_timestamp(now),
-        account=policy.Account(account_id=person.account_id, department=person.department, roles=sorted(roles)),
+        account=to_account(person, roles),
         subject=subject,
         history=history,
     )
+
+
+def to_account(person: pb.Organizer, roles: Iterable[str]) -> policy.Account:
+    return policy.Account(account_id=person.account_id, department=person.department, roles=sorted(roles))
 
 
 def obligation(decision: Decision, kind: Obligation.Kind.ValueType) -> Obligation | None:

@@ -1,10 +1,8 @@
 """The standing of accounts: violations, suspensions, and how much quota is left."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
@@ -14,7 +12,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import deadlines, second_person, states
 from services.booking.accounts import HISTORY, AccountState, advance, lock_account, read_accounts, store_events
-from services.booking.decisions import compose_question, obligation
+from services.booking.decisions import obligation, to_account
 from services.booking.events import SYSTEM, account_event, new_id
 from services.booking.models import SUSPENSION, VIOLATION
 from services.booking.queries import (
@@ -26,7 +24,7 @@ from services.booking.queries import (
     read_violations,
 )
 from services.booking.transactions import Transactions
-from services.platform.clock import HOUR, SECOND, from_timestamp, to_timestamp
+from services.platform.clock import SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
@@ -234,45 +232,27 @@ def read(connection: Connection, account_id: str, now: int) -> Record:
     )
 
 
-def to_question(record: Record, moment: int, now: int) -> pdp.DecideRequest:
-    """A probe: the quotas of the day and the week of `moment`, in the decision about it, are the answer."""
-    profile = record.account.profile or pb.Organizer()
-    probe = pdp.Subject(
-        start_time=to_timestamp(moment),
-        end_time=to_timestamp(moment + HOUR),
-        participant_count=3,
-        free_room_count=1,
-    )
+def to_usage_request(record: Record, moment: int, now: int) -> pdp.UsageRequest:
+    """About the day and the week of `moment`; both in epoch ms."""
     account = record.account
-    question = compose_question(pdp.ACTION_CREATE, profile, account.roles, probe, account.history, now)
-    question.ClearField("decision_id")
-    return question
+    profile = account.profile or pb.Organizer()
+    return pdp.UsageRequest(
+        now=to_timestamp(now),
+        time=to_timestamp(moment),
+        account=to_account(profile, account.roles),
+        history=account.history,
+    )
 
 
-def to_standing(record: Record, decision: policy.Decision) -> pb.Standing:
+def to_standing(record: Record, usage: pdp.Usage) -> pb.Standing:
     profile = record.account.profile or pb.Organizer()
-    starts = {each.reservation_id: from_timestamp(each.start_time) for each in record.account.history.reservations}
-    quotas = [
-        pb.QuotaStanding(
-            usage=usage,
-            remaining=max(0, usage.limit - usage.used),
-            return_times=return_times(usage, starts),
-        )
-        for usage in decision.quotas
-    ]
     return pb.Standing(
         account_id=profile.account_id,
-        quotas=quotas,
         violations=record.violations,
         suspension=record.suspension,
-        policy_version=decision.policy_version,
-        thresholds=decision.thresholds,
+        quotas=usage.quotas,
+        closing=usage.closing if usage.HasField("closing") else None,
+        closed_until=usage.closed_until if usage.HasField("closed_until") else None,
+        policy_version=usage.policy_version,
+        thresholds=usage.thresholds,
     )
-
-
-def return_times(usage: policy.QuotaUsage, starts: Mapping[str, int]) -> list[Timestamp]:
-    """When each used unit comes back by itself; `starts` of the reservations in epoch ms."""
-    if not usage.rolling_seconds:
-        return [usage.period_end] * usage.used
-    began = sorted(starts[each] for each in usage.reservation_ids)
-    return [to_timestamp(each + usage.rolling_seconds * SECOND) for each in began]

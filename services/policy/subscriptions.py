@@ -1,4 +1,7 @@
-"""What the policy receives from NATS: `policy.decide`, whole batches, answered by one replica of the queue group."""
+"""What the policy receives from NATS, answered by one replica of the queue group.
+
+`policy.decide`: whole batches of questions. `policy.usage`: what one account has used.
+"""
 
 import logging
 
@@ -30,7 +33,26 @@ def create_broker(settings: Settings, versions: Versions) -> NatsBroker:
         with traces.received("decide", headers.get(traces.HEADER, ""), "server"):
             return answer(versions, body).SerializeToString()
 
+    @bus.responder(broker, subjects.USAGE)
+    async def on_usage(body: bytes, headers: TraceAnnotation) -> bytes:
+        with traces.received("usage", headers.get(traces.HEADER, ""), "server"):
+            return tell_usage(versions, body).SerializeToString()
+
     return broker
+
+
+def tell_usage(versions: Versions, body: bytes) -> pb.UsageReply:
+    """What cannot be read gets an empty reply, which no caller takes for an answer."""
+    try:
+        return pb.UsageReply(usage=versions.usage(pb.UsageRequest.FromString(body)))
+    except DecodeError:
+        log.error("policy.usage: a message of %d bytes is no question", len(body))
+        return pb.UsageReply()
+    except InvalidRequestError as error:
+        return pb.UsageReply(error=_to_error(grpc.StatusCode.INVALID_ARGUMENT, str(error)))
+    except Exception:
+        log.exception("policy.usage: a question failed")
+        return pb.UsageReply(error=_to_error(grpc.StatusCode.INTERNAL, "the policy could not say; it was logged"))
 
 
 def answer(versions: Versions, body: bytes) -> pb.DecideBatchResponse:
@@ -60,4 +82,8 @@ def _decide(versions: Versions, request: pb.DecideRequest) -> pb.DecideResult:
 
 
 def _error(code: grpc.StatusCode, message: str) -> pb.DecideResult:
-    return pb.DecideResult(error=pb.DecideError(code=code.value[0], message=message))
+    return pb.DecideResult(error=_to_error(code, message))
+
+
+def _to_error(code: grpc.StatusCode, message: str) -> pb.DecideError:
+    return pb.DecideError(code=code.value[0], message=message)

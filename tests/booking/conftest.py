@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 import sqlalchemy as sa
-from yunhui.policy.v1.policy_service_pb2 import DecideRequest
+from yunhui.policy.v1.policy_service_pb2 import DecideRequest, Usage, UsageRequest
 
 from services.booking import models
 from services.booking.assembly import build
@@ -36,6 +36,11 @@ class LocalPolicy(PolicyClient):
         if self.away:
             raise errors.unavailable("policy")
         return [self.policy.decide(question) for question in questions]
+
+    async def usage(self, question: UsageRequest) -> Usage:
+        if self.away:
+            raise errors.unavailable("policy")
+        return self.policy.usage(question)
 
 
 class ManualClock:

@@ -42,8 +42,8 @@ def rules(reply: api.UpdateReservationResponse) -> list[str]:
 async def used(booking: Booking, moment: int, account: str = "booker") -> int:
     """Of the daily quota on the day of `moment`."""
     record = await booking.database.read(lambda c: standing.read(c, account, booking.clock.time))
-    decision = await booking.policy.decide_one(standing.to_question(record, moment, booking.clock.time))
-    return next(usage.used for usage in decision.quotas if usage.rule_id == "DAILY_QUOTA")
+    usage = await booking.policy.usage(standing.to_usage_request(record, moment, booking.clock.time))
+    return next(quota.usage.used for quota in usage.quotas if quota.usage.rule_id == "DAILY_QUOTA")
 
 
 # moved from hour to hour

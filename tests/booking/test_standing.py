@@ -1,18 +1,18 @@
 """Violations that are taken back, suspensions that are lifted, quota that comes back."""
 
 import asyncio
+from typing import Any, cast
 
 import grpc
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
-from yunhui.policy.v1 import decision_pb2 as policy
 
 from services.booking import attendance, endings, models, standing
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from services.platform.messaging import outbox
-from services.platform.serving import errors
-from tests.booking.builders import TEN
+from services.platform.serving import errors, rpc
+from tests.booking.builders import TEN, booker
 from tests.booking.conftest import Booking
 from tests.booking.test_admission import create, rows, rule_ids
 from tests.booking.test_lifecycle import get, made, pass_time, subjects
@@ -151,11 +151,30 @@ async def test_what_proves_nothing_annuls_nothing(booking: Booking, entered: int
     assert not any(row["waived"] for row in await rows(booking.database, models.VIOLATION))
 
 
-def test_a_unit_of_a_calendar_period_comes_back_at_its_end_and_one_of_a_rolling_period_by_itself() -> None:
-    end = Timestamp(seconds=9_000_000)
-    calendar = policy.QuotaUsage(limit=3, used=2, reservation_ids=["b", "a"], period_end=end)
-    assert standing.return_times(calendar, {}) == [end, end]
-    rolling = policy.QuotaUsage(limit=3, used=2, reservation_ids=["b", "a"], rolling_seconds=86_400)
-    starts = {"a": 1_000_000 * SECOND, "b": 2_000_000 * SECOND}
-    times = [moment.seconds for moment in standing.return_times(rolling, starts)]
-    assert times == [1_086_400, 2_086_400]
+async def test_a_standing_says_how_near_violations_are_to_closing_and_until_when_it_is_closed(booking: Booking) -> None:
+    await missed(booking, TEN)
+    seen = await standing_of(booking)
+    assert (seen.closing.violations, seen.closing.limit, seen.closing.within_seconds) == (1, 2, 7 * 86_400)
+    assert not seen.HasField("closed_until")
+    await missed(booking, TEN + 2 * HOUR)
+    seen = await standing_of(booking)
+    assert seen.closing.violations == 0  # the suspension has used them up
+    assert seen.closed_until == seen.suspension.end_time
+    for each in await violation_ids(booking):
+        await standing.waive(booking.transactions, each, "support", "sorry")
+    assert not (await standing_of(booking)).HasField("closed_until")
+
+
+async def test_a_standing_is_of_the_day_that_is_asked_for(booking: Booking) -> None:
+    for start in (TEN, TEN + 2 * HOUR, TEN + DAY):
+        await create(booking, start=start)
+    today, tomorrow = await standing_of(booking), await standing_of(booking, TEN + DAY)
+    assert [quota.usage.used for quota in today.quotas] == [2, 3]
+    assert [quota.usage.used for quota in tomorrow.quotas] == [1, 3]
+    assert [quota.remaining for quota in tomorrow.quotas] == [2, 7]
+
+
+async def standing_of(booking: Booking, moment: int | None = None) -> pb.Standing:
+    rpc._principal.set(booker())
+    asked = api.GetStandingRequest(time=None if moment is None else to_timestamp(moment))
+    return (await booking.service.GetStanding(asked, cast(Any, None))).standing

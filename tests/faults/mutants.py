@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant(
         "without the policy everything is allowed",
         "services/booking/decisions.py",
-        'raise errors.unavailable("policy") from error',
+        "reply = await self._ask(subjects.DECIDE, body, policy.DecideBatchResponse)",
         "return [Decision(decision_id=each.decision_id, effect=1) for each in questions]",
         "tests/system/test_recovery.py::test_without_the_policy_nothing_is_accepted",
     ),
