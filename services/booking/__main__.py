@@ -16,7 +16,7 @@ from services.booking.subscriptions import create_broker, create_consumer
 from services.booking.watchers import Watchers
 from services.platform import readiness
 from services.platform.host import Host, HostSettings, Service, run
-from services.platform.messaging import bus
+from services.platform.messaging import request_reply
 from services.platform.messaging.consumer import receive_forever
 from services.platform.messaging.outbox import Relay
 
@@ -39,7 +39,7 @@ async def start(host: Host[BookingSettings]) -> AsyncIterator[Service]:
         relay = Relay(host.database, connection, host.name)
         booking = build(host.database, policy, host.clock, gateway, watchers, relay.wake)
         broker = create_broker(host.settings, host.database, host.clock)
-        loops = [relay.run(), booking.deadlines.run(), booking.admission.run(), bus.serve(broker)]
+        loops = [relay.run(), booking.deadlines.run(), booking.admission.run(), request_reply.serve(broker)]
         if reports := booking.reports:
             loops.append(receive_forever(lambda: create_consumer(host.settings, reports)))
         yield Service(

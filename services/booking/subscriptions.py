@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from faststream.nats import NatsBroker
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import calendar_pb2 as calendar
@@ -22,7 +21,7 @@ from services.booking.attendance_checks import Reports
 from services.contracts import subjects
 from services.platform.clock import Clock, from_timestamp, to_timestamp
 from services.platform.data.database import ConflictError, Database
-from services.platform.messaging import bus
+from services.platform.messaging import request_reply
 from services.platform.messaging.consumer import PullConsumer, Source
 from services.platform.serving import errors
 from services.platform.settings import Settings
@@ -45,33 +44,30 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 300.0
 
 def create_broker(settings: Settings, database: Database, clock: Clock) -> NatsBroker:
     """A broker that answers; start and stop it."""
-    broker = bus.create_broker(settings, "booking")
+    broker = request_reply.create_broker(settings, "booking")
 
-    @bus.responder(broker, subjects.REQUESTS)
-    async def on_requests(body: bytes) -> bytes:
+    @request_reply.responder(broker, subjects.REQUESTS, export.ExportRequestsRequest)
+    async def on_requests(asked: export.ExportRequestsRequest) -> export.ExportRequestsResponse:
         try:
-            asked = export.ExportRequestsRequest.FromString(body)
             after = to_key(asked.page_token)
-        except (DecodeError, ValueError):
-            log.error("%s: a message of %d bytes cannot be read", subjects.REQUESTS, len(body))
-            return b""
-        page = await database.read(lambda connection: read_requests(connection, asked, after))
-        return page.SerializeToString()
+        except ValueError:
+            log.error("%s: a page token that is not ours", subjects.REQUESTS)
+            return export.ExportRequestsResponse()
+        return await database.read(lambda connection: read_requests(connection, asked, after))
 
-    @bus.responder(broker, subjects.CALENDAR, at_once=CALENDARS_AT_ONCE)
-    async def on_calendar(body: bytes) -> bytes:
-        return (await read_calendar(database, clock, body)).SerializeToString()
+    @request_reply.responder(broker, subjects.CALENDAR, calendar.ReadCalendarRequest, at_once=CALENDARS_AT_ONCE)
+    async def on_calendar(asked: calendar.ReadCalendarRequest) -> calendar.ReadCalendarResponse:
+        return await read_calendar(database, clock, asked)
 
     return broker
 
 
-async def read_calendar(database: Database, clock: Clock, body: bytes) -> calendar.ReadCalendarResponse:
+async def read_calendar(
+    database: Database, clock: Clock, asked: calendar.ReadCalendarRequest
+) -> calendar.ReadCalendarResponse:
     """The same answer for whatever opens nothing."""
     try:
-        asked = calendar.ReadCalendarRequest.FromString(body)
         found = await calendar_feeds.fetch(database, asked.secret_hash, clock.now())
-    except DecodeError:
-        return calendar.ReadCalendarResponse()
     except (errors.RpcError, ConflictError):
         return calendar.ReadCalendarResponse(unavailable=True)
     return calendar.ReadCalendarResponse(found=found is not None, reservations=found or [])

@@ -9,7 +9,7 @@ from services.meetings.settings import MeetingsSettings
 from services.meetings.subscriptions import create_broker
 from services.platform import readiness
 from services.platform.host import Host, Service, run
-from services.platform.messaging import bus
+from services.platform.messaging import request_reply
 from services.platform.messaging.outbox import Relay
 
 
@@ -27,7 +27,11 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
                 tables=models.TABLES,
                 connection=lambda: connection,
                 wake=relay.wake,
-                loops=[bus.serve(broker), relay.run(), webhooks.serve(meetings.webhooks, settings.webhook_listen)],
+                loops=[
+                    request_reply.serve(broker),
+                    relay.run(),
+                    webhooks.serve(meetings.webhooks, settings.webhook_listen),
+                ],
                 checks={"questions": readiness.of_broker(broker)},
             )
         finally:

@@ -5,6 +5,9 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsRequest, LookUpMeetingRequest
+from yunhui.policy.v1.policy_service_pb2 import DecideBatchRequest
+
 from services.booking import subscriptions as booking_subscriptions
 from services.booking.api import BookingService
 from services.booking.assembly import build
@@ -73,7 +76,8 @@ class World:
     def _policy(self, program: Program) -> Loops:
         async def decide(body: bytes) -> bytes:
             await port.step()
-            return policy_subscriptions.answer(self.policy, body).SerializeToString()  # type: ignore[arg-type] # has decide()
+            asked = DecideBatchRequest.FromString(body)
+            return policy_subscriptions.decide(self.policy, asked).SerializeToString()  # type: ignore[arg-type] # has decide()
 
         port = Port(program)
         self.server.handlers[subjects.DECIDE] = (program, decide)
@@ -88,10 +92,12 @@ class World:
         gateway._calls = gateway._misses = PerAccount(10**6, 60)  # they go by real time
 
         async def look_up(body: bytes) -> bytes:
-            return (await meetings_subscriptions.look_up(gateway, body)).SerializeToString()
+            asked = LookUpMeetingRequest.FromString(body)
+            return (await meetings_subscriptions.look_up(gateway, asked)).SerializeToString()
 
         async def participants(body: bytes) -> bytes:
-            return (await meetings_subscriptions.participants(gateway, body)).SerializeToString()
+            asked = ListParticipantsRequest.FromString(body)
+            return (await meetings_subscriptions.participants(gateway, asked)).SerializeToString()
 
         self.server.handlers[subjects.LOOK_UP] = (program, look_up)
         self.server.handlers[subjects.PARTICIPANTS] = (program, participants)
