@@ -40,8 +40,8 @@ async def start(host: Host[BookingSettings]) -> AsyncIterator[Service]:
         booking = build(host.database, policy, host.clock, gateway, watchers, relay.wake)
         broker = create_broker(host.settings, host.database, host.clock)
         loops = [relay.run(), booking.deadlines.run(), booking.admission.run(), request_reply.serve(broker)]
-        if reports := booking.reports:
-            loops.append(receive_forever(lambda: create_consumer(host.settings, reports)))
+        if meeting_events := booking.meeting_events:
+            loops.append(receive_forever(lambda: create_consumer(host.settings, meeting_events)))
         yield Service(
             servicers={api.SERVICE: partial(add_BookingServiceServicer_to_server, booking.service)},
             tables=models.TABLES,

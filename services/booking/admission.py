@@ -22,7 +22,7 @@ from services.booking import alternatives, answers, meetings, requests, reservat
 from services.booking.accounts import AccountState, read_accounts
 from services.booking.decisions import PolicyAnswer, compose_question
 from services.booking.events import to_outcome
-from services.booking.meetings import Holder, Key, read_holders
+from services.booking.meetings import Holder, OccurrenceKey, read_holders
 from services.booking.pool import Pool, read_pool
 from services.booking.requests import ReservationInput
 from services.booking.reservations import DecidedRequest
@@ -73,8 +73,8 @@ class BatchSnapshot:
 
     accounts: dict[str, AccountState]
     pool: Pool
-    answers: dict[answers.Key, answers.Stored]
-    holders: dict[Key, Holder]
+    answers: dict[answers.RequestKey, answers.Stored]
+    holders: dict[OccurrenceKey, Holder]
 
 
 class Admission:

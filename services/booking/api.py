@@ -119,7 +119,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.ListReservationsRequest, context: rpc.Context
     ) -> api.ListReservationsResponse:
         size = pages.size(request.page_size)
-        wanted = queries.Filter(
+        wanted = queries.ReservationFilter(
             account_id=visible_account(rpc.principal(), request.account_id),
             states=[state_name(state) for state in request.states],
             after=optional_moment(request, "after"),

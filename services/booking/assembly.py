@@ -8,7 +8,7 @@ from typing import Any
 from services.booking import attendance, endings, escalations, standing, states
 from services.booking.admission import Admission
 from services.booking.api import BookingService
-from services.booking.attendance_checks import AttendanceChecks, Reports
+from services.booking.attendance_checks import AttendanceChecks, MeetingEvents
 from services.booking.deadlines import Deadlines, Handler
 from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
@@ -27,7 +27,7 @@ class Assembly:
     admission: Admission
     deadlines: Deadlines
     checks: AttendanceChecks | None
-    reports: Reports | None
+    meeting_events: MeetingEvents | None
     """What becomes of the events of meetings; None where numbers are not looked up."""
 
 
@@ -47,8 +47,8 @@ def build(
     deadlines.handlers.update(handlers(transactions, checks))
     admission = Admission(transactions)
     service = BookingService(transactions, admission, gateway, watchers)
-    reports = Reports(transactions, checks) if checks else None
-    return Assembly(transactions, service, admission, deadlines, checks, reports)
+    meeting_events = MeetingEvents(transactions, checks) if checks else None
+    return Assembly(transactions, service, admission, deadlines, checks, meeting_events)
 
 
 def handlers(transactions: Transactions, checks: AttendanceChecks | None) -> dict[str, Handler]:

@@ -20,7 +20,7 @@ from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
 from services.booking import attendance, deadlines, endings, meetings, states
 from services.booking.attendance import is_early
 from services.booking.decisions import attendance_start
-from services.booking.meetings import Key, Seen
+from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.booking.meetings_client import GATEWAY_AWAY, MeetingsClient
 from services.booking.models import RESERVATION
 from services.booking.queries import read_reservation, read_reservations_of
@@ -90,7 +90,7 @@ class AttendanceChecks:
         elif answer.unknown_reason in AWAY:
             raise errors.unavailable("the meeting provider")
 
-    async def refresh_meeting(self, record: pb.Reservation, *, cancelled: bool = False) -> Seen | None:
+    async def refresh_meeting(self, record: pb.Reservation, *, cancelled: bool = False) -> SeenOccurrence | None:
         """Shows on the reservation what became of its meeting. Raises errors.RpcError when nobody can say.
 
         `cancelled`: the provider has said so; then it may no longer show the meeting at all.
@@ -213,14 +213,14 @@ class AttendanceChecks:
         await self._transactions.commit(lambda c: deadlines.settle(c, *key, later))
 
 
-class Reports:
+class MeetingEvents:
     """What the gateway reports about meetings: late, twice, in any order, or not at all."""
 
     def __init__(self, transactions: Transactions, checks: AttendanceChecks) -> None:
         self._transactions = transactions
         self._checks = checks
 
-    async def entered(self, key: Key, enter_time: int) -> None:
+    async def entered(self, key: OccurrenceKey, enter_time: int) -> None:
         """A proof for every reservation that it can belong to, no-shows too."""
         near = (enter_time - DAY, enter_time + DAY)
         for record in await self._transactions.database.read(lambda c: read_reservations_of(c, key, near)):
@@ -234,7 +234,7 @@ class Reports:
                     raise
                 log.info("no entry into %s: %s", record.reservation_id, error)
 
-    async def changed(self, key: Key, *, cancelled: bool) -> None:
+    async def changed(self, key: OccurrenceKey, *, cancelled: bool) -> None:
         """Raises errors.RpcError while nobody can say what it is like now: to be told again."""
         for record in await self._transactions.database.read(lambda c: read_reservations_of(c, key)):
             await self._checks.refresh_meeting(record, cancelled=cancelled)

@@ -46,11 +46,11 @@ async def fetch(database: Database, secret_hash: bytes, now: int) -> list[pb.Res
     """What the feed shows now. None when there is no such feed. Raises errors.RpcError."""
     mine = TABLE.c.secret_hash == secret_hash
 
-    def look(connection: Connection) -> tuple[int, list[pb.Reservation]] | None:
+    def read(connection: Connection) -> tuple[int, list[pb.Reservation]] | None:
         row = connection.execute(sa.select(TABLE).where(mine)).one_or_none()
         return (row.fetch_time or 0, reservations(connection, row.account_id, now)) if row else None
 
-    found = await database.read(look)
+    found = await database.read(read)
     if found is None:
         return None
     if found[0] <= now - MINUTE:  # a calendar that asks often costs no more writes than that

@@ -138,17 +138,17 @@ def set_due(connection: Connection, kind: str, entity_id: str, due: int) -> None
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueDeadline:
     kind: str
     entity_id: str
     due_time: int
 
 
-def read_due(connection: Connection, now: int, limit: int) -> list[Due]:
+def read_due(connection: Connection, now: int, limit: int) -> list[DueDeadline]:
     c = DEADLINE.c
     query = sa.select(c.kind, c.entity_id, c.due_time).where(c.due_time <= now)
     rows = connection.execute(query.order_by(c.due_time, c.kind, c.entity_id).limit(limit))
-    return [Due(*row) for row in rows]
+    return [DueDeadline(*row) for row in rows]
 
 
 def read_next(connection: Connection) -> int | None:
@@ -205,12 +205,12 @@ class Deadlines:
         due = await self._database.read(read_next)
         OVERDUE.set(to=0 if due is None else max(0, self._clock.now() - due) / 1000)
 
-    async def _read_due(self, failures: Collection[str]) -> list[Due]:
+    async def _read_due(self, failures: Collection[str]) -> list[DueDeadline]:
         most = PAGE + len(failures) * len(self.handlers)
         rows = await self._database.read(lambda c: read_due(c, self._clock.now(), most))
         return [due for due in rows if due.entity_id not in failures]
 
-    async def _deal_with(self, due: Due, failures: dict[str, Exception]) -> None:
+    async def _deal_with(self, due: DueDeadline, failures: dict[str, Exception]) -> None:
         async def attempt() -> None:
             # False: it was moved on, and may be due again at this very time by now
             if await self.handlers[due.kind](due.entity_id, due.due_time) is False:

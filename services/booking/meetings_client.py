@@ -13,7 +13,7 @@ from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as gateway
 
 from services.booking import meetings
-from services.booking.meetings import Key, Seen
+from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.booking.requests import ReservationInput
 from services.contracts import subjects
 from services.platform.clock import from_timestamp, to_timestamp
@@ -47,11 +47,11 @@ class MeetingsClient:
             raise meetings.not_found(meeting_code)
         return found
 
-    async def get(self, key: Key) -> meeting_pb2.Meeting | None:
+    async def get(self, key: OccurrenceKey) -> meeting_pb2.Meeting | None:
         """A meeting found before; None when its provider no longer shows it. Raises errors.RpcError: nobody can say."""
         return await self._look_up(gateway.LookUpMeetingRequest(meeting=meetings.to_key(key), any_owner=True))
 
-    async def participants(self, key: Key, since: int, until: int) -> gateway.ListParticipantsResponse:
+    async def participants(self, key: OccurrenceKey, since: int, until: int) -> gateway.ListParticipantsResponse:
         """Who was inside in [since, until), epoch ms. Whatever goes wrong is UNKNOWN, never nobody."""
         asked = gateway.ListParticipantsRequest(
             meeting=meetings.to_key(key), start_time=to_timestamp(since), end_time=to_timestamp(until)
@@ -114,7 +114,7 @@ def with_occurrence(wanted: ReservationInput, found: meeting_pb2.Meeting) -> Res
         return replace(wanted, obstacle=error)
 
 
-async def find_again(client: MeetingsClient | None, after: pb.Reservation) -> Seen | None:
+async def find_again(client: MeetingsClient | None, after: pb.Reservation) -> SeenOccurrence | None:
     """The occurrence that a changed interval means. Raises errors.RpcError when it cannot be reserved for then."""
     if not client or not after.HasField("meeting"):
         return None

@@ -13,13 +13,15 @@ from yunhui.policy.v1.decision_pb2 import Decision
 
 from services.booking import commitments, meetings, states
 from services.booking.accounts import to_organizer
-from services.booking.meetings import Key, Seen
+from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.booking.models import ACCOUNT, DECISION, HOLDS_MEETING, RESERVATION, ROOM, SUSPENSION, VIOLATION
 from services.booking.pool import Interval
 from services.platform.clock import from_timestamp, to_timestamp
 
 
-def read_reservations_of(connection: Connection, key: Key, entered: Interval | None = None) -> list[pb.Reservation]:
+def read_reservations_of(
+    connection: Connection, key: OccurrenceKey, entered: Interval | None = None
+) -> list[pb.Reservation]:
     """Those that wait for, or are in, a meeting: all its occurrences when the key names none.
 
     With `entered`, also no-shows that begin then: somebody may have come after all.
@@ -45,7 +47,7 @@ def read_reservation(connection: Connection, reservation_id: str, owner: str | N
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class ReservationFilter:
     """What to list. `before_key` is (start_time, reservation_id) of the last row of the page before."""
 
     account_id: str
@@ -56,7 +58,7 @@ class Filter:
     limit: int
 
 
-def list_reservations(connection: Connection, wanted: Filter) -> list[pb.Reservation]:
+def list_reservations(connection: Connection, wanted: ReservationFilter) -> list[pb.Reservation]:
     """Latest start first; a page costs the same however far down it is."""
     c = RESERVATION.c
     query = _RECORD.order_by(c.start_time.desc(), c.reservation_id.desc()).limit(wanted.limit)
@@ -270,9 +272,9 @@ def to_row(record: pb.Reservation) -> dict[str, Any]:
     }
 
 
-def to_seen(row: RowMapping) -> Seen:
-    key = Key(row["provider"], row["meeting_id"], row["sub_meeting_id"])
-    return Seen(key, row["meeting_state"], row["meeting_start_time"], row["meeting_end_time"])
+def to_seen(row: RowMapping) -> SeenOccurrence:
+    key = OccurrenceKey(row["provider"], row["meeting_id"], row["sub_meeting_id"])
+    return SeenOccurrence(key, row["meeting_state"], row["meeting_start_time"], row["meeting_end_time"])
 
 
 def to_attendance(row: RowMapping) -> pb.Attendance:

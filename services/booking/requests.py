@@ -9,7 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import answers
-from services.booking.meetings import Seen
+from services.booking.meetings import SeenOccurrence
 from services.booking.models import LONGEST
 from services.contracts import invitations
 from services.platform.clock import DAY, from_timestamp
@@ -32,7 +32,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeInput:
     """A checked request for a change. Times are epoch ms; None is unchanged; `version` 0 is any."""
 
     request_id: str
@@ -65,7 +65,7 @@ class ReservationInput:
     """Of the account, space separated; "" without a profile."""
     by: audit.Caller | None = None
     """Who asks for another, for the audit log."""
-    meeting: Seen | None = None
+    meeting: SeenOccurrence | None = None
     """What was found behind the number; None where nobody looked."""
     obstacle: errors.RpcError | None = None
     """Why the meeting cannot be had; told unless the request is a repeated one."""
@@ -111,7 +111,7 @@ def to_profile(caller: Principal) -> pb.Organizer:
     )
 
 
-def to_change(request: api.UpdateReservationRequest) -> Change:
+def to_change(request: api.UpdateReservationRequest) -> ChangeInput:
     """Checks every field by itself; the interval is checked when the other end is known."""
     if not (request.HasField("start_time") or request.HasField("end_time") or request.HasField("participant_count")):
         raise errors.invalid(
@@ -124,11 +124,11 @@ def to_change(request: api.UpdateReservationRequest) -> Change:
             "version", "must be that of the reservation, or 0 for any", "须为预约的版本号，或 0 表示任意版本"
         )
     people = request.participant_count if request.HasField("participant_count") else None
-    return Change(
+    return ChangeInput(
         request_id=optional_id("request_id", request.request_id),
         reservation_id=required_id("reservation_id", request.reservation_id),
-        start_time=moment("start_time", request.start_time) if request.HasField("start_time") else None,
-        end_time=moment("end_time", request.end_time) if request.HasField("end_time") else None,
+        start_time=whole_second("start_time", request.start_time) if request.HasField("start_time") else None,
+        end_time=whole_second("end_time", request.end_time) if request.HasField("end_time") else None,
         participant_count=None if people is None else count("participant_count", people, MAX_PARTICIPANTS),
         version=request.version,
         body_hash=answers.body_hash(request),
@@ -148,7 +148,7 @@ def check_ahead(start: int, now: int) -> None:
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     """start before end, whole seconds, at most a day long."""
-    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    start, end = whole_second("start_time", start_time), whole_second("end_time", end_time)
     if end <= start:
         raise errors.invalid("end_time", *errors.LATER)
     if end - start > MAX_DURATION:
@@ -158,7 +158,7 @@ def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
 
 def search_window(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     """start before end, whole seconds, at most 31 days apart."""
-    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    start, end = whole_second("start_time", start_time), whole_second("end_time", end_time)
     if end <= start:
         raise errors.invalid("end_time", *errors.LATER)
     if end - start > MAX_SEARCH:
@@ -166,7 +166,7 @@ def search_window(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]
     return start, end
 
 
-def moment(field: str, value: Timestamp) -> int:
+def whole_second(field: str, value: Timestamp) -> int:
     """Required; epoch ms of a whole second."""
     if timestamp(field, value).nanos:
         raise errors.invalid(field, "must be a whole second", "须为整秒")

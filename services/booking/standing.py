@@ -216,7 +216,7 @@ def _reinstated(account: AccountState, suspension: pb.Suspension, actor: str, se
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StoredStanding:
     """What booking itself knows of an account's standing."""
 
     account: AccountState
@@ -224,15 +224,15 @@ class Record:
     suspension: pb.Suspension | None
 
 
-def read(connection: Connection, account_id: str, now: int) -> Record:
-    return Record(
+def read(connection: Connection, account_id: str, now: int) -> StoredStanding:
+    return StoredStanding(
         read_accounts(connection, [account_id], now)[account_id],
         read_violations(connection, account_id, now - HISTORY),
         read_suspension(connection, account_id, now),
     )
 
 
-def to_usage_request(record: Record, moment: int, now: int) -> pdp.UsageRequest:
+def to_usage_request(record: StoredStanding, moment: int, now: int) -> pdp.UsageRequest:
     """About the day and the week of `moment`; both in epoch ms."""
     account = record.account
     profile = account.profile or pb.Organizer()
@@ -244,7 +244,7 @@ def to_usage_request(record: Record, moment: int, now: int) -> pdp.UsageRequest:
     )
 
 
-def to_standing(record: Record, usage: pdp.Usage) -> pb.Standing:
+def to_standing(record: StoredStanding, usage: pdp.Usage) -> pb.Standing:
     profile = record.account.profile or pb.Organizer()
     return pb.Standing(
         account_id=profile.account_id,

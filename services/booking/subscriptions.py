@@ -17,7 +17,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services.booking import calendar_feeds, meetings, models, states
-from services.booking.attendance_checks import Reports
+from services.booking.attendance_checks import MeetingEvents
 from services.contracts import subjects
 from services.platform.clock import Clock, from_timestamp, to_timestamp
 from services.platform.data.database import ConflictError, Database
@@ -119,20 +119,20 @@ def to_stored(row: sa.RowMapping) -> export.StoredRequest:
     return stored
 
 
-def create_consumer(settings: Settings, reports: Reports) -> PullConsumer:
+def create_consumer(settings: Settings, meeting_events: MeetingEvents) -> PullConsumer:
     """The durable consumer of the gateway's events; `run` it."""
 
     async def receive(messages: Sequence[Msg]) -> None:
-        await asyncio.gather(*(answer(reports, message) for message in messages))
+        await asyncio.gather(*(answer(meeting_events, message) for message in messages))
 
     return PullConsumer(settings, EVENTS, receive, GRACEFUL_SECONDS)
 
 
-async def answer(reports: Reports, message: Msg) -> None:
+async def answer(meeting_events: MeetingEvents, message: Msg) -> None:
     """ack when it has had its effect, nak to see it again, term when it is no event."""
     metadata = message.metadata
     try:
-        await take(reports, message.subject, message.data)
+        await take(meeting_events, message.subject, message.data)
     except (json_format.ParseError, ValueError, RecursionError):
         log.error("stream message %d of %s is no event", metadata.sequence.stream, EVENTS.stream)
         await message.term()
@@ -144,7 +144,7 @@ async def answer(reports: Reports, message: Msg) -> None:
         await message.ack()
 
 
-async def take(reports: Reports, subject: str, body: bytes) -> None:
+async def take(meeting_events: MeetingEvents, subject: str, body: bytes) -> None:
     """Any number of times, in any order. Raises ValueError for what is no event."""
     kind = subject.rpartition(".")[2]
     if kind not in ("entered", "changed", "cancelled", "ended"):
@@ -154,6 +154,6 @@ async def take(reports: Reports, subject: str, body: bytes) -> None:
     if not key.provider or not key.meeting_id:
         raise ValueError("names no meeting")
     if kind == "entered":
-        await reports.entered(key, from_timestamp(event.event_time))
+        await meeting_events.entered(key, from_timestamp(event.event_time))
     else:
-        await reports.changed(key, cancelled=kind == "cancelled")
+        await meeting_events.changed(key, cancelled=kind == "cancelled")

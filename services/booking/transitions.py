@@ -15,7 +15,7 @@ from services.booking import deadlines, meetings, states
 from services.booking.accounts import AccountState, StaleError, advance, read_accounts
 from services.booking.decisions import compose_question
 from services.booking.events import SYSTEM, reservation_event
-from services.booking.meetings import Seen
+from services.booking.meetings import SeenOccurrence
 from services.booking.models import RESERVATION
 from services.booking.queries import read_reservation
 from services.booking.transactions import Transactions, until_fresh
@@ -102,7 +102,7 @@ async def advance_due(transactions: Transactions, reservation_id: str, kind: str
         await apply(transactions, snapshot, event, actor=SYSTEM, at=due)
 
 
-async def show_meeting(transactions: Transactions, reservation_id: str, seen: Seen, actor: str) -> None:
+async def show_meeting(transactions: Transactions, reservation_id: str, seen: SeenOccurrence, actor: str) -> None:
     """Shows what became of the meeting."""
 
     async def attempt() -> None:

@@ -16,11 +16,11 @@ from services.booking.accounts import StaleError, lock_account
 from services.booking.admission import LOOK_AHEAD
 from services.booking.decisions import attendance_times, decision_row
 from services.booking.events import to_outcome
-from services.booking.meetings import Seen, read_holders
+from services.booking.meetings import SeenOccurrence, read_holders
 from services.booking.meetings_client import MeetingsClient, find_again
 from services.booking.models import ANSWER, DECISION
 from services.booking.pool import Pool, lock_pool, read_pool
-from services.booking.requests import Change
+from services.booking.requests import ChangeInput
 from services.booking.reservations import NOT_ASKED
 from services.booking.transactions import Transactions, until_fresh
 from services.booking.transitions import (
@@ -49,7 +49,7 @@ class ChangeSnapshot:
 async def update(
     transactions: Transactions,
     gateway: MeetingsClient | None,
-    wanted: Change,
+    wanted: ChangeInput,
     owner: str | None,
     actor: str,
     by: audit.Caller | None = None,
@@ -73,7 +73,7 @@ async def update(
 async def check(
     transactions: Transactions,
     gateway: MeetingsClient | None,
-    wanted: Change,
+    wanted: ChangeInput,
     owner: str | None,
     actor: str,
     by: audit.Caller | None = None,
@@ -90,7 +90,7 @@ async def check(
 
 
 async def _read_current(
-    transactions: Transactions, wanted: Change, owner: str | None, actor: str, now: int
+    transactions: Transactions, wanted: ChangeInput, owner: str | None, actor: str, now: int
 ) -> ChangeSnapshot:
     """Deadlines first: a suspension, or the end of this very reservation, may hang on them."""
     snapshot = await transactions.read_current(
@@ -108,7 +108,7 @@ async def _decide(
     transactions: Transactions,
     gateway: MeetingsClient | None,
     snapshot: ChangeSnapshot,
-    wanted: Change,
+    wanted: ChangeInput,
     actor: str,
     now: int,
     by: audit.Caller | None,
@@ -129,7 +129,7 @@ async def _find_meeting(
     record: pb.Reservation,
     after: pb.Reservation,
     actor: str,
-) -> Seen | None:
+) -> SeenOccurrence | None:
     """None when the interval stays as it is. Raises errors.RpcError when there is no such meeting then."""
     if (record.start_time, record.end_time) == (after.start_time, after.end_time):
         return None
@@ -148,13 +148,13 @@ class DecidedChange:
     `seen`: the meeting at the new time; None when the time, or whatever meeting there is, stays.
     """
 
-    wanted: Change
+    wanted: ChangeInput
     actor: str
     current: Snapshot
     after: pb.Reservation
     question: pdp.DecideRequest
     decision: policy.Decision
-    seen: Seen | None
+    seen: SeenOccurrence | None
 
     @property
     def event(self) -> str | None:
@@ -167,7 +167,7 @@ class DecidedChange:
 
 
 def read_change_snapshot(
-    connection: Connection, wanted: Change, owner: str | None, actor: str, now: int
+    connection: Connection, wanted: ChangeInput, owner: str | None, actor: str, now: int
 ) -> ChangeSnapshot | None:
     current = read_snapshot(connection, wanted.reservation_id, owner, now)
     if current is None:
@@ -180,7 +180,7 @@ def read_change_snapshot(
     return ChangeSnapshot(current, pool, earlier.get(key))
 
 
-def to_changed(record: pb.Reservation, wanted: Change, now: int) -> pb.Reservation:
+def to_changed(record: pb.Reservation, wanted: ChangeInput, now: int) -> pb.Reservation:
     """The reservation as it is wanted. Raises errors.RpcError when its interval makes no sense."""
     after = pb.Reservation()
     after.CopyFrom(record)

@@ -17,7 +17,7 @@ from services.policy.plans import ACTIONS, ActionPlan, ObligationPlan, RulePlan,
 from services.policy.questions import SECOND, InvalidRequestError, Question, read_question, read_usage_question
 from services.policy.remedies import UNITS, Aims, RemedyPlan, find
 from services.policy.thresholds import Thresholds
-from services.policy.usage import UsagePlan, tell, to_timestamp
+from services.policy.usage import UsagePlan, fill_quota, to_timestamp
 
 __all__ = ["InvalidRequestError", "Policy"]
 
@@ -271,7 +271,7 @@ def _add_quotas(
 ) -> None:
     for rule_id, fact, threshold, kind in plan.quotas:
         tally, quota = tallies[fact], decision.quotas.add()
-        tell(quota, rule_id, thresholds[threshold], tally.period, kind, tally.rolling_seconds, question.now)
+        fill_quota(quota, rule_id, thresholds[threshold], tally.period, kind, tally.rolling_seconds, question.now)
         if tally.value:
             quota.used = tally.value
             quota.rolling_seconds = tally.rolling_seconds

@@ -31,7 +31,7 @@ def create_broker(settings: Settings, versions: Versions) -> NatsBroker:
 
     @request_reply.responder(broker, subjects.USAGE, pb.UsageRequest)
     async def on_usage(asked: pb.UsageRequest) -> pb.UsageReply:
-        return tell_usage(versions, asked)
+        return answer_usage(versions, asked)
 
     return broker
 
@@ -44,7 +44,7 @@ def decide(versions: Versions, asked: pb.DecideBatchRequest) -> pb.DecideBatchRe
     return pb.DecideBatchResponse(results=[_decide(versions, request) for request in asked.requests])
 
 
-def tell_usage(versions: Versions, asked: pb.UsageRequest) -> pb.UsageReply:
+def answer_usage(versions: Versions, asked: pb.UsageRequest) -> pb.UsageReply:
     try:
         return pb.UsageReply(usage=versions.usage(asked))
     except InvalidRequestError as error:

@@ -74,7 +74,7 @@ def _standing(quota: Quota, question: UsageQuestion, thresholds: Mapping[str, in
     period, found, rolling_seconds = quota.used(question.reservations, moment, thresholds)
     limit = thresholds[quota.threshold]
     standing = pb.QuotaStanding(remaining=max(0, limit - len(found)))
-    tell(standing.usage, quota.rule_id, limit, period, quota.period, rolling_seconds, question.now)
+    fill_quota(standing.usage, quota.rule_id, limit, period, quota.period, rolling_seconds, question.now)
     if found:
         standing.usage.used = len(found)
         standing.usage.rolling_seconds = rolling_seconds
@@ -86,7 +86,7 @@ def _standing(quota: Quota, question: UsageQuestion, thresholds: Mapping[str, in
     return standing
 
 
-def tell(
+def fill_quota(
     usage: pb.QuotaUsage,
     rule_id: str,
     limit: int,

@@ -38,7 +38,7 @@ def wanted(account_id: str = "booker", **fields: Any) -> ReservationInput:
     return requests.with_caller(requests.to_input(create_request(**fields)), booker(account_id))
 
 
-def change(reservation_id: str, **fields: Any) -> requests.Change:
+def change(reservation_id: str, **fields: Any) -> requests.ChangeInput:
     """A checked change; start in epoch ms and minutes as for create_request, nothing changed unless given."""
     start, minutes = fields.pop("start", None), fields.pop("minutes", None)
     if start is not None:

@@ -19,8 +19,8 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import events_pb2, meeting_pb2
 
 from services.booking import endings, meetings, models, queries, updates
-from services.booking.attendance_checks import AT_ONCE, Reports
-from services.booking.meetings import Key
+from services.booking.attendance_checks import AT_ONCE, MeetingEvents
+from services.booking.meetings import OccurrenceKey
 from services.booking.meetings_client import with_meetings, with_occurrence
 from services.booking.requests import to_input, with_caller
 from services.booking.series import SeriesInput
@@ -109,7 +109,7 @@ async def pass_time(booking: Booking, moment: int) -> None:
 async def test_a_reservation_knows_its_meeting(booking: Booking, there: World) -> None:
     meeting = await there.meeting()
     record = await made(booking)
-    assert meetings.from_key(record.meeting.key) == Key("simulated", meeting.meeting_id, "")
+    assert meetings.from_key(record.meeting.key) == OccurrenceKey("simulated", meeting.meeting_id, "")
     assert record.meeting.state == meeting_pb2.MEETING_STATE_SCHEDULED
     assert (record.meeting.start_time, record.meeting.end_time) == (to_timestamp(TEN), to_timestamp(TEN + HOUR))
     assert await get(booking, record) == record
@@ -712,7 +712,7 @@ def event(kind: str, record: pb.Reservation, time: int) -> tuple[str, bytes]:
 
 async def tell(booking: Booking, *told: tuple[str, bytes]) -> None:
     assert booking.checks
-    reports = Reports(booking.transactions, booking.checks)
+    reports = MeetingEvents(booking.transactions, booking.checks)
     for subject, body in told:
         await take(reports, subject, body)
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import attendance, endings, escalations, models, states, transitions, updates
-from services.booking.meetings import Key, Seen
+from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.serving import errors
 from tests.booking.builders import TEN, change
@@ -19,7 +19,7 @@ from tests.booking.conftest import Booking
 from tests.booking.test_lifecycle import made, state, subjects, verdict
 
 ENTERED, LOOKED_IN = TEN + 5 * MINUTE, TEN - 5 * MINUTE
-MOVED = Seen(Key("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)
+MOVED = SeenOccurrence(OccurrenceKey("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)
 ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
     "approve": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict()),
     "decline": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict(approve=False)),

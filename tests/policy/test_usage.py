@@ -123,7 +123,7 @@ def test_what_cannot_be_meant_is_refused_by_its_field(field: str) -> None:
 
 
 def test_over_the_bus_there_is_an_answer_or_an_error() -> None:
-    good = subscriptions.tell_usage(POLICY, asked(question()))  # type: ignore[arg-type] # has usage()
+    good = subscriptions.answer_usage(POLICY, asked(question()))  # type: ignore[arg-type] # has usage()
     assert good.usage == POLICY.usage(asked(question()))
-    wrong = subscriptions.tell_usage(POLICY, pb.UsageRequest())  # type: ignore[arg-type] # the same
+    wrong = subscriptions.answer_usage(POLICY, pb.UsageRequest())  # type: ignore[arg-type] # the same
     assert wrong.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]

@@ -110,11 +110,11 @@ class World:
 
         booking = build(database, policy, self.chaos, gateway, Watchers(), relay.wake)
         self.services[program.name] = booking.service
-        reports = booking.reports
-        assert reports
+        meeting_events = booking.meeting_events
+        assert meeting_events
 
         async def receive(messages: Any) -> None:
-            await asyncio.gather(*(booking_subscriptions.answer(reports, message) for message in messages))
+            await asyncio.gather(*(booking_subscriptions.answer(meeting_events, message) for message in messages))
 
         events = consume(wire, self.server, "MEETINGS", "booking", receive)
         return [relay.run(), booking.deadlines.run(), booking.admission.run(), events]
