@@ -8,7 +8,7 @@ GENERATORS = (
     "tools.permissions",
     "tools.asyncapi",
     "tools.messages",
-    "services.booking.life",
+    "services.booking.states",
     "services.policy.schema",
     "services.policy.handbook",
 )

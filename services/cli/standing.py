@@ -40,7 +40,7 @@ class Day:
     """One day, and what is used of each quota that reservations on it count for."""
 
     day: date
-    quotas: list[pb.QuotaStanding]
+    quotas: list[decision_pb2.QuotaStanding]
 
     def to_json(self) -> dict[str, object]:
         return {"day": self.day.isoformat(), "quotas": [MessageToDict(row) for row in self.quotas]}
@@ -78,10 +78,12 @@ def show_standing(terminal: Terminal, standing: pb.Standing) -> None:
         if not quota_standing.remaining:
             fresh = moments.show(quota_standing.usage.period_end, terminal.language)
             terminal.say(texts.OPEN_AGAIN, time=fresh)
-    if standing.HasField("suspension"):
-        terminal.say(texts.SUSPENDED, time=moments.show(standing.suspension.end_time, terminal.language))
+    if standing.HasField("closed_until"):
+        terminal.say(texts.SUSPENDED, time=moments.show(standing.closed_until, terminal.language))
     else:
         terminal.say(texts.NOT_SUSPENDED)
+    if standing.HasField("closing"):
+        terminal.say(texts.VIOLATIONS_COUNTED, count=standing.closing.violations, limit=standing.closing.limit)
 
 
 def show_days(terminal: Terminal, days: list[Day]) -> None:
@@ -95,7 +97,7 @@ def show_days(terminal: Terminal, days: list[Day]) -> None:
         terminal.out.print("  " + "  ".join([when, *figures]), markup=False)
 
 
-def quota_of_day(terminal: Terminal, row: pb.QuotaStanding) -> str:
+def quota_of_day(terminal: Terminal, row: decision_pb2.QuotaStanding) -> str:
     """当日 1/3（还可预定 2 次）"""
     used = f"{period(terminal, row.usage)} {row.usage.used}/{row.usage.limit}"
     return moments.in_brackets(used, terminal.text(texts.LEFT, count=row.remaining), terminal.language)

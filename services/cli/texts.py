@@ -400,6 +400,7 @@ USED_UP = Text("已计入限制", "led to a suspension")
 CLOSED_UNTIL = Text("预定受限至", "booking closed until")
 SUSPENDED = Text("预定受限，至 {time}。", "Booking is closed until {time}.")
 NOT_SUSPENDED = Text("可以预定。", "Booking is open.")
+VIOLATIONS_COUNTED = Text("计入违约 {count}/{limit}", "violations that count: {count}/{limit}")
 
 # Policy
 HELP_APPROVE = Text("批准转人工的预约（技术支持）", "approve an escalation (support)")

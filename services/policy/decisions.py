@@ -5,21 +5,19 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Self
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1 import decision_pb2 as pb
-from yunhui.policy.v1.policy_service_pb2 import DecideRequest
+from yunhui.policy.v1.policy_service_pb2 import DecideRequest, Usage, UsageRequest
 
 from services.policy.checks import read_document
 from services.policy.compiler import ACTIONS, CompiledAction, CompiledObligation, CompiledRule, compile_action
-from services.policy.document import Document, EffectName, PeriodName
+from services.policy.document import Document, EffectName
 from services.policy.facts import CountResult, calendar_of
-from services.policy.periods import Period
-from services.policy.questions import SECOND, InvalidRequestError, Question, read_question
+from services.policy.questions import SECOND, InvalidRequestError, Question, read_question, read_usage_question
 from services.policy.remedies import UNITS, Aims, CompiledRemedy, find
 from services.policy.thresholds import Thresholds
+from services.policy.usage import UsagePlan, fill_quota, to_timestamp
 
 __all__ = ["InvalidRequestError", "Policy"]
 
@@ -34,6 +32,7 @@ class Policy:
         self._compiled: dict[str, CompiledAction] = {
             action: compile_action(document, self._calendar, action) for action in ACTIONS
         }
+        self._usage = UsagePlan(document, self._calendar, self._compiled["CREATE"].quotas)
         self._thresholds = Thresholds(document)
         self._blanks: dict[tuple[int, ...], pb.Decision] = {}
 
@@ -78,6 +77,14 @@ class Policy:
         decision.obligations.extend(_obligations(compiled, fired, decision.effect, question, thresholds, tallies))
         _add_quotas(decision, compiled, question, thresholds, tallies)
         return decision
+
+    def usage(self, request: UsageRequest) -> Usage:
+        """What is used of the quotas of new reservations, without one in question. Raises InvalidRequestError."""
+        question = read_usage_question(request)
+        thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
+        usage = self._usage.usage(question, thresholds)
+        usage.policy_version = self.version
+        return usage
 
     def replay(self, request: DecideRequest, stored: pb.Decision) -> pb.Decision:
         """Decides again from the facts in `stored`; `request` needs no history. Equal to `stored`, bit for bit.
@@ -229,7 +236,7 @@ def _oblige(
         used = tallies[item.violations]
         found.violation_ids.extend(used.ids)
         # From the second violation, which is not this one when checks came out of order.
-        found.from_time.CopyFrom(_timestamp(max(question.now, used.latest)))
+        found.from_time.CopyFrom(to_timestamp(max(question.now, used.latest)))
     return found
 
 
@@ -265,40 +272,9 @@ def _add_quotas(
     tallies: Mapping[str, CountResult],
 ) -> None:
     for rule_id, fact, threshold, kind in compiled.quotas:
-        tally = tallies[fact]
-        first, end = tally.period
-        name = _name_of(kind, tally.rolling_seconds, current=first * SECOND <= question.now < end * SECOND)
-        quota = decision.quotas.add()
-        quota.CopyFrom(_blank_quota(rule_id, thresholds[threshold], tally.period, name))
+        tally, quota = tallies[fact], decision.quotas.add()
+        fill_quota(quota, rule_id, thresholds[threshold], tally.period, kind, tally.rolling_seconds, question.now)
         if tally.value:
             quota.used = tally.value
             quota.rolling_seconds = tally.rolling_seconds
             quota.reservation_ids.extend(tally.ids)
-
-
-def _name_of(kind: PeriodName, rolling_seconds: int, *, current: bool) -> tuple[str, str]:
-    """What people call a period, in Chinese and in English."""
-    if kind == "calendar_day":
-        return ("今日", "Today") if current else ("当日", "That day")
-    if kind == "calendar_week":
-        return ("本周", "This week") if current else ("当周", "That week")
-    days = rolling_seconds // 86_400
-    return f"{days} 天内", "Within a day" if days == 1 else f"Within {days} days"
-
-
-@lru_cache(maxsize=1024)
-def _blank_quota(rule_id: str, limit: int, period: Period, name: tuple[str, str]) -> pb.QuotaUsage:
-    """Of one period, with nothing used: copied, because making messages within messages is slow."""
-    start, end = (Timestamp(seconds=seconds) for seconds in period)
-    chinese, english = name
-    return pb.QuotaUsage(
-        rule_id=rule_id,
-        limit=limit,
-        period_start=start,
-        period_end=end,
-        name=pb.LocalizedText(zh_cn=chinese, en=english),
-    )
-
-
-def _timestamp(nanoseconds: int) -> Timestamp:
-    return Timestamp(seconds=nanoseconds // SECOND, nanos=nanoseconds % SECOND)

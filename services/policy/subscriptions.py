@@ -1,4 +1,7 @@
-"""What the policy receives from NATS: `policy.decide`, whole batches, answered by one replica of the queue group."""
+"""What the policy receives from NATS, answered by one replica of the queue group.
+
+`policy.decide`: whole batches of questions. `policy.usage`: what one account has used.
+"""
 
 import logging
 
@@ -26,6 +29,10 @@ def create_broker(settings: Settings, versions: Versions) -> NatsBroker:
     async def on_decide(asked: pb.DecideBatchRequest) -> pb.DecideBatchResponse:
         return decide(versions, asked)
 
+    @request_reply.responder(broker, subjects.USAGE, pb.UsageRequest)
+    async def on_usage(asked: pb.UsageRequest) -> pb.UsageReply:
+        return answer_usage(versions, asked)
+
     return broker
 
 
@@ -35,6 +42,16 @@ def decide(versions: Versions, asked: pb.DecideBatchRequest) -> pb.DecideBatchRe
         log.error("policy.decide: %d questions at once, at most %d are answered", len(asked.requests), LARGEST_BATCH)
         return pb.DecideBatchResponse()
     return pb.DecideBatchResponse(results=[_decide(versions, request) for request in asked.requests])
+
+
+def answer_usage(versions: Versions, asked: pb.UsageRequest) -> pb.UsageReply:
+    try:
+        return pb.UsageReply(usage=versions.usage(asked))
+    except InvalidRequestError as error:
+        return pb.UsageReply(error=_to_error(grpc.StatusCode.INVALID_ARGUMENT, str(error)))
+    except Exception:
+        log.exception("policy.usage: a question failed")
+        return pb.UsageReply(error=_to_error(grpc.StatusCode.INTERNAL, "the policy could not say; it was logged"))
 
 
 def _decide(versions: Versions, request: pb.DecideRequest) -> pb.DecideResult:
@@ -51,4 +68,8 @@ def _decide(versions: Versions, request: pb.DecideRequest) -> pb.DecideResult:
 
 
 def _error(code: grpc.StatusCode, message: str) -> pb.DecideResult:
-    return pb.DecideResult(error=pb.DecideError(code=code.value[0], message=message))
+    return pb.DecideResult(error=_to_error(code, message))
+
+
+def _to_error(code: grpc.StatusCode, message: str) -> pb.DecideError:
+    return pb.DecideError(code=code.value[0], message=message)

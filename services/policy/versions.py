@@ -82,6 +82,10 @@ class Versions:
         version = self.named(name) if name else self.at(from_timestamp(request.now))
         return version.policy.decide(request)
 
+    def usage(self, request: pb.UsageRequest) -> pb.Usage:
+        """Under the version in force at its `now`. Raises InvalidRequestError naming the field."""
+        return self.at(from_timestamp(request.now)).policy.usage(request)
+
     def at(self, moment: int) -> Version:
         """The version in force at `moment` (epoch ms): the one that came into force last."""
         in_force = [version for version in self._known if version.effective_time <= moment]

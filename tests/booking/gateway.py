@@ -12,8 +12,8 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from services.booking.inquiries import Reports
-from services.booking.meetings import Key
+from services.booking.attendance_checks import MeetingEvents
+from services.booking.meetings import OccurrenceKey
 from services.booking.meetings_client import MeetingsClient
 from services.booking.subscriptions import create_consumer
 from services.meetings.gateway import Gateway
@@ -98,7 +98,7 @@ class World:
     async def _answers(self) -> bool:
         """Its subscriptions have reached the server."""
         with contextlib.suppress(errors.RpcError):
-            await self.client.get(Key("simulated", "0", ""))
+            await self.client.get(OccurrenceKey("simulated", "0", ""))
             return True
         return self.provider.away
 
@@ -112,10 +112,10 @@ class World:
 
     async def publish(self, booking: Booking) -> None:
         """From here on what happens reaches booking as events."""
-        assert booking.inquiries
+        assert booking.checks
         self._publishing = await self.bus.connect("meetings")
         relay = Relay(self.database, self._publishing, "meetings")
-        reports = Reports(booking.database, booking.lifecycle, booking.inquiries)
+        reports = MeetingEvents(booking.transactions, booking.checks)
         consumer = receive_forever(lambda: create_consumer(settings(self.bus, "booking"), reports))
         self.tasks += [asyncio.create_task(relay.run()), asyncio.create_task(consumer)]
 

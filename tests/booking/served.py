@@ -11,7 +11,6 @@ from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server as add
 
 from services.booking.api import ROLES, SERVICE, BookingService
-from services.booking.lookups import Lookups
 from services.booking.watchers import Watchers
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
@@ -33,8 +32,7 @@ class NamedTokens(Verifier):
 
 async def serve(booking: "Booking", changes: Watchers) -> rpc.RpcServer:
     """Started; `changes` end when it stops."""
-    parts = (booking.intake, booking.lifecycle, booking.updates, booking.series, changes, Lookups(None))
-    servicer = BookingService(booking.database, booking.policy, booking.clock, *parts)
+    servicer = BookingService(booking.transactions, booking.admission, None, changes)
     server = rpc.RpcServer(
         "127.0.0.1:0",
         rpc.RpcGuard(NamedTokens(), ROLES),

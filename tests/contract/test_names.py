@@ -9,11 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STILL_DOUBLED: Mapping[str, str] = {
-    "Case": "a reservation under an action (booking/lifecycle), a request before support (portal/support)",
-    "Change": "what an update asks for (booking/requests), a changed field in a history (portal/history)",
     "Narrator": "of events (cli/events), of a start (cli/up)",
     "Policy": "compiled rules (policy/decisions), what pages read of them (portal/policies)",
-    "Situation": "before a new reservation (booking/intake), before a change (booking/updates)",
     "Text": "a sentence of the command (cli/texts), of a page (portal/gate)",
     "Typed": "what was typed at the command (cli/myself), into a form (portal/booking)",
     "Wanted": "events to show (cli/happenings), a reservation to be made (cli/proposal)",

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services.booking import models, store
+from services.booking import models
 from services.booking.api import ROLES, SERVICE
 from services.platform import readiness
 from services.platform.data.database import Database
@@ -77,8 +77,8 @@ async def test_a_damaged_table_or_index_is_noticed_and_its_repair_too(name: str,
     database = Database(f"sqlite:///{tmp_path}/booking.db")
     database.migrate("services.booking")
     checks = {"database": readiness.of_database(database, models.TABLES)}
-    everything = sa.select(store.ACCOUNT.c.account_id).order_by(store.ACCOUNT.c.account_id)
-    await database.write(lambda c: c.execute(sa.insert(store.ACCOUNT).values(ACCOUNT)))
+    everything = sa.select(models.ACCOUNT.c.account_id).order_by(models.ACCOUNT.c.account_id)
+    await database.write(lambda c: c.execute(sa.insert(models.ACCOUNT).values(ACCOUNT)))
     await database.read(lambda c: c.execute(everything).all())
     with damaged(tmp_path / "booking.db", name):
         assert await readiness.failing_of(checks) == {"database"}

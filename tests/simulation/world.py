@@ -11,8 +11,8 @@ from yunhui.policy.v1.policy_service_pb2 import DecideBatchRequest
 from services.booking import subscriptions as booking_subscriptions
 from services.booking.api import BookingService
 from services.booking.assembly import build
+from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
-from services.booking.policy_client import PolicyClient
 from services.booking.watchers import Watchers
 from services.contracts import subjects
 from services.meetings import subscriptions as meetings_subscriptions
@@ -110,14 +110,14 @@ class World:
 
         booking = build(database, policy, self.chaos, gateway, Watchers(), relay.wake)
         self.services[program.name] = booking.service
-        reports = booking.reports
-        assert reports
+        meeting_events = booking.meeting_events
+        assert meeting_events
 
         async def receive(messages: Any) -> None:
-            await asyncio.gather(*(booking_subscriptions.answer(reports, message) for message in messages))
+            await asyncio.gather(*(booking_subscriptions.answer(meeting_events, message) for message in messages))
 
         events = consume(wire, self.server, "MEETINGS", "booking", receive)
-        return [relay.run(), booking.deadlines.run(), booking.intake.run(), events]
+        return [relay.run(), booking.deadlines.run(), booking.admission.run(), events]
 
     def _notifier(self, program: Program) -> Loops:
         database, wire = Access(program, self.disks["notifier"]), Wire(program, self.server)
