@@ -10,7 +10,7 @@ from tests.recipes.copies import ROOT, Copy, changed_by
 
 NAMES: Mapping[str, str] = {"program": "library", "page": "versions", "provider": "bridge"}
 """What a recipe's NAME is when it is played."""
-MOST = {"program": 8, "page": 4, "fact": 6, "rule": 3, "event": 5, "provider": 5}
+MOST = {"program": 8, "page": 4, "fact": 6, "rule": 3, "event": 5, "provider": 5, "field": 12}
 """How many files each may take by hand."""
 
 pytestmark = pytest.mark.long
@@ -87,3 +87,13 @@ def test_a_provider(copy: Copy) -> None:
     copy.run(".venv/bin/lint-imports", "--no-logo")
     copy.test("tests/meetings/test_layout.py", "tests/meetings/test_settings.py", "tests/contract/test_registry.py")
     copy.prove("provider")
+
+
+def test_a_field_of_a_reservation(copy: Copy) -> None:
+    """From page and command to the database, the event and the mail, and back; by the migration as it is drafted."""
+    copy.apply("field")
+    copy.make_target("proto")
+    copy.make_target("migration", "SERVICE=booking", "MESSAGE=reservations have a purpose")
+    copy.python("-m", "mypy", "services/booking", "services/portal", "services/cli")
+    copy.test("tests/plumbing/test_migrations.py", "-k", "booking and not postgres")
+    copy.prove("field")
