@@ -47,9 +47,9 @@ async def dismiss(
     """The same dismissal again answers as it is. Raises errors.RpcError."""
     now = transactions.clock.now()
 
-    def describe(dismissal: Dismissal) -> audit.Act | None:
+    def describe(dismissal: Dismissal) -> audit.AuditEntry | None:
         act = ("violation", violation_id, dismissal.violation.account_id, "objection dismissed")
-        return audit.Act(by, *act) if by and dismissal.changed else None
+        return audit.AuditEntry(by, *act) if by and dismissal.changed else None
 
     stored = await transactions.commit(lambda c: store_dismissal(c, violation_id, actor, note, now), describe)
     return stored.violation

@@ -58,7 +58,7 @@ class _Rows:
     inserts: defaultdict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     due: list[deadlines.Row] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    acts: list[audit.Act] = field(default_factory=list)
+    acts: list[audit.AuditEntry] = field(default_factory=list)
 
     def write(self, connection: Connection) -> None:
         for name, insert in _INSERTS.items():
@@ -153,9 +153,9 @@ def _add(rows: _Rows, decided: DecidedRequest, room: Room | None, now: int) -> a
     return answer
 
 
-def _act(by: audit.Caller, decided: DecidedRequest, answer: api.CreateReservationResponse) -> audit.Act:
+def _act(by: audit.Caller, decided: DecidedRequest, answer: api.CreateReservationResponse) -> audit.AuditEntry:
     outcome = answer.reservation.state
-    return audit.Act(
+    return audit.AuditEntry(
         by,
         "reservation",
         answer.reservation.reservation_id,

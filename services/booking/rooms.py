@@ -26,8 +26,8 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
     )
     row = {name: getattr(room, name) for name in models.ROOM.c.keys()}  # noqa: SIM118 - not a dict
     try:
-        act = audit.Act(by, "room", room.room_id, detail={"capacity": room.capacity, "enabled": True})
-        insert = audit.noted(lambda connection: connection.execute(sa.insert(models.ROOM), [row]), lambda _: act)
+        act = audit.AuditEntry(by, "room", room.room_id, detail={"capacity": room.capacity, "enabled": True})
+        insert = audit.audited(lambda connection: connection.execute(sa.insert(models.ROOM), [row]), lambda _: act)
         await database.write(insert)
     except ConflictError as error:
         words = f"there is a room {room.room_id} already", f"已有会议室 {room.room_id}"
@@ -38,8 +38,8 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
 async def update(database: Database, request: api.UpdateRoomRequest, by: audit.Caller) -> Room:
     """Raises errors.RpcError; then nothing was changed."""
     room_id, changes = requests.identifier("room_id", request.room_id), to_changes(request)
-    act = audit.Act(by, "room", room_id, detail=changes)
-    return await database.write(audit.noted(lambda connection: change(connection, room_id, changes), lambda _: act))
+    entry = audit.AuditEntry(by, "room", room_id, detail=changes)
+    return await database.write(audit.audited(lambda connection: change(connection, room_id, changes), lambda _: entry))
 
 
 def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:

@@ -145,10 +145,10 @@ async def waive(
         second_person.require(connection, violation.reservation_id, actor)
         return store_waiver(connection, violation, actor, note, transactions.clock.now())
 
-    def describe(waiver: Waiver) -> audit.Act | None:
+    def describe(waiver: Waiver) -> audit.AuditEntry | None:
         detail = {"lifted": waiver.lifted.suspension_id if waiver.lifted else ""}
         act = ("violation", violation_id, waiver.violation.account_id, "waived", detail)
-        return audit.Act(by, *act) if by and waiver.changed else None
+        return audit.AuditEntry(by, *act) if by and waiver.changed else None
 
     waiver = await transactions.commit(work, describe)
     return api.WaiveViolationResponse(violation=waiver.violation, lifted=waiver.lifted)

@@ -49,10 +49,10 @@ class Transactions:
             wake()
 
     async def commit(
-        self, work: Callable[[Connection], T], describe: Callable[[T], audit.Act | None] | None = None
+        self, work: Callable[[Connection], T], describe: Callable[[T], audit.AuditEntry | None] | None = None
     ) -> T:
         """`describe`: what the audit log is told of the result, if anything."""
-        result = await self.database.write(audit.noted(work, describe) if describe else work)
+        result = await self.database.write(audit.audited(work, describe) if describe else work)
         self.committed()
         return result
 

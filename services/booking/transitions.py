@@ -162,14 +162,16 @@ def failed_precondition(reason: str, message: str, chinese: str) -> errors.RpcEr
 
 def describe(
     by: audit.Caller | None, *, own: bool = False, **detail: Any
-) -> Callable[[pb.Reservation], audit.Act | None]:
+) -> Callable[[pb.Reservation], audit.AuditEntry | None]:
     """What the audit log is told of a change: nothing when it is the caller's own, unless `own` is asked for."""
 
-    def of_change(record: pb.Reservation) -> audit.Act | None:
+    def of_change(record: pb.Reservation) -> audit.AuditEntry | None:
         account_id = record.organizer.account_id
         if by is None or (account_id == by.account_id and not own):
             return None
-        return audit.Act(by, "reservation", record.reservation_id, account_id, states.from_proto(record.state), detail)
+        return audit.AuditEntry(
+            by, "reservation", record.reservation_id, account_id, states.from_proto(record.state), detail
+        )
 
     return of_change
 

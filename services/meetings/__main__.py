@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.meetings import assembly, models, webhooks
-from services.meetings.happenings import Happenings
 from services.meetings.settings import MeetingsSettings
 from services.meetings.subscriptions import create_broker
+from services.meetings.webhook_events import WebhookEvents
 from services.platform import readiness
 from services.platform.host import Host, Service, run
 from services.platform.messaging import request_reply
@@ -18,8 +18,8 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
     settings = host.settings
     async with host.bus() as connection:
         relay = Relay(host.database, connection, host.name)
-        happenings = Happenings(host.database, host.clock, relay.wake)
-        meetings = assembly.build(settings, host.database, host.clock, happenings)
+        webhook_events = WebhookEvents(host.database, host.clock, relay.wake)
+        meetings = assembly.build(settings, host.database, host.clock, webhook_events)
         broker = create_broker(settings, meetings.gateway)
         try:
             yield Service(

@@ -8,7 +8,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.commitments import ALWAYS, as_asked, commitment, extends, least_lead, so_far
 from services.policy.document import Document, EscalationCount, Fact, Measure, ReservationCount, ViolationCount
-from services.policy.periods import Calendar, Period
+from services.policy.periods import Period, PeriodCalendar
 from services.policy.questions import SECOND, FormerStarts, Question
 
 _DAY = 86_400 * SECOND
@@ -19,7 +19,7 @@ Derivation = Callable[[Question, Thresholds], int]
 
 
 @dataclass(slots=True)
-class Tally:
+class CountResult:
     """What a count found: ids by time, the latest moment in nanoseconds (0 when none), the period in epoch seconds.
 
     `rolling_seconds` is the length of a period that moves along, 0 for one of the calendar.
@@ -32,7 +32,7 @@ class Tally:
     rolling_seconds: int = 0
 
 
-Count = Callable[[Question, Thresholds], Tally]
+Count = Callable[[Question, Thresholds], CountResult]
 Reservations = Iterable[tuple[int, int, int, str, FormerStarts]]
 """As in Question."""
 Violations = Iterable[tuple[int, bool, bool, str]]
@@ -41,11 +41,11 @@ Used = Callable[[Reservations, int, Thresholds], tuple[Period, list[tuple[int, s
 """The period (epoch seconds), each start in it that counts with its reservation, by time, and the length if rolling."""
 
 
-def calendar_of(document: Document) -> Calendar:
-    return Calendar(ZoneInfo(document.zone), _WEEK_DAYS.index(document.week_start))
+def calendar_of(document: Document) -> PeriodCalendar:
+    return PeriodCalendar(ZoneInfo(document.zone), _WEEK_DAYS.index(document.week_start))
 
 
-def measure(fact: Measure, calendar: Calendar) -> Derivation:
+def measure(fact: Measure, calendar: PeriodCalendar) -> Derivation:
     """Spans are rounded as the policy says: down for "at least", up for "at most", so that no fraction is lost."""
     if fact.within:
         return _committed(fact, fact.within)
@@ -72,7 +72,7 @@ def _committed(fact: Measure, within: str) -> Derivation:
     return derive
 
 
-def count(fact: Fact, calendar: Calendar) -> Count:
+def count(fact: Fact, calendar: PeriodCalendar) -> Count:
     if isinstance(fact, ReservationCount):
         return _reservation_count(fact, calendar)
     if isinstance(fact, EscalationCount):
@@ -81,7 +81,7 @@ def count(fact: Fact, calendar: Calendar) -> Count:
     return _violation_count(fact)
 
 
-def _days_ahead(question: Question, calendar: Calendar) -> int:
+def _days_ahead(question: Question, calendar: PeriodCalendar) -> int:
     return calendar.day_number(question.start // SECOND) - calendar.day_number(question.now // SECOND)
 
 
@@ -134,21 +134,21 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
 }
 
 
-def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
+def _reservation_count(fact: ReservationCount, calendar: PeriodCalendar) -> Count:
     """With every start that the reservation in question leaves late."""
     used, of_start, within = reservations_used(fact, calendar), fact.of == "start", fact.cancelled_within
 
-    def tally(question: Question, thresholds: Thresholds) -> Tally:
+    def tally(question: Question, thresholds: Thresholds) -> CountResult:
         own = as_asked(question, thresholds[within] * SECOND if within else ALWAYS)
         period, found, length = used(question.reservations, own.since if of_start else question.now, thresholds)
         first, end = period[0] * SECOND, period[1] * SECOND
         left = sum(first <= start < end for start in own.left)
-        return Tally(len(found) + left, [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
+        return CountResult(len(found) + left, [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
 
     return tally
 
 
-def reservations_used(fact: ReservationCount, calendar: Calendar) -> Used:
+def reservations_used(fact: ReservationCount, calendar: PeriodCalendar) -> Used:
     """What counts of a history, and in which period, when the fact is about a moment."""
     statuses = frozenset(pb.ReservationStatus.Value(f"RESERVATION_STATUS_{name}") for name in fact.statuses)
     within = fact.cancelled_within
@@ -178,20 +178,20 @@ def _starts(history: Reservations, statuses: Collection[int], late: int) -> Iter
             yield since, id_
 
 
-def _escalation_count(fact: EscalationCount, calendar: Calendar) -> Count:
+def _escalation_count(fact: EscalationCount, calendar: PeriodCalendar) -> Count:
     """By when support was asked, not by when the meeting is; what is withdrawn was asked about all the same."""
     period_of = calendar.day if fact.period == "calendar_day" else calendar.week
 
-    def tally(question: Question, _: Thresholds) -> Tally:
+    def tally(question: Question, _: Thresholds) -> CountResult:
         period = period_of(question.now // SECOND)
         first, end = period[0] * SECOND, period[1] * SECOND
         found = sorted(each for each in question.escalations if first <= each[0] < end)
-        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+        return CountResult(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
 
     return tally
 
 
-def _period(fact: ReservationCount, calendar: Calendar) -> Callable[[int, Thresholds], Period]:
+def _period(fact: ReservationCount, calendar: PeriodCalendar) -> Callable[[int, Thresholds], Period]:
     """A rolling span ends with the second of its anchor; a reservation exactly so many days before is outside."""
     if fact.period == "calendar_day":
         return lambda moment, _: calendar.day(moment // SECOND)
@@ -222,10 +222,10 @@ def violations_counted(
 def _violation_count(fact: ViolationCount) -> Count:
     extra = int(fact.this_one_too)
 
-    def tally(question: Question, thresholds: Thresholds) -> Tally:
+    def tally(question: Question, thresholds: Thresholds) -> CountResult:
         now, span = question.now, thresholds[fact.within] * SECOND
         found = violations_counted(fact, question.violations, now, thresholds)
         period = ((now - span) // SECOND + 1, now // SECOND + 1)
-        return Tally(len(found) + extra, [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+        return CountResult(len(found) + extra, [id_ for _, id_ in found], found[-1][0] if found else 0, period)
 
     return tally

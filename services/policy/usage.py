@@ -11,7 +11,7 @@ from yunhui.policy.v1.policy_service_pb2 import Usage
 from services.policy.conditions import comparisons
 from services.policy.document import Document, PeriodName, ReservationCount, ViolationCount
 from services.policy.facts import Used, reservations_used, suspended_until, violations_counted
-from services.policy.periods import Calendar, Period
+from services.policy.periods import Period, PeriodCalendar
 from services.policy.questions import SECOND, UsageQuestion
 
 
@@ -38,7 +38,7 @@ class UsagePlan:
     """What can be prepared once for a version of the rules. `quotas`: rule, fact, threshold and period of each."""
 
     def __init__(
-        self, document: Document, calendar: Calendar, quotas: tuple[tuple[str, str, str, PeriodName], ...]
+        self, document: Document, calendar: PeriodCalendar, quotas: tuple[tuple[str, str, str, PeriodName], ...]
     ) -> None:
         self._quotas = [
             Quota(rule_id, threshold, period, reservations_used(fact, calendar), fact.of == "start")

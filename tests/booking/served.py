@@ -30,12 +30,12 @@ class NamedTokens(Verifier):
         return Principal(account_id, frozenset({role}))
 
 
-async def serve(booking: "Booking", changes: Watchers) -> rpc.Server:
+async def serve(booking: "Booking", changes: Watchers) -> rpc.RpcServer:
     """Started; `changes` end when it stops."""
     servicer = BookingService(booking.transactions, booking.admission, None, changes)
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: lambda bare: add(servicer, bare)},
         with_reflection=False,
         before_stop=changes.close,

@@ -26,7 +26,7 @@ from services.booking.requests import to_input, with_caller
 from services.booking.series import SeriesInput
 from services.booking.series import create as create_series
 from services.booking.subscriptions import take
-from services.meetings.provider import Meeting, Occurrence, State
+from services.meetings.provider import Meeting, MeetingState, Occurrence
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
@@ -297,7 +297,7 @@ def recurring(there: World, *starts: int) -> None:
     """A meeting with occurrences, which the simulated provider does not make."""
     occurrences = tuple(Occurrence(str(number), start, start + HOUR) for number, start in enumerate(starts, 1))
     there.provider.known = Meeting(
-        *("simulated", "77", CODE, "weekly", "booker", ("booker",), State.SCHEDULED, occurrences), recurring=True
+        *("simulated", "77", CODE, "weekly", "booker", ("booker",), MeetingState.SCHEDULED, occurrences), recurring=True
     )
 
 

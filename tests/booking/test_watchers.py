@@ -264,7 +264,7 @@ class Served:
     replicas: list[Booking]
     relays: list[Relay]
     changes: list[Watchers]
-    servers: list[rpc.Server]
+    servers: list[rpc.RpcServer]
     channels: list[grpc.aio.Channel]
 
     def committed(self) -> None:

@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 
 from services.booking import states
 from services.cli import happenings
-from services.meetings.happenings import Kind
+from services.meetings.webhook_events import Kind
 from services.notifier.models import DeliveryState
 from tests.nodejs import install
 from tools import asyncapi

@@ -149,8 +149,8 @@ MUTANTS = (
     Mutant(
         "an event is acknowledged before its effect",
         "services/notifier/subscriptions.py",
-        "arrivals = [to_arrival(message) for message in messages]",
-        "arrivals = [to_arrival(message) for message in messages]\n"
+        "incoming_events = [to_incoming_event(message) for message in messages]",
+        "incoming_events = [to_incoming_event(message) for message in messages]\n"
         "        for message in messages:\n            await message.ack()",
         "tests/notifier/test_subscriptions.py::test_an_event_waits_for_the_one_before_it",
     ),
@@ -163,10 +163,10 @@ MUTANTS = (
     ),
     Mutant(
         "who stops throws away the questions that wait",
-        "services/platform/messaging/bus.py",
-        "        await _take_no_more(broker)\n",
+        "services/platform/messaging/request_reply.py",
+        "        await faststream_fixes.take_no_more(broker)\n",
         "",
-        "tests/plumbing/test_bus.py::test_who_stops_answers_what_was_asked_before",
+        "tests/plumbing/test_faststream_fixes.py::test_who_stops_answers_what_was_asked_before",
     ),
 )
 

@@ -64,7 +64,9 @@ async def test_what_cannot_be_put_right_is_said(server: Bus) -> None:
     """Another kind of storage: only deleting helps, and that is nobody's to do unasked."""
     client = await server.connect()
     await client.jetstream().add_stream(dataclasses.replace(BOOKING, storage=StorageType.MEMORY))
-    with pytest.raises(topology.RefusedError, match="BOOKING: stream configuration update can not change storage type"):
+    with pytest.raises(
+        topology.TopologyRefusedError, match="BOOKING: stream configuration update can not change storage type"
+    ):
         await topology.apply(client)
     await client.close()
 

@@ -113,7 +113,7 @@ def damaged(file: Path, name: str) -> Iterator[None]:
         content.write(before)
 
 
-async def asked(server: rpc.Server, service: str) -> Any:
+async def asked(server: rpc.RpcServer, service: str) -> Any:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         return (await stub.Check(health_pb2.HealthCheckRequest(service=service), wait_for_ready=True)).status
@@ -123,9 +123,9 @@ async def test_it_is_as_ready_as_what_it_needs(nats: Bus, database: Database, tm
     """Not before the bus is reached; not while the bus is stopped or stalled, or the database locked; ready after."""
     settings = Settings(nats_url=nats.url, nats_user="booking", nats_password=password("booking"))
     connection: Any = None
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )

@@ -70,8 +70,8 @@ async def served(papers: Papers, *, mutual: bool) -> AsyncIterator[str]:
         tls_client_ca=papers.authorities if mutual else None,
     )
     credentials = rpc.server_credentials(settings)
-    guard = rpc.Guard(NamedTokens(), ROLES)
-    server = rpc.Server("127.0.0.1:0", guard, {}, with_reflection=False, credentials=credentials)
+    guard = rpc.RpcGuard(NamedTokens(), ROLES)
+    server = rpc.RpcServer("127.0.0.1:0", guard, {}, with_reflection=False, credentials=credentials)
     await server.start()
     await server.set_ready(True)
     yield f"localhost:{server.port}"

@@ -20,7 +20,7 @@ from services.platform.serving import errors
 from services.policy import drafts
 from services.policy.questions import InvalidRequestError
 from services.policy.subscriptions import decide
-from services.policy.versions import Draft, Versions
+from services.policy.versions import PolicyDraft, Versions
 from tests import templates
 from tests.patience import PATIENCE_SECONDS
 from tests.policy.questions import MONDAY, question
@@ -65,8 +65,8 @@ async def replicas(url: str, clock: HandClock) -> AsyncIterator[list[Versions]]:
         database.close()
 
 
-def draft(source: str = STRICT, **fields: object) -> Draft:
-    return Draft(**({"source": source, "tests": TESTS, "author": "admin", "note": "why not"} | fields))  # type: ignore[arg-type]
+def draft(source: str = STRICT, **fields: object) -> PolicyDraft:
+    return PolicyDraft(**({"source": source, "tests": TESTS, "author": "admin", "note": "why not"} | fields))  # type: ignore[arg-type]
 
 
 def test_the_strict_rules_differ() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from services.booking import admission, reservations
 from services.notifier import inbox
-from services.notifier.subscriptions import Receiver
+from services.notifier.subscriptions import EventReceiver
 from services.policy.decisions import Policy
 from tests.faults.unguarded import Trust
 from tests.simulation import chaos
@@ -65,14 +65,14 @@ def test_it_shows_when_the_inbox_takes_events_in_any_order(parts: Parts, monkeyp
 def test_it_shows_when_events_are_acknowledged_before_their_effect(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive = Receiver.receive
+    receive = EventReceiver.receive
 
-    async def hasty(self: Receiver, messages: Sequence[Any]) -> None:
+    async def hasty(self: EventReceiver, messages: Sequence[Any]) -> None:
         for message in messages:
             await message.ack()
         await receive(self, messages)
 
-    monkeypatch.setattr(Receiver, "receive", hasty)
+    monkeypatch.setattr(EventReceiver, "receive", hasty)
     assert until_found(parts, "inbox and outbox differ")
 
 
