@@ -36,9 +36,10 @@ class Copy:
             shutil.copytree(ROOT / ".mypy_cache", root / ".mypy_cache")
         return cls(root)
 
-    def apply(self, recipe: str) -> None:
+    def apply(self, recipe: str, *, only_check: bool = False) -> None:
         """Does what the recipe's diff says. One that no longer fits is made anew: do it by hand, and `git diff -U1`."""
-        self.run("git", "apply", "-C1", "--recount", str(RECIPES / f"{recipe}.diff"))
+        only = ["--check"] if only_check else []
+        self.run("git", "apply", "-C1", "--recount", *only, str(RECIPES / f"{recipe}.diff"))
 
     def prove(self, recipe: str) -> None:
         """Runs the proof of the recipe as a test of the copy."""

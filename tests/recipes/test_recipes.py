@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.recipes.copies import ROOT, Copy, changed_by
+from tools import new_service
 
 NAMES: Mapping[str, str] = {"program": "library", "page": "versions", "provider": "bridge"}
 """What a recipe's NAME is when it is played."""
 MOST = {"program": 8, "page": 4, "fact": 6, "rule": 3, "event": 5, "provider": 5, "field": 12}
 """How many files each may take by hand."""
-
-pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -21,7 +20,16 @@ def copy(tmp_path: Path) -> Copy:
     return Copy.make(tmp_path)
 
 
-@pytest.mark.parametrize("recipe", [each for each in MOST if each != "program"])
+DIFFS = [each for each in MOST if each != "program"]
+
+
+@pytest.mark.parametrize("recipe", DIFFS)
+def test_a_recipe_fits_the_sources(recipe: str) -> None:
+    """Without playing it: whoever changes what it is about is told at once."""
+    Copy(ROOT).apply(recipe, only_check=True)
+
+
+@pytest.mark.parametrize("recipe", DIFFS)
 def test_the_page_lists_what_a_recipe_takes(recipe: str) -> None:
     assert listed(recipe) == changed_by(recipe)
     assert len(listed(recipe)) <= MOST[recipe]
@@ -36,6 +44,7 @@ def listed(recipe: str) -> set[str]:
     return {path.replace("NAME", NAMES.get(recipe, "NAME")) for path in paths}
 
 
+@pytest.mark.long
 def test_a_program(copy: Copy) -> None:
     """It passes every check, starts with `up` beside the others, and answers whoever may ask."""
     told = copy.make_target("new-service", "NAME=library", "ENTITY=book").split()
@@ -48,6 +57,7 @@ def test_a_program(copy: Copy) -> None:
     copy.prove("program")
 
 
+@pytest.mark.long
 def test_a_page_with_a_table_and_an_export(copy: Copy) -> None:
     """It shows its rows and its file, to those it is for, in both languages."""
     copy.apply("page")
@@ -55,6 +65,7 @@ def test_a_page_with_a_table_and_an_export(copy: Copy) -> None:
     copy.prove("page")
 
 
+@pytest.mark.long
 def test_a_fact(copy: Copy) -> None:
     """Rules can use it, with a test table, a quota and a name for it."""
     copy.apply("fact")
@@ -64,6 +75,7 @@ def test_a_fact(copy: Copy) -> None:
     copy.prove("fact")
 
 
+@pytest.mark.long
 def test_a_rule(copy: Copy) -> None:
     """It decides, agrees with the oracle, and is told in pages, command and handbook."""
     copy.apply("rule")
@@ -71,6 +83,7 @@ def test_a_rule(copy: Copy) -> None:
     copy.prove("rule")
 
 
+@pytest.mark.long
 def test_an_event(copy: Copy) -> None:
     """A running installation publishes it, as the contract, the examples and the words for people say."""
     copy.apply("event")
@@ -81,6 +94,7 @@ def test_an_event(copy: Copy) -> None:
     assert "yunhui.notifier.delivery.resent" in (copy.root / "docs" / "events.examples.json").read_text()
 
 
+@pytest.mark.long
 def test_a_provider(copy: Copy) -> None:
     """Numbers lead to it beside another one; the rest of the gateway needs no change."""
     copy.apply("provider")
@@ -89,6 +103,7 @@ def test_a_provider(copy: Copy) -> None:
     copy.prove("provider")
 
 
+@pytest.mark.long
 def test_a_field_of_a_reservation(copy: Copy) -> None:
     """From page and command to the database, the event and the mail, and back; by the migration as it is drafted."""
     copy.apply("field")
@@ -97,3 +112,9 @@ def test_a_field_of_a_reservation(copy: Copy) -> None:
     copy.python("-m", "mypy", "services/booking", "services/portal", "services/cli")
     copy.test("tests/plumbing/test_migrations.py", "-k", "booking and not postgres")
     copy.prove("field")
+
+
+@pytest.mark.parametrize("name", ["booking", "Library", "li-brary", "", "../x"])
+def test_a_program_has_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(ValueError, match="already|is no word"):
+        new_service.refuse(name, "book")
