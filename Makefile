@@ -10,7 +10,7 @@ on Debian 'apt install python3 python3-venv python3-dev'.
 unexport PYTHONDONTWRITEBYTECODE
 PROTOS = $(shell cd proto && find yunhui -name '*.proto' | sort)
 
-.PHONY: help setup up demo test test-all machine fuzz simulation stress notices attendance chaos rolling mutants bench pictures check format migration proto clean
+.PHONY: help setup up demo test test-all machine fuzz simulation stress notices attendance chaos rolling mutants bench pictures check format migration proto generated new-service recipes clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -99,6 +99,15 @@ migration: setup ## draft the next migration: make migration SERVICE=booking MES
 
 proto: setup ## regenerate the committed stubs in proto/gen
 	@tools/generate_stubs proto/gen
+
+generated: proto ## write anew all that follows from something else: stubs, rights, compose, pages, pictures, translations
+	@$(BIN)/python -m tools.generated
+
+new-service: setup ## begin a program: make new-service NAME=directory ENTITY=member
+	@$(BIN)/python -m tools.new_service "$(NAME)" "$(ENTITY)"
+
+recipes: setup ## play the recipes of CONTRIBUTING.md in copies of the sources
+	@$(BIN)/pytest tests/recipes $(ARGS)
 
 clean: ## remove the environment; the data in .yunhui stays
 	rm -rf .venv

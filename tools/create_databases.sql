@@ -1,5 +1,7 @@
 -- Run once by the postgres image: one database for each service that keeps data.
-CREATE DATABASE booking;
+-- made by `python -m tools.derived`: databases
 CREATE DATABASE policy;
-CREATE DATABASE notifier;
 CREATE DATABASE meetings;
+CREATE DATABASE booking;
+CREATE DATABASE notifier;
+-- end of databases

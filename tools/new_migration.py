@@ -32,6 +32,14 @@ def upgrade() -> None:
 '''
 
 
+APPEND_ONLY = "from services.platform.data.migrations import make_append_only\n"
+FIRST = (
+    TEMPLATE.replace("{message}", "The first form of the tables").replace("import op\n", f"import op\n\n{APPEND_ONLY}")
+    + '    make_append_only("audit")\n'
+)
+"""Of a service that keeps an audit log, as every one does."""
+
+
 def main(service: str, message: str) -> None:
     package = f"services.{service}"
     tables = {str(table.__tablename__) for table in importlib.import_module(f"{package}.models").TABLES}
@@ -40,7 +48,9 @@ def main(service: str, message: str) -> None:
     name = re.sub(r"\W+", "_", message.lower()).strip("_")
     path = migrations.folder(package) / f"{revision}_{name}.py"
     body = render(package, tables) if known else render(None, tables)
-    path.write_text(TEMPLATE.format(message=message, revision=revision, down=known[-1] if known else None, body=body))
+    template = TEMPLATE if known else FIRST
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(template.format(message=message, revision=revision, down=known[-1] if known else None, body=body))
     print(f"wrote {path.name}: read it, complete it, run `make format` and the tests")
 
 

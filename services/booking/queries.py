@@ -216,10 +216,12 @@ _TIMES = (
     *("start_time", "end_time", "create_time", "update_time", "enter_time", "release_time"),
     *("early_enter_time", "attendance_start_time"),
 )
-_PLAIN = (
-    *("reservation_id", "version", "created_by", "meeting_code", "subject"),
-    *("participant_count", "decision_id", "note"),
+_PLAIN = tuple(
+    each.name
+    for each in pb.Reservation.DESCRIPTOR.fields
+    if each.name in RESERVATION.c and each.message_type is None and each.enum_type is None
 )
+"""Words and numbers that a row and the message have under the same name."""
 _MEETING = (
     *("provider", "meeting_id", "sub_meeting_id", "meeting_state", "meeting_start_time", "meeting_end_time"),
     *("attendance", "ask_time", "ask_count", "unknown_reason"),

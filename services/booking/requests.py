@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
@@ -73,6 +74,12 @@ class ReservationInput:
     @property
     def interval(self) -> tuple[int, int]:
         return self.start_time, self.end_time
+
+
+def shared_with(kind: type[Message]) -> tuple[str, ...]:
+    """The words and numbers of a request that a message of that kind tells of, under the same names."""
+    told = {each.name for each in kind.DESCRIPTOR.fields if each.message_type is None}
+    return tuple(each.name for each in fields(ReservationInput) if each.name in told)
 
 
 def to_input(request: api.CreateReservationRequest, *, complete: bool = True) -> ReservationInput:

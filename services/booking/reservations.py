@@ -20,7 +20,7 @@ from services.booking.decisions import attendance_times, decision_row
 from services.booking.events import new_id, refusal_event, reservation_event, to_outcome
 from services.booking.pool import Pool, lock_pool
 from services.booking.queries import to_row
-from services.booking.requests import ReservationInput
+from services.booking.requests import ReservationInput, shared_with
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.messaging import outbox
@@ -103,6 +103,7 @@ def _choose_room(pool: Pool, decided: DecidedRequest) -> Room | None:
     return free[0]
 
 
+_OF_RECORD, _OF_REFUSAL = shared_with(pb.Reservation), shared_with(events_pb2.RefusedRequest)
 _PROFILE = ("display_name", "email", "locale", "department")
 _INSERT_ACCOUNT, _UPDATE_ACCOUNT = (
     sa.insert(models.ACCOUNT),
@@ -173,16 +174,14 @@ def _to_record(decided: DecidedRequest, state: str, room: Room | None, now: int)
         state=states.to_proto(state),
         organizer=decided.profile,
         created_by=decided.wanted.actor,
-        meeting_code=wanted.meeting_code,
-        subject=wanted.subject,
         start_time=to_timestamp(wanted.start_time),
         end_time=to_timestamp(wanted.end_time),
-        participant_count=wanted.participant_count,
         room=room,
         create_time=to_timestamp(now),
         update_time=to_timestamp(now),
         decision_id=decided.decision.decision_id,
         meeting=meetings.to_proto(wanted.meeting) if wanted.meeting else None,
+        **{name: getattr(wanted, name) for name in _OF_RECORD},
     )
     for name, moment in attendance_times(decided.decision, wanted.start_time).items():
         if room and moment is not None:
@@ -203,11 +202,9 @@ def _refusal(decided: DecidedRequest, now: int) -> Event:
     wanted = decided.wanted
     refused = events_pb2.RefusedRequest(
         organizer=decided.profile,
-        meeting_code=wanted.meeting_code,
-        subject=wanted.subject,
         start_time=to_timestamp(wanted.start_time),
         end_time=to_timestamp(wanted.end_time),
-        participant_count=wanted.participant_count,
+        **{name: getattr(wanted, name) for name in _OF_REFUSAL},
     )
     name = "redirected" if decided.decision.effect == policy.EFFECT_REDIRECT else "denied"
     payload = events_pb2.ReservationEvent(decision=decided.decision, actor=decided.wanted.actor, request=refused)

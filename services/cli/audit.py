@@ -1,6 +1,5 @@
 """`yunhui audit`: what was done with power over others, and whether the record of it is whole (admin)."""
 
-import csv
 import json
 import os
 import sys
@@ -26,10 +25,9 @@ from services.cli.terminal import Terminal
 from services.installation.registry import SERVICE_NAMES
 from services.platform.clock import from_timestamp
 from services.platform.data.chain import FIELDS, ChainEntry, Check
+from services.platform.serving import spreadsheets
 
 PAGE = 500
-FORMULA = "=+-@\t\r\n\0＝＋－＠"
-"""What makes a spreadsheet take a cell for a formula."""
 Heads = dict[str, dict[int, str]]
 """By program: hashes that were noted, by number."""
 ProgramOption = Annotated[
@@ -224,20 +222,14 @@ def json_lines(file: IO[str]) -> Put:
 
 
 def table(file: IO[str]) -> Put:
-    writer = csv.writer(file)
-    writer.writerow(["program", *FIELDS])
+    file.write(spreadsheets.line(["program", *FIELDS]))
 
     def put(program: str, entry: ChainEntry) -> None:
         cells = [moments.from_milliseconds(entry.time).isoformat() if name == "time" else getattr(entry, name)
                  for name in FIELDS]  # fmt: skip
-        writer.writerow([program, *(guarded(cell) if isinstance(cell, str) else cell for cell in cells)])
+        file.write(spreadsheets.line([program, *cells]))
 
     return put
-
-
-def guarded(cell: str) -> str:
-    """A quote before what a spreadsheet would take for a formula."""
-    return f"'{cell}" if cell.lstrip(" ")[:1] and cell.lstrip(" ")[0] in FORMULA else cell
 
 
 FORMATS: dict[str, Callable[[IO[str]], Put]] = {"jsonl": json_lines, "csv": table}

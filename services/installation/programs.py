@@ -113,12 +113,8 @@ class Plan:
             "YUNHUI_WEBHOOK_LISTEN": self.address("webhooks"),
             "YUNHUI_WEBHOOK_TOKEN": self.state.password(WEBHOOK_TOKEN),
         }
-        return [
-            self._service("policy"),
-            self._service("meetings", meetings),
-            self._service("booking", {"YUNHUI_MEETINGS": self.meetings}),
-            self._service("notifier", mail),
-        ]
+        own = {"meetings": meetings, "booking": {"YUNHUI_MEETINGS": self.meetings}, "notifier": mail}
+        return [self._service(name, own.get(name)) for name in SERVICE_NAMES]
 
     def pages(self) -> list[Program]:
         """What people look at; nothing else needs it."""

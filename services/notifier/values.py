@@ -139,14 +139,18 @@ def _name(person: Organizer) -> str:
     return single_line(person.display_name, 80) or single_line(person.account_id, 80)
 
 
+WORDS = [each for each in Reservation.DESCRIPTOR.fields if each.type == each.TYPE_STRING and not each.is_repeated]
+
+
 def _basics(calendar: Calendar, reservation: Reservation) -> dict[str, Any]:
     room, held = reservation.room, reservation.HasField("release_time")
     box = envelope.mailbox(reservation.organizer.email)
+    words = {each.name: single_line(getattr(reservation, each.name)) for each in WORDS}
     return {
+        **words,
         "name": _name(reservation.organizer),
         "department": single_line(reservation.organizer.department, 80),
         "address": box.address if box else "",
-        "subject": single_line(reservation.subject),
         "room": single_line(room.display_name or room.room_id, 100),
         "when": calendar.interval(reservation.start_time, reservation.end_time),
         "short_when": calendar.short_interval(reservation.start_time, reservation.end_time),

@@ -32,6 +32,7 @@ def build(settings: PortalSettings) -> app.Portal:
         bucket.open,
         settings.csp_report,
         domain,
+        pages.TABS,
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,6 +30,7 @@ MAX_SUBJECT = 200
 _NONCE = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
 _EPOCH = re.compile(r"\d{9,10}", re.ASCII)
 CARRIED = ("meeting_code", "day", "start", "end", "people", "room_id")
+CHOSEN = ("day", "start", "end")
 SEVERAL = message("This holds the numbers of several meetings. Which one is meant?")
 MADE = (pb.OUTCOME_CONFIRMED, pb.OUTCOME_PENDING_APPROVAL)
 CORRECTABLE = (
@@ -58,6 +59,23 @@ class Typed:
     between: tuple[Timestamp, Timestamp] | None = None
     """The interval, once it could be read."""
     faults: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: pb.Reservation, reader: Reader) -> "Typed":
+        """The same once more."""
+        typed = cls(
+            meeting_code=record.meeting_code,
+            subject=record.subject,
+            people=str(record.participant_count),
+            room_id=record.room.room_id,
+        )
+        return with_interval(typed, record.start_time, record.end_time, reader)
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        """What a form that offers another time carries along."""
+        names = (each.name for each in fields(self) if each.name not in CHOSEN)
+        return {name: value for name in names if isinstance(value := getattr(self, name), str)}
 
     def request(self) -> api.CreateReservationRequest:
         """Only without faults."""

@@ -30,8 +30,13 @@ def person_of(request: Request) -> Person:
     return person
 
 
-def is_support(person: Person) -> bool:
-    return not person.roles.isdisjoint({"support", "admin"})
+SUPPORT = frozenset({"support", "admin"})
+"""Roles that answer cases."""
+
+
+def has_role(person: Person, roles: frozenset[str]) -> bool:
+    """Whether it has one of them."""
+    return not person.roles.isdisjoint(roles)
 
 
 def services_of(request: Request) -> Services:

@@ -108,13 +108,7 @@ async def undo(request: Request, record: pb.Reservation) -> Typed | None:
     ahead = record.start_time.seconds * 1000 > now_of(request)
     if not (record.state == pb.RESERVATION_STATE_CANCELLED and mine and ahead):
         return None
-    typed = Typed(
-        meeting_code=record.meeting_code,
-        subject=record.subject,
-        people=str(record.participant_count),
-        room_id=record.room.room_id,
-    )
-    typed = with_interval(typed, record.start_time, record.end_time, reader_of(request))
+    typed = Typed.of(record, reader_of(request))
     question = api.CheckReservationRequest(request=typed.request())
     try:
         answer = await ask(request, services_of(request).booking.CheckReservation, question)

@@ -2,15 +2,30 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from typing import Any
 
 import grpc
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.portal import availability, booking, live, mine, preferences, rules, sign_in, standing, support
-from services.portal.calls import read
+from services.portal import (
+    availability,
+    booking,
+    deliveries,
+    live,
+    mine,
+    preferences,
+    rules,
+    sign_in,
+    standing,
+    support,
+)
+from services.portal.calls import SUPPORT, read
+from services.portal.navigation import Tab
 from services.portal.rendering import render
+from services.portal.tables import Table
+from services.portal.texts import message
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -70,7 +85,21 @@ def page(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
     return Route(path, sign_in.required(answered(endpoint)), methods=[method])
 
 
+TABLES: list[Table[Any]] = [deliveries.TABLE]
+"""Each is a page and a file."""
+TABS = (
+    Tab("/", "plus", message("Book"), also=["/book"]),
+    Tab("/rooms", "grid", message("Free rooms")),
+    Tab("/reservations", "list", message("My reservations")),
+    Tab("/standing", "gauge", message("My standing")),
+    Tab("/support", "help", message("Support"), SUPPORT),
+    *(Tab(table.path, table.icon, table.title, table.roles) for table in TABLES if table.icon),
+    Tab("/rules", "book", message("Rules")),
+    Tab("/settings", "gear", message("Settings")),
+)
 routes: list[Route] = [
+    *(page(table.path, table.show) for table in TABLES),
+    *(page(f"{table.path}.csv", table.export) for table in TABLES),
     page("/", booking.ask_number),
     page("/book/find", booking.find, "POST"),
     page("/book", booking.show_meeting),

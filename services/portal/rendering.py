@@ -14,8 +14,10 @@ from starlette.responses import HTMLResponse
 
 from services.contracts.invitations import dashed
 from services.portal import assets, csrf, texts
-from services.portal.calls import is_support, now_of
+from services.portal.calls import now_of
+from services.portal.navigation import lit, tabs_for
 from services.portal.policies import name_of, own_words
+from services.portal.sessions import Person
 from services.portal.times import CHINESE, ENGLISH, Reader, span, zone_of
 
 FOLDER = Path(__file__).parent
@@ -110,12 +112,17 @@ def render(request: Request, template: str, code: int = 200, /, **values: Any) -
     return answer
 
 
+def _navigation(request: Request, person: Person | None) -> Mapping[str, Any]:
+    tabs = tabs_for(getattr(request.app.state, "tabs", ()), person) if person else []
+    return {"tabs": tabs, "here": lit(tabs, request.url.path)}
+
+
 def _shared(request: Request, reader: Reader) -> Mapping[str, Any]:
     person = getattr(request.state, "person", None)
     return {
         "path": request.url.path,
         "person": person,
-        "supports": person is not None and is_support(person),
+        **_navigation(request, person),
         "csrf": csrf.field(request),
         "reader": reader,
         "theme": theme_of(request),

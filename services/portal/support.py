@@ -14,9 +14,10 @@ from yunhui.notifier.v1 import delivery_pb2
 from yunhui.notifier.v1 import notifier_service_pb2 as notices
 from yunhui.policy.v1 import decision_pb2
 
-from services.portal import policies, standing
-from services.portal.calls import ask, is_support, person_of, services_of, text_of
+from services.portal import deliveries, policies, standing
+from services.portal.calls import SUPPORT, ask, person_of, services_of, text_of
 from services.portal.rendering import reader_of, render
+from services.portal.tables import forbidden
 
 SHOWN = 20
 """Cases and objections on one page: each takes two or three questions, of which an account may ask 600 a minute."""
@@ -46,20 +47,15 @@ class Dispute:
     standing: pb.Standing
 
 
-def _forbidden(request: Request) -> Response | None:
-    """What a page for support says to others; the services would refuse them anyway."""
-    return None if is_support(person_of(request)) else render(request, "trouble.html", 403, problem=None, status=403)
-
-
 async def show(request: Request) -> Response:
     """The desk; with the id of a case, that one comes first, for a mail has led to it."""
-    if refused := _forbidden(request):
+    if refused := forbidden(request, SUPPORT):
         return refused
     services = services_of(request)
     pending = api.ListReservationsRequest(states=[pb.RESERVATION_STATE_PENDING_APPROVAL], page_size=MOST)
     failed = notices.ListDeliveriesRequest(states=[delivery_pb2.DELIVERY_STATE_FAILED], page_size=DELIVERIES)
     objected = api.ListObjectionsRequest(outcomes=[pb.OBJECTION_OUTCOME_OPEN], page_size=MOST)
-    listed, deliveries, objections = await asyncio.gather(
+    listed, failures, objections = await asyncio.gather(
         ask(request, services.booking.ListReservations, pending),
         ask(request, services.notifier.ListDeliveries, failed),
         ask(request, services.booking.ListObjections, objected),
@@ -79,8 +75,9 @@ async def show(request: Request) -> Response:
         case_count=len(listed.reservations),
         disputes=disputes,
         dispute_count=len(objections.objections),
-        deliveries=deliveries.deliveries,
-        more_deliveries=bool(deliveries.next_page_token),
+        table=deliveries.TABLE,
+        failures=failures.deliveries,
+        more_failures=bool(failures.next_page_token),
         done=request.query_params.get("done", ""),
     )
 
@@ -145,7 +142,7 @@ def _number(typed: str) -> int:
 
 
 async def show_account(request: Request) -> Response:
-    if refused := _forbidden(request):
+    if refused := forbidden(request, SUPPORT):
         return refused
     account_id = request.query_params.get("account_id", "").strip()[:128]
     if not account_id:

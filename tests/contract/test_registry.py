@@ -19,6 +19,7 @@ from services.installation.registry import (
     SERVICES,
     ProgramEntry,
 )
+from tools import derived
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = [each for each in PROGRAMS if each is not ISSUER]
@@ -78,7 +79,6 @@ def test_its_events_can_be_subscribed_to(name: str) -> None:
     rights = text("services/installation/nats.conf")
     for what in ("CREATE.{}.>", "INFO.{}.*", "MSG.NEXT.{}.*"):
         assert f'"$JS.API.CONSUMER.{what.format(EVENT_STREAMS[name])}"' in rights
-    assert f"`{EVENT_STREAMS[name]}`" in text("docs/events.md")
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
@@ -87,6 +87,11 @@ def test_the_command_may_not_look_inside_it(program: ProgramEntry) -> None:
     contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
     walls = [wall["forbidden_modules"] for wall in contracts if wall.get("source_modules") == ["services.cli"]]
     assert any(f"services.{program.name}" in wall for wall in walls)
+
+
+@pytest.mark.parametrize("path", derived.MADE)
+def test_what_follows_from_the_registry_is_fresh(path: str) -> None:
+    assert text(path) == derived.render(path), "run `make generated`"
 
 
 def test_all_that_compose_runs_of_ours_is_registered() -> None:

@@ -18,11 +18,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.audit import guarded, table
+from services.cli.audit import table
 from services.platform.data import audit, migrations
 from services.platform.data.audit import AuditEntry, Caller
 from services.platform.data.chain import GENESIS, ChainEntry, ChainFault, Check, digest
 from services.platform.data.database import create_engine
+from services.platform.serving import spreadsheets
 from tests import templates
 
 BOSS = Caller("boss", frozenset({"admin", "support"}), "yunhui.test.v1.TestService/Act")
@@ -236,7 +237,7 @@ def test_after_kill_9_the_log_is_whole(url: str, engine: sa.Engine) -> None:
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "\0=1"])
 def test_no_cell_is_a_formula(cell: str, chain: list[ChainEntry]) -> None:
-    assert guarded(cell) == f"'{cell}"
+    assert spreadsheets.guarded(cell) == f"'{cell}"
     written = io.StringIO()
     put: Callable[[str, ChainEntry], None] = table(written)
     put("booking", replace(chain[0], actor=cell.replace("\0", "=")))
@@ -245,4 +246,4 @@ def test_no_cell_is_a_formula(cell: str, chain: list[ChainEntry]) -> None:
 
 
 def test_what_is_no_formula_stays_as_it_is() -> None:
-    assert [guarded(cell) for cell in ("", "boss", " boss", "a=b")] == ["", "boss", " boss", "a=b"]
+    assert [spreadsheets.guarded(cell) for cell in ("", "boss", " boss", "a=b")] == ["", "boss", " boss", "a=b"]

@@ -40,7 +40,7 @@ def check(root: Path) -> str:
         ("platform/data/chain.py", "from services.platform.messaging import bus", "data is not allowed to import"),
         ("meetings/gateway.py", "from services.meetings.tencent import errors", "gateway -> services.meetings.tencent"),
         ("policy/facts.py", "import durable", "services is not allowed to import durable"),
-        ("directory/__init__.py", "", "directory"),
+        ("newcomer/__init__.py", "", "newcomer"),
     ],
 )  # fmt: skip
 def test_a_planted_import_is_found(source: Path, place: str, line: str, said: str) -> None:
@@ -56,7 +56,7 @@ def test_a_planted_import_is_found(source: Path, place: str, line: str, said: st
 
 
 def test_nothing_is_found_where_nothing_is_wrong(source: Path) -> None:
-    shutil.rmtree(source / "services" / "directory", ignore_errors=True)
+    shutil.rmtree(source / "services" / "newcomer", ignore_errors=True)
     assert check(source) == ""
 
 

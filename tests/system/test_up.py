@@ -15,6 +15,7 @@ import pytest
 from services.installation import ports
 from services.installation.ports import free_port
 from services.installation.programs import DEFAULT_PORTS
+from services.installation.registry import BUS_USERS
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import ENVIRONMENT, MONDAY, Stack, alive, process, wait_for, yunhui
 
@@ -104,10 +105,7 @@ def test_secrets_are_in_no_log(stack: Stack) -> None:
     token = stack.login("booker", "logged").token
     secrets = [
         token,
-        *(
-            stack.password(user)
-            for user in ("admin", "booking", "policy", "notifier", "meetings", "portal", "subscriber")
-        ),
+        *(stack.password(user) for user in BUS_USERS),
     ]
     logs = [log.read_text() for log in (stack.state / "logs").iterdir()]
     assert not [secret for secret in secrets for log in logs if secret in log]

@@ -1,5 +1,7 @@
 """Pages as answers to requests: what is another's, what is hostile, what is sent twice, what cannot be read."""
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -110,12 +112,28 @@ def test_anothers_reservation_is_not_there(stack: Stack, portal: Portal, client:
     assert stack.login("booker", "owner2").mine()[0]["state"] == "RESERVATION_STATE_CONFIRMED"
 
 
-@pytest.mark.parametrize("path", ["/support", "/support/accounts?account_id=known"])
+@pytest.mark.parametrize("path", ["", "/accounts?account_id=known", "/deliveries", "/deliveries.csv"])
 def test_support_is_for_support(stack: Stack, portal: Portal, client: httpx2.Client, path: str) -> None:
     """Others are told so."""
     stack.login("booker", "known").reserve("2025-07-08 15:00")
-    assert Looking(portal, client, "plain").get(path).status_code == 403
-    assert Looking(portal, client, "lin", "support").get(path).status_code == 200
+    assert Looking(portal, client, "plain").get(f"/support{path}").status_code == 403
+    assert Looking(portal, client, "lin", "support").get(f"/support{path}").status_code == 200
+
+
+def test_all_deliveries_are_a_table_and_a_file(stack: Stack, portal: Portal, client: httpx2.Client) -> None:
+    """Support reads what was sent to whom; addresses are masked for it in both."""
+    stack.login("booker", "written-to").reserve("2025-07-08 17:00")
+    desk, path = Looking(portal, client, "lin", "support"), "/support/deliveries"
+    wait_for(lambda: "written-to</td>" in desk.get(f"{path}?state=sent").text)
+    page = desk.get(f"{path}?state=&account_id=written-to").text
+    assert "A reservation is confirmed</a>" in page
+    assert 'href="/support/deliveries.csv?state=&amp;account_id=written-to"' in page
+    written = desk.get(f"{path}.csv?state=sent&account_id=written-to")
+    rows = list(csv.DictReader(io.StringIO(written.content.decode("utf-8-sig"), newline="")))
+    assert [(row["Notice"], row["Account"], row["Attempts"]) for row in rows] == [
+        ("A reservation is confirmed", "written-to", "1")
+    ]
+    assert "written-to@" not in written.text
 
 
 def test_many_cases_are_counted_and_the_most_urgent_are_shown(

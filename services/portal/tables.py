@@ -1,0 +1,179 @@
+"""A page with a table: its columns are said once, for the page and for the file that it is exported as.
+
+    TABLE = Table("/support/deliveries", message("Deliveries"), fetch, columns=[Column(message("To"), to), ...])
+
+What is looked at stands in the address: filters, order and page. A new table is such a module, its name in
+`pages.TABLES`, and the Chinese of its words. Rows are asked for page by page, so a table may have any number of them.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+from urllib.parse import urlencode
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from services.platform.serving import spreadsheets
+from services.portal.calls import SUPPORT, has_role, person_of
+from services.portal.rendering import reader_of, render, translate
+from services.portal.times import Reader
+
+SHOWN, EXPORTED = 50, 500
+"""Rows asked for at once: for a page, and for a file."""
+LONGEST = 128
+
+R = TypeVar("R")
+Value = str | int | Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[R]):
+    """`value` is text, a number, or a time, which the page shows as people read it and the file as programs do."""
+
+    label: str
+    """A message id, as all words here."""
+    value: Callable[[R], Value]
+    words: bool = False
+    """The value is a message id."""
+    link: Callable[[R], str] | None = None
+    """The page that the cell leads to; "" for none."""
+    sort: str = ""
+    """By which name the service sorts by it; "" when it does not."""
+    width: Literal["", "narrow", "wide"] = ""
+
+    def cell(self, row: R, reader: Reader) -> str:
+        value = self.value(row)
+        if isinstance(value, Timestamp):
+            return reader.moment(value) if value.seconds else ""
+        said = translate(reader.language, value) if self.words and isinstance(value, str) else str(value)
+        address = self.link(row) if self.link else ""
+        return Markup('<a href="{}">{}</a>').format(address, said) if address else said
+
+    def exported(self, row: R, reader: Reader) -> spreadsheets.Cell:
+        value = self.value(row)
+        if isinstance(value, Timestamp):
+            return f"{reader.local(value):%Y-%m-%d %H:%M:%S}" if value.seconds else ""
+        return translate(reader.language, value) if self.words and isinstance(value, str) else value
+
+    def heading(self, first: R | None, reader: Reader) -> str:
+        """For the file; times, as the first row tells, say of which zone they are."""
+        label = translate(reader.language, self.label)
+        of_time = first is not None and isinstance(self.value(first), Timestamp)
+        return f"{label} ({reader.zone_name()})" if of_time else label
+
+
+@dataclass(frozen=True, slots=True)
+class Act(Generic[R]):
+    """A button in each row: the address that it sends a form to, "" where there is none."""
+
+    label: str
+    address: Callable[[R], str]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFilter:
+    """One field above the table: a choice of values with their words, or free text."""
+
+    name: str
+    label: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    default: str = ""
+
+    def read(self, request: Request) -> str:
+        """As the address says; what is no choice of ours is the default."""
+        given = request.query_params.get(self.name, self.default).strip()[:LONGEST]
+        return given if not given or not self.choices or given in self.choices else self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a table is wanted. `order`: a column's `sort`, with "-" in front from the last to the first."""
+
+    filters: Mapping[str, str]
+    order: str
+    page_token: str
+    page_size: int
+
+    def address(self, path: str, **changed: str) -> str:
+        values = {**self.filters, "order": self.order, **changed}
+        return f"{path}?{urlencode({name: value for name, value in values.items() if value or name in self.filters})}"
+
+    def turned(self, sort: str) -> str:
+        """The order that a heading leads to."""
+        return f"-{sort}" if self.order == sort else sort
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[R]):
+    """One page of rows, as a service answered; no token: the last one."""
+
+    rows: Sequence[R]
+    next_page_token: str = ""
+
+
+Fetch = Callable[[Request, Asked], Awaitable[Listing[R]]]
+
+
+@dataclass(frozen=True)
+class Table(Generic[R]):
+    """The page at `path`, and the file at `path`.csv. For `roles`; to others it says that it is not theirs."""
+
+    path: str
+    title: str
+    fetch: Fetch[R]
+    columns: Sequence[Column[R]]
+    filters: Sequence[TableFilter] = ()
+    act: Act[R] | None = None
+    roles: frozenset[str] = SUPPORT
+    most: int = EXPORTED
+    """Rows that its service gives at once."""
+    icon: str = ""
+    """Of its tab; "": other pages lead to it."""
+
+    async def show(self, request: Request) -> Response:
+        if refused := forbidden(request, self.roles):
+            return refused
+        asked = self._asked(request, SHOWN)
+        return render(request, "table.html", table=self, asked=asked, listing=await self.fetch(request, asked))
+
+    async def export(self, request: Request) -> Response:
+        """All rows, as they come. What goes wrong at once becomes a page; later it breaks the download off."""
+        if refused := forbidden(request, self.roles):
+            return refused
+        asked = self._asked(request, min(EXPORTED, self.most))
+        lines = self._lines(request, asked, await self.fetch(request, asked))
+        name = f"{self.path.strip('/').replace('/', '-')}-{reader_of(request).today}.csv"
+        headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+        return StreamingResponse(lines, media_type=spreadsheets.MEDIA_TYPE, headers=headers)
+
+    async def _lines(self, request: Request, asked: Asked, listing: Listing[R]) -> AsyncIterator[str]:
+        reader = reader_of(request)
+        first = listing.rows[0] if listing.rows else None
+        yield spreadsheets.MARK + spreadsheets.line([each.heading(first, reader) for each in self.columns])
+        while True:
+            for row in listing.rows:
+                yield spreadsheets.line([each.exported(row, reader) for each in self.columns])
+            if not listing.next_page_token:
+                return
+            following = Asked(asked.filters, asked.order, listing.next_page_token, asked.page_size)
+            listing = await self.fetch(request, following)
+
+    def _asked(self, request: Request, page_size: int) -> Asked:
+        sorts = {order for each in self.columns if each.sort for order in (each.sort, f"-{each.sort}")}
+        order = request.query_params.get("order", "")
+        return Asked(
+            {each.name: each.read(request) for each in self.filters},
+            order if order in sorts else "",
+            request.query_params.get("page", "")[:LONGEST] if page_size == SHOWN else "",
+            page_size,
+        )
+
+
+def forbidden(request: Request, roles: frozenset[str]) -> Response | None:
+    """What a page says to those it is not for; the services would refuse them anyway."""
+    if has_role(person_of(request), roles):
+        return None
+    return render(request, "trouble.html", 403, problem=None, status=403)

@@ -1,0 +1,127 @@
+"""A table as a page and as a file: paging, order, filters, and what a spreadsheet makes of it."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from services.portal.navigation import Tab, lit, tabs_for
+from services.portal.sessions import Person
+from services.portal.tables import Act, Asked, Column, Listing, Table, TableFilter
+
+Row = tuple[str, int, Timestamp]
+ROWS: list[Row] = [(name, number, Timestamp(seconds=1_751_850_000)) for number, name in enumerate("ab=c李")]
+ASKED: list[Asked] = []
+
+
+async def fetch(_: Request, asked: Asked) -> Listing[Row]:
+    """Two rows at a time, whatever is asked."""
+    ASKED.append(asked)
+    start = int(asked.page_token or 0)
+    chosen = [row for row in ROWS if row[0] == asked.filters["name"]] if asked.filters["name"] else ROWS
+    return Listing(chosen[start : start + 2], str(start + 2) if len(chosen) > start + 2 else "")
+
+
+TABLE: Table[Row] = Table(
+    "/things",
+    "Support",
+    fetch,
+    columns=[
+        Column("Account", lambda row: row[0], link=lambda row: f"/?name={row[0]}", sort="name"),
+        Column("People expected", lambda row: row[1], width="narrow"),
+        Column("When", lambda row: row[2]),
+        Column("State", lambda row: "Confirmed", words=True),
+    ],
+    filters=[TableFilter("name", "Account"), TableFilter("kind", "State", {"x": "Confirmed", "y": "Over"}, "x")],
+    act=Act("Send again", lambda row: "/again" if row[1] else ""),
+)
+
+
+class Signed:
+    """Middleware: somebody is there."""
+
+    def __init__(self, app: Any, person: Person) -> None:
+        self.app, self.person = app, person
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope.setdefault("state", {})
+        scope["state"] |= {"person": self.person, "session_secret": "secret", "session": None}
+        await self.app(scope, receive, send)
+
+
+def browser(role: str) -> TestClient:
+    person = Person("lin", "Lin", "", frozenset({role}), "zh-CN", "token")
+    routes = [Route("/things", TABLE.show), Route("/things.csv", TABLE.export)]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(Signed, person=person)]))
+
+
+@pytest.fixture
+def support() -> Iterator[TestClient]:
+    ASKED.clear()
+    with browser("support") as opened:
+        yield opened
+
+
+def test_a_page_leads_to_the_next_and_keeps_what_was_asked(support: TestClient) -> None:
+    page = support.get("/things?name=&kind=y&order=-name").text
+    assert page.count("<tr>") == 3
+    assert 'href="/things?name=&amp;kind=y&amp;order=-name&amp;page=2"' in page
+    assert 'aria-sort="descending"' in page
+    assert '<option value="y" selected>' in page
+    assert page.count('action="/again"') == 1
+    last = support.get("/things?kind=y&page=4").text
+    assert (last.count("<tr>"), 'rel="next"' in last, "第一页" in last) == (2, False, True)
+    assert [(each.order, each.page_token, each.page_size) for each in ASKED] == [("-name", "", 50), ("", "4", 50)]
+
+
+def test_what_is_no_choice_is_the_default(support: TestClient) -> None:
+    """Nothing that nobody offered reaches a service."""
+    support.get("/things?kind=%27&order=drop")
+    support.get("/things?kind=")
+    assert [(each.filters, each.order) for each in ASKED] == [
+        ({"name": "", "kind": "x"}, ""),
+        ({"name": "", "kind": ""}, ""),
+    ]
+
+
+def test_the_file_has_all_rows_and_no_formula(support: TestClient) -> None:
+    """As Excel wants it: the mark, CRLF, times without a zone in each cell; and for nobody to keep."""
+    answer = support.get("/things.csv?kind=y&page=4")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith('attachment; filename="things-')
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.content.startswith("\ufeff账号,".encode())
+    assert answer.content.count(b"\r\n") == 1 + len(ROWS)
+    heading, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""))
+    assert heading == ["账号", "参会人数", "时间 (北京时间)", "状态"]
+    assert [row[0] for row in rows] == ["a", "b", "'=", "c", "李"]
+    assert rows[0][1:3] == ["0", "2025-07-07 09:00:00"]
+    assert [(each.page_token, each.page_size) for each in ASKED] == [("", 500), ("2", 500), ("4", 500)]
+
+
+def test_a_file_without_rows_has_its_heading(support: TestClient) -> None:
+    assert len(support.get("/things.csv?name=nobody").text.splitlines()) == 1
+    assert "没有符合条件的记录" in support.get("/things?name=nobody").text
+
+
+def test_others_get_neither_page_nor_file() -> None:
+    ASKED.clear()
+    with browser("booker") as plain:
+        assert [plain.get(path).status_code for path in ("/things", "/things.csv")] == [403, 403]
+    assert ASKED == []
+
+
+def test_a_tab_is_seen_by_its_roles_and_lit_below_its_address() -> None:
+    tabs = (Tab("/", "a", "Book", also=["/book"]), Tab("/support", "b", "Support", frozenset({"support"})))
+    booker = Person("ann", "Ann", "", frozenset({"booker"}), "en", "token")
+    assert [tab.path for tab in tabs_for(tabs, booker)] == ["/"]
+    expected = {"/": "/", "/book": "/", "/book/find": "/", "/support/x": "/support", "/supporters": "", "/rules": ""}
+    assert {path: tab.path if (tab := lit(tabs, path)) else "" for path in expected} == expected
