@@ -40,7 +40,7 @@ Handler = Callable[[str, int], Awaitable[bool | None]]
 """Deals with a deadline of an entity, due at an epoch ms; the row is taken away afterwards. False: it was moved on."""
 
 
-def rows(record: pb.Reservation, decision: policy.Decision) -> list[dict[str, Any]]:
+def rows(record: pb.Reservation, decision: policy.Decision) -> list[Row]:
     """What will happen to this reservation by itself, and when.
 
     However early it ends, or is made to end, it is over only when it is known whether anybody came.
@@ -61,13 +61,13 @@ def rows(record: pb.Reservation, decision: policy.Decision) -> list[dict[str, An
     return [_row(record, kind, due[kind]) for kind in kinds if kind in due] + arrival_rows(record)
 
 
-def arrival_rows(record: pb.Reservation) -> list[dict[str, Any]]:
+def arrival_rows(record: pb.Reservation) -> list[Row]:
     """One where somebody has looked in before the start, and somebody can be asked who is still there then."""
     asked = record.HasField("early_enter_time") and record.HasField("meeting")
     return [_row(record, states.ARRIVAL, attendance_start(record))] if asked else []
 
 
-def _row(record: pb.Reservation, kind: str, due: int) -> dict[str, Any]:
+def _row(record: pb.Reservation, kind: str, due: int) -> Row:
     mine = {"entity_id": record.reservation_id, "account_id": record.organizer.account_id}
     return {"kind": kind, "due_time": due, **mine}
 

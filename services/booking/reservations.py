@@ -32,7 +32,6 @@ _INSERTS = {
     "reservation": sa.insert(models.RESERVATION),
     "decision": sa.insert(models.DECISION),
     "answer": sa.insert(models.ANSWER),
-    "deadline": sa.insert(models.DEADLINE),
 }
 NOT_ASKED = {"attendance": "", "ask_time": None, "ask_count": 0, "unknown_reason": ""}
 """Nobody has asked yet who came."""
@@ -57,6 +56,7 @@ class _Rows:
     """Everything that one transaction will insert, gathered so that each table is written once."""
 
     inserts: defaultdict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    due: list[deadlines.Row] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     acts: list[audit.AuditEntry] = field(default_factory=list)
 
@@ -64,6 +64,7 @@ class _Rows:
         for name, insert in _INSERTS.items():
             if rows := self.inserts.get(name):
                 connection.execute(insert, rows)
+        deadlines.insert(connection, self.due)
         outbox.append(connection, self.events)
         audit.append(connection, self.acts)
 
@@ -75,11 +76,8 @@ def commit(connection: Connection, batch: list[DecidedRequest], now: int) -> lis
     """
     versions = read_versions(connection, {decided.profile.account_id for decided in batch})
     pool = lock_pool(connection, [decided.wanted.interval for decided in batch])
-    rows, replies, accounts = (
-        _Rows(),
-        list[api.CreateReservationResponse | None](),
-        dict[str, tuple[DecidedRequest, bool]](),
-    )
+    rows, replies = _Rows(), list[api.CreateReservationResponse | None]()
+    accounts = dict[str, tuple[DecidedRequest, bool]]()
     for decided in batch:
         room = _choose_room(pool, decided)
         version = versions.get(decided.profile.account_id, 0)
@@ -195,7 +193,7 @@ def _add_reservation(rows: _Rows, decided: DecidedRequest, record: pb.Reservatio
     asked = record.create_time if state == states.PENDING_APPROVAL else None
     row = to_row(record) | NOT_ASKED | {"escalate_time": from_timestamp(asked) if asked else None}
     rows.inserts["reservation"].append(row)
-    rows.inserts["deadline"] += deadlines.rows(record, decided.decision)
+    rows.due += deadlines.rows(record, decided.decision)
     payload = events_pb2.ReservationEvent(reservation=record, decision=decided.decision, actor=decided.wanted.actor)
     rows.events.append(reservation_event(state.lower(), payload, row["create_time"]))
 

@@ -73,17 +73,17 @@ async def test_the_repeated_answer_has_the_same_alternatives(booking: Booking) -
     )
 )
 async def test_every_alternative_would_be_confirmed(booking: Booking, wishes: list[dict[str, Any]]) -> None:
-    for wish in wishes:
-        reply = await create(booking, **wish)
+    for fields in wishes:
+        reply = await create(booking, **fields)
         for other in reply.alternatives:
-            moved = wish | {"start": from_timestamp(other.start_time), "room_id": other.room.room_id}
+            moved = fields | {"start": from_timestamp(other.start_time), "room_id": other.room.room_id}
             check = await booking.admission.check(wanted(**moved))
             assert check.outcome == pb.OUTCOME_CONFIRMED
 
 
 def test_near_starts_are_near_and_never_past() -> None:
-    wish = requests.to_input(create_request(start=MONDAY + 45 * MINUTE))
-    found = near_starts(wish, MONDAY)
-    assert found[:3] == [wish.start_time, wish.start_time + 30 * MINUTE, wish.start_time - 30 * MINUTE]
+    request = requests.to_input(create_request(start=MONDAY + 45 * MINUTE))
+    found = near_starts(request, MONDAY)
+    assert found[:3] == [request.start_time, request.start_time + 30 * MINUTE, request.start_time - 30 * MINUTE]
     assert min(found) > MONDAY
     assert len(found) == len(set(found)) == 15

@@ -148,10 +148,10 @@ async def test_a_check_says_what_a_request_would_be_told(
 ) -> None:
     await before(booking, there)
     untouched = await state(booking)
-    wish = create_request(**fields)
-    checked = await said(booking.service.CheckReservation, api.CheckReservationRequest(request=wish))
+    request = create_request(**fields)
+    checked = await said(booking.service.CheckReservation, api.CheckReservationRequest(request=request))
     assert await state(booking) == untouched
-    told = await said(booking.service.CreateReservation, wish)
+    told = await said(booking.service.CreateReservation, request)
     assert checked == told
     assert told[0].startswith(expected)
 

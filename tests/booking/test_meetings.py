@@ -5,7 +5,6 @@ On the real gateway with the simulated provider, over a real NATS server.
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,10 +234,6 @@ async def test_of_many_at_once_one_gets_it(replicas: list[Booking], there: World
     assert codes == {grpc.StatusCode.ALREADY_EXISTS}
     [stored] = await rows(replicas[0].database, models.RESERVATION)
     assert stored["meeting_id"] == meeting.meeting_id
-
-
-def meetings_attached(wish: Any, found: meeting_pb2.Meeting) -> Any:
-    return replace(wish, meeting=meetings.choose(found, wish.start_time, wish.end_time))
 
 
 async def test_a_change_keeps_to_the_meeting(booking: Booking, there: World) -> None:

@@ -101,7 +101,7 @@ def test_one_trace_leads_from_the_call_to_the_mail(seen: Stack, collector: Colle
     call(seen, 10)
     wanted = {
         ("yunhui-booking", "yunhui.booking.v1.BookingService/CreateReservation"),
-        ("yunhui-booking", "intake batch"),
+        ("yunhui-booking", "admission batch"),
         ("yunhui-policy", "policy.decide"),
         ("yunhui-booking", "commit"),
         ("yunhui-booking", "publish yunhui.booking.reservation.confirmed"),
