@@ -83,6 +83,7 @@ check: setup ## ruff, mypy, import walls, buf, translations, freshness of genera
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry .
 	@$(BIN)/buf lint proto
 	@$(BIN)/buf format --diff --exit-code proto
 	@$(BIN)/python -m tools.messages --check

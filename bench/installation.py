@@ -16,7 +16,7 @@ from bench import bookers
 from bench.lag import Bus
 from bench.postgres import Server
 from bench.processes import Programs
-from services.installation import leash
+from services.installation import die_with_parent
 from services.installation.programs import base_environment
 from services.installation.state import State
 
@@ -54,7 +54,7 @@ class Installation:
         begun = time.perf_counter()
         with log.open("a") as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self._command()],
+                [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self._command()],
                 env=self._environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,

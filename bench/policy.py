@@ -61,7 +61,7 @@ def question(dice: random.Random, *, bad: bool) -> pb.DecideRequest:
 
 def bare_messages(policy: Policy, asked: list[pb.DecideRequest]) -> tuple[Any, list[dict[str, Any]]]:
     """Our rulebook, and for each question the message that it gives the engine."""
-    batch: Any = policy._plans["CREATE"].rulebook._batches[0]
+    batch: Any = policy._compiled["CREATE"].rulebook._batches[0]
     messages: list[dict[str, Any]] = []
     run = batch._run
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bench import bookers
-from services.booking import life, store
+from services.booking import models, states
 from services.installation.state import State
 from services.notifier.deliveries import ATTEMPT
 from services.notifier.deliveries import TABLE as DELIVERY
@@ -57,14 +57,14 @@ class Size:
 def fill(state: State, size: Size, progress: Progress) -> None:
     """The installation has made one reservation, its mail is sent, and it is stopped. SQLite."""
     with Writer(state.database("booking"), progress) as booking:
-        booking.repeat(store.ACCOUNT, 0, size.accounts, account)
-        booking.repeat(store.RESERVATION, 0, size.past, partial(reservation, size=size))
-        booking.repeat(store.DECISION, 0, size.past, partial(decision, size=size))
-        booking.repeat(store.ANSWER, 0, size.past, partial(answer, size=size))
+        booking.repeat(models.ACCOUNT, 0, size.accounts, account)
+        booking.repeat(models.RESERVATION, 0, size.past, partial(reservation, size=size))
+        booking.repeat(models.DECISION, 0, size.past, partial(decision, size=size))
+        booking.repeat(models.ANSWER, 0, size.past, partial(answer, size=size))
         booking.repeat(OUTBOX, 0, size.past, partial(event, size=size))
-        booking.repeat(store.RESERVATION, size.past, size.reservations, partial(upcoming, size=size))
-        for kind in (life.ATTENDANCE, life.COMPLETION):
-            booking.repeat(store.DEADLINE, size.past, size.reservations, partial(deadline, size=size, kind=kind))
+        booking.repeat(models.RESERVATION, size.past, size.reservations, partial(upcoming, size=size))
+        for kind in (states.ATTENDANCE, states.COMPLETION):
+            booking.repeat(models.DEADLINE, size.past, size.reservations, partial(deadline, size=size, kind=kind))
     with Writer(state.database("notifier"), progress) as notifier:
         notifier.repeat(INBOX, 0, size.past, arrival)
         notifier.repeat(DELIVERY, 0, size.past, delivery)
@@ -195,7 +195,7 @@ def upcoming(i: Number, size: Size) -> Varied:
 
 
 def deadline(i: Number, size: Size, kind: str) -> Varied:
-    late = HOUR if kind == life.COMPLETION else 30 * MINUTE
+    late = HOUR if kind == states.COMPLETION else 30 * MINUTE
     return {
         "kind": sa.literal(kind),
         "entity_id": identifier("rsv", i),

@@ -48,8 +48,10 @@ def read() -> Catalog:
 def update() -> None:
     """Translations stay, new ids come empty, those that nobody shows any more go."""
     found = read()
+    made = found.creation_date
     found.update(extract(), no_fuzzy_matching=True)
     found.obsolete.clear()
+    found.creation_date = made  # a date that is always another would be a conflict in every merge
     with PATH.open("wb") as file:
         write_po(file, found, width=120, no_location=True, sort_output=True)
 

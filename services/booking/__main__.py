@@ -10,13 +10,13 @@ from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceService
 
 from services.booking import api, models
 from services.booking.assembly import build
+from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
-from services.booking.policy_client import PolicyClient
 from services.booking.subscriptions import create_broker, create_consumer
 from services.booking.watchers import Watchers
 from services.platform import readiness
 from services.platform.host import Host, HostSettings, Service, run
-from services.platform.messaging import bus
+from services.platform.messaging import request_reply
 from services.platform.messaging.consumer import receive_forever
 from services.platform.messaging.outbox import Relay
 
@@ -39,9 +39,9 @@ async def start(host: Host[BookingSettings]) -> AsyncIterator[Service]:
         relay = Relay(host.database, connection, host.name)
         booking = build(host.database, policy, host.clock, gateway, watchers, relay.wake)
         broker = create_broker(host.settings, host.database, host.clock)
-        loops = [relay.run(), booking.deadlines.run(), booking.intake.run(), bus.serve(broker)]
-        if reports := booking.reports:
-            loops.append(receive_forever(lambda: create_consumer(host.settings, reports)))
+        loops = [relay.run(), booking.deadlines.run(), booking.admission.run(), request_reply.serve(broker)]
+        if meeting_events := booking.meeting_events:
+            loops.append(receive_forever(lambda: create_consumer(host.settings, meeting_events)))
         yield Service(
             servicers={api.SERVICE: partial(add_BookingServiceServicer_to_server, booking.service)},
             tables=models.TABLES,

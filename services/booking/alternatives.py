@@ -8,12 +8,11 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, Decision
 
-from services.booking import store
-from services.booking.policy_client import PolicyClient
-from services.booking.pool import Pool
-from services.booking.requests import Wish
+from services.booking.decisions import PolicyAnswer
+from services.booking.pool import Pool, read_pool
+from services.booking.requests import ReservationInput
+from services.booking.transactions import Transactions
 from services.platform.clock import DAY, MINUTE, to_timestamp
-from services.platform.data.database import Database
 from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
@@ -31,44 +30,42 @@ class Candidate:
 
 
 async def find(
-    database: Database, policy_client: PolicyClient, refused: list[tuple[Wish, pdp.DecideRequest]], now: int
+    transactions: Transactions, refused: list[tuple[ReservationInput, pdp.DecideRequest]], now: int
 ) -> list[list[pb.Alternative]]:
     """Up to three for each refused request, nearest first. None at all when the policy cannot be asked just now."""
-    if not refused:
-        return []
-    starts = [start for wish, _ in refused for start in near_starts(wish, now)]
-    longest = max(wish.end_time - wish.start_time for wish, _ in refused)
-    pool = await database.read(lambda c: store.read_pool(c, [(min(starts), max(starts) + longest)]))
-    offered = [list(candidates(wish, question, pool, now)) for wish, question in refused]
+    starts = [start for wanted, _ in refused for start in near_starts(wanted, now)]
+    longest = max(wanted.end_time - wanted.start_time for wanted, _ in refused)
+    pool = await transactions.database.read(lambda c: read_pool(c, [(min(starts), max(starts) + longest)]))
+    offered = [list(candidates(wanted, question, pool, now)) for wanted, question in refused]
     try:
-        verdicts = iter(await policy_client.decide([each.question for group in offered for each in group]))
+        found = iter(await transactions.policy.decide([each.question for group in offered for each in group]))
     except errors.RpcError:
         log.warning("the policy is away: a refusal goes out without alternatives")
         return [[] for _ in refused]
-    proved = [[each.alternative for each in group if is_allowed(next(verdicts))] for group in offered]
+    proved = [[each.alternative for each in group if is_allowed(next(found))] for group in offered]
     return [group[:OFFERED] for group in proved]
 
 
-def is_allowed(verdict: Decision | errors.RpcError) -> bool:
-    return isinstance(verdict, Decision) and verdict.effect == EFFECT_ALLOW
+def is_allowed(answer: PolicyAnswer) -> bool:
+    return isinstance(answer, Decision) and answer.effect == EFFECT_ALLOW
 
 
-def near_starts(wish: Wish, now: int) -> list[int]:
+def near_starts(wanted: ReservationInput, now: int) -> list[int]:
     """Epoch ms, nearest first, later before earlier: the same time, half hours around it, the same on other days."""
     shifts = [0, *(step * STEP for step in range(1, STEPS + 1)), *(days * DAY for days in range(1, DAYS + 1))]
-    starts = {wish.start_time + sign * shift for shift in shifts for sign in (1, -1)}
+    starts = {wanted.start_time + sign * shift for shift in shifts for sign in (1, -1)}
     return sorted(
-        (start for start in starts if start > now or start == wish.start_time),
-        key=lambda start: (abs(start - wish.start_time), -start),
+        (start for start in starts if start > now or start == wanted.start_time),
+        key=lambda start: (abs(start - wanted.start_time), -start),
     )
 
 
-def candidates(wish: Wish, question: pdp.DecideRequest, pool: Pool, now: int) -> Iterator[Candidate]:
+def candidates(wanted: ReservationInput, question: pdp.DecideRequest, pool: Pool, now: int) -> Iterator[Candidate]:
     """Those with a room free: the one asked for, else the smallest that fits."""
-    length = wish.end_time - wish.start_time
-    for start in near_starts(wish, now):
-        free = pool.free(start, start + length, wish.participant_count)
-        asked = [room for room in free if room.room_id == wish.room_id]
+    length = wanted.end_time - wanted.start_time
+    for start in near_starts(wanted, now):
+        free = pool.free(start, start + length, wanted.participant_count)
+        asked = [room for room in free if room.room_id == wanted.room_id]
         if free:
             yield to_candidate(question, start, start + length, (asked or free)[0])
 

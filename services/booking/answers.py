@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from services.platform.data.database import ForEach
 from services.platform.serving import errors
 
-Key = tuple[str, str]
+RequestKey = tuple[str, str]
 """Who asked (account id), and their request_id."""
 
 Stored = tuple[bytes, bytes]
@@ -35,12 +35,12 @@ _ANSWERS = ForEach(
 )
 
 
-def read(connection: Connection, keys: Collection[Key]) -> dict[Key, Stored]:
+def read(connection: Connection, keys: Collection[RequestKey]) -> dict[RequestKey, Stored]:
     rows = _ANSWERS.execute(connection, keys) if keys else ()
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
-def row(key: Key, body: bytes, answer: Message) -> dict[str, Any]:
+def row(key: RequestKey, body: bytes, answer: Message) -> dict[str, Any]:
     return {"actor": key[0], "request_id": key[1], "body_hash": body, "response": answer.SerializeToString()}
 
 

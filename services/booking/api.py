@@ -11,73 +11,59 @@ from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import (
-    answers,
+    attendance,
     calendar_feeds,
+    endings,
+    escalations,
     history,
-    life,
     objections,
+    queries,
     requests,
     rooms,
+    series,
     standing,
-    store,
+    states,
+    updates,
 )
-from services.booking.intake import Ask, Intake, Reply
-from services.booking.lifecycle import Lifecycle, Verdict
-from services.booking.lookups import Lookups
-from services.booking.policy_client import PolicyClient
-from services.booking.requests import Wish
-from services.booking.series import Series, SeriesAsk
-from services.booking.updates import Updates
+from services.booking.admission import Admission
+from services.booking.answers import body_hash
+from services.booking.escalations import Resolution
+from services.booking.meetings_client import MeetingsClient, with_meetings
+from services.booking.pool import read_pool, read_rooms
+from services.booking.requests import SUPPORT, to_profile, with_caller
+from services.booking.series import SeriesInput
+from services.booking.transactions import Transactions
 from services.booking.watchers import Watchers
 from services.contracts import recurrence
-from services.platform.clock import Clock, from_timestamp, to_timestamp
+from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data import audit
-from services.platform.data.database import ConflictError, Database
+from services.platform.data.database import ConflictError
 from services.platform.serving import errors, pages, permissions, rpc
 from services.platform.serving.identity import Principal
 
 SERVICE = "yunhui.booking.v1.BookingService"
 ROLES = permissions.of(SERVICE)
 
-_SUPPORT = frozenset({"support", "admin"})
-
 
 class BookingService(api_grpc.BookingServiceServicer):
+    """Without a `gateway` meetings are not looked up in this installation."""
+
     def __init__(
-        self,
-        database: Database,
-        policy_client: PolicyClient,
-        clock: Clock,
-        intake: Intake,
-        lifecycle: Lifecycle,
-        updates: Updates,
-        series: Series,
-        watchers: Watchers,
-        lookups: Lookups,
+        self, transactions: Transactions, admission: Admission, gateway: MeetingsClient | None, watchers: Watchers
     ) -> None:
-        self._database = database
-        self._policy = policy_client
-        self._clock = clock
-        self._intake = intake
-        self._lifecycle = lifecycle
-        self._updates = updates
-        self._series = series
+        self._transactions = transactions
+        self._database = transactions.database
+        self._clock = transactions.clock
+        self._admission = admission
+        self._gateway = gateway
         self._watchers = watchers
-        self._lookups = lookups
 
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
     ) -> api.CreateReservationResponse:
-        wish = requests.to_wish(request)
-        reply = await self._submit(wish, store=True)
-        assert isinstance(reply, api.CreateReservationResponse)  # noqa: S101 - told apart by `store`
-        return reply
-
-    async def _submit(self, wish: Wish, *, store: bool) -> Reply:
-        """The meeting is looked up before the request joins a batch."""
-        ask = to_ask(wish, rpc.principal(), store=store)
-        await self._lookups.attach([ask])
-        return await self._intake.submit(ask)
+        wanted = with_caller(requests.to_input(request), rpc.principal())
+        [found] = await with_meetings(self._gateway, [wanted])
+        return await self._admission.create(found)
 
     async def CreateReservationSeries(
         self, request: api.CreateReservationSeriesRequest, context: rpc.Context
@@ -88,26 +74,24 @@ class BookingService(api_grpc.BookingServiceServicer):
                 "must be empty: give request_id for the whole series",
                 "须为空：请为整个系列给出 request_id",
             )
-        first = requests.to_wish(request.first)
+        first = requests.to_input(request.first)
         starts = recurrence.occurrences(request.recurrence_rule, request.time_zone, first.start_time)
-        length, caller = first.end_time - first.start_time, rpc.principal()
-        wishes = [replace(first, start_time=start, end_time=start + length) for start in starts]
-        ask = SeriesAsk(
+        length, charged = first.end_time - first.start_time, with_caller(first, rpc.principal())
+        occurrences = [replace(charged, start_time=start, end_time=start + length) for start in starts]
+        wanted = SeriesInput(
             request_id=requests.optional_id("request_id", request.request_id),
-            body_hash=answers.body_hash(request),
-            occurrences=[to_ask(wish, caller, store=True) for wish in wishes],
+            body_hash=body_hash(request),
+            occurrences=await with_meetings(self._gateway, occurrences),
             all_or_none=request.all_or_none,
         )
-        await self._lookups.attach(ask.occurrences)
-        return await self._series.create(ask)
+        return await series.create(self._transactions, wanted)
 
     async def CheckReservation(
         self, request: api.CheckReservationRequest, context: rpc.Context
     ) -> api.CheckReservationResponse:
-        wish = requests.to_wish(request.request, complete=False)
-        reply = await self._submit(wish, store=False)
-        assert isinstance(reply, api.CheckReservationResponse)  # noqa: S101 - told apart by `store`
-        return reply
+        checked = replace(requests.to_input(request.request, complete=False), request_id="")
+        [found] = await with_meetings(self._gateway, [with_caller(checked, rpc.principal())])
+        return await self._admission.check(found)
 
     async def GetReservation(
         self, request: api.GetReservationRequest, context: rpc.Context
@@ -116,7 +100,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             requests.required_id("reservation_id", request.reservation_id),
             owner_of(rpc.principal(), _SEES_ALL),
         )
-        record = await self._database.read(lambda c: store.read_reservation(c, wanted, owner))
+        record = await self._database.read(lambda c: queries.read_reservation(c, wanted, owner))
         if record is None:
             raise errors.not_found("reservation", "没有这个预约")
         return api.GetReservationResponse(reservation=record)
@@ -125,7 +109,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.GetReservationHistoryRequest, context: rpc.Context
     ) -> api.GetReservationHistoryResponse:
         wanted = requests.required_id("reservation_id", request.reservation_id)
-        owner = owner_of(rpc.principal(), _SUPPORT)
+        owner = owner_of(rpc.principal(), SUPPORT)
         found = await self._database.read(lambda c: history.read(c, wanted, owner))
         if found is None:
             raise errors.not_found("reservation", "没有这个预约")
@@ -135,7 +119,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.ListReservationsRequest, context: rpc.Context
     ) -> api.ListReservationsResponse:
         size = pages.size(request.page_size)
-        wanted = store.Filter(
+        wanted = queries.ReservationFilter(
             account_id=visible_account(rpc.principal(), request.account_id),
             states=[state_name(state) for state in request.states],
             after=optional_moment(request, "after"),
@@ -143,7 +127,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             before_key=pages.from_token(request.page_token),
             limit=size + 1,
         )
-        records = await self._database.read(lambda c: store.list_reservations(c, wanted))
+        records = await self._database.read(lambda c: queries.list_reservations(c, wanted))
         more = pages.to_token(*page_key(records[size - 1])) if len(records) > size else ""
         return api.ListReservationsResponse(reservations=records[:size], next_page_token=more)
 
@@ -151,21 +135,24 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.UpdateReservationRequest, context: rpc.Context
     ) -> api.UpdateReservationResponse:
         caller = rpc.principal()
-        owner, by = owner_of(caller, _SUPPORT), audit.caller()
-        return await self._updates.update(requests.to_change(request), owner, caller.account_id, by)
+        owner, by = owner_of(caller, SUPPORT), audit.caller()
+        return await updates.update(
+            self._transactions, self._gateway, requests.to_change(request), owner, caller.account_id, by
+        )
 
     async def CheckUpdate(self, request: api.CheckUpdateRequest, context: rpc.Context) -> api.CheckUpdateResponse:
         caller, wanted = rpc.principal(), replace(requests.to_change(request.request), request_id="")
-        owner, by = owner_of(caller, _SUPPORT), audit.caller()
-        return await self._updates.check(wanted, owner, caller.account_id, by)
+        owner, by = owner_of(caller, SUPPORT), audit.caller()
+        return await updates.check(self._transactions, self._gateway, wanted, owner, caller.account_id, by)
 
     async def CancelReservation(
         self, request: api.CancelReservationRequest, context: rpc.Context
     ) -> api.CancelReservationResponse:
         caller = rpc.principal()
-        return await self._lifecycle.cancel(
+        return await endings.cancel(
+            self._transactions,
             requests.required_id("reservation_id", request.reservation_id),
-            owner_of(caller, _SUPPORT),
+            owner_of(caller, SUPPORT),
             caller.account_id,
             requests.text("note", request.note, requests.MAX_NOTE),
             audit.caller(),
@@ -175,13 +162,15 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.EndReservationRequest, context: rpc.Context
     ) -> api.EndReservationResponse:
         caller, wanted = rpc.principal(), requests.required_id("reservation_id", request.reservation_id)
-        record = await self._lifecycle.end(wanted, owner_of(caller, _SUPPORT), caller.account_id, audit.caller())
+        record = await endings.end(
+            self._transactions, wanted, owner_of(caller, SUPPORT), caller.account_id, audit.caller()
+        )
         return api.EndReservationResponse(reservation=record)
 
     async def ResolveEscalation(
         self, request: api.ResolveEscalationRequest, context: rpc.Context
     ) -> api.ResolveEscalationResponse:
-        verdict = Verdict(
+        resolution = Resolution(
             approve=request.approve,
             actor=rpc.principal().account_id,
             note=requests.text("note", request.note, requests.MAX_NOTE),
@@ -189,7 +178,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             version=request.version,
         )
         wanted = requests.required_id("reservation_id", request.reservation_id)
-        record = await self._lifecycle.resolve(wanted, verdict, audit.caller())
+        record = await escalations.resolve(self._transactions, wanted, resolution, audit.caller())
         return api.ResolveEscalationResponse(reservation=record)
 
     async def ReportAttendance(
@@ -199,7 +188,9 @@ class BookingService(api_grpc.BookingServiceServicer):
         if entered > self._clock.now():
             raise errors.invalid("enter_time", "lies in the future", "在将来")
         wanted = requests.required_id("reservation_id", request.reservation_id)
-        record = await self._lifecycle.report_attendance(wanted, entered, rpc.principal().account_id, by=audit.caller())
+        record = await attendance.report(
+            self._transactions, wanted, entered, rpc.principal().account_id, by=audit.caller()
+        )
         return api.ReportAttendanceResponse(reservation=record)
 
     async def GetStanding(self, request: api.GetStandingRequest, context: rpc.Context) -> api.GetStandingResponse:
@@ -211,8 +202,9 @@ class BookingService(api_grpc.BookingServiceServicer):
         if record.account.profile is None:
             raise errors.not_found("account", "没有这个账号")
         moment = optional_moment(request, "time")
-        decision = await self._policy.decide_one(standing.to_question(record, now if moment is None else moment, now))
-        return api.GetStandingResponse(standing=standing.to_standing(record, decision))
+        question = standing.to_usage_request(record, now if moment is None else moment, now)
+        usage = await self._transactions.policy.usage(question)
+        return api.GetStandingResponse(standing=standing.to_standing(record, usage))
 
     async def WaiveViolation(
         self, request: api.WaiveViolationRequest, context: rpc.Context
@@ -221,7 +213,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if not note:
             raise errors.invalid("note", "is required: say why the violation is waived", "必填：请说明为何撤销这次违约")
         wanted = requests.required_id("violation_id", request.violation_id)
-        return await self._lifecycle.waive(wanted, rpc.principal().account_id, note, audit.caller())
+        return await standing.waive(self._transactions, wanted, rpc.principal().account_id, note, audit.caller())
 
     async def ObjectToViolation(
         self, request: api.ObjectToViolationRequest, context: rpc.Context
@@ -230,7 +222,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if not text:
             raise errors.invalid("text", "is required: say why the violation is wrong", "必填：请说明这次违约为何不对")
         wanted = requests.required_id("violation_id", request.violation_id)
-        violation = await self._lifecycle.object_to(wanted, rpc.principal().account_id, text)
+        violation = await objections.object_to(self._transactions, wanted, rpc.principal().account_id, text)
         return api.ObjectToViolationResponse(violation=violation)
 
     async def DismissObjection(
@@ -240,14 +232,16 @@ class BookingService(api_grpc.BookingServiceServicer):
         if not note:
             raise errors.invalid("note", "is required: say why the violation stays", "必填：请说明为何维持这次违约")
         wanted = requests.required_id("violation_id", request.violation_id)
-        violation = await self._lifecycle.dismiss(wanted, rpc.principal().account_id, note, audit.caller())
+        violation = await objections.dismiss(
+            self._transactions, wanted, rpc.principal().account_id, note, audit.caller()
+        )
         return api.DismissObjectionResponse(violation=violation)
 
     async def ListObjections(
         self, request: api.ListObjectionsRequest, context: rpc.Context
     ) -> api.ListObjectionsResponse:
         size = pages.size(request.page_size)
-        wanted = store.ObjectionFilter(
+        wanted = queries.ObjectionFilter(
             outcomes=[outcome_name(outcome) for outcome in request.outcomes],
             after_key=pages.from_token(request.page_token),
             limit=size + 1,
@@ -258,13 +252,13 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def GetDecision(self, request: api.GetDecisionRequest, context: rpc.Context) -> api.GetDecisionResponse:
         wanted = requests.identifier("decision_id", request.decision_id)
         owner = owner_of(rpc.principal(), _SEES_ALL)
-        found = await self._database.read(lambda c: store.read_decision_record(c, wanted, owner))
+        found = await self._database.read(lambda c: queries.read_decision_record(c, wanted, owner))
         if found is None:
             raise errors.not_found("decision", "没有这个决定")
         return found
 
     async def ListRooms(self, request: api.ListRoomsRequest, context: rpc.Context) -> api.ListRoomsResponse:
-        return api.ListRoomsResponse(rooms=await self._database.read(store.read_rooms))
+        return api.ListRoomsResponse(rooms=await self._database.read(read_rooms))
 
     async def CreateRoom(self, request: api.CreateRoomRequest, context: rpc.Context) -> api.CreateRoomResponse:
         return api.CreateRoomResponse(room=await rooms.create(self._database, request, audit.caller()))
@@ -279,7 +273,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         people = request.participant_count and requests.count(
             "participant_count", request.participant_count, requests.MAX_PARTICIPANTS
         )
-        pool = await self._database.read(lambda c: store.read_pool(c, [(start, end)]))
+        pool = await self._database.read(lambda c: read_pool(c, [(start, end)]))
         return api.SearchAvailabilityResponse(
             intervals=[to_free_interval(*each) for each in pool.free_intervals(start, end, people)]
         )
@@ -336,33 +330,13 @@ def visible_account(caller: Principal, asked: str) -> str:
     return caller.account_id
 
 
-def to_ask(wish: Wish, caller: Principal, *, store: bool) -> Ask:
-    """Raises errors.RpcError when the caller may not book for the account that was named."""
-    roles = " ".join(sorted(caller.roles))
-    if wish.account_id in ("", caller.account_id):
-        return Ask(wish, caller.account_id, caller.account_id, to_profile(caller), roles, store)
-    if not caller.has(*_SUPPORT):
-        raise errors.role_missing("account_id: booking for another account", "account_id：为其他账号预定", _SUPPORT)
-    return Ask(wish, caller.account_id, wish.account_id, None, "", store, by=audit.caller())
-
-
-def to_profile(caller: Principal) -> pb.Organizer:
-    return pb.Organizer(
-        account_id=caller.account_id,
-        display_name=caller.display_name,
-        email=caller.email,
-        locale=caller.locale,
-        department=caller.department,
-    )
-
-
 def to_free_interval(room: pb.Room, start: int, end: int) -> api.FreeInterval:
     return api.FreeInterval(room=room, start_time=to_timestamp(start), end_time=to_timestamp(end))
 
 
 def state_name(state: int) -> str:
     try:
-        return life.from_proto(state)
+        return states.from_proto(state)
     except ValueError as error:
         raise errors.invalid("states", f"{state} is not a state", f"{state} 不是一种状态") from error
 

@@ -1,18 +1,18 @@
 """Booking put together, without servers: by the program, by its tests and by the simulation alike."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from services.booking import attendance, endings, escalations, standing, states
+from services.booking.admission import Admission
 from services.booking.api import BookingService
-from services.booking.deadlines import Deadlines
-from services.booking.inquiries import Inquiries, Reports
-from services.booking.intake import Intake
-from services.booking.lifecycle import Lifecycle
-from services.booking.lookups import Lookups
+from services.booking.attendance_checks import AttendanceChecks, MeetingEvents
+from services.booking.deadlines import Deadlines, Handler
+from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
-from services.booking.policy_client import PolicyClient
-from services.booking.series import Series
-from services.booking.updates import Updates
+from services.booking.transactions import Transactions
 from services.booking.watchers import Watchers
 from services.platform.clock import Clock
 from services.platform.data.database import Database
@@ -20,16 +20,14 @@ from services.platform.data.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """One replica. `intake.run()` and `deadlines.run()` are to run beside the servers."""
+    """One replica. `admission.run()` and `deadlines.run()` are to run beside the servers."""
 
+    transactions: Transactions
     service: BookingService
-    intake: Intake
-    lifecycle: Lifecycle
-    updates: Updates
-    series: Series
+    admission: Admission
     deadlines: Deadlines
-    inquiries: Inquiries | None
-    reports: Reports | None
+    checks: AttendanceChecks | None
+    meeting_events: MeetingEvents | None
     """What becomes of the events of meetings; None where numbers are not looked up."""
 
 
@@ -43,17 +41,31 @@ def build(
 ) -> Assembly:
     """`wake` tells the outbox that something was committed. Without a `gateway` numbers are not looked up."""
 
-    def committed() -> None:
-        wake()
-        deadlines.wake()
+    deadlines = Deadlines(database, clock)
+    transactions = Transactions(database, policy, clock, deadlines.catch_up, (wake, deadlines.wake))
+    checks = AttendanceChecks(transactions, gateway) if gateway else None
+    deadlines.handlers.update(handlers(transactions, checks))
+    admission = Admission(transactions)
+    service = BookingService(transactions, admission, gateway, watchers)
+    meeting_events = MeetingEvents(transactions, checks) if checks else None
+    return Assembly(transactions, service, admission, deadlines, checks, meeting_events)
 
-    lifecycle = Lifecycle(database, policy, clock, lambda: deadlines.catch_up(), committed)
-    inquiries = Inquiries(database, clock, gateway, lifecycle, committed) if gateway else None
-    lookups = Lookups(gateway)
-    deadlines = Deadlines(database, clock, lifecycle, inquiries)
-    intake = Intake(database, policy, clock, deadlines.catch_up, committed)
-    updates = Updates(database, policy, clock, deadlines.catch_up, committed, lookups)
-    series = Series(database, policy, clock, deadlines.catch_up, committed)
-    service = BookingService(database, policy, clock, intake, lifecycle, updates, series, watchers, lookups)
-    reports = Reports(database, lifecycle, inquiries) if inquiries else None
-    return Assembly(service, intake, lifecycle, updates, series, deadlines, inquiries, reports)
+
+def handlers(transactions: Transactions, checks: AttendanceChecks | None) -> dict[str, Handler]:
+    """What deals with each kind of deadline. Without `checks`, who came is what was reported."""
+
+    def by(handler: Callable[[Transactions, str, int], Awaitable[Any]]) -> Handler:
+        return partial(handler, transactions)
+
+    return {
+        states.ATTENDANCE: checks.judge_attendance if checks else by(attendance.judge),
+        states.COMPLETION: by(endings.complete),
+        states.ESCALATION: by(escalations.expire),
+        states.SUSPENSION_END: by(standing.reinstate),
+        states.RECONCILIATION: checks.reconcile if checks else ignore,
+        states.ARRIVAL: checks.check_who_stayed if checks else ignore,
+    }
+
+
+async def ignore(_entity_id: str, _due: int) -> None:
+    """Nothing to do; the deadline goes."""

@@ -8,14 +8,14 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import store
+from services.booking import models, queries
 from services.booking.models import LONGEST
 from services.platform.clock import DAY, MINUTE, to_timestamp
 from services.platform.data.database import Database
 
 PAST = 30 * DAY
 MOST = 500
-TABLE = store.CALENDAR_FEED
+TABLE = models.CALENDAR_FEED
 
 
 def hashed(secret: str) -> bytes:
@@ -46,11 +46,11 @@ async def fetch(database: Database, secret_hash: bytes, now: int) -> list[pb.Res
     """What the feed shows now. None when there is no such feed. Raises errors.RpcError."""
     mine = TABLE.c.secret_hash == secret_hash
 
-    def look(connection: Connection) -> tuple[int, list[pb.Reservation]] | None:
+    def read(connection: Connection) -> tuple[int, list[pb.Reservation]] | None:
         row = connection.execute(sa.select(TABLE).where(mine)).one_or_none()
         return (row.fetch_time or 0, reservations(connection, row.account_id, now)) if row else None
 
-    found = await database.read(look)
+    found = await database.read(read)
     if found is None:
         return None
     if found[0] <= now - MINUTE:  # a calendar that asks often costs no more writes than that
@@ -60,7 +60,7 @@ async def fetch(database: Database, secret_hash: bytes, now: int) -> list[pb.Res
 
 def reservations(connection: Connection, account_id: str, now: int) -> list[pb.Reservation]:
     """The account's own that are not over for more than 30 days, in the order of their start; the last MOST of them."""
-    c, since = store.RESERVATION.c, now - PAST
+    c, since = models.RESERVATION.c, now - PAST
     # what began earlier is over for longer: so the index by account and start is all that is read
     mine = (c.account_id == account_id) & (c.start_time > since - LONGEST) & (c.end_time > since)
-    return store.read_records(connection, mine, MOST)[::-1]
+    return queries.read_records(connection, mine, MOST)[::-1]

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 
-from services.booking import store
+from services.booking import models
 from services.platform.clock import to_timestamp
 from services.platform.messaging import outbox
 
@@ -21,7 +21,7 @@ def read(connection: Connection, reservation_id: str, owner: str | None) -> api.
 
     The cost is that of the reservation's own events, and of its account's since its violation: nothing else is read.
     """
-    c = store.RESERVATION.c
+    c = models.RESERVATION.c
     query = sa.select(c.account_id).where(c.reservation_id == reservation_id)
     if owner is not None:
         query = query.where(c.account_id == owner)
@@ -45,7 +45,7 @@ def _latest(connection: Connection, entity_id: str, since: int = 0) -> list[sa.R
 
 def _of_violation(connection: Connection, reservation_id: str, account_id: str) -> list[api.HistoryEvent]:
     """What the account was told of this reservation's violation, if there is one."""
-    v = store.VIOLATION.c
+    v = models.VIOLATION.c
     since = connection.scalar(sa.select(v.violation_time).where(v.reservation_id == reservation_id))
     if since is None:
         return []

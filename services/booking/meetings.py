@@ -1,23 +1,26 @@
-"""The meeting behind a reservation: which occurrence an interval means, and what is refused because of it. Pure.
+"""The meeting behind a reservation: which occurrence an interval means, who has it, and what is refused because of it.
 
 Times are epoch milliseconds. Refusals carry a reason and its figures, so that clients can say them in any language.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import grpc
+from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 
+from services.booking.models import HOLDS_MEETING
 from services.platform.clock import from_timestamp, to_timestamp
+from services.platform.data.database import ForEach
 from services.platform.serving import errors
 
 CANCELLED, ENDED = "CANCELLED", "ENDED"
 
 
-class Key(NamedTuple):
+class OccurrenceKey(NamedTuple):
     """Which occurrence of which meeting. `sub_meeting_id` "" for a meeting that takes place once."""
 
     provider: str
@@ -26,13 +29,42 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenOccurrence:
     """One occurrence as its provider last showed it. Times are None when the provider tells none."""
 
-    key: Key
+    key: OccurrenceKey
     state: str
     start_time: int | None = None
     end_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The live reservation of a meeting."""
+
+    reservation_id: str
+    account_id: str
+
+    def name_to(self, caller: str) -> str:
+        """Its id for whom it belongs to, else ""."""
+        return self.reservation_id if caller == self.account_id else ""
+
+
+_HOLDERS = ForEach(
+    "SELECT provider, meeting_id, sub_meeting_id, reservation_id, account_id FROM reservation"  # noqa: S608 - made of constants
+    f" WHERE {HOLDS_MEETING} AND ({{0}}) AND reservation_id <> :without",
+    "meeting_id = :meeting{0} AND sub_meeting_id = :sub{0} AND provider = :provider{0}",
+    " OR ",
+    *("provider", "meeting", "sub"),
+)
+
+
+def read_holders(
+    connection: Connection, keys: Collection[OccurrenceKey], without: str = ""
+) -> dict[OccurrenceKey, Holder]:
+    """Which of these meetings are reserved already, leaving out the reservation `without`."""
+    rows = _HOLDERS.execute(connection, list(dict.fromkeys(keys)), without=without) if keys else ()
+    return {OccurrenceKey(row[0], row[1], row[2]): Holder(row[3], row[4]) for row in rows}
 
 
 def overlap(start: int, end: int, other_start: int, other_end: int) -> int:
@@ -40,7 +72,7 @@ def overlap(start: int, end: int, other_start: int, other_end: int) -> int:
     return min(end, other_end) - max(start, other_start)
 
 
-def choose(found: meeting_pb2.Meeting, start: int, end: int) -> Seen:
+def choose(found: meeting_pb2.Meeting, start: int, end: int) -> SeenOccurrence:
     """The occurrence that [start, end) overlaps most. Raises errors.RpcError when none can be reserved then."""
     state = state_of(found)
     if state == CANCELLED or (state == ENDED and not found.recurring):
@@ -48,7 +80,7 @@ def choose(found: meeting_pb2.Meeting, start: int, end: int) -> Seen:
         raise errors.invalid("meeting_code", *words, "MEETING_OVER")
     takes_place = [each for each in found.occurrences if not each.cancelled]
     if not found.occurrences and not found.recurring:
-        return Seen(Key(found.provider, found.meeting_id, ""), state)
+        return SeenOccurrence(OccurrenceKey(found.provider, found.meeting_id, ""), state)
     best = max(takes_place, key=lambda each: _shared(each, start, end), default=None)
     if best is None or _shared(best, start, end) <= 0:
         raise elsewhere(takes_place, start)
@@ -60,20 +92,20 @@ def belongs_to(found: meeting_pb2.Meeting, account_id: str) -> bool:
     return account_id in (found.creator_account_id, *found.host_account_ids)
 
 
-def see_again(found: meeting_pb2.Meeting, before: Seen) -> Seen:
+def see_again(found: meeting_pb2.Meeting, before: SeenOccurrence) -> SeenOccurrence:
     """The same occurrence as it is now; what the provider no longer tells stays as it was."""
     sub_meeting_id = before.key.sub_meeting_id
     same = next((each for each in found.occurrences if each.sub_meeting_id == sub_meeting_id), None)
     if same is None:
-        return Seen(before.key, state_of(found), before.start_time, before.end_time)
+        return SeenOccurrence(before.key, state_of(found), before.start_time, before.end_time)
     return _seen(found, same)
 
 
-def cancelled(before: Seen) -> Seen:
+def cancelled(before: SeenOccurrence) -> SeenOccurrence:
     return replace(before, state=CANCELLED)
 
 
-def is_news(before: Seen, after: Seen) -> bool:
+def is_news(before: SeenOccurrence, after: SeenOccurrence) -> bool:
     """Whether people want to know; that somebody is inside, or no longer, is none."""
     final = (CANCELLED, ENDED)
     ended = before.state != after.state and (before.state in final or after.state in final)
@@ -91,7 +123,7 @@ def state_name(state: int) -> str:
     return name.removeprefix("MEETING_STATE_")
 
 
-def to_proto(seen: Seen) -> pb.ReservedMeeting:
+def to_proto(seen: SeenOccurrence) -> pb.ReservedMeeting:
     return pb.ReservedMeeting(
         key=to_key(seen.key),
         state=meeting_pb2.MeetingState.Value(f"MEETING_STATE_{seen.state}"),
@@ -100,8 +132,8 @@ def to_proto(seen: Seen) -> pb.ReservedMeeting:
     )
 
 
-def from_proto(meeting: pb.ReservedMeeting) -> Seen:
-    return Seen(
+def from_proto(meeting: pb.ReservedMeeting) -> SeenOccurrence:
+    return SeenOccurrence(
         from_key(meeting.key),
         state_name(meeting.state),
         from_timestamp(meeting.start_time) if meeting.HasField("start_time") else None,
@@ -109,17 +141,17 @@ def from_proto(meeting: pb.ReservedMeeting) -> Seen:
     )
 
 
-def to_key(key: Key) -> meeting_pb2.MeetingKey:
+def to_key(key: OccurrenceKey) -> meeting_pb2.MeetingKey:
     return meeting_pb2.MeetingKey(**key._asdict())
 
 
-def from_key(key: meeting_pb2.MeetingKey) -> Key:
-    return Key(key.provider, key.meeting_id, key.sub_meeting_id)
+def from_key(key: meeting_pb2.MeetingKey) -> OccurrenceKey:
+    return OccurrenceKey(key.provider, key.meeting_id, key.sub_meeting_id)
 
 
-def to_row(seen: Seen | None) -> dict[str, Any]:
+def to_row(seen: SeenOccurrence | None) -> dict[str, Any]:
     """Columns of a reservation; those of no meeting for None."""
-    key = seen.key if seen else Key("", "", "")
+    key = seen.key if seen else OccurrenceKey("", "", "")
     return {
         **key._asdict(),
         "meeting_state": seen.state if seen else "",
@@ -165,12 +197,12 @@ def twice() -> errors.RpcError:
 
 def already_reserved(reservation_id: str) -> errors.RpcError:
     """`reservation_id` "": it is another's, who is not named."""
-    way_out = f"by {reservation_id}: change or cancel that" if reservation_id else "by another account"
+    hint = f"by {reservation_id}: change or cancel that" if reservation_id else "by another account"
     chinese = f"预约为 {reservation_id}：请修改或取消它" if reservation_id else "由其他账号预定"
     return errors.failure(
         grpc.StatusCode.ALREADY_EXISTS,
         "MEETING_ALREADY_RESERVED",
-        f"this meeting is reserved already, {way_out}",
+        f"this meeting is reserved already, {hint}",
         f"这场会议已经预定，{chinese}",
         figures={"reservation_id": reservation_id} if reservation_id else {},
     )
@@ -180,9 +212,9 @@ def _shared(occurrence: meeting_pb2.Occurrence, start: int, end: int) -> int:
     return overlap(start, end, from_timestamp(occurrence.start_time), from_timestamp(occurrence.end_time))
 
 
-def _seen(found: meeting_pb2.Meeting, occurrence: meeting_pb2.Occurrence) -> Seen:
-    return Seen(
-        Key(found.provider, found.meeting_id, occurrence.sub_meeting_id),
+def _seen(found: meeting_pb2.Meeting, occurrence: meeting_pb2.Occurrence) -> SeenOccurrence:
+    return SeenOccurrence(
+        OccurrenceKey(found.provider, found.meeting_id, occurrence.sub_meeting_id),
         CANCELLED if occurrence.cancelled else state_of(found),
         from_timestamp(occurrence.start_time),
         from_timestamp(occurrence.end_time),

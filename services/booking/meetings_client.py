@@ -1,18 +1,22 @@
-"""Asks the meetings gateway over NATS: what is behind a number, and who came."""
+"""Asks the meetings gateway over NATS: what is behind a number, for whom it is reserved, and who came."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as gateway
 
 from services.booking import meetings
-from services.booking.meetings import Key
+from services.booking.meetings import OccurrenceKey, SeenOccurrence
+from services.booking.requests import ReservationInput
 from services.contracts import subjects
-from services.platform.clock import to_timestamp
+from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.observing import traces
 from services.platform.serving import errors
 
@@ -43,11 +47,11 @@ class MeetingsClient:
             raise meetings.not_found(meeting_code)
         return found
 
-    async def get(self, key: Key) -> meeting_pb2.Meeting | None:
+    async def get(self, key: OccurrenceKey) -> meeting_pb2.Meeting | None:
         """A meeting found before; None when its provider no longer shows it. Raises errors.RpcError: nobody can say."""
         return await self._look_up(gateway.LookUpMeetingRequest(meeting=meetings.to_key(key), any_owner=True))
 
-    async def participants(self, key: Key, since: int, until: int) -> gateway.ListParticipantsResponse:
+    async def participants(self, key: OccurrenceKey, since: int, until: int) -> gateway.ListParticipantsResponse:
         """Who was inside in [since, until), epoch ms. Whatever goes wrong is UNKNOWN, never nobody."""
         asked = gateway.ListParticipantsRequest(
             meeting=meetings.to_key(key), start_time=to_timestamp(since), end_time=to_timestamp(until)
@@ -85,6 +89,41 @@ class MeetingsClient:
             return kind.FromString(reply.data)
         except (NatsError, TimeoutError, DecodeError) as error:
             raise errors.unavailable(GATEWAY) from error
+
+
+async def with_meetings(client: MeetingsClient | None, wanted: Sequence[ReservationInput]) -> list[ReservationInput]:
+    """Each with its occurrence of the meeting, or what stands in its way; all are of one account and number.
+
+    Before they join a batch: nobody waits for another's meeting. Without a `client` meetings are not looked up.
+    """
+    first = wanted[0]
+    if not client or not first.meeting_code:
+        return list(wanted)
+    on_behalf = first.actor != first.account_id  # only support and admin get so far
+    try:
+        found = await client.look_up(first.meeting_code, first.account_id, any_owner=on_behalf)
+    except errors.RpcError as error:
+        return [replace(each, obstacle=error) for each in wanted]
+    return [with_occurrence(each, found) for each in wanted]
+
+
+def with_occurrence(wanted: ReservationInput, found: meeting_pb2.Meeting) -> ReservationInput:
+    try:
+        return replace(wanted, meeting=meetings.choose(found, *wanted.interval))
+    except errors.RpcError as error:
+        return replace(wanted, obstacle=error)
+
+
+async def find_again(client: MeetingsClient | None, after: pb.Reservation) -> SeenOccurrence | None:
+    """The occurrence that a changed interval means. Raises errors.RpcError when it cannot be reserved for then."""
+    if not client or not after.HasField("meeting"):
+        return None
+    found = await client.get(meetings.from_key(after.meeting.key))
+    if found is None:
+        words = "its meeting is no longer there: cancel the reservation, and make a new one for another meeting"
+        chinese = "它的会议已不存在：请取消预约，并为另一场会议重新预定"
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEETING_NOT_FOUND", words, chinese)
+    return meetings.choose(found, from_timestamp(after.start_time), from_timestamp(after.end_time))
 
 
 def _unknown(reason: str) -> gateway.ListParticipantsResponse:

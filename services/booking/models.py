@@ -17,11 +17,11 @@ HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"
 HOLDS_MEETING = "state IN ('PENDING_APPROVAL', 'CONFIRMED', 'IN_USE') AND meeting_id <> ''"
 
 
-def moment(**options: Any) -> Any:
+def time_column(**options: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **options)
 
 
-def message() -> Any:
+def message_column() -> Any:
     return Field(sa_type=sa.LargeBinary)
 
 
@@ -74,17 +74,17 @@ class Reservation(SQLModel, table=True):
     created_by: str
     meeting_code: str
     subject: str
-    start_time: int = moment()
-    end_time: int = moment()
+    start_time: int = time_column()
+    end_time: int = time_column()
     participant_count: int
     room_id: str | None = Field(default=None, foreign_key="room.room_id")
-    create_time: int = moment()
-    update_time: int = moment()
-    enter_time: int | None = moment(default=None)
-    cancel_time: int | None = moment(default=None)
-    early_enter_time: int | None = moment(default=None, description="when somebody looked in before that counted")
-    attendance_start_time: int | None = moment(default=None, description="who is inside from then on has come")
-    release_time: int | None = moment(default=None, description="when it is released if nobody enters")
+    create_time: int = time_column()
+    update_time: int = time_column()
+    enter_time: int | None = time_column(default=None)
+    cancel_time: int | None = time_column(default=None)
+    early_enter_time: int | None = time_column(default=None, description="when somebody looked in before that counted")
+    attendance_start_time: int | None = time_column(default=None, description="who is inside from then on has come")
+    release_time: int | None = time_column(default=None, description="when it is released if nobody enters")
     former_starts: str | None = Field(default=None, sa_type=sa.Text, description="JSON, as commitments.py writes it")
     decision_id: str
     note: str
@@ -92,14 +92,14 @@ class Reservation(SQLModel, table=True):
     meeting_id: str = Field(default="", description="its id there; the number is used again and is no key")
     sub_meeting_id: str = Field(default="", description="which occurrence; empty for a meeting that takes place once")
     meeting_state: str = Field(default="", description="as last seen")
-    meeting_start_time: int | None = moment(default=None, description="planned, as last seen")
-    meeting_end_time: int | None = moment(default=None)
+    meeting_start_time: int | None = time_column(default=None, description="planned, as last seen")
+    meeting_end_time: int | None = time_column(default=None)
     attendance: str = Field(default="", description="what the gateway said: KNOWN, UNKNOWN, or empty: not asked")
-    ask_time: int | None = moment(default=None, description="when it was asked last")
+    ask_time: int | None = time_column(default=None, description="when it was asked last")
     ask_count: int = Field(default=0)
     unknown_reason: str = Field(default="")
     resolved_by: str = Field(default="", description="who approved or declined it")
-    escalate_time: int | None = moment(default=None, description="when support was asked, whatever came of that")
+    escalate_time: int | None = time_column(default=None, description="when support was asked, whatever came of that")
 
 
 class Decision(SQLModel, table=True):
@@ -111,21 +111,23 @@ class Decision(SQLModel, table=True):
     action: str
     account_id: str
     actor: str
-    time: int = moment()
+    time: int = time_column()
     effect: str
     policy_version: str
     reservation_id: str | None
-    request: bytes = message()
-    decision: bytes = message()
+    request: bytes = message_column()
+    decision: bytes = message_column()
 
 
-class Answer(SQLModel, table=True):
+class StoredAnswer(SQLModel, table=True):
     """What was answered under an idempotency key."""
+
+    __tablename__ = "answer"
 
     actor: str = Field(primary_key=True)
     request_id: str = Field(primary_key=True)
-    body_hash: bytes = message()
-    response: bytes = message()
+    body_hash: bytes = message_column()
+    response: bytes = message_column()
 
 
 class Violation(SQLModel, table=True):
@@ -137,21 +139,23 @@ class Violation(SQLModel, table=True):
     violation_id: str = Field(primary_key=True)
     account_id: str
     reservation_id: str = Field(unique=True)
-    violation_time: int = moment()
+    violation_time: int = time_column()
     decision_id: str
     waived: bool
     waived_by: str = Field(default="")
     waive_note: str = Field(default="")
-    waive_time: int | None = moment(default=None)
+    waive_time: int | None = time_column(default=None)
     waive_lifted: bool = Field(default=False, description="whether waiving it lifted the suspension")
     suspension_id: str | None = Field(default=None, description="used it up, unless lifted")
     objection_text: str = Field(default="", sa_type=sa.Text)
-    objection_time: int | None = moment(default=None)
+    objection_time: int | None = time_column(default=None)
     objection_outcome: str = Field(default="", description="OPEN, UPHELD, DISMISSED, or empty: nobody objected")
     objection_answered_by: str = Field(default="")
     objection_answer_note: str = Field(default="")
-    objection_answer_time: int | None = moment(default=None)
-    objection_order: int | None = moment(default=None, description="objection_time; much later when it is answered")
+    objection_answer_time: int | None = time_column(default=None)
+    objection_order: int | None = time_column(
+        default=None, description="objection_time; much later when it is answered"
+    )
 
 
 class Suspension(SQLModel, table=True):
@@ -159,10 +163,10 @@ class Suspension(SQLModel, table=True):
 
     suspension_id: str = Field(primary_key=True)
     account_id: str
-    start_time: int = moment()
-    end_time: int = moment()
+    start_time: int = time_column()
+    end_time: int = time_column()
     decision_id: str
-    lift_time: int | None = moment(default=None)
+    lift_time: int | None = time_column(default=None)
 
 
 class Deadline(SQLModel, table=True):
@@ -173,7 +177,7 @@ class Deadline(SQLModel, table=True):
     kind: str = Field(primary_key=True)
     entity_id: str = Field(primary_key=True)
     account_id: str
-    due_time: int = moment()
+    due_time: int = time_column()
 
 
 class CalendarFeed(SQLModel, table=True):
@@ -183,12 +187,18 @@ class CalendarFeed(SQLModel, table=True):
 
     account_id: str = Field(primary_key=True)
     secret_hash: bytes = Field(sa_type=sa.LargeBinary, unique=True, description="SHA-256; the secret is not kept")
-    create_time: int = moment()
-    fetch_time: int | None = moment(default=None, description="to the minute")
+    create_time: int = time_column()
+    fetch_time: int | None = time_column(default=None, description="to the minute")
 
 
 TABLES: list[type[SQLModel]] = [
-    *(Account, Room, Reservation, Decision, Answer, Violation, Suspension, Deadline, CalendarFeed),
+    *(Account, Room, Reservation, Decision, StoredAnswer, Violation, Suspension, Deadline, CalendarFeed),
     *outbox.TABLES,
     *audit.TABLES,
 ]
+
+_tables = {str(each.__tablename__): SQLModel.metadata.tables[str(each.__tablename__)] for each in TABLES}
+ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reservation"]
+DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
+VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
+CALENDAR_FEED = _tables["calendar_feed"]

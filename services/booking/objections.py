@@ -9,34 +9,65 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import second_person, standing, store
+from services.booking import second_person, standing
+from services.booking.accounts import HISTORY, AccountState, advance, lock_account, store_events
 from services.booking.events import account_event
-from services.booking.store import AccountState
+from services.booking.models import RESERVATION, VIOLATION
+from services.booking.queries import (
+    ObjectionFilter,
+    list_objections,
+    read_decision,
+    read_records,
+    read_reservation,
+    read_violation,
+)
+from services.booking.transactions import Transactions
 from services.platform.clock import from_timestamp
+from services.platform.data import audit
 from services.platform.serving import errors
 
 
 @dataclass(frozen=True, slots=True)
 class Dismissal:
-    """A violation whose objection is dismissed. `anew`: it was not before."""
+    """A violation whose objection is dismissed. `changed`: it was not before."""
 
     violation: pb.Violation
-    anew: bool
+    changed: bool
 
 
-def raise_objection(connection: Connection, violation_id: str, owner: str, text: str, now: int) -> pb.Violation:
+async def object_to(transactions: Transactions, violation_id: str, account_id: str, text: str) -> pb.Violation:
+    """The account's own violation. The same objection again answers as it is. Raises errors.RpcError."""
+    now = transactions.clock.now()
+    return await transactions.commit(lambda c: store_objection(c, violation_id, account_id, text, now))
+
+
+async def dismiss(
+    transactions: Transactions, violation_id: str, actor: str, note: str, by: audit.Caller | None = None
+) -> pb.Violation:
+    """The same dismissal again answers as it is. Raises errors.RpcError."""
+    now = transactions.clock.now()
+
+    def describe(dismissal: Dismissal) -> audit.AuditEntry | None:
+        act = ("violation", violation_id, dismissal.violation.account_id, "objection dismissed")
+        return audit.AuditEntry(by, *act) if by and dismissal.changed else None
+
+    stored = await transactions.commit(lambda c: store_dismissal(c, violation_id, actor, note, now), describe)
+    return stored.violation
+
+
+def store_objection(connection: Connection, violation_id: str, owner: str, text: str, now: int) -> pb.Violation:
     """The violation with the objection. Raises errors.RpcError, also when the violation is not the owner's."""
     account, violation = _lock(connection, violation_id, owner)
     if violation.HasField("objection") and violation.objection.text == text:
         return violation
     _require_objectionable(violation, now)
-    mine = store.VIOLATION.c.violation_id == violation_id
+    mine = VIOLATION.c.violation_id == violation_id
     raised = {"objection_text": text, "objection_time": now, "objection_outcome": "OPEN", "objection_order": now}
-    connection.execute(sa.update(store.VIOLATION).where(mine).values(raised))
+    connection.execute(sa.update(VIOLATION).where(mine).values(raised))
     return _tell("violation_objected", connection, account, violation_id, owner, now)
 
 
-def dismiss(connection: Connection, violation_id: str, actor: str, note: str, now: int) -> Dismissal:
+def store_dismissal(connection: Connection, violation_id: str, actor: str, note: str, now: int) -> Dismissal:
     """Raises errors.RpcError when there is nothing to dismiss, or it was answered otherwise."""
     account, violation = _lock(connection, violation_id)
     second_person.require(connection, violation.reservation_id, actor)
@@ -48,33 +79,31 @@ def dismiss(connection: Connection, violation_id: str, actor: str, note: str, no
         if (answer.outcome, answer.answered_by, answer.answer_note) != (pb.OBJECTION_OUTCOME_DISMISSED, actor, note):
             words = "the objection has been answered already: nothing was changed", "申诉已有答复：没有任何改变"
             raise _refused("OBJECTION_ANSWERED", *words)
-        return Dismissal(violation, anew=False)
+        return Dismissal(violation, changed=False)
     standing.answer_objection(connection, violation_id, "DISMISSED", actor, note, now)
-    return Dismissal(_tell("objection_dismissed", connection, account, violation_id, actor, now), anew=True)
+    return Dismissal(_tell("objection_dismissed", connection, account, violation_id, actor, now), changed=True)
 
 
-def page(
-    connection: Connection, wanted: store.ObjectionFilter
-) -> tuple[list[api.ObjectedViolation], tuple[int, str] | None]:
+def page(connection: Connection, wanted: ObjectionFilter) -> tuple[list[api.ObjectedViolation], tuple[int, str] | None]:
     """At most `limit` - 1 of them with their reservations, and the key of the last one when there are more."""
-    found = store.list_objections(connection, wanted)
+    found = list_objections(connection, wanted)
     shown, more = found[: wanted.limit - 1], len(found) == wanted.limit
-    theirs = store.RESERVATION.c.reservation_id.in_([violation.reservation_id for _, violation in shown])
-    about = {each.reservation_id: each for each in store.read_records(connection, theirs, len(shown))}
+    theirs = RESERVATION.c.reservation_id.in_([violation.reservation_id for _, violation in shown])
+    about = {each.reservation_id: each for each in read_records(connection, theirs, len(shown))}
     listed = [api.ObjectedViolation(violation=each, reservation=about[each.reservation_id]) for _, each in shown]
     return listed, (shown[-1][0], shown[-1][1].violation_id) if more else None
 
 
 def _lock(connection: Connection, violation_id: str, owner: str | None = None) -> tuple[AccountState, pb.Violation]:
     """Read again once its account is locked: another may have been faster."""
-    which = store.VIOLATION.c.violation_id == violation_id
+    which = VIOLATION.c.violation_id == violation_id
     if owner is not None:
-        which &= store.VIOLATION.c.account_id == owner
-    violation = store.read_violation(connection, which)
+        which &= VIOLATION.c.account_id == owner
+    violation = read_violation(connection, which)
     if violation is None:
         raise errors.not_found("violation", "没有这次违约")
-    account = store.lock_account(connection, violation.account_id)
-    return account, store.read_violation(connection, which) or violation
+    account = lock_account(connection, violation.account_id)
+    return account, read_violation(connection, which) or violation
 
 
 def _require_objectionable(violation: pb.Violation, now: int) -> None:
@@ -96,7 +125,7 @@ def _require_objectionable(violation: pb.Violation, now: int) -> None:
             "技术支持已答复过申诉：如有需要请致信技术支持",
         )
         raise _refused("OBJECTION_ANSWERED", *words)
-    if from_timestamp(violation.violation_time) < now - store.HISTORY:
+    if from_timestamp(violation.violation_time) < now - HISTORY:
         words = "the violation is more than 35 days old and has no effect any more", "这次违约已超过 35 天，不再有影响"
         raise _refused("VIOLATION_TOO_OLD", *words)
 
@@ -104,18 +133,18 @@ def _require_objectionable(violation: pb.Violation, now: int) -> None:
 def _tell(
     name: str, connection: Connection, account: AccountState, violation_id: str, actor: str, now: int
 ) -> pb.Violation:
-    violation = store.read_violation(connection, store.VIOLATION.c.violation_id == violation_id)
+    violation = read_violation(connection, VIOLATION.c.violation_id == violation_id)
     assert violation  # noqa: S101 - it was updated a moment ago
     payload = events_pb2.AccountEvent(
         account=account.profile,
         violation=violation,
-        reservation=store.read_reservation(connection, violation.reservation_id),
-        decision=store.read_decision(connection, violation.decision_id),
+        reservation=read_reservation(connection, violation.reservation_id),
+        decision=read_decision(connection, violation.decision_id),
         actor=actor,
     )
-    standing.advance(connection, violation.account_id, account.version)
+    advance(connection, violation.account_id, account.version)
     event = account_event(name, payload, account.event_seq + 1, now)
-    standing.store_events(connection, violation.account_id, account.event_seq, [event])
+    store_events(connection, violation.account_id, account.event_seq, [event])
     return violation
 
 

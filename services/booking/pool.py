@@ -1,11 +1,17 @@
-"""The pool of rooms over some stretches of time: which are free, and which one to give."""
+"""The pool of rooms over some stretches of time: read with what holds them, which are free, and which one to give."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
+from typing import Any
 
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from yunhui.booking.v1.reservation_pb2 import Room
 
+from services.booking.models import HOLDS_ROOM, LONGEST, ROOM
 from services.platform.clock import HOUR
+from services.platform.data.database import ForEach
 
 Interval = tuple[int, int]
 """[start, end) in epoch ms. Touching intervals do not overlap."""
@@ -82,3 +88,50 @@ def first_gap(holds: Iterable[Interval], start: int, length: int) -> int:
             break
         start = max(start, until)
     return start
+
+
+# What begins within a day before an interval is all that can reach into it: no reservation lasts longer.
+_HOLDS = ForEach(
+    "SELECT room_id, start_time, end_time FROM reservation"  # noqa: S608 - made of constants
+    f" WHERE {HOLDS_ROOM} AND ({{0}}) AND reservation_id <> :without",
+    f"start_time < :end{{0}} AND start_time > :start{{0}} - {LONGEST} AND end_time > :start{{0}}",
+    " OR ",
+    "start",
+    "end",
+)
+
+
+def read_pool(connection: Connection, wanted: Collection[Interval], without: str = "") -> Pool:
+    """All rooms, and what holds them in the intervals wanted, leaving out the reservation `without`."""
+    return _to_pool(connection, read_rooms(connection), wanted, without)
+
+
+def lock_pool(connection: Connection, wanted: Collection[Interval], without: str = "") -> Pool:
+    """The same, for who takes a room: none is taken out of use or made smaller until the transaction ends."""
+    return _to_pool(connection, _to_rooms(connection, _LOCKED_ROOMS), wanted, without)
+
+
+def _to_pool(connection: Connection, rooms: list[Room], wanted: Collection[Interval], without: str) -> Pool:
+    holds = _HOLDS.execute(connection, list(dict.fromkeys(wanted)), without=without)
+    return Pool(rooms, [(row[0], row[1], row[2]) for row in holds])
+
+
+def read_rooms(connection: Connection) -> list[Room]:
+    """Smallest first. The messages are shared: copy, never change them."""
+    return _to_rooms(connection, _ROOMS)
+
+
+def _to_rooms(connection: Connection, query: sa.Select[Any]) -> list[Room]:
+    return [_to_room(*row) for row in connection.execute(query).all()]
+
+
+_ROOMS = sa.select(ROOM.c.room_id, ROOM.c.display_name, ROOM.c.capacity, ROOM.c.enabled).order_by(
+    ROOM.c.capacity, ROOM.c.room_id
+)
+
+_LOCKED_ROOMS = _ROOMS.with_for_update(read=True)  # shared: those who take rooms do not wait for each other
+
+
+@lru_cache(maxsize=4096)
+def _to_room(room_id: str, display_name: str, capacity: int, enabled: bool) -> Room:
+    return Room(room_id=room_id, display_name=display_name, capacity=capacity, enabled=enabled)

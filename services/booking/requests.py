@@ -2,17 +2,20 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import answers
-from services.booking.meetings import Seen
+from services.booking.meetings import SeenOccurrence
 from services.booking.models import LONGEST
 from services.contracts import invitations
 from services.platform.clock import DAY, from_timestamp
+from services.platform.data import audit
 from services.platform.serving import errors
+from services.platform.serving.identity import Principal
 
 MAX_PARTICIPANTS = 10_000
 MAX_SUBJECT = 200
@@ -22,11 +25,14 @@ MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
 MAX_SEARCH = 31 * DAY
 
+SUPPORT = frozenset({"support", "admin"})
+"""Whoever has one of these roles may act for others."""
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangeInput:
     """A checked request for a change. Times are epoch ms; None is unchanged; `version` 0 is any."""
 
     request_id: str
@@ -39,11 +45,8 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A checked request for a room. Times are epoch ms; room_id and account_id are "" when not given.
-
-    `meeting` is what was found behind the number; None where nobody looked.
-    """
+class ReservationInput:
+    """A checked request for a room, and who makes it. Times are epoch ms; room_id is "" when not given."""
 
     request_id: str
     meeting_code: str
@@ -53,14 +56,29 @@ class Wish:
     participant_count: int
     room_id: str
     account_id: str
+    """Who is charged; "" until it is known who asks: then that is their own account."""
     body_hash: bytes
-    meeting: Seen | None = None
+    actor: str = ""
+    profile: pb.Organizer | None = None
+    """Of the account, as the token says; None for another's account, which must be known already."""
+    roles: str = ""
+    """Of the account, space separated; "" without a profile."""
+    by: audit.Caller | None = None
+    """Who asks for another, for the audit log."""
+    meeting: SeenOccurrence | None = None
+    """What was found behind the number; None where nobody looked."""
+    obstacle: errors.RpcError | None = None
+    """Why the meeting cannot be had; told unless the request is a repeated one."""
+
+    @property
+    def interval(self) -> tuple[int, int]:
+        return self.start_time, self.end_time
 
 
-def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> Wish:
+def to_input(request: api.CreateReservationRequest, *, complete: bool = True) -> ReservationInput:
     """Checks every field by itself. `complete=False` (a mere check) lets meeting_code and subject be empty."""
     start, end = interval(request.start_time, request.end_time)
-    return Wish(
+    return ReservationInput(
         request_id=optional_id("request_id", request.request_id),
         meeting_code=invitations.meeting_code(request.meeting_code) if complete or request.meeting_code else "",
         subject=subject(request.subject) if complete or request.subject else "",
@@ -73,7 +91,27 @@ def to_wish(request: api.CreateReservationRequest, *, complete: bool = True) -> 
     )
 
 
-def to_change(request: api.UpdateReservationRequest) -> Change:
+def with_caller(wanted: ReservationInput, caller: Principal) -> ReservationInput:
+    """Raises errors.RpcError when the caller may not book for the account that was named."""
+    if wanted.account_id in ("", caller.account_id):
+        roles, account_id = " ".join(sorted(caller.roles)), caller.account_id
+        return replace(wanted, actor=account_id, account_id=account_id, profile=to_profile(caller), roles=roles)
+    if not caller.has(*SUPPORT):
+        raise errors.role_missing("account_id: booking for another account", "account_id：为其他账号预定", SUPPORT)
+    return replace(wanted, actor=caller.account_id, by=audit.caller())
+
+
+def to_profile(caller: Principal) -> pb.Organizer:
+    return pb.Organizer(
+        account_id=caller.account_id,
+        display_name=caller.display_name,
+        email=caller.email,
+        locale=caller.locale,
+        department=caller.department,
+    )
+
+
+def to_change(request: api.UpdateReservationRequest) -> ChangeInput:
     """Checks every field by itself; the interval is checked when the other end is known."""
     if not (request.HasField("start_time") or request.HasField("end_time") or request.HasField("participant_count")):
         raise errors.invalid(
@@ -86,11 +124,11 @@ def to_change(request: api.UpdateReservationRequest) -> Change:
             "version", "must be that of the reservation, or 0 for any", "须为预约的版本号，或 0 表示任意版本"
         )
     people = request.participant_count if request.HasField("participant_count") else None
-    return Change(
+    return ChangeInput(
         request_id=optional_id("request_id", request.request_id),
         reservation_id=required_id("reservation_id", request.reservation_id),
-        start_time=moment("start_time", request.start_time) if request.HasField("start_time") else None,
-        end_time=moment("end_time", request.end_time) if request.HasField("end_time") else None,
+        start_time=whole_second("start_time", request.start_time) if request.HasField("start_time") else None,
+        end_time=whole_second("end_time", request.end_time) if request.HasField("end_time") else None,
         participant_count=None if people is None else count("participant_count", people, MAX_PARTICIPANTS),
         version=request.version,
         body_hash=answers.body_hash(request),
@@ -110,7 +148,7 @@ def check_ahead(start: int, now: int) -> None:
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     """start before end, whole seconds, at most a day long."""
-    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    start, end = whole_second("start_time", start_time), whole_second("end_time", end_time)
     if end <= start:
         raise errors.invalid("end_time", *errors.LATER)
     if end - start > MAX_DURATION:
@@ -120,7 +158,7 @@ def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
 
 def search_window(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     """start before end, whole seconds, at most 31 days apart."""
-    start, end = moment("start_time", start_time), moment("end_time", end_time)
+    start, end = whole_second("start_time", start_time), whole_second("end_time", end_time)
     if end <= start:
         raise errors.invalid("end_time", *errors.LATER)
     if end - start > MAX_SEARCH:
@@ -128,7 +166,7 @@ def search_window(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]
     return start, end
 
 
-def moment(field: str, value: Timestamp) -> int:
+def whole_second(field: str, value: Timestamp) -> int:
     """Required; epoch ms of a whole second."""
     if timestamp(field, value).nanos:
         raise errors.invalid(field, "must be a whole second", "须为整秒")

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.reservation_pb2 import Room
 
-from services.booking import life, requests, store
+from services.booking import models, requests, states
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors
@@ -24,10 +24,10 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
         capacity=requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS),
         enabled=True,
     )
-    row = {name: getattr(room, name) for name in store.ROOM.c.keys()}  # noqa: SIM118 - not a dict
+    row = {name: getattr(room, name) for name in models.ROOM.c.keys()}  # noqa: SIM118 - not a dict
     try:
-        act = audit.Act(by, "room", room.room_id, detail={"capacity": room.capacity, "enabled": True})
-        insert = audit.noted(lambda connection: connection.execute(sa.insert(store.ROOM), [row]), lambda _: act)
+        act = audit.AuditEntry(by, "room", room.room_id, detail={"capacity": room.capacity, "enabled": True})
+        insert = audit.audited(lambda connection: connection.execute(sa.insert(models.ROOM), [row]), lambda _: act)
         await database.write(insert)
     except ConflictError as error:
         words = f"there is a room {room.room_id} already", f"已有会议室 {room.room_id}"
@@ -38,8 +38,8 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
 async def update(database: Database, request: api.UpdateRoomRequest, by: audit.Caller) -> Room:
     """Raises errors.RpcError; then nothing was changed."""
     room_id, changes = requests.identifier("room_id", request.room_id), to_changes(request)
-    act = audit.Act(by, "room", room_id, detail=changes)
-    return await database.write(audit.noted(lambda connection: change(connection, room_id, changes), lambda _: act))
+    entry = audit.AuditEntry(by, "room", room_id, detail=changes)
+    return await database.write(audit.audited(lambda connection: change(connection, room_id, changes), lambda _: entry))
 
 
 def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
@@ -64,22 +64,22 @@ def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
 
 def change(connection: Connection, room_id: str, changes: dict[str, Any]) -> Room:
     """Raises errors.RpcError when there is no such room, or it would become too small for what it is reserved for."""
-    wanted = store.ROOM.c.room_id == room_id
-    # the lock comes first: whoever is about to take the room (store.lock_pool) commits before it, or sees the change
-    row = connection.execute(sa.select(store.ROOM).where(wanted).with_for_update()).mappings().first()
+    wanted = models.ROOM.c.room_id == room_id
+    # the lock comes first: whoever is about to take the room (pool.lock_pool) commits before it, or sees the change
+    row = connection.execute(sa.select(models.ROOM).where(wanted).with_for_update()).mappings().first()
     if row is None:
         raise errors.not_found("room", "没有这间会议室")
     if "capacity" in changes:
         require_fit(connection, room_id, changes["capacity"])
-    connection.execute(sa.update(store.ROOM).where(wanted).values(changes))
+    connection.execute(sa.update(models.ROOM).where(wanted).values(changes))
     return Room(**(dict(row) | changes))
 
 
 def require_fit(connection: Connection, room_id: str, capacity: int) -> None:
     """Raises errors.RpcError when live reservations of the room expect more people than that."""
-    c = store.RESERVATION.c
+    c = models.RESERVATION.c
     query = sa.select(sa.func.count(), sa.func.max(c.participant_count))
-    query = query.where(c.room_id == room_id, c.state.in_(life.HOLDING), c.participant_count > capacity)
+    query = query.where(c.room_id == room_id, c.state.in_(states.HOLDING), c.participant_count > capacity)
     count, largest = connection.execute(query).one()
     if count:
         message = f"{count} live reservations would no longer fit, the largest expects {largest} people"

@@ -1,6 +1,6 @@
 """Series: a room again and again, each occurrence decided by itself with those before it counted, stored together."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,15 +9,15 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking import answers, intake, meetings, reservations, store
+from services.booking import admission, answers, meetings, models, reservations
+from services.booking.accounts import StaleError
+from services.booking.admission import BatchSnapshot
 from services.booking.events import to_outcome
-from services.booking.intake import Ask, Situation
-from services.booking.lifecycle import until_fresh
-from services.booking.policy_client import PolicyClient
-from services.booking.reservations import Decided
-from services.booking.standing import StaleError
-from services.platform.clock import Clock, to_timestamp
-from services.platform.data.database import Database
+from services.booking.requests import ReservationInput
+from services.booking.reservations import DecidedRequest
+from services.booking.transactions import Transactions, until_fresh
+from services.platform.clock import to_timestamp
+from services.platform.observing import traces
 
 _COUNTED = {
     policy.EFFECT_ALLOW: pdp.RESERVATION_STATUS_CONFIRMED,
@@ -26,12 +26,12 @@ _COUNTED = {
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesAsk:
+class SeriesInput:
     """`occurrences` are in the order of time and of one account."""
 
     request_id: str
     body_hash: bytes
-    occurrences: list[Ask]
+    occurrences: Sequence[ReservationInput]
     all_or_none: bool
 
     @property
@@ -43,86 +43,73 @@ class SeriesAsk:
         return self.occurrences[0].account_id
 
 
-class Series:
-    """Decides and stores series. `catch_up` deals with deadlines that are due; `committed` is told of every commit."""
+@dataclass(frozen=True, slots=True)
+class SeriesSnapshot:
+    """What a series rests on, read at one moment; its history and its pool grow with every occurrence decided."""
 
-    def __init__(
-        self,
-        database: Database,
-        policy_client: PolicyClient,
-        clock: Clock,
-        catch_up: Callable[[], Awaitable[None]],
-        committed: Callable[[], None],
-    ) -> None:
-        self._database = database
-        self._policy = policy_client
-        self._clock = clock
-        self._catch_up = catch_up
-        self._committed = committed
-
-    async def create(self, ask: SeriesAsk) -> api.CreateReservationSeriesResponse:
-        """Raises errors.RpcError; then nothing was stored."""
-
-        async def attempt() -> api.CreateReservationSeriesResponse:
-            now = self._clock.now()
-            situation, earlier = await self._survey(ask, now)
-            if earlier:
-                return answers.replay(earlier, ask.body_hash, api.CreateReservationSeriesResponse)
-            for each in ask.occurrences:
-                intake.early_reply(each, situation, now)
-            check_meetings(ask)
-            decided = [await self._decide(each, situation, now) for each in ask.occurrences]
-            reply = await self._database.write(lambda connection: store_series(connection, ask, decided, now))
-            self._committed()
-            return reply
-
-        return await until_fresh(attempt)
-
-    async def _survey(self, ask: SeriesAsk, now: int) -> tuple[Situation, answers.Stored | None]:
-        found = await self._database.read(lambda connection: survey(connection, ask, now))
-        if found[0].accounts[ask.account_id].overdue:
-            await self._catch_up()
-            found = await self._database.read(lambda connection: survey(connection, ask, now))
-        return found
-
-    async def _decide(self, ask: Ask, situation: Situation, now: int) -> Decided:
-        """And lets it count for the occurrences that follow."""
-        account = situation.accounts[ask.account_id]
-        question = intake.to_question(ask, situation, now)
-        decision = await self._policy.decide_one(question)
-        if decision.effect in _COUNTED:
-            account.history.reservations.add(
-                reservation_id=decision.decision_id,
-                status=_COUNTED[decision.effect],
-                start_time=to_timestamp(ask.wish.start_time),
-                end_time=to_timestamp(ask.wish.end_time),
-                escalate_time=to_timestamp(now) if decision.effect == policy.EFFECT_ESCALATE else None,
-            )
-        if decision.effect == policy.EFFECT_ALLOW:
-            for room in intake.free_rooms(ask, situation.pool)[:1]:
-                situation.pool.hold(room.room_id, ask.wish.start_time, ask.wish.end_time)
-        return intake.to_decided(ask, situation, question, decision, [])
+    batch: BatchSnapshot
+    answer: answers.Stored | None
 
 
-def check_meetings(ask: SeriesAsk) -> None:
+async def create(transactions: Transactions, wanted: SeriesInput) -> api.CreateReservationSeriesResponse:
+    """Raises errors.RpcError; then nothing was stored."""
+
+    async def attempt() -> api.CreateReservationSeriesResponse:
+        now = transactions.clock.now()
+        snapshot = await transactions.read_current(
+            lambda connection: read_snapshot(connection, wanted, now),
+            lambda found: found.batch.accounts[wanted.account_id].overdue,
+        )
+        if snapshot.answer:
+            return answers.replay(snapshot.answer, wanted.body_hash, api.CreateReservationSeriesResponse)
+        for each in wanted.occurrences:
+            admission.early_reply(each, snapshot.batch, now)
+        check_meetings(wanted)
+        decided = [await _decide(transactions, each, snapshot.batch, now) for each in wanted.occurrences]
+        return await transactions.commit(lambda connection: store_series(connection, wanted, decided, now))
+
+    return await until_fresh(attempt)
+
+
+async def _decide(
+    transactions: Transactions, wanted: ReservationInput, snapshot: BatchSnapshot, now: int
+) -> DecidedRequest:
+    """And lets it count for the occurrences that follow."""
+    question = admission.to_question(wanted, snapshot, now)
+    decision = await transactions.policy.decide_one(question)
+    if decision.effect in _COUNTED:
+        snapshot.accounts[wanted.account_id].history.reservations.add(
+            reservation_id=decision.decision_id,
+            status=_COUNTED[decision.effect],
+            start_time=to_timestamp(wanted.start_time),
+            end_time=to_timestamp(wanted.end_time),
+            escalate_time=to_timestamp(now) if decision.effect == policy.EFFECT_ESCALATE else None,
+        )
+    if decision.effect == policy.EFFECT_ALLOW:
+        for room in admission.free_rooms(wanted, snapshot.pool)[:1]:
+            snapshot.pool.hold(room.room_id, *wanted.interval)
+    return admission.to_decided(wanted, snapshot, question, decision, [], traces.current())
+
+
+def check_meetings(wanted: SeriesInput) -> None:
     """Raises errors.RpcError when one occurrence of the meeting would be reserved twice."""
-    keys = [each.wish.meeting.key for each in ask.occurrences if each.wish.meeting]
+    keys = [each.meeting.key for each in wanted.occurrences if each.meeting]
     if len(set(keys)) < len(keys):
         raise meetings.twice()
 
 
-def survey(connection: Connection, ask: SeriesAsk, now: int) -> tuple[Situation, answers.Stored | None]:
-    key = (ask.actor, ask.request_id)
-    earlier = answers.read(connection, [key] if ask.request_id else [])
-    return intake.survey(connection, ask.occurrences, now), earlier.get(key)
+def read_snapshot(connection: Connection, wanted: SeriesInput, now: int) -> SeriesSnapshot:
+    key = (wanted.actor, wanted.request_id)
+    earlier = answers.read(connection, [key] if wanted.request_id else [])
+    return SeriesSnapshot(admission.read_snapshot(connection, wanted.occurrences, now), earlier.get(key))
 
 
 def store_series(
-    connection: Connection, ask: SeriesAsk, decided: list[Decided], now: int
+    connection: Connection, wanted: SeriesInput, decided: list[DecidedRequest], now: int
 ) -> api.CreateReservationSeriesResponse:
     """One transaction. Raises StaleError when what the decisions rest on has changed since."""
     refused = [each for each in decided if each.decision.effect not in _COUNTED]
-    made = refused if ask.all_or_none and refused else decided
+    made = refused if wanted.all_or_none and refused else decided
     stored = reservations.commit(connection, made, now)
     if None in stored:
         raise StaleError
@@ -130,15 +117,15 @@ def store_series(
     reply = api.CreateReservationSeriesResponse()
     for each in decided:
         occurrence = reply.occurrences.add(
-            start_time=to_timestamp(each.wish.start_time),
-            end_time=to_timestamp(each.wish.end_time),
+            start_time=to_timestamp(each.wanted.start_time),
+            end_time=to_timestamp(each.wanted.end_time),
             outcome=to_outcome(policy.Effect.Name(each.decision.effect)),
             decision=each.decision,
         )
         answer = replies.get(each.decision.decision_id)
         if answer and answer.HasField("reservation"):
             occurrence.reservation.CopyFrom(answer.reservation)
-    if ask.request_id:
-        row = answers.row((ask.actor, ask.request_id), ask.body_hash, reply)
-        connection.execute(sa.insert(store.ANSWER), [row])
+    if wanted.request_id:
+        row = answers.row((wanted.actor, wanted.request_id), wanted.body_hash, reply)
+        connection.execute(sa.insert(models.ANSWER), [row])
     return reply

@@ -1,39 +1,36 @@
 """The standing of accounts: violations, suspensions, and how much quota is left."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking import life, store
+from services.booking import deadlines, second_person, states
+from services.booking.accounts import HISTORY, AccountState, advance, lock_account, read_accounts, store_events
+from services.booking.decisions import obligation, to_account
 from services.booking.events import SYSTEM, account_event, new_id
-from services.booking.questions import compose_question
-from services.booking.reservations import obligation, take_deadline
-from services.booking.store import AccountState
-from services.platform.clock import HOUR, SECOND, from_timestamp, to_timestamp
-from services.platform.messaging import outbox
+from services.booking.models import SUSPENSION, VIOLATION
+from services.booking.queries import (
+    read_lifted,
+    read_reservation,
+    read_suspension,
+    read_suspension_record,
+    read_violation,
+    read_violations,
+)
+from services.booking.transactions import Transactions
+from services.platform.clock import SECOND, from_timestamp, to_timestamp
+from services.platform.data import audit
 from services.platform.messaging.bus import Event
+from services.platform.serving import errors
 
 ANSWERED = 2**60
 """Added to the time by which objections are listed, epoch ms: answered ones come after all open ones."""
-
-
-class StaleError(Exception):
-    """Somebody else was faster: read again."""
-
-
-def advance(connection: Connection, account_id: str, version: int) -> None:
-    """Makes every older reading of the account stale. Raises StaleError when this one is."""
-    c = store.ACCOUNT.c
-    unchanged = (c.account_id == account_id) & (c.version == version)
-    if not connection.execute(sa.update(store.ACCOUNT).where(unchanged).values(version=version + 1)).rowcount:
-        raise StaleError
 
 
 def record_violation(
@@ -85,7 +82,7 @@ def _insert_violation(connection: Connection, violation: pb.Violation) -> None:
         "waived": False,
         "suspension_id": violation.suspension_id or None,
     }
-    connection.execute(sa.insert(store.VIOLATION), [row])
+    connection.execute(sa.insert(VIOLATION), [row])
 
 
 def _insert_suspension(connection: Connection, suspension: pb.Suspension, used_up: list[str]) -> None:
@@ -98,11 +95,10 @@ def _insert_suspension(connection: Connection, suspension: pb.Suspension, used_u
         "end_time": end,
         "decision_id": suspension.decision_id,
     }
-    connection.execute(sa.insert(store.SUSPENSION), [row])
-    mine = store.VIOLATION.c.violation_id.in_(used_up)
-    connection.execute(sa.update(store.VIOLATION).where(mine).values(suspension_id=suspension.suspension_id))
-    deadline = {"kind": life.SUSPENSION_END, "entity_id": suspension.suspension_id, "due_time": end}
-    connection.execute(sa.insert(store.DEADLINE), [deadline | {"account_id": suspension.account_id}])
+    connection.execute(sa.insert(SUSPENSION), [row])
+    mine = VIOLATION.c.violation_id.in_(used_up)
+    connection.execute(sa.update(VIOLATION).where(mine).values(suspension_id=suspension.suspension_id))
+    deadlines.insert_suspension_end(connection, suspension)
 
 
 def _suspended(
@@ -112,18 +108,17 @@ def _suspended(
     return account_event("suspended", payload, seq, time)
 
 
-def store_events(connection: Connection, account_id: str, event_seq: int, events: list[Event]) -> None:
-    mine = store.ACCOUNT.c.account_id == account_id
-    connection.execute(sa.update(store.ACCOUNT).where(mine).values(event_seq=event_seq + len(events)))
-    outbox.append(connection, events)
+async def reinstate(transactions: Transactions, suspension_id: str, due: int) -> None:
+    """A suspension has ended."""
+    await transactions.commit(lambda connection: tell_end(connection, suspension_id, due))
 
 
-def reinstate(connection: Connection, suspension_id: str, due: int) -> None:
+def tell_end(connection: Connection, suspension_id: str, due: int) -> None:
     """Tells once that booking is open again. Whether it is follows from the suspension's own times, not from this."""
-    if not take_deadline(connection, life.SUSPENSION_END, suspension_id, due):
+    if not deadlines.take(connection, states.SUSPENSION_END, suspension_id, due):
         return
-    suspension = store.read_suspension_record(connection, suspension_id)
-    account = store.lock_account(connection, suspension.account_id)
+    suspension = read_suspension_record(connection, suspension_id)
+    account = lock_account(connection, suspension.account_id)
     event = _reinstated(account, suspension, SYSTEM, account.event_seq + 1, due)
     advance(connection, suspension.account_id, account.version)  # whoever counts the account's events must notice
     store_events(connection, suspension.account_id, account.event_seq, [event])
@@ -131,47 +126,68 @@ def reinstate(connection: Connection, suspension_id: str, due: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A waived violation and the suspension that was lifted with it. `anew`: it was not waived before."""
+    """A waived violation and the suspension that was lifted with it. `changed`: it was not waived before."""
 
     violation: pb.Violation
     lifted: pb.Suspension | None
-    anew: bool
+    changed: bool
 
 
-def waive(connection: Connection, violation: pb.Violation, actor: str, note: str, now: int) -> Waiver:
+async def waive(
+    transactions: Transactions, violation_id: str, actor: str, note: str, by: audit.Caller | None = None
+) -> api.WaiveViolationResponse:
+    """Waiving again answers as it is. Raises errors.RpcError."""
+
+    def work(connection: Connection) -> Waiver:
+        violation = read_violation(connection, VIOLATION.c.violation_id == violation_id)
+        if violation is None:
+            raise errors.not_found("violation", "没有这次违约")
+        second_person.require(connection, violation.reservation_id, actor)
+        return store_waiver(connection, violation, actor, note, transactions.clock.now())
+
+    def describe(waiver: Waiver) -> audit.AuditEntry | None:
+        detail = {"lifted": waiver.lifted.suspension_id if waiver.lifted else ""}
+        act = ("violation", violation_id, waiver.violation.account_id, "waived", detail)
+        return audit.AuditEntry(by, *act) if by and waiver.changed else None
+
+    waiver = await transactions.commit(work, describe)
+    return api.WaiveViolationResponse(violation=waiver.violation, lifted=waiver.lifted)
+
+
+def store_waiver(connection: Connection, violation: pb.Violation, actor: str, note: str, now: int) -> Waiver:
     """Takes a violation back, on the record, and lifts the suspension that it led to, if that still runs.
 
     Other violations that the lifted suspension had used up count again. An open objection is upheld.
     """
-    account = store.lock_account(connection, violation.account_id)
+    account = lock_account(connection, violation.account_id)
     waived = {"waived": True, "waived_by": actor, "waive_note": note, "waive_time": now}
-    mine = store.VIOLATION.c.violation_id == violation.violation_id
-    fresh = sa.update(store.VIOLATION).where(mine, ~store.VIOLATION.c.waived)
+    mine = VIOLATION.c.violation_id == violation.violation_id
+    fresh = sa.update(VIOLATION).where(mine, ~VIOLATION.c.waived)
     if not connection.execute(fresh.values(waived)).rowcount:
-        before = store.read_violation(connection, mine) or violation
-        return Waiver(before, store.read_lifted(connection, violation.violation_id), anew=False)
+        before = read_violation(connection, mine) or violation
+        return Waiver(before, read_lifted(connection, violation.violation_id), changed=False)
     answer_objection(connection, violation.violation_id, "UPHELD", actor, note, now)
-    changed = store.read_violation(connection, mine)
+    changed = read_violation(connection, mine)
     assert changed  # noqa: S101 - it was updated a moment ago
     lifted = _lift(connection, changed.suspension_id, now)
     payload = events_pb2.AccountEvent(
         account=account.profile,
         violation=changed,
-        reservation=store.read_reservation(connection, changed.reservation_id),
+        reservation=read_reservation(connection, changed.reservation_id),
         actor=actor,
     )
     events = [account_event("violation_waived", payload, account.event_seq + 1, now)]
     if lifted:
-        connection.execute(sa.update(store.VIOLATION).where(mine).values(waive_lifted=True))
+        connection.execute(sa.update(VIOLATION).where(mine).values(waive_lifted=True))
         events.append(_reinstated(account, lifted, actor, account.event_seq + 2, now))
     advance(connection, changed.account_id, account.version)
     store_events(connection, changed.account_id, account.event_seq, events)
-    return Waiver(changed, lifted, anew=True)
+    return Waiver(changed, lifted, changed=True)
 
 
 def answer_objection(connection: Connection, violation_id: str, outcome: str, actor: str, note: str, now: int) -> None:
     """Changes nothing when there is no open objection."""
-    c = store.VIOLATION.c
+    c = VIOLATION.c
     values = {
         "objection_outcome": outcome,
         "objection_answered_by": actor,
@@ -180,17 +196,17 @@ def answer_objection(connection: Connection, violation_id: str, outcome: str, ac
         "objection_order": c.objection_time + ANSWERED,
     }
     mine = (c.violation_id == violation_id) & (c.objection_outcome == "OPEN")
-    connection.execute(sa.update(store.VIOLATION).where(mine).values(values))
+    connection.execute(sa.update(VIOLATION).where(mine).values(values))
 
 
 def _lift(connection: Connection, suspension_id: str, now: int) -> pb.Suspension | None:
     """Only what still runs can be lifted; its end then needs no telling any more."""
-    c = store.SUSPENSION.c
+    c = SUSPENSION.c
     running = (c.suspension_id == suspension_id) & (c.end_time > now) & c.lift_time.is_(None)
-    if not connection.execute(sa.update(store.SUSPENSION).where(running).values(lift_time=now)).rowcount:
+    if not connection.execute(sa.update(SUSPENSION).where(running).values(lift_time=now)).rowcount:
         return None
-    lifted = store.read_suspension_record(connection, suspension_id)
-    take_deadline(connection, life.SUSPENSION_END, suspension_id, from_timestamp(lifted.end_time))
+    lifted = read_suspension_record(connection, suspension_id)
+    deadlines.take(connection, states.SUSPENSION_END, suspension_id, from_timestamp(lifted.end_time))
     return lifted
 
 
@@ -200,7 +216,7 @@ def _reinstated(account: AccountState, suspension: pb.Suspension, actor: str, se
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StoredStanding:
     """What booking itself knows of an account's standing."""
 
     account: AccountState
@@ -208,51 +224,35 @@ class Record:
     suspension: pb.Suspension | None
 
 
-def read(connection: Connection, account_id: str, now: int) -> Record:
-    return Record(
-        store.read_accounts(connection, [account_id], now)[account_id],
-        store.read_violations(connection, account_id, now - store.HISTORY),
-        store.read_suspension(connection, account_id, now),
+def read(connection: Connection, account_id: str, now: int) -> StoredStanding:
+    return StoredStanding(
+        read_accounts(connection, [account_id], now)[account_id],
+        read_violations(connection, account_id, now - HISTORY),
+        read_suspension(connection, account_id, now),
     )
 
 
-def to_question(record: Record, moment: int, now: int) -> pdp.DecideRequest:
-    """A probe: the quotas of the day and the week of `moment`, in the decision about it, are the answer."""
-    profile = record.account.profile or pb.Organizer()
-    probe = pdp.Subject(
-        start_time=to_timestamp(moment),
-        end_time=to_timestamp(moment + HOUR),
-        participant_count=3,
-        free_room_count=1,
-    )
+def to_usage_request(record: StoredStanding, moment: int, now: int) -> pdp.UsageRequest:
+    """About the day and the week of `moment`; both in epoch ms."""
     account = record.account
-    return compose_question(pdp.ACTION_CREATE, profile, account.roles, probe, account.history, now)
+    profile = account.profile or pb.Organizer()
+    return pdp.UsageRequest(
+        now=to_timestamp(now),
+        time=to_timestamp(moment),
+        account=to_account(profile, account.roles),
+        history=account.history,
+    )
 
 
-def to_standing(record: Record, decision: policy.Decision) -> pb.Standing:
+def to_standing(record: StoredStanding, usage: pdp.Usage) -> pb.Standing:
     profile = record.account.profile or pb.Organizer()
-    starts = {each.reservation_id: from_timestamp(each.start_time) for each in record.account.history.reservations}
-    quotas = [
-        pb.QuotaStanding(
-            usage=usage,
-            remaining=max(0, usage.limit - usage.used),
-            return_times=return_times(usage, starts),
-        )
-        for usage in decision.quotas
-    ]
     return pb.Standing(
         account_id=profile.account_id,
-        quotas=quotas,
         violations=record.violations,
         suspension=record.suspension,
-        policy_version=decision.policy_version,
-        thresholds=decision.thresholds,
+        quotas=usage.quotas,
+        closing=usage.closing if usage.HasField("closing") else None,
+        closed_until=usage.closed_until if usage.HasField("closed_until") else None,
+        policy_version=usage.policy_version,
+        thresholds=usage.thresholds,
     )
-
-
-def return_times(usage: policy.QuotaUsage, starts: Mapping[str, int]) -> list[Timestamp]:
-    """When each used unit comes back by itself; `starts` of the reservations in epoch ms."""
-    if not usage.rolling_seconds:
-        return [usage.period_end] * usage.used
-    began = sorted(starts[each] for each in usage.reservation_ids)
-    return [to_timestamp(each + usage.rolling_seconds * SECOND) for each in began]

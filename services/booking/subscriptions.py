@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from faststream.nats import NatsBroker
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import calendar_pb2 as calendar
@@ -17,12 +16,12 @@ from yunhui.meetings.v1.events_pb2 import MeetingEvent
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services.booking import calendar_feeds, life, meetings, store
-from services.booking.inquiries import Reports
+from services.booking import calendar_feeds, meetings, models, states
+from services.booking.attendance_checks import MeetingEvents
 from services.contracts import subjects
 from services.platform.clock import Clock, from_timestamp, to_timestamp
 from services.platform.data.database import ConflictError, Database
-from services.platform.messaging import bus
+from services.platform.messaging import request_reply
 from services.platform.messaging.consumer import PullConsumer, Source
 from services.platform.serving import errors
 from services.platform.settings import Settings
@@ -45,33 +44,30 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 300.0
 
 def create_broker(settings: Settings, database: Database, clock: Clock) -> NatsBroker:
     """A broker that answers; start and stop it."""
-    broker = bus.create_broker(settings, "booking")
+    broker = request_reply.create_broker(settings, "booking")
 
-    @bus.responder(broker, subjects.REQUESTS)
-    async def on_requests(body: bytes) -> bytes:
+    @request_reply.responder(broker, subjects.REQUESTS, export.ExportRequestsRequest)
+    async def on_requests(asked: export.ExportRequestsRequest) -> export.ExportRequestsResponse:
         try:
-            asked = export.ExportRequestsRequest.FromString(body)
             after = to_key(asked.page_token)
-        except (DecodeError, ValueError):
-            log.error("%s: a message of %d bytes cannot be read", subjects.REQUESTS, len(body))
-            return b""
-        page = await database.read(lambda connection: read_requests(connection, asked, after))
-        return page.SerializeToString()
+        except ValueError:
+            log.error("%s: a page token that is not ours", subjects.REQUESTS)
+            return export.ExportRequestsResponse()
+        return await database.read(lambda connection: read_requests(connection, asked, after))
 
-    @bus.responder(broker, subjects.CALENDAR, at_once=CALENDARS_AT_ONCE)
-    async def on_calendar(body: bytes) -> bytes:
-        return (await read_calendar(database, clock, body)).SerializeToString()
+    @request_reply.responder(broker, subjects.CALENDAR, calendar.ReadCalendarRequest, at_once=CALENDARS_AT_ONCE)
+    async def on_calendar(asked: calendar.ReadCalendarRequest) -> calendar.ReadCalendarResponse:
+        return await read_calendar(database, clock, asked)
 
     return broker
 
 
-async def read_calendar(database: Database, clock: Clock, body: bytes) -> calendar.ReadCalendarResponse:
+async def read_calendar(
+    database: Database, clock: Clock, asked: calendar.ReadCalendarRequest
+) -> calendar.ReadCalendarResponse:
     """The same answer for whatever opens nothing."""
     try:
-        asked = calendar.ReadCalendarRequest.FromString(body)
         found = await calendar_feeds.fetch(database, asked.secret_hash, clock.now())
-    except DecodeError:
-        return calendar.ReadCalendarResponse()
     except (errors.RpcError, ConflictError):
         return calendar.ReadCalendarResponse(unavailable=True)
     return calendar.ReadCalendarResponse(found=found is not None, reservations=found or [])
@@ -91,11 +87,11 @@ def read_requests(
     connection: Connection, asked: export.ExportRequestsRequest, after: tuple[int, str] | None
 ) -> export.ExportRequestsResponse:
     """One page; the token is the key of its last row."""
-    d, r = store.DECISION.c, store.RESERVATION.c
+    d, r = models.DECISION.c, models.RESERVATION.c
     since = min(max(from_timestamp(asked.since), 0), LATEST)
     wanted = (d.action == "CREATE") & (d.time >= since)
     query = sa.select(d.time, d.decision_id, d.request, d.decision, r.state, r.cancel_time, r.enter_time)
-    query = query.outerjoin(store.RESERVATION, r.reservation_id == d.reservation_id).where(wanted)
+    query = query.outerjoin(models.RESERVATION, r.reservation_id == d.reservation_id).where(wanted)
     if after:
         query = query.where(sa.tuple_(d.time, d.decision_id) > after)
     rows = connection.execute(query.order_by(d.time, d.decision_id).limit(PAGE)).mappings().all()
@@ -103,7 +99,7 @@ def read_requests(
     if len(rows) == PAGE:
         page.next_page_token = f"{rows[-1]['time']}:{rows[-1]['decision_id']}"
     if not asked.page_token:
-        count = sa.select(sa.func.count()).select_from(store.DECISION).where(wanted)
+        count = sa.select(sa.func.count()).select_from(models.DECISION).where(wanted)
         page.total = connection.scalar(count) or 0
     return page
 
@@ -116,27 +112,27 @@ def to_stored(row: sa.RowMapping) -> export.StoredRequest:
         rule_ids=[rule.rule_id for rule in decision.rules],
     )
     if row["state"]:
-        stored.state = life.to_proto(row["state"])
+        stored.state = states.to_proto(row["state"])
     for name in ("cancel_time", "enter_time"):
         if row[name] is not None:
             getattr(stored, name).CopyFrom(to_timestamp(row[name]))
     return stored
 
 
-def create_consumer(settings: Settings, reports: Reports) -> PullConsumer:
+def create_consumer(settings: Settings, meeting_events: MeetingEvents) -> PullConsumer:
     """The durable consumer of the gateway's events; `run` it."""
 
     async def receive(messages: Sequence[Msg]) -> None:
-        await asyncio.gather(*(answer(reports, message) for message in messages))
+        await asyncio.gather(*(answer(meeting_events, message) for message in messages))
 
     return PullConsumer(settings, EVENTS, receive, GRACEFUL_SECONDS)
 
 
-async def answer(reports: Reports, message: Msg) -> None:
+async def answer(meeting_events: MeetingEvents, message: Msg) -> None:
     """ack when it has had its effect, nak to see it again, term when it is no event."""
     metadata = message.metadata
     try:
-        await take(reports, message.subject, message.data)
+        await take(meeting_events, message.subject, message.data)
     except (json_format.ParseError, ValueError, RecursionError):
         log.error("stream message %d of %s is no event", metadata.sequence.stream, EVENTS.stream)
         await message.term()
@@ -148,7 +144,7 @@ async def answer(reports: Reports, message: Msg) -> None:
         await message.ack()
 
 
-async def take(reports: Reports, subject: str, body: bytes) -> None:
+async def take(meeting_events: MeetingEvents, subject: str, body: bytes) -> None:
     """Any number of times, in any order. Raises ValueError for what is no event."""
     kind = subject.rpartition(".")[2]
     if kind not in ("entered", "changed", "cancelled", "ended"):
@@ -158,6 +154,6 @@ async def take(reports: Reports, subject: str, body: bytes) -> None:
     if not key.provider or not key.meeting_id:
         raise ValueError("names no meeting")
     if kind == "entered":
-        await reports.entered(key, from_timestamp(event.event_time))
+        await meeting_events.entered(key, from_timestamp(event.event_time))
     else:
-        await reports.changed(key, cancelled=kind == "cancelled")
+        await meeting_events.changed(key, cancelled=kind == "cancelled")

@@ -26,7 +26,7 @@ from services.cli.reasons import Reason
 from services.cli.terminal import Terminal
 from services.installation.registry import SERVICE_NAMES
 from services.platform.clock import from_timestamp
-from services.platform.data.chain import FIELDS, Check, Entry
+from services.platform.data.chain import FIELDS, ChainEntry, Check
 from services.platform.text.messages import message
 
 PAGE = 500
@@ -167,12 +167,12 @@ def verify_file(file: Path, noted: Heads) -> Iterator[tuple[str, api.VerifyAudit
         )
 
 
-def read_export(file: Path) -> Iterator[tuple[str, Entry]]:
+def read_export(file: Path) -> Iterator[tuple[str, ChainEntry]]:
     with open_export(file) as lines:
         for number, line in enumerate(lines, 1):
             try:
                 content = json.loads(line)
-                yield str(content["program"]), Entry(**{name: content[name] for name in FIELDS})
+                yield str(content["program"]), ChainEntry(**{name: content[name] for name in FIELDS})
             except (ValueError, TypeError, KeyError) as error:
                 raise CommandError(Reason.AUDIT_NO_EXPORT, ExitCode.USAGE, file=file, line=number) from error
 
@@ -205,7 +205,7 @@ def to_head(program: str, head: api.AuditHead) -> str:
     return f"{program}:{head.number}:{head.hash}"
 
 
-def read_all(terminal: Terminal, program: str) -> Iterator[Entry]:
+def read_all(terminal: Terminal, program: str) -> Iterator[ChainEntry]:
     """Oldest first, page by page."""
     request = api.ListAuditEntriesRequest(page_size=PAGE, oldest_first=True)
     with open_audit(terminal, program) as log:
@@ -217,18 +217,18 @@ def read_all(terminal: Terminal, program: str) -> Iterator[Entry]:
             request.page_token = page.next_page_token
 
 
-def to_entry(message: api.AuditEntry) -> Entry:
+def to_entry(message: api.AuditEntry) -> ChainEntry:
     values: dict[str, Any] = {name: getattr(message, name) for name in FIELDS}
-    return Entry(**values | {"time": from_timestamp(message.time)})
+    return ChainEntry(**values | {"time": from_timestamp(message.time)})
 
 
-Put = Callable[[str, Entry], None]
+Put = Callable[[str, ChainEntry], None]
 
 
 def json_lines(file: IO[str]) -> Put:
     """What `verify --file` reads."""
 
-    def put(program: str, entry: Entry) -> None:
+    def put(program: str, entry: ChainEntry) -> None:
         content = {"program": program} | {name: getattr(entry, name) for name in FIELDS}
         file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
@@ -239,7 +239,7 @@ def table(file: IO[str]) -> Put:
     writer = csv.writer(file)
     writer.writerow(["program", *FIELDS])
 
-    def put(program: str, entry: Entry) -> None:
+    def put(program: str, entry: ChainEntry) -> None:
         cells = [moments.from_milliseconds(entry.time).isoformat() if name == "time" else getattr(entry, name)
                  for name in FIELDS]  # fmt: skip
         writer.writerow([program, *(guarded(cell) if isinstance(cell, str) else cell for cell in cells)])

@@ -33,7 +33,7 @@ async def apply_topology(terminal: Terminal) -> list[Applied]:
     connection = await events.connect(terminal, "admin")
     try:
         return await topology.apply(connection)
-    except topology.RefusedError as error:
+    except topology.TopologyRefusedError as error:
         raise CommandError(Reason.BUS_REFUSED, name=error.name, reason=error.reason) from error
     except (TimeoutError, nats.errors.Error, APIError) as error:
         # the answer to a user who may not administer is silence

@@ -23,7 +23,7 @@ from services.cli.client import Booking, Connection, booking_at
 from services.cli.failures import CommandError
 from services.cli.mail import Mail
 from services.cli.reasons import Reason
-from services.installation import development_clock, issuer, leash
+from services.installation import development_clock, die_with_parent, issuer
 from services.installation.issuer import SampleAccount
 from services.installation.programs import base_environment
 from services.installation.state import State
@@ -141,7 +141,7 @@ def raised(state: State, clock: str, language: str) -> Iterator[Stage]:
     state.root.mkdir(parents=True, exist_ok=True)
     own = ["--json", "--ports", "auto", "--clock", clock, "--lang", language]
     up = [sys.executable, "-m", "services.cli", "up", *own]
-    command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *up, "--state", str(state.root)]
+    command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *up, "--state", str(state.root)]
     log = state.root / "up.log"
     with log.open("w") as errors:
         process = subprocess.Popen(  # noqa: S603 - our own program

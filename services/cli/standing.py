@@ -41,7 +41,7 @@ class Day:
     """One day, and what is used of each quota that reservations on it count for."""
 
     day: date
-    quotas: list[pb.QuotaStanding]
+    quotas: list[decision_pb2.QuotaStanding]
 
     def to_json(self) -> dict[str, object]:
         return {"day": self.day.isoformat(), "quotas": [MessageToDict(row) for row in self.quotas]}
@@ -79,13 +79,16 @@ def show_standing(terminal: Terminal, standing: pb.Standing) -> None:
         if not quota_standing.remaining:
             fresh = moments.show(quota_standing.usage.period_end, terminal.language)
             terminal.say(message("A fresh period begins {time}."), time=fresh)
-    if standing.HasField("suspension"):
+    if standing.HasField("closed_until"):
         terminal.say(
             message("Booking is closed until {time}."),
-            time=moments.show(standing.suspension.end_time, terminal.language),
+            time=moments.show(standing.closed_until, terminal.language),
         )
     else:
         terminal.say(message("Booking is open."))
+    if standing.HasField("closing"):
+        counted = message("violations that count: {count}/{limit}")
+        terminal.say(counted, count=standing.closing.violations, limit=standing.closing.limit)
 
 
 def show_days(terminal: Terminal, days: list[Day]) -> None:
@@ -99,7 +102,7 @@ def show_days(terminal: Terminal, days: list[Day]) -> None:
         terminal.out.print("  " + "  ".join([when, *figures]), markup=False)
 
 
-def quota_of_day(terminal: Terminal, row: pb.QuotaStanding) -> str:
+def quota_of_day(terminal: Terminal, row: decision_pb2.QuotaStanding) -> str:
     """当日 1/3（还可预定 2 次）"""
     used = f"{period(terminal, row.usage)} {row.usage.used}/{row.usage.limit}"
     return in_brackets(used, terminal.text(message("{count} left"), count=row.remaining), terminal.language)

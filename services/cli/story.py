@@ -155,8 +155,8 @@ def state_of(stage: Stage, account: str, reservation_id: str) -> str:
 
 def standing_summary(standing: pb.Standing) -> str:
     words = f", VIOLATIONS {len(standing.violations)}"
-    if standing.HasField("suspension"):
-        words += f", SUSPENDED {moments.to_moment(standing.suspension.end_time):%Y-%m-%d %H:%M}"
+    if standing.HasField("closed_until"):
+        words += f", SUSPENDED {moments.to_moment(standing.closed_until):%Y-%m-%d %H:%M}"
     return words
 
 

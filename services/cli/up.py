@@ -18,11 +18,11 @@ from services.cli.arguments import read_choice, read_moment
 from services.cli.failures import CallError, CommandError, ExitCode
 from services.cli.reasons import Reason
 from services.cli.terminal import Terminal
-from services.installation import development_clock, issuer, pool, ports
-from services.installation.child import StartError
+from services.installation import development_clock, issuer, ports, sample_rooms
 from services.installation.development_clock import BackwardsError
 from services.installation.programs import Plan, Program
 from services.installation.state import AlreadyRunningError, State
+from services.installation.supervised_process import StartError
 from services.installation.supervisor import Observer, Supervisor, TooManyDeathsError
 from services.platform.text.messages import Text, message
 
@@ -135,7 +135,7 @@ async def _start_and_watch(terminal: Terminal, supervisor: Supervisor, started: 
 def fill_pool(state: State, address: str) -> None:
     """Raises CallError."""
     try:
-        pool.fill(state, address)
+        sample_rooms.fill(state, address)
     except grpc.RpcError as error:
         raise CallError(error, address) from error
 

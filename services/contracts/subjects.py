@@ -1,6 +1,7 @@
 """Subjects on which programs ask each other over the bus; who may use which stands in installation/nats.conf."""
 
 DECIDE = "policy.decide"
+USAGE = "policy.usage"
 REQUESTS = "booking.requests"
 CALENDAR = "booking.calendar"
 LOOK_UP = "meetings.look_up"

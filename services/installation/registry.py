@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ProgramEntry:
     """A program: the package services.NAME. Its user on the bus, database and stream of events have its name too."""
 
     name: str
@@ -14,13 +14,13 @@ class Entry:
 
 
 SERVICES = (
-    Entry("policy", 7102, 7111),
-    Entry("meetings", 7107, 7112),
-    Entry("booking", 7101, 7113),
-    Entry("notifier", 7103, 7114),
+    ProgramEntry("policy", 7102, 7111),
+    ProgramEntry("meetings", 7107, 7112),
+    ProgramEntry("booking", 7101, 7113),
+    ProgramEntry("notifier", 7103, 7114),
 )
 """With data, and so gRPC, a stream of events, outbox and audit log. Each stands after whoever it asks or hears from."""
-PORTAL, ISSUER = Entry("portal", 7100, 7115), Entry("issuer", 7110, 7116)
+PORTAL, ISSUER = ProgramEntry("portal", 7100, 7115), ProgramEntry("issuer", 7110, 7116)
 """With pages and without data. The issuer is for development and knows no bus."""
 PROGRAMS = (*SERVICES, ISSUER, PORTAL)
 OTHER_PORTS: Mapping[str, int] = {"nats": 7104, "mail": 7105, "monitor": 7106, "webhooks": 7108}

@@ -9,10 +9,10 @@ from typing import Any
 import nats
 
 from services.installation import topology
-from services.installation.child import Child
 from services.installation.programs import Plan, Program
 from services.installation.registry import SERVICE_NAMES
 from services.installation.state import write_private
+from services.installation.supervised_process import SupervisedProcess
 from services.platform.settings import DEVELOPMENT_ISSUER
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
@@ -45,10 +45,10 @@ class Supervisor:
     def __init__(self, plan: Plan, observer: Observer) -> None:
         self._plan = plan
         self._observer = observer
-        self._groups: list[list[Child]] = []
+        self._groups: list[list[SupervisedProcess]] = []
 
     async def start(self) -> None:
-        """Bus first, for the rest needs it. Raises child.StartError."""
+        """Bus first, for the rest needs it. Raises StartError."""
         await self._start_group([self._plan.bus()])
         await self._declare_streams()
         await self._start_group([self._plan.mail_sink()])
@@ -100,17 +100,17 @@ class Supervisor:
     def write_run(self) -> None:
         write_private(self._plan.state.run, self.report())
 
-    def _children(self) -> list[Child]:
+    def _children(self) -> list[SupervisedProcess]:
         return [child for group in self._groups for child in group]
 
     async def _start_group(self, programs: list[Program]) -> None:
-        group = [Child(program, self._plan.state.log(program.name)) for program in programs]
+        group = [SupervisedProcess(program, self._plan.state.log(program.name)) for program in programs]
         self._groups.append(group)
         await asyncio.gather(*(child.start() for child in group))
         await self._all_ready(group)
 
-    async def _all_ready(self, group: list[Child]) -> None:
-        async def ready(child: Child) -> None:
+    async def _all_ready(self, group: list[SupervisedProcess]) -> None:
+        async def ready(child: SupervisedProcess) -> None:
             await child.ready()
             self._observer.started(child.program)
 
@@ -132,7 +132,7 @@ class Supervisor:
         finally:
             await client.close()
 
-    async def _keep(self, child: Child) -> None:
+    async def _keep(self, child: SupervisedProcess) -> None:
         deaths: deque[float] = deque(maxlen=MOST_DEATHS)
         while True:
             await child.wait()
@@ -146,7 +146,7 @@ class Supervisor:
             self.write_run()
             await self._announce_recovery(child)
 
-    async def _announce_recovery(self, child: Child) -> None:
+    async def _announce_recovery(self, child: SupervisedProcess) -> None:
         with suppress(Exception):  # not ready: then it has died, which the loop sees, or is seen by `doctor`
             await child.ready()
             self._observer.recovered(child.program)

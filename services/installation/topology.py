@@ -40,7 +40,7 @@ class Applied:
         return "updated" if self.changed else "unchanged"
 
 
-class RefusedError(Exception):
+class TopologyRefusedError(Exception):
     """The server has one that cannot be made as declared, for example with another kind of storage."""
 
     def __init__(self, name: str, error: APIError) -> None:
@@ -178,7 +178,7 @@ async def _applied(name: str, before: dict[str, Any] | None, after: Awaitable[di
     try:
         settings = await after
     except APIError as error:
-        raise RefusedError(name, error) from error
+        raise TopologyRefusedError(name, error) from error
     if before is None:
         return Applied(name, None)
     return Applied(name, {key: (before[key], value) for key, value in settings.items() if before[key] != value})

@@ -7,7 +7,7 @@ from typing import Self
 from joserfc.jwk import ECKey
 from pydantic import Field, model_validator
 
-from services.issuer.app import Identity, Issuer
+from services.issuer.app import DevelopmentIssuer, Identity
 from services.platform import process
 from services.platform.serving.web import Pages
 from services.platform.settings import DEVELOPMENT_ISSUER, Settings
@@ -32,7 +32,7 @@ async def main(settings: IssuerSettings) -> None:
     key = ECKey.import_key(json.loads(settings.signing_key.read_text()))
     address = f"http://{settings.listen}"
     identity = Identity(DEVELOPMENT_ISSUER, address, settings.audience, key, settings.portal_url)
-    await process.run_until_stopped(Pages(Issuer(identity).app(), settings.listen))
+    await process.run_until_stopped(Pages(DevelopmentIssuer(identity).app(), settings.listen))
 
 
 if __name__ == "__main__":

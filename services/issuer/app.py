@@ -63,7 +63,7 @@ LOOK_HASH = base64.b64encode(hashlib.sha256(LOOK.encode()).digest()).decode()
 STYLE = f"default-src 'none'; style-src 'sha256-{LOOK_HASH}'; base-uri 'none'; frame-ancestors 'none'"
 
 
-class RefusedError(Exception):
+class RefusedSignInError(Exception):
     """A request that a correct client would not make."""
 
 
@@ -111,7 +111,7 @@ class Identity:
         return f"{self.portal_url}/sign-in/callback"
 
 
-class Issuer:
+class DevelopmentIssuer:
     """Its addresses. `now` is in epoch seconds."""
 
     def __init__(self, identity: Identity, now: Callable[[], float] = time.time) -> None:
@@ -129,7 +129,7 @@ class Issuer:
             Route("/sign-out", self.sign_out),
             Route("/health", healthy),
         ]
-        return Starlette(routes=routes, exception_handlers={RefusedError: refused})
+        return Starlette(routes=routes, exception_handlers={RefusedSignInError: refused})
 
     async def discover(self, _: Request) -> Response:
         at = self._identity.address
@@ -191,7 +191,7 @@ class Issuer:
         """There is no session here: one chooses anew each time."""
         back = request.query_params.get("post_logout_redirect_uri", "")
         if back != f"{self._identity.portal_url}/signed-out":
-            raise RefusedError("post_logout_redirect_uri: not the portal's")
+            raise RefusedSignInError("post_logout_redirect_uri: not the portal's")
         return RedirectResponse(back, 303)
 
     def _read(self, given: Mapping[str, str]) -> dict[str, str]:
@@ -209,7 +209,7 @@ class Issuer:
         }
         for name, good in expected.items():
             if not good:
-                raise RefusedError(f"{name}: missing, or not what is registered")
+                raise RefusedSignInError(f"{name}: missing, or not what is registered")
         return asked
 
     def _matches(self, asked: Mapping[str, str], form: Mapping[str, str]) -> bool:
@@ -242,7 +242,9 @@ def chosen(form: Mapping[str, str]) -> Sample:
             if sample.account_id == account:
                 return sample
     if role not in ROLES or not 0 < len(account) <= LONGEST_NAME or not account.isprintable():
-        raise RefusedError("account: choose one of those shown, or give an account and a role: booker, support, admin")
+        raise RefusedSignInError(
+            "account: choose one of those shown, or give an account and a role: booker, support, admin"
+        )
     return Sample(account, role, name=name[:LONGEST])
 
 

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.meetings import assembly, models, webhooks
-from services.meetings.happenings import Happenings
 from services.meetings.settings import MeetingsSettings
 from services.meetings.subscriptions import create_broker
+from services.meetings.webhook_events import WebhookEvents
 from services.platform import readiness
 from services.platform.host import Host, Service, run
-from services.platform.messaging import bus
+from services.platform.messaging import request_reply
 from services.platform.messaging.outbox import Relay
 
 
@@ -18,8 +18,8 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
     settings = host.settings
     async with host.bus() as connection:
         relay = Relay(host.database, connection, host.name)
-        happenings = Happenings(host.database, host.clock, relay.wake)
-        meetings = assembly.build(settings, host.database, host.clock, happenings)
+        webhook_events = WebhookEvents(host.database, host.clock, relay.wake)
+        meetings = assembly.build(settings, host.database, host.clock, webhook_events)
         broker = create_broker(settings, meetings.gateway)
         try:
             yield Service(
@@ -27,7 +27,11 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
                 tables=models.TABLES,
                 connection=lambda: connection,
                 wake=relay.wake,
-                loops=[bus.serve(broker), relay.run(), webhooks.serve(meetings.webhooks, settings.webhook_listen)],
+                loops=[
+                    request_reply.serve(broker),
+                    relay.run(),
+                    webhooks.serve(meetings.webhooks, settings.webhook_listen),
+                ],
                 checks={"questions": readiness.of_broker(broker)},
             )
         finally:

@@ -9,23 +9,23 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import add_MeetingServiceServic
 
 from services.meetings import api, simulated, simulator
 from services.meetings.gateway import Gateway
-from services.meetings.happenings import Happenings
 from services.meetings.providers import Installed, Providers
 from services.meetings.settings import MeetingsSettings
 from services.meetings.tencent import assembly as tencent_assembly
 from services.meetings.tencent import tencent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import Clock
 from services.platform.data.database import Database
 from services.platform.serving import rpc
 
-INSTALL: Mapping[str, Callable[[MeetingsSettings, Database, Clock, Happenings], Installed]] = {
+INSTALL: Mapping[str, Callable[[MeetingsSettings, Database, Clock, WebhookEvents], Installed]] = {
     simulated.NAME: simulator.install,
     tencent.NAME: tencent_assembly.install,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class MeetingsAssembly:
     """The parts that the program serves, whoever the providers are."""
 
     gateway: Gateway
@@ -48,8 +48,12 @@ class Assembly:
             await each.close()
 
 
-def build(settings: MeetingsSettings, database: Database, clock: Clock, happenings: Happenings) -> Assembly:
+def build(
+    settings: MeetingsSettings, database: Database, clock: Clock, webhook_events: WebhookEvents
+) -> MeetingsAssembly:
     names = settings.routes
-    installed = {name: INSTALL[name](settings, database, clock, happenings) for name in dict.fromkeys(names.values())}
+    installed = {
+        name: INSTALL[name](settings, database, clock, webhook_events) for name in dict.fromkeys(names.values())
+    }
     providers = Providers({prefix: installed[name].provider for prefix, name in names.items()})
-    return Assembly(Gateway(providers, happenings), list(installed.values()))
+    return MeetingsAssembly(Gateway(providers, webhook_events), list(installed.values()))

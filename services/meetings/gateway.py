@@ -11,7 +11,6 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 
 from services.contracts import invitations
 from services.meetings import requests
-from services.meetings.happenings import Happenings
 from services.meetings.limits import PerAccount
 from services.meetings.provider import (
     AwayError,
@@ -24,6 +23,7 @@ from services.meetings.provider import (
     Stay,
 )
 from services.meetings.providers import Providers
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import to_timestamp
 from services.platform.observing import metrics
 from services.platform.serving import errors
@@ -61,9 +61,9 @@ class Window:
 class Gateway:
     """Asks the provider that holds the meeting, and remembers nothing but what was reported."""
 
-    def __init__(self, providers: Providers, happenings: Happenings) -> None:
+    def __init__(self, providers: Providers, webhook_events: WebhookEvents) -> None:
         self._providers = providers
-        self._happenings = happenings
+        self._webhook_events = webhook_events
         self._calls = PerAccount(LOOK_UPS, PERIOD_SECONDS)
         self._misses = PerAccount(MISSES, PERIOD_SECONDS)
 
@@ -133,7 +133,7 @@ class Gateway:
             CALLS.count(WHO_CAME, "unknown")
             log.warning("who came is unknown: %s", error)
             reason = error.reason
-        reported = await self._happenings.first_entry(key, window.since, window.until)
+        reported = await self._webhook_events.first_entry(key, window.since, window.until)
         return answer(people, reported, reason)
 
     async def _look_up(self, asked: api.LookUpMeetingRequest, account: str | None) -> Meeting:

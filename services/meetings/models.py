@@ -10,7 +10,7 @@ from services.platform.data import audit
 from services.platform.messaging import outbox
 
 
-class Report(SQLModel, table=True):
+class WebhookEventRow(SQLModel, table=True):
     """Something that a provider reported. `natural_key` is what it was: however often it arrives, it is one row."""
 
     __tablename__ = "report"
@@ -81,5 +81,11 @@ class SimulatedVisit(SQLModel, table=True):
 
 
 TABLES: list[type[SQLModel]] = [
-    Report, MeetingSequence, SimulatedMeeting, SimulatedOccurrence, SimulatedVisit, *outbox.TABLES, *audit.TABLES
-]  # fmt: skip
+    WebhookEventRow,
+    MeetingSequence,
+    SimulatedMeeting,
+    SimulatedOccurrence,
+    SimulatedVisit,
+    *outbox.TABLES,
+    *audit.TABLES,
+]

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class State(StrEnum):
+class MeetingState(StrEnum):
     """How things stand now. Says nothing about whether somebody came: who came and left leaves it SCHEDULED."""
 
     UNKNOWN = "UNSPECIFIED"
@@ -49,7 +49,7 @@ class Meeting:
     subject: str
     creator: str
     hosts: tuple[str, ...]
-    state: State
+    state: MeetingState
     occurrences: tuple[Occurrence, ...]
     more_occurrences: bool = False
     recurring: bool = False

@@ -6,16 +6,13 @@ from typing import TypeVar
 
 import grpc
 from faststream.nats import NatsBroker
-from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 
 from services.contracts import subjects
 from services.meetings import requests
 from services.meetings.gateway import Gateway
-from services.platform.messaging import bus
-from services.platform.messaging.consumer import TraceAnnotation
-from services.platform.observing import traces
+from services.platform.messaging import request_reply
 from services.platform.serving import errors
 from services.platform.settings import Settings
 
@@ -23,54 +20,49 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 64
 
-Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", pb.LookUpMeetingReply, pb.ListParticipantsReply)
 
 
 def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
     """A broker that answers; start and stop it. A question that waits for the provider keeps no other waiting."""
-    broker = bus.create_broker(settings, "meetings")
+    broker = request_reply.create_broker(settings, "meetings")
 
-    @bus.responder(broker, subjects.LOOK_UP, at_once=AT_ONCE)
-    async def on_look_up(body: bytes, headers: TraceAnnotation) -> bytes:
-        with traces.received("look up", headers.get(traces.HEADER, ""), "server"):
-            return (await look_up(gateway, body)).SerializeToString()
+    @request_reply.responder(broker, subjects.LOOK_UP, pb.LookUpMeetingRequest, at_once=AT_ONCE)
+    async def on_look_up(asked: pb.LookUpMeetingRequest) -> pb.LookUpMeetingReply:
+        return await look_up(gateway, asked)
 
-    @bus.responder(broker, subjects.PARTICIPANTS, at_once=AT_ONCE)
-    async def on_participants(body: bytes, headers: TraceAnnotation) -> bytes:
-        with traces.received("who came", headers.get(traces.HEADER, ""), "server"):
-            return (await participants(gateway, body)).SerializeToString()
+    @request_reply.responder(broker, subjects.PARTICIPANTS, pb.ListParticipantsRequest, at_once=AT_ONCE)
+    async def on_participants(asked: pb.ListParticipantsRequest) -> pb.ListParticipantsReply:
+        return await participants(gateway, asked)
 
     return broker
 
 
-async def look_up(gateway: Gateway, body: bytes) -> pb.LookUpMeetingReply:
-    async def ask(asked: pb.LookUpMeetingRequest) -> pb.LookUpMeetingReply:
+async def look_up(gateway: Gateway, asked: pb.LookUpMeetingRequest) -> pb.LookUpMeetingReply:
+    async def find() -> pb.LookUpMeetingReply:
         account = requests.account(asked.account_id)
         if not account and not asked.any_owner:
             raise errors.invalid("account_id", "is required: on whose behalf?", "")
         return pb.LookUpMeetingReply(response=await gateway.look_up(asked, account, limited=not asked.any_owner))
 
-    return await _answered(body, pb.LookUpMeetingRequest, pb.LookUpMeetingReply, ask)
+    return await _with_errors(pb.LookUpMeetingReply, find)
 
 
-async def participants(gateway: Gateway, body: bytes) -> pb.ListParticipantsReply:
-    async def ask(asked: pb.ListParticipantsRequest) -> pb.ListParticipantsReply:
+async def participants(gateway: Gateway, asked: pb.ListParticipantsRequest) -> pb.ListParticipantsReply:
+    async def find() -> pb.ListParticipantsReply:
         return pb.ListParticipantsReply(response=await gateway.participants(asked))
 
-    return await _answered(body, pb.ListParticipantsRequest, pb.ListParticipantsReply, ask)
+    return await _with_errors(pb.ListParticipantsReply, find)
 
 
-async def _answered(body: bytes, kind: type[Q], reply: type[A], ask: Callable[[Q], Awaitable[A]]) -> A:
+async def _with_errors(reply: type[A], find: Callable[[], Awaitable[A]]) -> A:
+    """What `find` answers; what it raises is an answer, too."""
     try:
-        return await ask(kind.FromString(body))
-    except DecodeError:
-        log.error("%s: a message of %d bytes cannot be read", kind.DESCRIPTOR.name, len(body))
-        return reply(error=_error(errors.invalid("request", "the bytes are not a message of this method", "")))
+        return await find()
     except errors.RpcError as error:
         return reply(error=_error(error))
     except Exception:
-        log.exception("%s failed", kind.DESCRIPTOR.name)
+        log.exception("%s failed", reply.DESCRIPTOR.name)
         return reply(error=_error(errors.failure(grpc.StatusCode.INTERNAL, "INTERNAL", *errors.OURS)))
 
 

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from services.platform.data.database import ConflictError
 from services.platform.serving import errors
-from services.platform.serving.web import Server
+from services.platform.serving.web import WebServer
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MOST_AT_ONCE = 256
 """With the largest bodies of all of them in hand, 64 MB."""
 
 
-class RefusedError(Exception):
+class WebhookRefusedError(Exception):
     """The caller did not prove to be the provider, or not now. The message holds nothing of what was sent."""
 
     @property
@@ -33,7 +33,7 @@ class RefusedError(Exception):
         return str(self)
 
 
-class UnreadableError(Exception):
+class WebhookUnreadableError(Exception):
     """The call is genuine, or nothing at all is proved yet, and its content cannot be read. As above."""
 
     @property
@@ -41,17 +41,17 @@ class UnreadableError(Exception):
         return str(self)
 
 
-class TooLargeError(Exception):
+class BodyTooLargeError(Exception):
     """More than LARGEST_BODY."""
 
 
 def app(routes: Sequence[BaseRoute]) -> Starlette:
     """Answers, besides those of `routes`: 403 not proved; 400 unreadable; 408 too slow; 413 too large; 503 again."""
     handlers: dict[Any, Any] = {
-        RefusedError: _forbidden,
-        UnreadableError: _unreadable,
+        WebhookRefusedError: _forbidden,
+        WebhookUnreadableError: _unreadable,
         ClientDisconnect: _unreadable,
-        TooLargeError: _too_large,
+        BodyTooLargeError: _too_large,
         TimeoutError: _too_slow,
         errors.RpcError: _later,
         ConflictError: _later,
@@ -63,17 +63,17 @@ async def read_body(request: Request) -> bytes:
     """Raises TooLargeError before the rest is read, TimeoutError for one that trickles."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > LARGEST_BODY:
-        raise TooLargeError
+        raise BodyTooLargeError
     body = bytearray()
     async with asyncio.timeout(BODY_SECONDS):
         async for piece in request.stream():
             body += piece
             if len(body) > LARGEST_BODY:
-                raise TooLargeError
+                raise BodyTooLargeError
     return bytes(body)
 
 
-def _forbidden(_: Request, error: RefusedError) -> Response:
+def _forbidden(_: Request, error: WebhookRefusedError) -> Response:
     log.warning("a webhook is refused: %s", error)
     return PlainTextResponse(str(error), 403)
 
@@ -83,7 +83,7 @@ def _unreadable(_: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), 400)
 
 
-def _too_large(_: Request, __: TooLargeError) -> Response:
+def _too_large(_: Request, __: BodyTooLargeError) -> Response:
     log.warning("a webhook is larger than %d bytes", LARGEST_BODY)
     return PlainTextResponse("too large", 413, headers={"connection": "close"})
 
@@ -102,7 +102,7 @@ async def serve(routes: Sequence[BaseRoute], listen: str) -> None:
     """Until cancelled; then finishes what is under way. `listen` is host:port, not opened when nobody calls."""
     if not routes:
         await asyncio.Event().wait()
-    server = Server(app(routes), listen, MOST_AT_ONCE)
+    server = WebServer(app(routes), listen, MOST_AT_ONCE)
     serving = asyncio.create_task(server.serve())
     try:
         await asyncio.shield(serving)

@@ -23,8 +23,8 @@ async def start(host: Host[NotifierSettings]) -> AsyncIterator[Service]:
     yield Service(
         servicers={api.SERVICE: partial(add_NotifierServiceServicer_to_server, notifier.service)},
         tables=models.TABLES,
-        connection=notifier.outlet.connection,
-        wake=notifier.outlet.wake,
+        connection=notifier.publisher.connection,
+        wake=notifier.publisher.wake,
         loops=notifier.loops(),
         figures=[notifier.deliveries.figures],
     )

@@ -55,7 +55,7 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(each[4][0]) for each in found]
 
 
-class Guard:
+class AddressGuard:
     """Everything is allowed in development; otherwise https to public addresses only, at one of `ports`."""
 
     def __init__(self, *, development: bool, ports: Collection[int] = PORTS, resolve: Resolve = resolve) -> None:

@@ -12,11 +12,11 @@ from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1 import notifier_service_pb2_grpc as api_grpc
 
 from services.notifier import dead_letters, deliveries, preferences, webhooks
-from services.notifier.addresses import Guard, RefusedAddressError
+from services.notifier.addresses import AddressGuard, RefusedAddressError
 from services.notifier.channels import MAIL
-from services.notifier.deliveries import Deliveries, Filter
-from services.notifier.intake import Intake
-from services.notifier.models import DeadEventState
+from services.notifier.deliveries import Deliveries, DeliveryFilter
+from services.notifier.ingest import Ingester
+from services.notifier.models import DeadEventState, Webhook
 from services.notifier.sender import Sender
 from services.platform.clock import Clock
 from services.platform.data import audit
@@ -38,12 +38,18 @@ _ADDRESS = re.compile(r"([^\s<>@])[^\s<>@]*(@[^\s<>@]+)")
 
 class NotifierService(api_grpc.NotifierServiceServicer):
     def __init__(
-        self, database: Database, clock: Clock, log: Deliveries, intake: Intake, senders: list[Sender], guard: Guard
+        self,
+        database: Database,
+        clock: Clock,
+        log: Deliveries,
+        ingester: Ingester,
+        senders: list[Sender],
+        guard: AddressGuard,
     ) -> None:
         self._database = database
         self._clock = clock
         self._log = log
-        self._intake = intake
+        self._ingester = ingester
         self._senders = senders
         self._guard = guard
 
@@ -52,7 +58,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
     ) -> api.ListDeliveriesResponse:
         size, caller = pages.size(request.page_size), rpc.principal()
         sees_all = caller.has(*_SEES_ALL)
-        wanted = Filter(
+        wanted = DeliveryFilter(
             addressee="" if sees_all else caller.account_id,
             reservation_id=request.reservation_id,
             account_id=request.account_id if sees_all else own_account(caller, request.account_id),
@@ -100,8 +106,10 @@ class NotifierService(api_grpc.NotifierServiceServicer):
             return preferences.switched_off(connection, account_id)
 
         by = audit.caller()
-        act = None if account_id == by.account_id else audit.Act(by, "preferences", "", account_id, detail=wishes)
-        off = await self._database.write(audit.noted(work, lambda _: act))
+        entry = (
+            None if account_id == by.account_id else audit.AuditEntry(by, "preferences", "", account_id, detail=wishes)
+        )
+        off = await self._database.write(audit.audited(work, lambda _: entry))
         return api.UpdatePreferencesResponse(account_id=account_id, notices=all_notices(off))
 
     async def CreateWebhook(self, request: api.CreateWebhookRequest, context: rpc.Context) -> api.CreateWebhookResponse:
@@ -110,7 +118,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         description = checked_text("description", request.description, MAX_DESCRIPTION)
         now = self._clock.now()
 
-        def work(connection: Connection) -> sa.Row[tuple[object, ...]]:
+        def work(connection: Connection) -> Webhook:
             if len(webhooks.read_all(connection)) >= MAX_WEBHOOKS:
                 words = (
                     f"there are {MAX_WEBHOOKS} webhooks already: remove one first",
@@ -121,7 +129,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
 
         by = audit.caller()
         told = {"filter": subjects, "host": urlsplit(url).hostname}
-        row = await self._database.write(audit.noted(work, lambda row: webhook_act(by, row.webhook_id, told)))
+        row = await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row.webhook_id, told)))
         return api.CreateWebhookResponse(webhook=webhooks.to_message(row), secret=row.secret)
 
     async def ListWebhooks(self, request: api.ListWebhooksRequest, context: rpc.Context) -> api.ListWebhooksResponse:
@@ -139,16 +147,16 @@ class NotifierService(api_grpc.NotifierServiceServicer):
             values["description"] = checked_text("description", request.description, MAX_DESCRIPTION)
         if request.HasField("enabled"):
             values["enabled"] = request.enabled
-        act = webhook_act(audit.caller(), webhook_id, values)
-        work = audit.noted(lambda c: webhooks.update(c, webhook_id, values, now), lambda _: act)
+        entry = to_audit_entry(audit.caller(), webhook_id, values)
+        work = audit.audited(lambda c: webhooks.update(c, webhook_id, values, now), lambda _: entry)
         row = await self._database.write(work)
         self._log.announce()
         return api.UpdateWebhookResponse(webhook=webhooks.to_message(row))
 
     async def DeleteWebhook(self, request: api.DeleteWebhookRequest, context: rpc.Context) -> api.DeleteWebhookResponse:
         webhook_id, now = required_id("webhook_id", request.webhook_id), self._clock.now()
-        act = webhook_act(audit.caller(), webhook_id, {}, "deleted")
-        await self._database.write(audit.noted(lambda c: webhooks.delete(c, webhook_id, now), lambda _: act))
+        entry = to_audit_entry(audit.caller(), webhook_id, {}, "deleted")
+        await self._database.write(audit.audited(lambda c: webhooks.delete(c, webhook_id, now), lambda _: entry))
         self._log.announce()
         return api.DeleteWebhookResponse()
 
@@ -175,7 +183,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         self, request: api.RetryDeadEventRequest, context: rpc.Context
     ) -> api.RetryDeadEventResponse:
         wanted = required_id("dead_event_id", request.dead_event_id)
-        row = await self._intake.retry(wanted, rpc.principal().account_id, audit.caller())
+        row = await self._ingester.retry(wanted, rpc.principal().account_id, audit.caller())
         return api.RetryDeadEventResponse(dead_event=dead_letters.to_message(row))
 
     async def DropDeadEvent(self, request: api.DropDeadEventRequest, context: rpc.Context) -> api.DropDeadEventResponse:
@@ -183,7 +191,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         note = checked_text("note", request.note, MAX_NOTE)
         if not note:
             raise errors.invalid("note", "is required: say why it is dropped", "必填：请说明为何丢弃")
-        row = await self._intake.drop(wanted, rpc.principal().account_id, note, audit.caller())
+        row = await self._ingester.drop(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DropDeadEventResponse(dead_event=dead_letters.to_message(row))
 
     async def _checked_url(self, url: str) -> str:
@@ -194,12 +202,14 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         return url
 
 
-def webhook_act(by: audit.Caller, webhook_id: str, changes: Mapping[str, object], outcome: str = "done") -> audit.Act:
+def to_audit_entry(
+    by: audit.Caller, webhook_id: str, changes: Mapping[str, object], outcome: str = "done"
+) -> audit.AuditEntry:
     """Of an address only the host is noted: the rest can be a secret."""
     told = {name: value for name, value in changes.items() if name not in ("url", "description")}
     if "url" in changes:
         told["host"] = urlsplit(str(changes["url"])).hostname
-    return audit.Act(by, "webhook", webhook_id, "", outcome, told)
+    return audit.AuditEntry(by, "webhook", webhook_id, "", outcome, told)
 
 
 def own_account(caller: Principal, asked: str) -> str:

@@ -7,19 +7,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.notifier import api
-from services.notifier.addresses import Guard
+from services.notifier.addresses import AddressGuard
 from services.notifier.channels import Channel
 from services.notifier.deliveries import Deliveries
-from services.notifier.intake import Intake
+from services.notifier.ingest import Ingester
 from services.notifier.messages import Composer
-from services.notifier.outlet import Outlet
 from services.notifier.planner import Planner, Timetable
+from services.notifier.publisher import Publisher
 from services.notifier.sender import Sender
 from services.notifier.settings import NotifierSettings
 from services.notifier.smtp import Smtp
-from services.notifier.subscriptions import Receiver, create_consumer
+from services.notifier.subscriptions import EventReceiver, create_consumer
 from services.notifier.values import Letterhead
-from services.notifier.webhooks import Caller
+from services.notifier.webhooks import WebhookCaller
 from services.platform import clock
 from services.platform.data.database import Database
 from services.platform.messaging.consumer import PullConsumer, receive_forever
@@ -34,13 +34,13 @@ KEEP_MS = 14 * clock.DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class NotifierAssembly:
     """Without servers; each `consumer()` is a fresh one on a fresh connection."""
 
     deliveries: Deliveries
-    outlet: Outlet
+    publisher: Publisher
     senders: list[Sender]
-    intake: Intake
+    ingester: Ingester
     planner: Planner
     consumer: Callable[[], PullConsumer]
     service: api.NotifierService
@@ -49,23 +49,23 @@ class Assembly:
         sending = [sender.run() for sender in self.senders]
         return [
             receive_forever(self.consumer),
-            self.outlet.run(),
-            self.planner.run(self.intake.queue, self.intake.queued),
+            self.publisher.run(),
+            self.planner.run(self.ingester.queue, self.ingester.queued),
             *sending,
             forget_forever(self.deliveries),
         ]
 
 
-def build(options: NotifierSettings, database: Database) -> Assembly:
+def build(options: NotifierSettings, database: Database) -> NotifierAssembly:
     now, zone = clock.create(options.clock_file), ZoneInfo(options.display_zone)
     composer = Composer(Letterhead(options.mail_from, options.portal_url, zone, options.support_mail))
     timetable = Timetable(options.reminder_minutes * clock.MINUTE, options.digest_time, zone)
     planner = Planner(database, now, composer, timetable)
     guard = options.guard()
-    outlet = Outlet(options, database)
+    publisher = Publisher(options, database)
     longest_seconds = max(2 * options.smtp_timeout_seconds, options.webhook_timeout_seconds)
     lease_ms = int((longest_seconds + LEASE_MARGIN_SECONDS) * clock.SECOND)
-    deliveries = Deliveries(database, now, lease_ms, outlet.wake)
+    deliveries = Deliveries(database, now, lease_ms, publisher.wake)
     channels: list[Channel] = [Smtp(options.mail_server()), webhook_caller(options, database, guard)]
     senders = [Sender(deliveries, channel, now, options.retry(channel.name)) for channel in channels]
 
@@ -73,15 +73,17 @@ def build(options: NotifierSettings, database: Database) -> Assembly:
         for sender in senders:
             sender.wake()
 
-    intake = Intake(database, now, composer, planner, queued)
-    receiver = Receiver(intake, outlet.bury)
-    service = api.NotifierService(database, now, deliveries, intake, senders, guard)
-    return Assembly(deliveries, outlet, senders, intake, planner, lambda: create_consumer(options, receiver), service)
+    ingester = Ingester(database, now, composer, planner, queued)
+    receiver = EventReceiver(ingester, publisher.bury)
+    service = api.NotifierService(database, now, deliveries, ingester, senders, guard)
+    return NotifierAssembly(
+        deliveries, publisher, senders, ingester, planner, lambda: create_consumer(options, receiver), service
+    )
 
 
-def webhook_caller(options: NotifierSettings, database: Database, guard: Guard) -> Caller:
+def webhook_caller(options: NotifierSettings, database: Database, guard: AddressGuard) -> WebhookCaller:
     patience_ms = int(options.webhook_give_up_hours * clock.HOUR)
-    return Caller(database, guard, options.webhook_timeout_seconds, patience_ms)
+    return WebhookCaller(database, guard, options.webhook_timeout_seconds, patience_ms)
 
 
 async def forget_forever(deliveries: Deliveries) -> None:

@@ -1,4 +1,4 @@
-"""What a way out is to the rest: it takes one parcel to the other side and says how that went."""
+"""What a way out is to the rest: it takes one notice to the other side and says how that went."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +10,7 @@ MAIL, WEBHOOK = "mail", "webhook"
 ANSWER_LENGTH = 200
 
 
-class Verdict(StrEnum):
+class SendVerdict(StrEnum):
     ACCEPTED = "accepted"
     TEMPORARY = "temporary"
     PERMANENT = "permanent"
@@ -21,16 +21,16 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SendResult:
     """`code` is the SMTP reply code or HTTP status, 0 when there was none. `text` may hold an address: never log it."""
 
-    verdict: Verdict
+    verdict: SendVerdict
     code: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class DeliveryClaim:
     """The right to make attempt `number` of one delivery until the lease ends."""
 
     delivery_id: str
@@ -53,11 +53,11 @@ class Channel(Protocol):
     shared: bool
     """Whether all recipients are reached through one server: when it is away, nobody is tried."""
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         """Never raises for what the other side does; that is what the Answer says."""
         ...
 
-    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None:
+    def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Keeps, in the transaction that stores the answer, what the channel itself wants to know of it."""
         ...
 

@@ -2,19 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import Session, col, select
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
 from services.notifier.models import DeadEvent, DeadEventState
 from services.platform.clock import to_timestamp
+from services.platform.data.rows import open_session
 from services.platform.serving import errors
 
-TABLE = SQLModel.metadata.tables[str(DeadEvent.__tablename__)]
 SUBJECT_PREFIX = "yunhui.dead.notifier."
 MOST_PAYLOAD = 900_000
 """Bytes of it in the stream, where the reason must fit in too; the table keeps all."""
@@ -29,9 +28,17 @@ def store(
     reason: str,
     now: int,
 ) -> None:
-    row = {"dead_event_id": event_id, "subject": subject, "headers": json.dumps(dict(headers)), "payload": payload}
-    state = {"reason": reason, "state": DeadEventState.OPEN, "actor": "", "note": ""}
-    connection.execute(sa.insert(TABLE).values(**row, **state, create_time=now, update_time=now))
+    dead_event = DeadEvent(
+        dead_event_id=event_id,
+        subject=subject,
+        headers=json.dumps(dict(headers)),
+        payload=payload,
+        reason=reason,
+        create_time=now,
+        update_time=now,
+    )
+    with open_session(connection) as session:
+        session.add(dead_event)
 
 
 def stream_subject(subject: str) -> str:
@@ -45,49 +52,51 @@ def stream_headers(event_id: str, sequence: int, headers: Mapping[str, str], rea
     return original | own
 
 
-def get(connection: Connection, dead_event_id: str) -> sa.Row[Any]:
+def get(connection: Connection, dead_event_id: str) -> DeadEvent:
     """Raises errors.not_found."""
-    row = connection.execute(sa.select(TABLE).where(TABLE.c.dead_event_id == dead_event_id)).one_or_none()
-    if row is None:
-        raise errors.not_found("dead event", "没有这个无法处理的事件")
-    return row
+    with open_session(connection) as session:
+        return _found(session.get(DeadEvent, dead_event_id))
 
 
-def lock_open(connection: Connection, dead_event_id: str) -> sa.Row[Any]:
-    """Nobody else settles it before the end of the transaction. Raises errors.RpcError when it is settled already."""
-    connection.execute(sa.select(TABLE.c.dead_event_id).where(TABLE.c.dead_event_id == dead_event_id).with_for_update())
-    return get_open(connection, dead_event_id)
-
-
-def get_open(connection: Connection, dead_event_id: str) -> sa.Row[Any]:
+def get_open(connection: Connection, dead_event_id: str) -> DeadEvent:
     """Raises errors.RpcError when it is settled already."""
-    row = get(connection, dead_event_id)
-    if row.state != DeadEventState.OPEN:
-        words = f"it was {row.state} by {row.actor} already", f"{row.actor} 已处理（{row.state}）"
+    return _still_open(get(connection, dead_event_id))
+
+
+def lock_open(session: Session, dead_event_id: str) -> DeadEvent:
+    """Nobody else settles it before the end of the transaction. Raises errors.RpcError when it is settled already."""
+    return _still_open(_found(session.get(DeadEvent, dead_event_id, with_for_update=True)))
+
+
+def _found(dead_event: DeadEvent | None) -> DeadEvent:
+    if dead_event is None:
+        raise errors.not_found("dead event", "没有这个无法处理的事件")
+    return dead_event
+
+
+def _still_open(dead_event: DeadEvent) -> DeadEvent:
+    if dead_event.state != DeadEventState.OPEN:
+        state, actor = dead_event.state, dead_event.actor
+        words = f"it was {state} by {actor} already", f"{actor} 已处理（{state}）"
         raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEAD_EVENT_SETTLED", *words)
-    return row
+    return dead_event
 
 
-def update(connection: Connection, dead_event_id: str, now: int, **values: str) -> None:
-    mine = TABLE.c.dead_event_id == dead_event_id
-    connection.execute(sa.update(TABLE).where(mine).values(**values, update_time=now))
-
-
-def list_page(connection: Connection, state: str, before: tuple[int, str] | None, limit: int) -> Sequence[sa.Row[Any]]:
+def list_page(connection: Connection, state: str, before: tuple[int, str] | None, limit: int) -> Sequence[DeadEvent]:
     """Newest first."""
-    key = sa.tuple_(TABLE.c.create_time, TABLE.c.dead_event_id)
-    query = sa.select(TABLE).where(TABLE.c.state == state)
-    query = query.order_by(TABLE.c.create_time.desc(), TABLE.c.dead_event_id.desc()).limit(limit)
+    created, own_id = col(DeadEvent.create_time), col(DeadEvent.dead_event_id)
+    page = select(DeadEvent).where(DeadEvent.state == state).order_by(created.desc(), own_id.desc()).limit(limit)
     if before:
-        query = query.where(key < sa.tuple_(sa.literal(before[0]), sa.literal(before[1])))
-    return connection.execute(query).all()
+        page = page.where(sa.tuple_(created, own_id) < sa.tuple_(sa.literal(before[0]), sa.literal(before[1])))
+    with open_session(connection) as session:
+        return session.exec(page).all()
 
 
-def headers_of(row: sa.Row[Any]) -> dict[str, str]:
+def headers_of(row: DeadEvent) -> dict[str, str]:
     return {str(name): str(value) for name, value in json.loads(row.headers).items()}
 
 
-def to_message(row: sa.Row[Any]) -> api.DeadEvent:
+def to_message(row: DeadEvent) -> api.DeadEvent:
     return api.DeadEvent(
         dead_event_id=row.dead_event_id,
         subject=row.subject,

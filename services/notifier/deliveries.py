@@ -11,12 +11,12 @@ import grpc
 import sqlalchemy as sa
 from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
-from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, Answer, Claim, Verdict
+from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.models import AttemptRow, DeadEvent, DeadEventState, Delivery, DeliveryState
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data import audit
@@ -27,7 +27,6 @@ from services.platform.observing import metrics, traces
 from services.platform.serving import errors
 
 TABLE = SQLModel.metadata.tables[str(Delivery.__tablename__)]
-DEAD_EVENT = SQLModel.metadata.tables[str(DeadEvent.__tablename__)]
 ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
 QUEUED = metrics.gauge("yunhui_notifier_queued", "deliveries that wait", "channel")
 OLDEST = metrics.gauge("yunhui_notifier_oldest_seconds", "how long the oldest of them has been due; 0: none", "channel")
@@ -36,7 +35,7 @@ LOG = [column for column in TABLE.c if column.name != "content"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class NewDelivery:
     """One notice to one recipient, ready to go. `content` is exactly what every attempt sends."""
 
     event_id: str
@@ -54,7 +53,7 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class DeliveryFilter:
     """Which deliveries to list; empty fields ask for all. `before_key` is the last delivery_id of the page before.
     `addressee` sees only the mails that were written to them."""
 
@@ -68,10 +67,10 @@ class Filter:
     limit: int = 50
 
 
-def enqueue(connection: Connection, parcels: Iterable[Parcel], now: int) -> None:
+def enqueue(connection: Connection, new_deliveries: Iterable[NewDelivery], now: int) -> None:
     """In the transaction that takes the event in. Of two alike in one event, one goes."""
-    unique = {(parcel.event_id, parcel.channel, parcel.kind, parcel.recipient): parcel for parcel in parcels}
-    rows = [_row(parcel, now) for parcel in unique.values()]
+    unique = {(each.event_id, each.channel, each.kind, each.recipient): each for each in new_deliveries}
+    rows = [_row(each, now) for each in unique.values()]
     if rows:
         connection.execute(sa.insert(TABLE), rows)
 
@@ -97,8 +96,8 @@ def take_back(connection: Connection, delivery_ids: Sequence[str]) -> None:
         connection.execute(sa.delete(TABLE).where(TABLE.c.delivery_id.in_(delivery_ids)))
 
 
-def _row(parcel: Parcel, now: int) -> dict[str, Any]:
-    values = {name: getattr(parcel, name) for name in Parcel.__slots__}
+def _row(new_delivery: NewDelivery, now: int) -> dict[str, Any]:
+    values = {name: getattr(new_delivery, name) for name in NewDelivery.__slots__}
     times = dict.fromkeys(("due_time", "first_time", "create_time", "update_time"), now)
     return {"delivery_id": new_id(), **values, **times, **EMPTY, "traceparent": traces.current() or None}
 
@@ -129,7 +128,7 @@ class Deliveries:
         self._lease_ms = lease_ms
         self._published = published
 
-    async def claim(self, channel: str, without: Collection[str] = ()) -> Claim | None:
+    async def claim(self, channel: str, without: Collection[str] = ()) -> DeliveryClaim | None:
         """The one that has been due longest, but none to the recipients in `without`. None when nothing is due."""
         now = self._clock.now()
         return await self._database.write(lambda c: _claim(c, channel, without, now, self._lease_ms))
@@ -142,7 +141,11 @@ class Deliveries:
         return await self._database.read(lambda c: c.scalar(query))
 
     async def settle(
-        self, claim: Claim, answer: Answer, due: int | None, note: Callable[[Connection], None] = lambda _: None
+        self,
+        claim: DeliveryClaim,
+        answer: SendResult,
+        due: int | None,
+        record: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         """Stores the answer and ends the lease. `due` (epoch ms) is the next attempt; None when there is none."""
         now = self._clock.now()
@@ -150,7 +153,7 @@ class Deliveries:
         def work(connection: Connection) -> None:
             _record(connection, claim.delivery_id, claim.number, answer, now)
             _mark(connection, claim, answer, due, now)
-            note(connection)
+            record(connection)
 
         await self._database.write(work)
         self.announce()
@@ -163,13 +166,13 @@ class Deliveries:
         """Queues it again, due now. Raises errors.RpcError. `by`: noted as who did it."""
         now = self._clock.now()
 
-        def tell(row: sa.Row[Any]) -> audit.Act | None:
+        def describe(row: sa.Row[Any]) -> audit.AuditEntry | None:
             about = {"kind": row.kind}
-            return audit.Act(by, "delivery", delivery_id, row.account_id, str(row.state), about) if by else None
+            return audit.AuditEntry(by, "delivery", delivery_id, row.account_id, str(row.state), about) if by else None
 
-        return await self._database.write(audit.noted(lambda c: _resend(c, delivery_id, now), tell))
+        return await self._database.write(audit.audited(lambda c: _resend(c, delivery_id, now), describe))
 
-    async def list(self, wanted: Filter) -> Sequence[sa.Row[Any]]:
+    async def list(self, wanted: DeliveryFilter) -> Sequence[sa.Row[Any]]:
         return await self._database.read(lambda c: _list(c, wanted))
 
     async def get(self, delivery_id: str) -> tuple[sa.Row[Any], Sequence[sa.Row[Any]]]:
@@ -207,8 +210,14 @@ def read_figures(connection: Connection) -> tuple[dict[str, tuple[int, int]], in
         c.state == sa.literal_column("'queued'")
     )
     queued = {channel: (number, due) for channel, number, due in connection.execute(waiting.group_by(c.channel))}
-    open_ = sa.select(sa.func.count()).where(DEAD_EVENT.c.state == DeadEventState.OPEN)
+    open_ = sa.select(sa.func.count()).where(col(DeadEvent.state) == DeadEventState.OPEN)
     return queued, connection.scalar(open_) or 0
+
+
+def count_failed(connection: Connection, since: int) -> int:
+    """Mails that a server has refused for good since then."""
+    failed = (TABLE.c.state == DeliveryState.FAILED) & (TABLE.c.update_time >= since)
+    return connection.scalar(sa.select(sa.func.count()).where(failed)) or 0
 
 
 def fail_queued(connection: Connection, recipient: str, reason: str, now: int) -> None:
@@ -227,7 +236,9 @@ def _unbelievable(now: int, lease_ms: int) -> sa.ColumnElement[bool]:
     return TABLE.c.lease_end > now + 2 * lease_ms
 
 
-def _claim(connection: Connection, channel: str, without: Collection[str], now: int, lease_ms: int) -> Claim | None:
+def _claim(
+    connection: Connection, channel: str, without: Collection[str], now: int, lease_ms: int
+) -> DeliveryClaim | None:
     free = (TABLE.c.lease_end <= now) | _unbelievable(now, lease_ms)
     due = (*_queued(channel, without), TABLE.c.due_time <= now, free)
     query = sa.select(TABLE).where(*due).order_by(TABLE.c.due_time, TABLE.c.delivery_id).limit(1)
@@ -235,11 +246,11 @@ def _claim(connection: Connection, channel: str, without: Collection[str], now: 
     if row is None:
         return None
     if row.lease_end:
-        unknown = Answer(Verdict.UNKNOWN, 0, "the sender ended before the answer was stored")
+        unknown = SendResult(SendVerdict.UNKNOWN, 0, "the sender ended before the answer was stored")
         _record(connection, row.delivery_id, row.attempts, unknown, min(row.lease_end, now))
     values = {"attempts": row.attempts + 1, "lease_end": now + lease_ms}
     connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == row.delivery_id).values(**values))
-    return Claim(
+    return DeliveryClaim(
         delivery_id=row.delivery_id,
         number=row.attempts + 1,
         event_id=row.event_id,
@@ -254,24 +265,24 @@ def _claim(connection: Connection, channel: str, without: Collection[str], now: 
     )
 
 
-def _record(connection: Connection, delivery_id: str, number: int, answer: Answer, time: int) -> None:
+def _record(connection: Connection, delivery_id: str, number: int, answer: SendResult, time: int) -> None:
     mine = (ATTEMPT.c.delivery_id == delivery_id, ATTEMPT.c.number == number)
     connection.execute(sa.delete(ATTEMPT).where(*mine))  # "unknown", when the lease ended before the answer came
     values = {"time": time, "verdict": answer.verdict, **_told(answer)}
     connection.execute(sa.insert(ATTEMPT).values(delivery_id=delivery_id, number=number, **values))
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _told(answer: SendResult) -> dict[str, Any]:
     """Foreign text as every database takes it."""
     text = answer.text.replace("\0", "").encode(errors="replace").decode()
     return {"code": answer.code, "answer": text[:ANSWER_LENGTH]}
 
 
-def _mark(connection: Connection, claim: Claim, answer: Answer, due: int | None, now: int) -> None:
+def _mark(connection: Connection, claim: DeliveryClaim, answer: SendResult, due: int | None, now: int) -> None:
     """An answer that comes after the lease counts only when it is yes: the attempt that came after it has the say."""
     told = _told(answer)
     mine = TABLE.c.delivery_id == claim.delivery_id
-    if answer.verdict is Verdict.ACCEPTED:
+    if answer.verdict is SendVerdict.ACCEPTED:
         _finish(connection, DeliveryState.SENT, told, now, mine, TABLE.c.state != DeliveryState.SENT)
         return
     current = (mine, TABLE.c.state == DeliveryState.QUEUED, TABLE.c.attempts == claim.number)
@@ -327,7 +338,7 @@ def _resend(connection: Connection, delivery_id: str, now: int) -> sa.Row[Any]:
     return _get(connection, delivery_id)
 
 
-def _list(connection: Connection, wanted: Filter) -> Sequence[sa.Row[Any]]:
+def _list(connection: Connection, wanted: DeliveryFilter) -> Sequence[sa.Row[Any]]:
     query = sa.select(*LOG).order_by(TABLE.c.delivery_id.desc()).limit(wanted.limit)
     for name in ("addressee", "reservation_id", "account_id", "kind", "channel"):
         if value := getattr(wanted, name):

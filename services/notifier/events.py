@@ -25,7 +25,7 @@ class UnreadableEventError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class BookingEvent:
     """One fact from booking. `type` goes without the owner, for example "reservation.confirmed"."""
 
     event_id: str
@@ -45,7 +45,7 @@ class Event:
         return self.body.reservation.reservation_id
 
 
-def parse(headers: Mapping[str, str], payload: bytes) -> Event | None:
+def parse(headers: Mapping[str, str], payload: bytes) -> BookingEvent | None:
     """None for an entity that the notifier does not know. Raises UnreadableEventError."""
     ce_type = _header(headers, "ce-type")
     kind = ce_type.removeprefix(PREFIX)
@@ -55,7 +55,7 @@ def parse(headers: Mapping[str, str], payload: bytes) -> Event | None:
     event_id = _header(headers, "ce-id")
     if not EVENT_ID.fullmatch(event_id):
         raise UnreadableEventError("ce-id is not an id")
-    return Event(event_id, kind, _time(_header(headers, "ce-time")), _body(body_type, payload))
+    return BookingEvent(event_id, kind, _time(_header(headers, "ce-time")), _body(body_type, payload))
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

@@ -14,7 +14,7 @@ _INSERT = sa.insert(TABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InboxEntry:
     """What is kept of an event. `entity_seq` is 0 when the event does not say."""
 
     event_id: str
@@ -28,7 +28,7 @@ def known(connection: Connection, event_ids: Sequence[str]) -> set[str]:
     return set(connection.execute(sa.select(TABLE.c.event_id).where(TABLE.c.event_id.in_(event_ids))).scalars())
 
 
-def follows(connection: Connection, entry: Entry) -> bool:
+def follows(connection: Connection, entry: InboxEntry) -> bool:
     """Whether the event before it of the same entity was taken in, or there is none."""
     if entry.entity_seq <= 1 or not entry.entity_id:
         return True
@@ -36,8 +36,8 @@ def follows(connection: Connection, entry: Entry) -> bool:
     return bool(connection.scalar(sa.select(before)))
 
 
-def store(connection: Connection, entries: Iterable[Entry], now: int) -> None:
+def store(connection: Connection, entries: Iterable[InboxEntry], now: int) -> None:
     """In order."""
-    rows = [{name: getattr(entry, name) for name in Entry.__slots__} | {"receive_time": now} for entry in entries]
+    rows = [{name: getattr(entry, name) for name in InboxEntry.__slots__} | {"receive_time": now} for entry in entries]
     if rows:
         connection.execute(_INSERT, rows)

@@ -13,7 +13,7 @@ from yunhui.policy.v1.decision_pb2 import Obligation
 from services.contracts import calendars
 from services.notifier import envelope, invitations, rendering
 from services.notifier.envelope import CalendarPart, Letter, Mailbox
-from services.notifier.events import Event
+from services.notifier.events import BookingEvent
 from services.notifier.rendering import Section, Tone
 from services.notifier.values import Digest, Letterhead, Values, listed
 from services.notifier.wording import Calendar, Meter, language
@@ -66,7 +66,7 @@ class Composer:
         self._letterhead = letterhead
         self._values = Values(letterhead)
         self._support = envelope.mailbox(letterhead.support) if letterhead.support else None
-        self._drafts: Mapping[str, Callable[[Event, Any], list[Draft]]] = {
+        self._drafts: Mapping[str, Callable[[BookingEvent, Any], list[Draft]]] = {
             "reservation.confirmed": self._confirmation,
             "reservation.pending_approval": self._escalation,
             "reservation.approved": self._confirmation,
@@ -82,7 +82,7 @@ class Composer:
             "account.suspended": self._suspension,
         }
 
-    def compose(self, event: Event, asked: Sequence[str] = ()) -> list[Message]:
+    def compose(self, event: BookingEvent, asked: Sequence[str] = ()) -> list[Message]:
         """No message for a type that nobody needs to hear of, nor for people without a usable address.
 
         `asked` are the addresses of support that had the reservation before them already when this happened: they are
@@ -94,7 +94,7 @@ class Composer:
             drafts = self._after_asking(event, event.body, drafts, asked)
         return [self._write(event.event_id, event.time, draft) for draft in drafts]
 
-    def escalation(self, event: Event, first_event_id: str) -> list[Message]:
+    def escalation(self, event: BookingEvent, first_event_id: str) -> list[Message]:
         """What support is asked, as it is after a change, in place of what the first event asked."""
         assert isinstance(event.body, ReservationEvent)  # noqa: S101 - only those are put before support
         drafts = [draft for draft in self._escalation(event, event.body) if draft.kind == ESCALATION]
@@ -122,20 +122,20 @@ class Composer:
 
     # What happened to a reservation
 
-    def _confirmation(self, event: Event, body: ReservationEvent) -> list[Draft]:
+    def _confirmation(self, event: BookingEvent, body: ReservationEvent) -> list[Draft]:
         def meters(calendar: Calendar) -> list[Meter]:
             return calendar.meters(body.decision.quotas, event.time)
 
         shown = {"approved": event.type == "reservation.approved"}
         return self._to_booker("confirmation", "good", body, shown, method="REQUEST", meters=meters)
 
-    def _change(self, event: Event, body: ReservationEvent) -> list[Draft]:
+    def _change(self, event: BookingEvent, body: ReservationEvent) -> list[Draft]:
         """What still waits for support is told to the booker; support is asked if they never were."""
         if not body.reservation.HasField("room"):
             return self._escalation(event, body)
         return self._to_booker("change", "good", body, {"was_pending": False}, method="REQUEST")
 
-    def _escalation(self, event: Event, body: ReservationEvent) -> list[Draft]:
+    def _escalation(self, event: BookingEvent, body: ReservationEvent) -> list[Draft]:
         shown = {"changed": event.type == "reservation.updated"}
         notices = [o for o in body.decision.obligations if o.kind == Obligation.KIND_NOTIFY_SUPPORT]
         addresses = dict.fromkeys(notice.address for notice in notices)
@@ -144,7 +144,7 @@ class Composer:
         return drafts + self._to_booker("pending", "waiting", body, shown)
 
     def _after_asking(
-        self, event: Event, body: ReservationEvent, drafts: list[Draft], asked: Sequence[str]
+        self, event: BookingEvent, body: ReservationEvent, drafts: list[Draft], asked: Sequence[str]
     ) -> list[Draft]:
         """A change that ended the waiting is told to the booker as what it is: a room."""
         if not _ends_waiting(event.type, body):
@@ -154,7 +154,7 @@ class Composer:
             drafts = self._to_booker("change", "good", body, {"was_pending": True}, method="REQUEST")
         return [*drafts, *self._withdrawal(event, body, asked)]
 
-    def _withdrawal(self, event: Event, body: ReservationEvent, asked: Sequence[str]) -> list[Draft]:
+    def _withdrawal(self, event: BookingEvent, body: ReservationEvent, asked: Sequence[str]) -> list[Draft]:
         """Whoever was asked to decide learns that there is nothing left to decide."""
         shown = {"why": WITHDRAWALS[event.type]}
         supporters = [box for box in map(envelope.mailbox, asked) if box]
@@ -180,16 +180,16 @@ class Composer:
             number=number,
         )
 
-    def _answer(self, event: Event, body: ReservationEvent) -> list[Draft]:
+    def _answer(self, event: BookingEvent, body: ReservationEvent) -> list[Draft]:
         """Support said no, or nothing in time."""
         return self._to_booker(event.type.removeprefix("reservation."), "bad", body)
 
-    def _cancellation(self, _: Event, body: ReservationEvent) -> list[Draft]:
+    def _cancellation(self, _: BookingEvent, body: ReservationEvent) -> list[Draft]:
         # without a room there was no invitation: a calendar would show a meeting it never heard of as cancelled
         method = "CANCEL" if body.reservation.HasField("room") else None
         return self._to_booker("cancellation", "quiet", body, method=method)
 
-    def _release(self, event: Event, body: ReservationEvent) -> list[Draft]:
+    def _release(self, event: BookingEvent, body: ReservationEvent) -> list[Draft]:
         shown = ReservationEvent()
         shown.CopyFrom(body)
         if not shown.reservation.HasField("release_time"):
@@ -213,13 +213,13 @@ class Composer:
 
     # What happened to an account
 
-    def _violation(self, _: Event, body: AccountEvent) -> list[Draft]:
+    def _violation(self, _: BookingEvent, body: AccountEvent) -> list[Draft]:
         return self._to_account("violation", body, body.violation.violation_time)
 
-    def _waived(self, _: Event, body: AccountEvent) -> list[Draft]:
+    def _waived(self, _: BookingEvent, body: AccountEvent) -> list[Draft]:
         return self._to_account("waived", body, body.violation.violation_time, tone="good")
 
-    def _objection(self, _: Event, body: AccountEvent) -> list[Draft]:
+    def _objection(self, _: BookingEvent, body: AccountEvent) -> list[Draft]:
         """Nobody is written to where no address of support is known; the portal shows it all the same."""
         if not self._support:
             return []
@@ -234,11 +234,11 @@ class Composer:
         )
         return [draft]
 
-    def _dismissal(self, _: Event, body: AccountEvent) -> list[Draft]:
+    def _dismissal(self, _: BookingEvent, body: AccountEvent) -> list[Draft]:
         drafts = self._to_account("dismissed", body, body.violation.violation_time)
         return [replace(draft, values=lambda calendar: self._values.objection(calendar, body)) for draft in drafts]
 
-    def _suspension(self, _: Event, body: AccountEvent) -> list[Draft]:
+    def _suspension(self, _: BookingEvent, body: AccountEvent) -> list[Draft]:
         return self._to_account("suspension", body, body.suspension.start_time)
 
     def _to_account(self, kind: str, body: AccountEvent, since: Timestamp, tone: Tone = "bad") -> list[Draft]:

@@ -137,13 +137,13 @@ class Webhook(SQLModel, table=True):
     update_time: int = Field(sa_type=sa.BigInteger)
 
 
-class PlannedState(StrEnum):
+class NoticeState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
     VOID = "void"
 
 
-class Planned(SQLModel, table=True):
+class ScheduledNotice(SQLModel, table=True):
     """A notice at a time of its own.
 
     One row for each kind and reservation, kept when it is over: an older event that comes late must not revive it.
@@ -156,12 +156,12 @@ class Planned(SQLModel, table=True):
     kind: str
     entity_id: str
     version: int = Field(description="of the reservation; the newer one wins", sa_type=sa.BigInteger)
-    state: str = Field(default=PlannedState.WAITING)
+    state: str = Field(default=NoticeState.WAITING)
     due_at: int = Field(sa_type=sa.BigInteger)
     try_at: int = Field(
         description="when somebody looks next: due_at, the end of a claim, or after a pause", sa_type=sa.BigInteger
     )
-    event_id: str = Field(description="what planned it")
+    event_id: str = Field(description="of the event that it follows from: names the mail")
     payload: str = Field(description="ReservationEvent as JSON, personal data; emptied when it is over")
 
 
@@ -184,7 +184,20 @@ class SupportCase(SQLModel, table=True):
     cutoff: int = Field(sa_type=sa.BigInteger)
     payload: str = Field(description="ReservationEvent as JSON, personal data; emptied when it is closed")
 
+    @property
+    def asked(self) -> list[str]:
+        return self.addresses.split()
+
 
 TABLES: list[type[SQLModel]] = [
-    InboxRow, Delivery, AttemptRow, DeadEvent, OptOut, Webhook, Planned, SupportCase, *outbox.TABLES, *audit.TABLES
-]  # fmt: skip
+    InboxRow,
+    Delivery,
+    AttemptRow,
+    DeadEvent,
+    OptOut,
+    Webhook,
+    ScheduledNotice,
+    SupportCase,
+    *outbox.TABLES,
+    *audit.TABLES,
+]

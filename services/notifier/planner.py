@@ -15,11 +15,10 @@ from yunhui.booking.v1.events_pb2 import ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Reservation
 from yunhui.policy.v1.decision_pb2 import Decision, Obligation
 
-from services.notifier import agenda
-from services.notifier.agenda import Case, Due, Plan
-from services.notifier.events import Event
+from services.notifier import deliveries, scheduled_notices, support_cases
+from services.notifier.events import BookingEvent
 from services.notifier.messages import Composer, Message
-from services.notifier.models import PlannedState
+from services.notifier.models import NoticeState, ScheduledNotice, SupportCase
 from services.notifier.values import Digest, OpenCase
 from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_until
 from services.platform.data.database import Database
@@ -47,7 +46,7 @@ ANSWERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class NoticeBatch:
     """Mails of one source, to be queued."""
 
     source_id: str
@@ -57,8 +56,8 @@ class Letter:
     """Epoch ms from which on they are of no use to anybody; 0: they always are."""
 
 
-Queue = Callable[[Connection, Letter], None]
-"""Queues the mails in the transaction in which the notice is taken off the agenda."""
+Queue = Callable[[Connection, NoticeBatch], None]
+"""Queues the mails in the transaction in which the notice is taken off the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +91,31 @@ class Planner:
         self._soonest = math.inf
         """The earliest notice planned since it last looked."""
 
-    def note(self, connection: Connection, event: Event, now: int) -> Sequence[str]:
+    def plan(self, connection: Connection, event: BookingEvent, now: int) -> Sequence[str]:
         """Plans what follows from an event, in the transaction that takes it in; again, it changes nothing.
 
-        The addresses of support that had the reservation before them already. Call `look` after the commit.
+        The addresses of support that had the reservation before them already. Call `wake` after the commit.
         """
         if not isinstance(event.body, ReservationEvent) or not event.body.HasField("reservation"):
             return []
         body, record = event.body, event.body.reservation
         planned, asked = self._reminder(event, body, now), to_case(event, body)
         if planned:
-            agenda.plan(connection, planned)
-            if planned.state == PlannedState.WAITING:
+            scheduled_notices.schedule(connection, planned)
+            if planned.state == NoticeState.WAITING:
                 self._soonest = min(self._soonest, planned.due_at)
         if asked:
-            return agenda.open_case(connection, asked)
+            return support_cases.open_case(connection, asked)
         if event.type not in ANSWERS or record.version <= 1:
             return []
-        return agenda.close_case(connection, record.reservation_id, record.version, event.event_id)
+        return support_cases.close_case(connection, record.reservation_id, record.version, event.event_id)
 
-    def look(self) -> None:
-        """What was noted is committed."""
+    def wake(self) -> None:
+        """What was planned is committed: sleeps no longer than until it is due."""
         if self._soonest < self._next:
             self._woken.set()
 
-    def _reminder(self, event: Event, body: ReservationEvent, now: int) -> Plan | None:
+    def _reminder(self, event: BookingEvent, body: ReservationEvent, now: int) -> ScheduledNotice | None:
         """Whoever books or moves within the lead has just read the mail about it: no reminder then."""
         record = body.reservation
         if not self._timetable.lead_ms or event.type not in HOLDS | ENDS or not record.HasField("room"):
@@ -124,8 +123,17 @@ class Planner:
         due = from_timestamp(record.start_time) - self._timetable.lead_ms
         waits = event.type in HOLDS and due > now
         payload = json_format.MessageToJson(ReservationEvent(reservation=record), indent=None) if waits else ""
-        state = PlannedState.WAITING if waits else PlannedState.VOID
-        return Plan(agenda.REMINDER, record.reservation_id, record.version, due, event.event_id, payload, state)
+        state = NoticeState.WAITING if waits else NoticeState.VOID
+        return ScheduledNotice(
+            kind=scheduled_notices.REMINDER,
+            entity_id=record.reservation_id,
+            version=record.version,
+            state=state,
+            due_at=due,
+            try_at=due,
+            event_id=event.event_id,
+            payload=payload,
+        )
 
     async def run(self, queue: Queue, queued: Callable[[], None]) -> None:
         """Until cancelled. `queued` is told when there are mails to be sent."""
@@ -139,7 +147,7 @@ class Planner:
                 await self._prepare()
                 prepared = True
             await self.catch_up(queue, queued)
-            await self._sleep_until(await self._database.read(agenda.read_next))
+            await self._sleep_until(await self._database.read(scheduled_notices.read_next))
 
         await run_forever(take_turn, "planned notices", RETRY_SECONDS)
 
@@ -148,8 +156,8 @@ class Planner:
         due = self._timetable.next_digest(now)
 
         def work(connection: Connection) -> None:
-            agenda.prepare_digest(connection, due, now)
-            agenda.prune(connection, now)
+            scheduled_notices.schedule_digest(connection, due, now)
+            prune(connection, now)
 
         await self._database.write(work)
 
@@ -160,70 +168,76 @@ class Planner:
 
     async def catch_up(self, queue: Queue, queued: Callable[[], None]) -> None:
         """Queues everything that is due. Raises what keeps the store away."""
-        while page := await self._database.read(lambda c: agenda.read_due(c, self._clock.now(), PAGE)):
-            for due in page:
-                await self._attend(due, queue)
+        while page := await self._database.read(lambda c: scheduled_notices.read_due(c, self._clock.now(), PAGE)):
+            for notice in page:
+                await self._attend(notice, queue)
             queued()
 
-    async def _attend(self, due: Due, queue: Queue) -> None:
+    async def _attend(self, notice: ScheduledNotice, queue: Queue) -> None:
         try:
-            letters = await (self._digest(due) if due.kind == agenda.DIGEST else self._remind(due))
+            batches = await (self._digest(notice) if notice.kind == scheduled_notices.DIGEST else self._remind(notice))
         except Exception as error:
             # only the type is told: the text could quote the event
-            log.error("planned %s %d: %s: trying again later", due.kind, due.plan_id, type(error).__name__)
+            log.error("planned %s %d: %s: trying again later", notice.kind, notice.id, type(error).__name__)
             again = self._clock.now() + AGAIN_MS
-            await self._database.write(lambda c: agenda.postpone(c, due, again))
+            await self._database.write(lambda c: scheduled_notices.postpone(c, notice, again))
             return
 
         def work(connection: Connection) -> None:
-            if self._take_off(connection, due):
-                for letter in letters:
-                    queue(connection, letter)
+            if self._take_off(connection, notice):
+                for batch in batches:
+                    queue(connection, batch)
 
         await self._database.write(work)
 
-    def _take_off(self, connection: Connection, due: Due) -> bool:
-        """Off the agenda, in one transaction with what it says: whoever is second finds nothing to do."""
+    def _take_off(self, connection: Connection, notice: ScheduledNotice) -> bool:
+        """Taken off, in one transaction with what it says: whoever is second finds nothing to do."""
         now = self._clock.now()
-        following = self._timetable.next_digest(now) if due.kind == agenda.DIGEST else None
+        following = self._timetable.next_digest(now) if notice.kind == scheduled_notices.DIGEST else None
         if following is None:
-            return agenda.finish(connection, due)
-        agenda.prune(connection, now)
-        return agenda.repeat(connection, due, following)
+            return scheduled_notices.finish(connection, notice)
+        prune(connection, now)
+        return scheduled_notices.repeat(connection, notice, following)
 
-    async def _remind(self, due: Due) -> list[Letter]:
+    async def _remind(self, notice: ScheduledNotice) -> list[NoticeBatch]:
         """Noticed only after the start, for example after a stop, it would be of no use to anybody."""
-        body = json_format.Parse(due.payload, ReservationEvent(), ignore_unknown_fields=True)
+        body = json_format.Parse(notice.payload, ReservationEvent(), ignore_unknown_fields=True)
         record = body.reservation
         start = from_timestamp(record.start_time)
         if self._clock.now() >= start:
             return []
-        moment = datetime.fromtimestamp(due.due_at / SECOND, UTC)
-        messages = self._composer.remind(due.event_id, body, moment)
-        return [Letter(due.event_id, messages, (record.organizer.account_id, record.reservation_id), start)]
+        moment = datetime.fromtimestamp(notice.due_at / SECOND, UTC)
+        messages = self._composer.remind(notice.event_id, body, moment)
+        return [NoticeBatch(notice.event_id, messages, (record.organizer.account_id, record.reservation_id), start)]
 
-    async def _digest(self, due: Due) -> list[Letter]:
+    async def _digest(self, notice: ScheduledNotice) -> list[NoticeBatch]:
         """One mail to each address with something open, named by the day."""
         now = self._clock.now()
         cases, failed = await self._database.read(
-            lambda c: (agenda.read_cases(c, now), agenda.count_failed(c, now - DAY))
+            lambda c: (support_cases.read_answerable(c, now), deliveries.count_failed(c, now - DAY))
         )
-        day = datetime.fromtimestamp(due.due_at / SECOND, self._timetable.zone).date()
-        letters = []
-        for address in dict.fromkeys(address for case in cases for address in case.addresses):
-            mine = [to_open_case(case) for case in cases if address in case.addresses]
+        day = datetime.fromtimestamp(notice.due_at / SECOND, self._timetable.zone).date()
+        batches = []
+        for address in dict.fromkeys(address for case in cases for address in case.asked):
+            mine = [to_open_case(case) for case in cases if address in case.asked]
             source_id = f"digest-{day}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
-            letters.append(Letter(source_id, self._composer.digest(source_id, Digest(address, now, mine, failed))))
-        return letters
+            batches.append(NoticeBatch(source_id, self._composer.digest(source_id, Digest(address, now, mine, failed))))
+        return batches
 
 
-def is_before_support(event: Event) -> bool:
+def prune(connection: Connection, now: int) -> None:
+    """Forgets what is long over."""
+    scheduled_notices.prune(connection, now)
+    support_cases.prune(connection, now)
+
+
+def is_before_support(event: BookingEvent) -> bool:
     """Whether it leaves a request with support, to be decided."""
     asks = event.type in {"reservation.pending_approval", "reservation.updated"}
     return asks and isinstance(event.body, ReservationEvent) and not event.body.reservation.HasField("room")
 
 
-def to_case(event: Event, body: ReservationEvent) -> Case | None:
+def to_case(event: BookingEvent, body: ReservationEvent) -> SupportCase | None:
     """The case that an event puts before support; None for any other."""
     record = body.reservation
     if not is_before_support(event):
@@ -232,10 +246,17 @@ def to_case(event: Event, body: ReservationEvent) -> Case | None:
     payload = json_format.MessageToJson(ReservationEvent(reservation=record), indent=None)
     opened = int(event.time.timestamp() * SECOND)
     addresses = list(dict.fromkeys(notice.address for notice in notices))
-    return Case(record.reservation_id, record.version, addresses, opened, _cutoff(record, body.decision), payload)
+    return SupportCase(
+        reservation_id=record.reservation_id,
+        version=record.version,
+        addresses="\n".join(addresses),
+        open_time=opened,
+        cutoff=_cutoff(record, body.decision),
+        payload=payload,
+    )
 
 
-def to_open_case(case: Case) -> OpenCase:
+def to_open_case(case: SupportCase) -> OpenCase:
     body = json_format.Parse(case.payload, ReservationEvent(), ignore_unknown_fields=True)
     return OpenCase(body.reservation, case.open_time, case.cutoff)
 

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import col, delete
 
-from services.notifier.events import Event
+from services.notifier.events import BookingEvent
 from services.notifier.models import OptOut
+from services.platform.data.rows import open_session
 from services.platform.serving import errors
-
-TABLE = SQLModel.metadata.tables[str(OptOut.__tablename__)]
 
 OPTIONAL = ("confirmation", "change", "own_cancellation", "reminder", "pending", "waived")
 MANDATORY = (
@@ -20,7 +19,7 @@ MANDATORY = (
 """A cancellation by somebody else, and so on: who does not hear of these stands before a locked door."""
 
 
-def notice_of(event: Event, kind: str) -> str:
+def notice_of(event: BookingEvent, kind: str) -> str:
     """The name under which a message of this kind can be switched off. `kind` may carry a number: "escalation-2"."""
     notice = kind.partition("-")[0]
     own = event.body.actor == event.account_id
@@ -34,18 +33,17 @@ def is_wanted(connection: Connection, account_id: str, notice: str) -> bool:
 
 
 def switched_off(connection: Connection, account_id: str) -> set[str]:
-    query = sa.select(TABLE.c.notice).where(TABLE.c.account_id == account_id)
-    return set(connection.execute(query).scalars())
+    """Asked for each mail, so it is a statement."""
+    return set(connection.scalars(sa.select(col(OptOut.notice)).where(col(OptOut.account_id) == account_id)))
 
 
 def update(connection: Connection, account_id: str, wishes: Mapping[str, bool], now: int) -> None:
     """All or none. What is not named stays."""
-    mine = (TABLE.c.account_id == account_id, TABLE.c.notice.in_(wishes))
-    connection.execute(sa.delete(TABLE).where(*mine))
+    named = (col(OptOut.account_id) == account_id, col(OptOut.notice).in_(wishes))
     off = [notice for notice, enabled in wishes.items() if not enabled]
-    rows = [{"account_id": account_id, "notice": notice, "create_time": now} for notice in off]
-    if rows:
-        connection.execute(sa.insert(TABLE), rows)
+    with open_session(connection) as session:
+        session.exec(delete(OptOut).where(*named))
+        session.add_all(OptOut(account_id=account_id, notice=notice, create_time=now) for notice in off)
 
 
 def check(wishes: Sequence[tuple[str, bool]]) -> Mapping[str, bool]:

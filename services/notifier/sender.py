@@ -6,7 +6,7 @@ from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from services.notifier.channels import Answer, Channel, Claim, Verdict
+from services.notifier.channels import Channel, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.platform.clock import SECOND, Clock, wait_until
 from services.platform.observing import metrics, traces
@@ -132,7 +132,7 @@ class Sender:
         due = await self._deliveries.next_due(self._channel.name, self._without())
         return min([now + RESCAN_MS, *ends, *([] if due is None else [due])])
 
-    async def _deliver(self, claim: Claim) -> None:
+    async def _deliver(self, claim: DeliveryClaim) -> None:
         try:
             with traces.received(f"send {self._channel.name}", claim.traceparent, "client"):
                 answer = await self._send(claim)
@@ -143,18 +143,18 @@ class Sender:
             self._busy.discard(claim.recipient)
             self.wake()
 
-    async def _send(self, claim: Claim) -> Answer:
+    async def _send(self, claim: DeliveryClaim) -> SendResult:
         if claim.expire_time and self._clock.now() >= claim.expire_time:
-            return Answer(Verdict.PERMANENT, 0, "not sent: its time has passed")
+            return SendResult(SendVerdict.PERMANENT, 0, "not sent: its time has passed")
         try:
             return await self._channel.send(claim)
         except Exception as error:
             log.exception("%s: delivery %s", self._channel.name, claim.delivery_id)
-            return Answer(Verdict.TEMPORARY, 0, f"an error of ours, which was logged: {type(error).__name__}")
+            return SendResult(SendVerdict.TEMPORARY, 0, f"an error of ours, which was logged: {type(error).__name__}")
 
-    def _note_outage(self, claim: Claim, answer: Answer) -> None:
+    def _note_outage(self, claim: DeliveryClaim, answer: SendResult) -> None:
         lane = self._lane(claim.recipient)
-        if answer.verdict is not Verdict.AWAY:
+        if answer.verdict is not SendVerdict.AWAY:
             self._outages.pop(lane, None)
             return
         now = self._clock.now()
@@ -163,14 +163,17 @@ class Sender:
             outage.failures += 1
             outage.until = now + self._retry.pause_ms(outage.failures)
 
-    async def _settle(self, claim: Claim, answer: Answer) -> None:
+    async def _settle(self, claim: DeliveryClaim, answer: SendResult) -> None:
         now = self._clock.now()
         due = now + self._retry.pause_ms(claim.number)
-        again = answer.verdict in (Verdict.TEMPORARY, Verdict.AWAY) and due < claim.first_time + self._retry.give_up_ms
+        again = (
+            answer.verdict in (SendVerdict.TEMPORARY, SendVerdict.AWAY)
+            and due < claim.first_time + self._retry.give_up_ms
+        )
         for tries_left in reversed(range(STORE_TRIES)):
             try:
                 await self._deliveries.settle(
-                    claim, answer, due if again else None, lambda c: self._channel.note(c, claim, answer, now)
+                    claim, answer, due if again else None, lambda c: self._channel.record(c, claim, answer, now)
                 )
                 return
             except errors.RpcError:
@@ -180,8 +183,8 @@ class Sender:
                 await asyncio.sleep(RETRY_SECONDS)
 
 
-def _report(claim: Claim, answer: Answer) -> None:
+def _report(claim: DeliveryClaim, answer: SendResult) -> None:
     """Without recipient or answer text: both are personal data."""
     ATTEMPTS.count(claim.channel, answer.verdict.value)
-    level = logging.INFO if answer.verdict is Verdict.ACCEPTED else logging.WARNING
+    level = logging.INFO if answer.verdict is SendVerdict.ACCEPTED else logging.WARNING
     log.log(level, "event %s: %s %s, code %d", claim.event_id, claim.kind, answer.verdict.value, answer.code)

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from services.notifier import envelope
-from services.notifier.addresses import Guard
+from services.notifier.addresses import AddressGuard
 from services.notifier.channels import MAIL
 from services.notifier.sender import Retry
-from services.notifier.smtp import Encryption, Server
+from services.notifier.smtp import Encryption, SmtpServer
 from services.platform import clock
 from services.platform.host import HostSettings
 
@@ -48,12 +48,12 @@ class NotifierSettings(HostSettings):
         72.0, description="a call that was not accepted for so long has failed, and such a webhook is off", gt=0
     )
 
-    def guard(self) -> Guard:
+    def guard(self) -> AddressGuard:
         ports = frozenset(int(port) for port in self.webhook_ports.split(","))
-        return Guard(development=self.environment == "development", ports=ports)
+        return AddressGuard(development=self.environment == "development", ports=ports)
 
-    def mail_server(self) -> Server:
-        return Server(
+    def mail_server(self) -> SmtpServer:
+        return SmtpServer(
             host=self.smtp_host,
             port=self.smtp_port,
             sender=self.mail_from,

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import aiosmtplib
 from sqlalchemy.engine import Connection
 
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 
 T = TypeVar("T")
 Encryption = Literal["auto", "required", "off", "implicit"]
@@ -21,7 +21,7 @@ MOST_IN_A_SESSION = 100  # many servers allow no more
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class SmtpServer:
     """Where mail goes out. `ca_file`: authorities to trust in place of the system's. `rate`: mails a second."""
 
     host: str
@@ -35,10 +35,10 @@ class Server:
     rate: float = 50.0
 
 
-class Session:
+class SmtpSession:
     """A connection that has greeted, encrypted and signed in."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: SmtpServer) -> None:
         self.sent = 0
         self.client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -52,10 +52,10 @@ class Session:
         )
 
 
-class AwayError(Exception):
+class NoSessionError(Exception):
     """No session could be opened."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: SendResult) -> None:
         super().__init__(answer.verdict)
         self.answer = answer
 
@@ -66,26 +66,26 @@ class Smtp:
     name = MAIL
     shared = True
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: SmtpServer) -> None:
         self._server = server
-        self._idle: list[Session] = []
+        self._idle: list[SmtpSession] = []
         self._pace = Pace(server.rate)
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         """Two times `timeout` seconds bound it: one for a session, one for the message."""
         await self._pace.wait()
         try:
             session = await self._session()
-        except AwayError as error:
+        except NoSessionError as error:
             return error.answer
         answer = await self._hand_over(session, claim)
-        if answer.verdict is Verdict.ACCEPTED and session.sent < MOST_IN_A_SESSION:
+        if answer.verdict is SendVerdict.ACCEPTED and session.sent < MOST_IN_A_SESSION:
             self._idle.append(session)
         else:
             session.client.close()  # without QUIT: once the message is taken, a lost goodbye must not make it fail
         return answer
 
-    async def _session(self) -> Session:
+    async def _session(self) -> SmtpSession:
         """One that still answers, or a new one. Raises AwayError."""
         while self._idle:
             session = self._idle.pop()
@@ -95,29 +95,29 @@ class Smtp:
                 session.client.close()  # the server may end what is idle: that is no outage
             else:
                 return session
-        session = Session(self._server)
+        session = SmtpSession(self._server)
         try:
             await self._in_time(session.client.connect())
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             session.client.close()
-            raise AwayError(away(error)) from None
+            raise NoSessionError(away(error)) from None
         return session
 
-    async def _hand_over(self, session: Session, claim: Claim) -> Answer:
+    async def _hand_over(self, session: SmtpSession, claim: DeliveryClaim) -> SendResult:
         sending = session.client.sendmail(self._server.sender, [claim.recipient], claim.content)
         try:
             _, text = await self._in_time(sending)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             return classify(error)
         session.sent += 1
-        return Answer(Verdict.ACCEPTED, 250, text)
+        return SendResult(SendVerdict.ACCEPTED, 250, text)
 
     async def _in_time(self, conversation: Awaitable[T]) -> T:
         """Each step has a timeout of its own too, but a server that drips could go on for ever."""
         async with asyncio.timeout(self._server.timeout):
             return await conversation
 
-    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None:
+    def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Mail servers are not kept account of."""
 
     async def rest(self) -> None:
@@ -143,26 +143,26 @@ class Pace:
         await asyncio.sleep(mine - now)
 
 
-def away(error: Exception) -> Answer:
+def away(error: Exception) -> SendResult:
     """What keeps a session from opening, a wrong password too, speaks about the installation, not about the mail."""
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        return Answer(Verdict.AWAY, error.code, f"{error.code} {error.message}")
-    return Answer(Verdict.AWAY, 0, f"{type(error).__name__}: {error}")
+        return SendResult(SendVerdict.AWAY, error.code, f"{error.code} {error.message}")
+    return SendResult(SendVerdict.AWAY, 0, f"{type(error).__name__}: {error}")
 
 
-def classify(error: Exception) -> Answer:
+def classify(error: Exception) -> SendResult:
     """Final is only a 5xx that answers this very message: sender, recipient or content."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
         error = error.recipients[0]
     if isinstance(error, ValueError):
-        return Answer(Verdict.PERMANENT, 0, "not a sendable address")
+        return SendResult(SendVerdict.PERMANENT, 0, "not a sendable address")
     if not isinstance(error, aiosmtplib.SMTPResponseException):
-        return Answer(Verdict.TEMPORARY, 0, f"{type(error).__name__}: {error}")
+        return SendResult(SendVerdict.TEMPORARY, 0, f"{type(error).__name__}: {error}")
     if error.code in INSTALLATION_CODES:
         return away(error)
     about_message = isinstance(
         error, (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError)
     )
     final = about_message and 500 <= error.code < 600
-    verdict = Verdict.PERMANENT if final else Verdict.TEMPORARY
-    return Answer(verdict, error.code, f"{error.code} {error.message}")
+    verdict = SendVerdict.PERMANENT if final else SendVerdict.TEMPORARY
+    return SendResult(verdict, error.code, f"{error.code} {error.message}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nats.aio.msg import Msg
 
-from services.notifier.intake import Arrival, Bury, Intake, Outcome
+from services.notifier.ingest import Bury, IncomingEvent, Ingester, IngestOutcome
 from services.platform.messaging.consumer import PullConsumer, Source
 from services.platform.settings import Settings
 
@@ -27,27 +27,27 @@ MOST_WAITS = 8
 notifier died. After that it is taken: the one before it is never going to come, the stream begins in the middle."""
 
 
-class Receiver:
+class EventReceiver:
     """Answers each event by hand: ack when it is stored, nak with a pause to see it again, term when it is dead."""
 
-    def __init__(self, intake: Intake, bury: Bury) -> None:
-        self._intake = intake
+    def __init__(self, ingester: Ingester, bury: Bury) -> None:
+        self._ingester = ingester
         self._bury = bury
 
     async def receive(self, messages: Sequence[Msg]) -> None:
         """Raises nothing: what is not acknowledged comes again."""
-        arrivals = [to_arrival(message) for message in messages]
+        incoming_events = [to_incoming_event(message) for message in messages]
         late = [each.metadata.sequence.stream for each in messages if each.metadata.num_delivered > MOST_WAITS]
         try:
-            outcome = await self._intake.take(arrivals, self._bury, late)
+            outcome = await self._ingester.ingest(incoming_events, self._bury, late)
         except Exception as error:
             log.error("%d events are not taken in, they come again: %s", len(messages), type(error).__name__)
-            outcome = Outcome(postponed={arrival.sequence for arrival in arrivals})
+            outcome = IngestOutcome(postponed={incoming.sequence for incoming in incoming_events})
         for message in messages:
             await _answer(message, outcome)
 
 
-async def _answer(message: Msg, outcome: Outcome) -> None:
+async def _answer(message: Msg, outcome: IngestOutcome) -> None:
     sequence = message.metadata.sequence.stream
     if sequence in outcome.postponed:
         await message.nak(delay=pause_seconds(message.metadata.num_delivered))
@@ -57,8 +57,8 @@ async def _answer(message: Msg, outcome: Outcome) -> None:
         await message.ack()
 
 
-def to_arrival(message: Msg) -> Arrival:
-    return Arrival(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
+def to_incoming_event(message: Msg) -> IncomingEvent:
+    return IncomingEvent(message.subject, message.headers or {}, message.data, message.metadata.sequence.stream)
 
 
 def pause_seconds(attempt: int) -> float:
@@ -66,6 +66,6 @@ def pause_seconds(attempt: int) -> float:
     return float(min(2 ** min(attempt - 2, 32), LONGEST_PAUSE_SECONDS))
 
 
-def create_consumer(settings: Settings, receiver: Receiver) -> PullConsumer:
+def create_consumer(settings: Settings, receiver: EventReceiver) -> PullConsumer:
     """The durable consumer of booking's events; `run` it."""
     return PullConsumer(settings, EVENTS, receiver.receive, GRACEFUL_SECONDS)

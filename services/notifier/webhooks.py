@@ -13,76 +13,87 @@ import grpc
 import httpx2
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import Session, col, select
 from standardwebhooks.webhooks import Webhook as Signer
 from ulid import ULID
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
 from services.notifier import deliveries
-from services.notifier.addresses import Guard, RefusedAddressError
-from services.notifier.channels import ANSWER_LENGTH, WEBHOOK, Answer, Claim, Verdict
-from services.notifier.deliveries import Parcel
+from services.notifier.addresses import AddressGuard, RefusedAddressError
+from services.notifier.channels import ANSWER_LENGTH, WEBHOOK, DeliveryClaim, SendResult, SendVerdict
+from services.notifier.deliveries import NewDelivery
 from services.notifier.events import UnreadableEventError
-from services.notifier.inbox import Entry
+from services.notifier.inbox import InboxEntry
 from services.notifier.models import Webhook
 from services.platform.clock import to_timestamp
 from services.platform.data.database import Database
+from services.platform.data.rows import open_session
 from services.platform.serving import errors
 
-TABLE = SQLModel.metadata.tables[str(Webhook.__tablename__)]
 EVERYTHING = "yunhui.booking.>"
 SECRET_BYTES = 32
 GONE = 410
 AWAY_CODES = {429, 500, 502, 503, 504}
 
 
-def create(connection: Connection, url: str, subjects: str, description: str, now: int) -> sa.Row[Any]:
-    webhook_id = f"whk_{ULID()}".lower()
-    row = {"webhook_id": webhook_id, "url": url, "filter": subjects, "description": description}
-    state = {"secret": new_secret(), "enabled": True, "reason": "", "failing_since": 0}
-    connection.execute(sa.insert(TABLE).values(**row, **state, create_time=now, update_time=now))
-    return get(connection, webhook_id)
+def create(connection: Connection, url: str, subjects: str, description: str, now: int) -> Webhook:
+    webhook = Webhook(
+        webhook_id=f"whk_{ULID()}".lower(),
+        url=url,
+        filter=subjects,
+        description=description,
+        secret=new_secret(),
+        create_time=now,
+        update_time=now,
+    )
+    with open_session(connection) as session:
+        session.add(webhook)
+    return webhook
 
 
 def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def get(connection: Connection, webhook_id: str) -> sa.Row[Any]:
+def get(connection: Connection, webhook_id: str) -> Webhook:
     """Raises errors.not_found."""
-    row = connection.execute(sa.select(TABLE).where(TABLE.c.webhook_id == webhook_id)).one_or_none()
-    if row is None:
+    with open_session(connection) as session:
+        return _get(session, webhook_id)
+
+
+def _get(session: Session, webhook_id: str) -> Webhook:
+    webhook = session.get(Webhook, webhook_id)
+    if webhook is None:
         raise errors.not_found("webhook", "没有这个 webhook")
-    return row
+    return webhook
 
 
-def read_all(connection: Connection) -> Sequence[sa.Row[Any]]:
-    return connection.execute(sa.select(TABLE).order_by(TABLE.c.webhook_id)).all()
+def read_all(connection: Connection) -> Sequence[Webhook]:
+    with open_session(connection) as session:
+        return session.exec(select(Webhook).order_by(col(Webhook.webhook_id))).all()
 
 
-def update(connection: Connection, webhook_id: str, values: Mapping[str, Any], now: int) -> sa.Row[Any]:
+def update(connection: Connection, webhook_id: str, values: Mapping[str, Any], now: int) -> Webhook:
     """Raises errors.not_found. Switching off gives up what is queued."""
-    get(connection, webhook_id)
-    changes = dict(values)
-    if changes.get("enabled"):
-        changes |= {"reason": "", "failing_since": 0}
-    if changes.get("enabled") is False:
-        _switch_off(connection, webhook_id, "switched off by an administrator", now)
-    connection.execute(sa.update(TABLE).where(TABLE.c.webhook_id == webhook_id).values(**changes, update_time=now))
-    return get(connection, webhook_id)
+    with open_session(connection) as session:
+        webhook = _get(session, webhook_id)
+        if values.get("enabled"):
+            webhook.reason, webhook.failing_since = "", 0
+        if values.get("enabled") is False:
+            _switch_off(connection, webhook, "switched off by an administrator", now)
+        return webhook.sqlmodel_update({**values, "update_time": now})
 
 
 def delete(connection: Connection, webhook_id: str, now: int) -> None:
     """Raises errors.not_found. What was sent stays in the log; what is queued fails."""
-    get(connection, webhook_id)
-    connection.execute(sa.delete(TABLE).where(TABLE.c.webhook_id == webhook_id))
+    with open_session(connection) as session:
+        session.delete(_get(session, webhook_id))
     deliveries.fail_queued(connection, webhook_id, "the webhook was removed", now)
 
 
-def _switch_off(connection: Connection, webhook_id: str, reason: str, now: int) -> None:
-    values = {"enabled": False, "reason": reason, "update_time": now}
-    connection.execute(sa.update(TABLE).where(TABLE.c.webhook_id == webhook_id).values(**values))
-    deliveries.fail_queued(connection, webhook_id, f"the webhook is off: {reason}", now)
+def _switch_off(connection: Connection, webhook: Webhook, reason: str, now: int) -> None:
+    webhook.enabled, webhook.reason, webhook.update_time = False, reason, now
+    deliveries.fail_queued(connection, webhook.webhook_id, f"the webhook is off: {reason}", now)
 
 
 def body(headers: Mapping[str, str], payload: bytes) -> bytes:
@@ -95,12 +106,12 @@ def body(headers: Mapping[str, str], payload: bytes) -> bytes:
     return json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def parcels(connection: Connection, entry: Entry, call: bytes, about: tuple[str, str]) -> list[Parcel]:
+def new_deliveries(connection: Connection, entry: InboxEntry, call: bytes, about: tuple[str, str]) -> list[NewDelivery]:
     """One for each webhook that wants to know."""
-    query = sa.select(TABLE.c.webhook_id, TABLE.c.filter).where(TABLE.c.enabled)
-    wanting = [row.webhook_id for row in connection.execute(query) if matches(row.filter, entry.subject)]
+    query = sa.select(col(Webhook.webhook_id), col(Webhook.filter)).where(col(Webhook.enabled))
+    wanting = [webhook_id for webhook_id, subjects in connection.execute(query) if matches(subjects, entry.subject)]
     event_id = entry.event_id
-    return [Parcel(event_id, WEBHOOK, entry.subject, each, *about, event_id, call) for each in wanting]
+    return [NewDelivery(event_id, WEBHOOK, entry.subject, each, *about, event_id, call) for each in wanting]
 
 
 def matches(subjects: str, subject: str) -> bool:
@@ -114,7 +125,7 @@ def matches(subjects: str, subject: str) -> bool:
     return len(wanted) == len(parts)
 
 
-def to_message(row: sa.Row[Any]) -> api.Webhook:
+def to_message(row: Webhook) -> api.Webhook:
     message = api.Webhook(
         webhook_id=row.webhook_id,
         url=row.url,
@@ -130,13 +141,13 @@ def to_message(row: sa.Row[Any]) -> api.Webhook:
     return message
 
 
-class Caller:
+class WebhookCaller:
     """The channel: posts to the address that was checked, follows no redirect, reads little of the answer."""
 
     name = WEBHOOK
     shared = False
 
-    def __init__(self, database: Database, guard: Guard, timeout: float, patience_ms: int) -> None:
+    def __init__(self, database: Database, guard: AddressGuard, timeout: float, patience_ms: int) -> None:
         self._database = database
         self._guard = guard
         self._patience_ms = patience_ms
@@ -144,21 +155,21 @@ class Caller:
         self._client = httpx2.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False, limits=limits)
         self._timeout = timeout
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         try:
             row = await self._database.read(lambda c: get(c, claim.recipient))
         except errors.RpcError as error:
             gone = error.code is grpc.StatusCode.NOT_FOUND
-            return Answer(Verdict.PERMANENT if gone else Verdict.TEMPORARY, 0, str(error))
+            return SendResult(SendVerdict.PERMANENT if gone else SendVerdict.TEMPORARY, 0, str(error))
         try:
             async with asyncio.timeout(self._timeout):  # the client's own is for each step
                 return await self._post(row, claim)
         except RefusedAddressError as error:
-            return Answer(Verdict.AWAY, 0, f"not called: {error}")
+            return SendResult(SendVerdict.AWAY, 0, f"not called: {error}")
         except (httpx2.HTTPError, TimeoutError, OSError) as error:
-            return Answer(Verdict.AWAY, 0, f"{type(error).__name__}: {error}")
+            return SendResult(SendVerdict.AWAY, 0, f"{type(error).__name__}: {error}")
 
-    async def _post(self, row: sa.Row[Any], claim: Claim) -> Answer:
+    async def _post(self, row: Webhook, claim: DeliveryClaim) -> SendResult:
         address = await self._guard.pin(row.url)
         parts = urlsplit(row.url)
         url = httpx2.URL(row.url).copy_with(host=address)
@@ -172,20 +183,20 @@ class Caller:
         finally:
             await answer.aclose()
 
-    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None:
+    def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Since when nothing was accepted; switched off by 410, or when that has lasted too long."""
-        row = connection.execute(sa.select(TABLE).where(TABLE.c.webhook_id == claim.recipient)).one_or_none()
-        if row is None or not row.enabled:
-            return
-        since = 0 if answer.verdict is Verdict.ACCEPTED else row.failing_since or now
-        if since != row.failing_since:
-            mine = TABLE.c.webhook_id == claim.recipient
-            connection.execute(sa.update(TABLE).where(mine).values(failing_since=since))
-        if answer.code == GONE:
-            _switch_off(connection, claim.recipient, "the receiver answered 410 Gone", now)
-        elif since and now - since >= self._patience_ms:
-            reason = f"nothing was accepted for {self._patience_ms // 3_600_000} hours; last: {answer.text[:100]}"
-            _switch_off(connection, claim.recipient, reason, now)
+        with open_session(connection) as session:
+            webhook = session.get(Webhook, claim.recipient)
+            if webhook is None or not webhook.enabled:
+                return
+            webhook.failing_since = since = (
+                0 if answer.verdict is SendVerdict.ACCEPTED else webhook.failing_since or now
+            )
+            if answer.code == GONE:
+                _switch_off(connection, webhook, "the receiver answered 410 Gone", now)
+            elif since and now - since >= self._patience_ms:
+                reason = f"nothing was accepted for {self._patience_ms // 3_600_000} hours; last: {answer.text[:100]}"
+                _switch_off(connection, webhook, reason, now)
 
     async def rest(self) -> None:
         """No connection is kept anyway."""
@@ -211,10 +222,10 @@ async def _beginning(answer: httpx2.Response) -> str:
     return read[:ANSWER_LENGTH].decode("utf-8", "replace")
 
 
-def classify(status: int, text: str) -> Answer:
+def classify(status: int, text: str) -> SendResult:
     told = f"{status} {text}".strip()
     if 200 <= status < 300:
-        return Answer(Verdict.ACCEPTED, status, told)
+        return SendResult(SendVerdict.ACCEPTED, status, told)
     if status == GONE:
-        return Answer(Verdict.PERMANENT, status, told)
-    return Answer(Verdict.AWAY if status in AWAY_CODES else Verdict.TEMPORARY, status, told)
+        return SendResult(SendVerdict.PERMANENT, status, told)
+    return SendResult(SendVerdict.AWAY if status in AWAY_CODES else SendVerdict.TEMPORARY, status, told)

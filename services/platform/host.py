@@ -115,7 +115,7 @@ async def serve(host: Host[S], start: Start[S]) -> None:
     host.database.close()
 
 
-def server(host: Host[S], service: Service) -> rpc.Server:
+def server(host: Host[S], service: Service) -> rpc.RpcServer:
     """With what every service answers: its own methods, those of its outbox and of its audit log."""
     settings = host.settings
     servicers: dict[str, rpc.Add] = {
@@ -124,9 +124,9 @@ def server(host: Host[S], service: Service) -> rpc.Server:
         audit_service.SERVICE: lambda server: audit_service.add(host.database, server),
     }
     roles = {method: who for name in servicers for method, who in permissions.of(name).items()}
-    return rpc.Server(
+    return rpc.RpcServer(
         settings.listen,
-        rpc.Guard(create_verifier(settings), roles, rpc.Rate(settings.calls_a_minute)),
+        rpc.RpcGuard(create_verifier(settings), roles, rpc.Rate(settings.calls_a_minute)),
         servicers,
         with_reflection=settings.environment == "development",
         credentials=rpc.server_credentials(settings),

@@ -89,7 +89,7 @@ def of_database(database: "Database", tables: "Iterable[type[SQLModel]]" = ()) -
 
     async def check() -> None:
         await database.write(lambda connection: connection.execute(text(question)).close())
-        await database.look(read)
+        await database.read_fresh(read)
 
     return check
 

@@ -8,7 +8,7 @@ from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_t
 
 from services.platform import readiness
 from services.platform.host import Host, HostSettings, Service, run
-from services.platform.messaging import bus
+from services.platform.messaging import request_reply
 from services.platform.messaging.outbox import Relay
 from services.policy import api, models
 from services.policy.booking_client import fetch_over
@@ -30,7 +30,7 @@ async def start(host: Host[HostSettings]) -> AsyncIterator[Service]:
             tables=models.TABLES,
             connection=lambda: connection,
             wake=relay.wake,
-            loops=[bus.serve(broker), relay.run(), versions.follow()],
+            loops=[request_reply.serve(broker), relay.run(), versions.follow()],
             checks={"questions": readiness.of_broker(broker)},
         )
 

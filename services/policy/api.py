@@ -16,7 +16,7 @@ from services.policy import drafts
 from services.policy.description import describe
 from services.policy.questions import InvalidRequestError
 from services.policy.simulation import Simulator
-from services.policy.versions import Draft, Version, Versions
+from services.policy.versions import PolicyDraft, Version, Versions
 
 SERVICE = "yunhui.policy.v1.PolicyService"
 ROLES = permissions.of(SERVICE)
@@ -86,11 +86,11 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
 
     async def PublishPolicy(self, request: pb.PublishPolicyRequest, context: rpc.Context) -> pb.PublishPolicyResponse:
         published = await self._publish(
-            Draft(
+            PolicyDraft(
                 source=request.source,
                 tests=request.tests,
                 author=rpc.principal().account_id,
-                note=note(request.note),
+                note=checked_note(request.note),
                 effective_time=self._effective_time(request),
                 base=request.base_version or None,
             )
@@ -104,11 +104,11 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
             raise errors.invalid("version", *errors.REQUIRED)
         earlier = self._versions.named(request.version)
         published = await self._publish(
-            Draft(
+            PolicyDraft(
                 source=earlier.source,
                 tests=earlier.tests,
                 author=rpc.principal().account_id,
-                note=note(request.note),
+                note=checked_note(request.note),
                 rolled_back_to=request.version,
             )
         )
@@ -122,7 +122,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         async for progress in self._simulator.run(candidate, since):
             yield progress
 
-    async def _publish(self, draft: Draft) -> Version:
+    async def _publish(self, draft: PolicyDraft) -> Version:
         checked = await asyncio.to_thread(drafts.validate, draft.source, draft.tests)
         if not checked.valid:
             faults = "; ".join(drafts.complaints(checked))
@@ -141,7 +141,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         return moment
 
 
-def note(given: str) -> str:
+def checked_note(given: str) -> str:
     if not given.strip() or len(given) > MAX_NOTE:
         raise errors.invalid(
             "note", f"say why, in at most {MAX_NOTE} characters", f"请说明原因，最多 {MAX_NOTE} 个字符"

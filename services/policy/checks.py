@@ -28,7 +28,7 @@ from services.policy.document import (
     ViolationCount,
 )
 from services.policy.sentences import FITTING_SPECS, Sentence
-from services.policy.source import InvalidPolicyError, read
+from services.policy.yaml_source import InvalidPolicyError, read_yaml
 
 Complaint = tuple[tuple[str | int, ...], str]
 """Where in the document, and what is wrong."""
@@ -49,7 +49,7 @@ _OBLIGATION_MAY = {"CHECK_ATTENDANCE": {"early"}}
 
 def read_document(text: str) -> Document:
     """Raises InvalidPolicyError with every fault found."""
-    source = read(text)
+    source = read_yaml(text)
     try:
         document = Document.model_validate(source.data)
     except ValidationError as error:

@@ -5,21 +5,19 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Self
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1 import decision_pb2 as pb
-from yunhui.policy.v1.policy_service_pb2 import DecideRequest
+from yunhui.policy.v1.policy_service_pb2 import DecideRequest, Usage, UsageRequest
 
 from services.policy.checks import read_document
-from services.policy.document import Document, EffectName, PeriodName
-from services.policy.facts import Tally, calendar_of
-from services.policy.periods import Period
-from services.policy.plans import ACTIONS, ActionPlan, ObligationPlan, RulePlan, plan_action
-from services.policy.questions import SECOND, InvalidRequestError, Question, read_question
-from services.policy.remedies import UNITS, Aims, RemedyPlan, find
+from services.policy.compiler import ACTIONS, CompiledAction, CompiledObligation, CompiledRule, compile_action
+from services.policy.document import Document, EffectName
+from services.policy.facts import CountResult, calendar_of
+from services.policy.questions import SECOND, InvalidRequestError, Question, read_question, read_usage_question
+from services.policy.remedies import UNITS, Aims, CompiledRemedy, find
 from services.policy.thresholds import Thresholds
+from services.policy.usage import UsagePlan, fill_quota, to_timestamp
 
 __all__ = ["InvalidRequestError", "Policy"]
 
@@ -31,9 +29,10 @@ class Policy:
         self.document = document
         self.version = version
         self._calendar = calendar_of(document)
-        self._plans: dict[str, ActionPlan] = {
-            action: plan_action(document, self._calendar, action) for action in ACTIONS
+        self._compiled: dict[str, CompiledAction] = {
+            action: compile_action(document, self._calendar, action) for action in ACTIONS
         }
+        self._usage = UsagePlan(document, self._calendar, self._compiled["CREATE"].quotas)
         self._thresholds = Thresholds(document)
         self._blanks: dict[tuple[int, ...], pb.Decision] = {}
 
@@ -55,29 +54,37 @@ class Policy:
 
     def close(self) -> None:
         """Frees the compiled rules of a retired version."""
-        for plan in self._plans.values():
-            plan.rulebook.close()
+        for compiled in self._compiled.values():
+            compiled.rulebook.close()
 
     def decide(self, request: DecideRequest) -> pb.Decision:
         """The same request always gets the same decision, bit for bit. Raises InvalidRequestError naming the field."""
         question = read_question(request)
         if request.policy_version not in ("", self.version):
             raise InvalidRequestError("policy_version", f"this is {self.version}, not {request.policy_version[:100]!r}")
-        plan = self._plans[question.action]
+        compiled = self._compiled[question.action]
         thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
-        facts, tallies, fired = _weigh(plan, question, thresholds)
+        facts, tallies, fired = _weigh(compiled, question, thresholds)
         if self._strongest(fired) == "ALLOW" and question.former and not question.former.seats:
             question.takes_room = True
-            facts, tallies, fired = _weigh(plan, question, thresholds)
-        decision = self._answer(request, plan, question, fired, facts, thresholds)
+            facts, tallies, fired = _weigh(compiled, question, thresholds)
+        decision = self._answer(request, compiled, question, fired, facts, thresholds)
         for rule, told in zip(fired, decision.rules, strict=True):
-            if rule.remedy and (aims := self._find_remedy(plan, rule, question, thresholds)):
+            if rule.remedy and (aims := self._find_remedy(compiled, rule, question, thresholds)):
                 self._tell_remedy(told, rule.remedy, aims, question, {**facts, **thresholds})
                 decision.facts.update({_aim_key(rule.id, name): value for name, value in aims.items()})
         decision.decision_id = request.decision_id or self._derive_id(request)
-        decision.obligations.extend(_obligations(plan, fired, decision.effect, question, thresholds, tallies))
-        _add_quotas(decision, plan, question, thresholds, tallies)
+        decision.obligations.extend(_obligations(compiled, fired, decision.effect, question, thresholds, tallies))
+        _add_quotas(decision, compiled, question, thresholds, tallies)
         return decision
+
+    def usage(self, request: UsageRequest) -> Usage:
+        """What is used of the quotas of new reservations, without one in question. Raises InvalidRequestError."""
+        question = read_usage_question(request)
+        thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
+        usage = self._usage.usage(question, thresholds)
+        usage.policy_version = self.version
+        return usage
 
     def replay(self, request: DecideRequest, stored: pb.Decision) -> pb.Decision:
         """Decides again from the facts in `stored`; `request` needs no history. Equal to `stored`, bit for bit.
@@ -86,30 +93,32 @@ class Policy:
         Raises InvalidRequestError when the facts are not those that this version compares.
         """
         question = read_question(request)
-        plan = self._plans[question.action]
+        compiled = self._compiled[question.action]
         thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
-        wanted = {name for name, _ in (*plan.measures, *plan.counts)}
+        wanted = {name for name, _ in (*compiled.measures, *compiled.counts)}
         facts = {name: value for name, value in stored.facts.items() if name in wanted}
         if facts.keys() != wanted:
             raise InvalidRequestError("decision.facts", f"{', '.join(sorted(wanted - facts.keys()))} missing")
-        fired = [plan.rules[rule_id] for rule_id in plan.rulebook.fired(facts, thresholds)]
-        decision = self._answer(request, plan, question, fired, facts, thresholds)
+        fired = [compiled.rules[rule_id] for rule_id in compiled.rulebook.fired(facts, thresholds)]
+        decision = self._answer(request, compiled, question, fired, facts, thresholds)
         for rule, told in zip(fired, decision.rules, strict=True):
             aims = {name: stored.facts[key] for name in UNITS if (key := _aim_key(rule.id, name)) in stored.facts}
             if rule.remedy and aims:
                 self._tell_remedy(told, rule.remedy, aims, question, {**facts, **thresholds})
                 decision.facts.update({_aim_key(rule.id, name): value for name, value in aims.items()})
         decision.decision_id = stored.decision_id
-        decision.obligations.extend(_obligations(plan, fired, decision.effect, question, thresholds, _used_up(stored)))
+        decision.obligations.extend(
+            _obligations(compiled, fired, decision.effect, question, thresholds, _used_up(stored))
+        )
         decision.quotas.extend(stored.quotas)
         return decision
 
     def _answer(
         self,
         request: DecideRequest,
-        plan: ActionPlan,
+        compiled: CompiledAction,
         question: Question,
-        fired: Sequence[RulePlan],
+        fired: Sequence[CompiledRule],
         facts: Mapping[str, int],
         thresholds: Mapping[str, int],
     ) -> pb.Decision:
@@ -133,10 +142,10 @@ class Policy:
         return found
 
     def _find_remedy(
-        self, plan: ActionPlan, rule: RulePlan, question: Question, thresholds: Mapping[str, int]
+        self, compiled: CompiledAction, rule: CompiledRule, question: Question, thresholds: Mapping[str, int]
     ) -> Aims | None:
-        measures = [(name, derive) for name, derive in plan.measures if name in rule.facts]
-        counts = [(name, tally) for name, tally in plan.counts if name in rule.facts]
+        measures = [(name, derive) for name, derive in compiled.measures if name in rule.facts]
+        counts = [(name, tally) for name, tally in compiled.counts if name in rule.facts]
         facts: dict[str, int] = {}
 
         def silent(changed: Question) -> bool:
@@ -150,7 +159,7 @@ class Policy:
         return find(moves, question, silent, self._calendar)
 
     def _tell_remedy(
-        self, told: pb.FiredRule, plan: RemedyPlan, aims: Aims, question: Question, figures: Mapping[str, int]
+        self, told: pb.FiredRule, remedy: CompiledRemedy, aims: Aims, question: Question, figures: Mapping[str, int]
     ) -> None:
         """What stays as it is keeps its value, so that a sentence may name it all the same."""
         as_asked = {
@@ -160,14 +169,14 @@ class Policy:
             "available_from": question.now // SECOND,
         }
         known, year = {**figures, **as_asked, **aims}, self._calendar.year(question.now // SECOND)
-        told.remedy.text.zh_cn, told.remedy.text.en = plan.zh_cn.fill(known, year), plan.en.fill(known, year)
+        told.remedy.text.zh_cn, told.remedy.text.en = remedy.zh_cn.fill(known, year), remedy.en.fill(known, year)
         for field, name in _CHANGED_FIELDS:
             if name in aims:
                 told.remedy.changes.add(field=field, value=_to_json(name, aims[name]))
         if "available_from" in aims:
             told.remedy.available_from.seconds = aims["available_from"]
 
-    def _strongest(self, fired: Sequence[RulePlan]) -> EffectName:
+    def _strongest(self, fired: Sequence[CompiledRule]) -> EffectName:
         effects = {rule.effect for rule in fired}
         return next((effect for effect in self.document.precedence if effect in effects), "ALLOW")
 
@@ -182,16 +191,16 @@ def _numbers_of(document: Document) -> dict[str, object]:
 
 
 def _weigh(
-    plan: ActionPlan, question: Question, thresholds: Mapping[str, int]
-) -> tuple[dict[str, int], dict[str, Tally], list[RulePlan]]:
+    compiled: CompiledAction, question: Question, thresholds: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, CountResult], list[CompiledRule]]:
     """The figures, what was counted for them, and the rules that fire."""
-    tallies = {name: tally(question, thresholds) for name, tally in plan.counts}
-    facts = {name: derive(question, thresholds) for name, derive in plan.measures}
+    tallies = {name: tally(question, thresholds) for name, tally in compiled.counts}
+    facts = {name: derive(question, thresholds) for name, derive in compiled.measures}
     facts.update((name, tally.value) for name, tally in tallies.items())
-    return facts, tallies, [plan.rules[rule_id] for rule_id in plan.rulebook.fired(facts, thresholds)]
+    return facts, tallies, [compiled.rules[rule_id] for rule_id in compiled.rulebook.fired(facts, thresholds)]
 
 
-def _explain(rule: RulePlan, facts: Mapping[str, int], thresholds: Mapping[str, int], year: int) -> pb.FiredRule:
+def _explain(rule: CompiledRule, facts: Mapping[str, int], thresholds: Mapping[str, int], year: int) -> pb.FiredRule:
     figures = {**facts, **thresholds}
     return pb.FiredRule(
         rule_id=rule.id,
@@ -203,20 +212,20 @@ def _explain(rule: RulePlan, facts: Mapping[str, int], thresholds: Mapping[str, 
 
 
 def _obligations(
-    plan: ActionPlan,
-    fired: Sequence[RulePlan],
+    compiled: CompiledAction,
+    fired: Sequence[CompiledRule],
     effect: pb.Effect.ValueType,
     question: Question,
     thresholds: Mapping[str, int],
-    tallies: Mapping[str, Tally],
+    tallies: Mapping[str, CountResult],
 ) -> list[pb.Obligation]:
     """Of the rules that won; a refused request must not also write to support."""
     owed = [item for rule in fired if rule.effect_value == effect for item in rule.obligations]
-    return [_oblige(item, question, thresholds, tallies) for item in (*owed, *plan.standing[effect])]
+    return [_oblige(item, question, thresholds, tallies) for item in (*owed, *compiled.standing[effect])]
 
 
 def _oblige(
-    item: ObligationPlan, question: Question, thresholds: Mapping[str, int], tallies: Mapping[str, Tally]
+    item: CompiledObligation, question: Question, thresholds: Mapping[str, int], tallies: Mapping[str, CountResult]
 ) -> pb.Obligation:
     found = pb.Obligation(kind=item.kind, rule_id=item.rule_id, address=item.address or "")
     if item.seconds:
@@ -227,15 +236,15 @@ def _oblige(
         used = tallies[item.violations]
         found.violation_ids.extend(used.ids)
         # From the second violation, which is not this one when checks came out of order.
-        found.from_time.CopyFrom(_timestamp(max(question.now, used.latest)))
+        found.from_time.CopyFrom(to_timestamp(max(question.now, used.latest)))
     return found
 
 
-def _used_up(stored: pb.Decision) -> Mapping[str, Tally]:
+def _used_up(stored: pb.Decision) -> Mapping[str, CountResult]:
     """For a replay: the violations that the stored suspension names, whatever the fact is called that counted them."""
     suspend = next((each for each in stored.obligations if each.kind == pb.Obligation.KIND_SUSPEND), pb.Obligation())
     latest = suspend.from_time.seconds * SECOND + suspend.from_time.nanos
-    return defaultdict(lambda: Tally(0, list(suspend.violation_ids), latest, (0, 0)))
+    return defaultdict(lambda: CountResult(0, list(suspend.violation_ids), latest, (0, 0)))
 
 
 def _aim_key(rule_id: str, name: str) -> str:
@@ -257,46 +266,15 @@ def _to_json(name: str, value: int) -> str:
 
 def _add_quotas(
     decision: pb.Decision,
-    plan: ActionPlan,
+    compiled: CompiledAction,
     question: Question,
     thresholds: Mapping[str, int],
-    tallies: Mapping[str, Tally],
+    tallies: Mapping[str, CountResult],
 ) -> None:
-    for rule_id, fact, threshold, kind in plan.quotas:
-        tally = tallies[fact]
-        first, end = tally.period
-        name = _name_of(kind, tally.rolling_seconds, current=first * SECOND <= question.now < end * SECOND)
-        quota = decision.quotas.add()
-        quota.CopyFrom(_blank_quota(rule_id, thresholds[threshold], tally.period, name))
+    for rule_id, fact, threshold, kind in compiled.quotas:
+        tally, quota = tallies[fact], decision.quotas.add()
+        fill_quota(quota, rule_id, thresholds[threshold], tally.period, kind, tally.rolling_seconds, question.now)
         if tally.value:
             quota.used = tally.value
             quota.rolling_seconds = tally.rolling_seconds
             quota.reservation_ids.extend(tally.ids)
-
-
-def _name_of(kind: PeriodName, rolling_seconds: int, *, current: bool) -> tuple[str, str]:
-    """What people call a period, in Chinese and in English."""
-    if kind == "calendar_day":
-        return ("今日", "Today") if current else ("当日", "That day")
-    if kind == "calendar_week":
-        return ("本周", "This week") if current else ("当周", "That week")
-    days = rolling_seconds // 86_400
-    return f"{days} 天内", "Within a day" if days == 1 else f"Within {days} days"
-
-
-@lru_cache(maxsize=1024)
-def _blank_quota(rule_id: str, limit: int, period: Period, name: tuple[str, str]) -> pb.QuotaUsage:
-    """Of one period, with nothing used: copied, because making messages within messages is slow."""
-    start, end = (Timestamp(seconds=seconds) for seconds in period)
-    chinese, english = name
-    return pb.QuotaUsage(
-        rule_id=rule_id,
-        limit=limit,
-        period_start=start,
-        period_end=end,
-        name=pb.LocalizedText(zh_cn=chinese, en=english),
-    )
-
-
-def _timestamp(nanoseconds: int) -> Timestamp:
-    return Timestamp(seconds=nanoseconds // SECOND, nanos=nanoseconds % SECOND)

@@ -1,13 +1,11 @@
 """What a version says, in the words of the contracts: nobody else needs to know the form of its YAML."""
 
-from collections.abc import Iterator
-
 from yunhui.policy.v1 import decision_pb2 as decision
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.checks import unit_of
 from services.policy.conditions import comparisons, predicate
-from services.policy.document import Compare, Document, Measure, Override, Reason, Rule, ViolationCount
+from services.policy.document import Compare, Document, Measure, Override, Reason, Rule
 
 ORDINARY = {
     "lead": 86_400, "committed_lead": 86_400, "days_ahead": 1, "duration": 3_600, "participant_count": 10,
@@ -23,7 +21,6 @@ def describe(document: Document) -> pb.PolicyDescription:
         rules=[_rule(document, rule) for rule in document.rules],
         thresholds={name: pb.Threshold(value=each.value, unit=each.unit) for name, each in document.thresholds.items()},
         overrides=[_override(each) for each in document.overrides],
-        closing=next(_closing(document), None),
     )
 
 
@@ -72,21 +69,6 @@ def _override(override: Override) -> pb.OverrideDescription:
     return pb.OverrideDescription(
         department=override.department or "", role=override.role or "", thresholds=override.thresholds
     )
-
-
-def _closing(document: Document) -> Iterator[pb.ClosingDescription]:
-    for rule in document.rules:
-        if not any(each.kind == "SUSPEND" for each in rule.obligations):
-            continue
-        for _, compare in comparisons(rule.when):
-            fact = document.facts[compare.fact]
-            if isinstance(fact, ViolationCount) and compare.threshold:
-                yield pb.ClosingDescription(
-                    threshold=compare.threshold,
-                    within=fact.within,
-                    counts_waived="waived" not in fact.leave_out,
-                    counts_used_up="used_up" not in fact.leave_out,
-                )
 
 
 def _effect(name: str) -> decision.Effect.ValueType:

@@ -7,9 +7,9 @@ from google.protobuf.json_format import MessageToJson
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.platform.serving import errors
-from services.policy import table
+from services.policy import test_table
 from services.policy.decisions import Policy
-from services.policy.source import InvalidPolicyError
+from services.policy.yaml_source import InvalidPolicyError
 
 MAX_SOURCE = 200_000
 
@@ -23,7 +23,7 @@ def validate(source: str, tests: str) -> pb.ValidatePolicyResponse:
     except InvalidPolicyError as error:
         return pb.ValidatePolicyResponse(faults=to_faults(error, "rules"))
     try:
-        report = table.run(policy, table.read_table(tests))
+        report = test_table.run(policy, test_table.read_table(tests))
     except InvalidPolicyError as error:
         return pb.ValidatePolicyResponse(faults=to_faults(error, "tests"))
     finally:

@@ -1,6 +1,6 @@
 """From a question to named integers: every fact that a policy declares becomes one function, built once."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -8,8 +8,8 @@ from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.commitments import ALWAYS, as_asked, commitment, extends, least_lead, so_far
 from services.policy.document import Document, EscalationCount, Fact, Measure, ReservationCount, ViolationCount
-from services.policy.periods import Calendar, Period
-from services.policy.questions import SECOND, Question
+from services.policy.periods import Period, PeriodCalendar
+from services.policy.questions import SECOND, FormerStarts, Question
 
 _DAY = 86_400 * SECOND
 _WEEK_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -19,7 +19,7 @@ Derivation = Callable[[Question, Thresholds], int]
 
 
 @dataclass(slots=True)
-class Tally:
+class CountResult:
     """What a count found: ids by time, the latest moment in nanoseconds (0 when none), the period in epoch seconds.
 
     `rolling_seconds` is the length of a period that moves along, 0 for one of the calendar.
@@ -32,14 +32,20 @@ class Tally:
     rolling_seconds: int = 0
 
 
-Count = Callable[[Question, Thresholds], Tally]
+Count = Callable[[Question, Thresholds], CountResult]
+Reservations = Iterable[tuple[int, int, int, str, FormerStarts]]
+"""As in Question."""
+Violations = Iterable[tuple[int, bool, bool, str]]
+"""As in Question."""
+Used = Callable[[Reservations, int, Thresholds], tuple[Period, list[tuple[int, str]], int]]
+"""The period (epoch seconds), each start in it that counts with its reservation, by time, and the length if rolling."""
 
 
-def calendar_of(document: Document) -> Calendar:
-    return Calendar(ZoneInfo(document.zone), _WEEK_DAYS.index(document.week_start))
+def calendar_of(document: Document) -> PeriodCalendar:
+    return PeriodCalendar(ZoneInfo(document.zone), _WEEK_DAYS.index(document.week_start))
 
 
-def measure(fact: Measure, calendar: Calendar) -> Derivation:
+def measure(fact: Measure, calendar: PeriodCalendar) -> Derivation:
     """Spans are rounded as the policy says: down for "at least", up for "at most", so that no fraction is lost."""
     if fact.within:
         return _committed(fact, fact.within)
@@ -66,7 +72,7 @@ def _committed(fact: Measure, within: str) -> Derivation:
     return derive
 
 
-def count(fact: Fact, calendar: Calendar) -> Count:
+def count(fact: Fact, calendar: PeriodCalendar) -> Count:
     if isinstance(fact, ReservationCount):
         return _reservation_count(fact, calendar)
     if isinstance(fact, EscalationCount):
@@ -75,21 +81,21 @@ def count(fact: Fact, calendar: Calendar) -> Count:
     return _violation_count(fact)
 
 
-def _days_ahead(question: Question, calendar: Calendar) -> int:
+def _days_ahead(question: Question, calendar: PeriodCalendar) -> int:
     return calendar.day_number(question.start // SECOND) - calendar.day_number(question.now // SECOND)
 
 
-def _suspended_until(question: Question) -> int:
+def suspended_until(suspensions: Iterable[tuple[int, int]], now: int) -> int:
     """The end of the suspension in force, or 0. Touching or overlapping ones read as one."""
     until = 0
-    for start, end in sorted(question.suspensions):
-        if start <= max(question.now, until) and end > max(question.now, until):
+    for start, end in sorted(suspensions):
+        if start <= max(now, until) and end > max(now, until):
             until = end
     return until
 
 
 def _suspension_remaining(question: Question) -> int:
-    until = _suspended_until(question)
+    until = suspended_until(question.suspensions, question.now)
     return until - question.now if until else 0
 
 
@@ -121,36 +127,48 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
     "participant_count": lambda question: question.participant_count,
     "free_room_count": lambda question: question.free_room_count,
     "suspension_remaining": _suspension_remaining,
-    "suspension_end": lambda question: -(-_suspended_until(question) // SECOND),
+    "suspension_end": lambda question: -(-suspended_until(question.suspensions, question.now) // SECOND),
     "extends": lambda question: int(extends(question)),
     "postpones": _postpones,
     "escalates_anew": lambda question: int(not question.waits_for_support),
 }
 
 
-def _reservation_count(fact: ReservationCount, calendar: Calendar) -> Count:
-    statuses = frozenset(pb.ReservationStatus.Value(f"RESERVATION_STATUS_{name}") for name in fact.statuses)
-    of_start, within = fact.of == "start", fact.cancelled_within
-    rolling = fact.days if fact.period == "rolling_days" else None
-    period_of = _period(fact, calendar)
+def _reservation_count(fact: ReservationCount, calendar: PeriodCalendar) -> Count:
+    """With every start that the reservation in question leaves late."""
+    used, of_start, within = reservations_used(fact, calendar), fact.of == "start", fact.cancelled_within
 
-    def tally(question: Question, thresholds: Thresholds) -> Tally:
-        late = thresholds[within] * SECOND if within else ALWAYS
-        own = as_asked(question, late)
-        period = period_of(own.since if of_start else question.now, thresholds)
+    def tally(question: Question, thresholds: Thresholds) -> CountResult:
+        own = as_asked(question, thresholds[within] * SECOND if within else ALWAYS)
+        period, found, length = used(question.reservations, own.since if of_start else question.now, thresholds)
         first, end = period[0] * SECOND, period[1] * SECOND
-        found = [(start, id_) for start, id_ in _used(question, statuses, late) if first <= start < end]
-        found.sort()
         left = sum(first <= start < end for start in own.left)
-        length = thresholds[rolling] * _DAY // SECOND if rolling else 0
-        return Tally(len(found) + left, [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
+        return CountResult(len(found) + left, [id_ for _, id_ in found], found[-1][0] if found else 0, period, length)
 
     return tally
 
 
-def _used(question: Question, statuses: Collection[int], late: int) -> Iterator[tuple[int, str]]:
+def reservations_used(fact: ReservationCount, calendar: PeriodCalendar) -> Used:
+    """What counts of a history, and in which period, when the fact is about a moment."""
+    statuses = frozenset(pb.ReservationStatus.Value(f"RESERVATION_STATUS_{name}") for name in fact.statuses)
+    within = fact.cancelled_within
+    rolling = fact.days if fact.period == "rolling_days" else None
+    period_of = _period(fact, calendar)
+
+    def used(history: Reservations, moment: int, thresholds: Thresholds) -> tuple[Period, list[tuple[int, str]], int]:
+        period = period_of(moment, thresholds)
+        first, end = period[0] * SECOND, period[1] * SECOND
+        late = thresholds[within] * SECOND if within else ALWAYS
+        found = [(start, id_) for start, id_ in _starts(history, statuses, late) if first <= start < end]
+        found.sort()
+        return period, found, thresholds[rolling] * _DAY // SECOND if rolling else 0
+
+    return used
+
+
+def _starts(history: Reservations, statuses: Collection[int], late: int) -> Iterator[tuple[int, str]]:
     """Every start that counts, with its reservation: where it is now, and each start that it left late."""
-    for start, status, cancelled, id_, former in question.reservations:
+    for start, status, cancelled, id_, former in history:
         since = start
         if former:
             committed = commitment(start, former, late)
@@ -160,20 +178,20 @@ def _used(question: Question, statuses: Collection[int], late: int) -> Iterator[
             yield since, id_
 
 
-def _escalation_count(fact: EscalationCount, calendar: Calendar) -> Count:
+def _escalation_count(fact: EscalationCount, calendar: PeriodCalendar) -> Count:
     """By when support was asked, not by when the meeting is; what is withdrawn was asked about all the same."""
     period_of = calendar.day if fact.period == "calendar_day" else calendar.week
 
-    def tally(question: Question, _: Thresholds) -> Tally:
+    def tally(question: Question, _: Thresholds) -> CountResult:
         period = period_of(question.now // SECOND)
         first, end = period[0] * SECOND, period[1] * SECOND
         found = sorted(each for each in question.escalations if first <= each[0] < end)
-        return Tally(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+        return CountResult(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
 
     return tally
 
 
-def _period(fact: ReservationCount, calendar: Calendar) -> Callable[[int, Thresholds], Period]:
+def _period(fact: ReservationCount, calendar: PeriodCalendar) -> Callable[[int, Thresholds], Period]:
     """A rolling span ends with the second of its anchor; a reservation exactly so many days before is outside."""
     if fact.period == "calendar_day":
         return lambda moment, _: calendar.day(moment // SECOND)
@@ -188,20 +206,26 @@ def _period(fact: ReservationCount, calendar: Calendar) -> Callable[[int, Thresh
     return rolling
 
 
-def _violation_count(fact: ViolationCount) -> Count:
+def violations_counted(
+    fact: ViolationCount, history: Violations, now: int, thresholds: Thresholds
+) -> list[tuple[int, str]]:
     """Less than `within` apart, to either side: checks that were late may come in any order."""
     without_waived, without_used = "waived" in fact.leave_out, "used_up" in fact.leave_out
+    span = thresholds[fact.within] * SECOND
+    return sorted(
+        (moment, id_)
+        for moment, waived, used_up, id_ in history
+        if abs(now - moment) < span and not (waived and without_waived) and not (used_up and without_used)
+    )
+
+
+def _violation_count(fact: ViolationCount) -> Count:
     extra = int(fact.this_one_too)
 
-    def tally(question: Question, thresholds: Thresholds) -> Tally:
+    def tally(question: Question, thresholds: Thresholds) -> CountResult:
         now, span = question.now, thresholds[fact.within] * SECOND
-        found = [
-            (moment, id_)
-            for moment, waived, used_up, id_ in question.violations
-            if abs(now - moment) < span and not (waived and without_waived) and not (used_up and without_used)
-        ]
-        found.sort()
+        found = violations_counted(fact, question.violations, now, thresholds)
         period = ((now - span) // SECOND + 1, now // SECOND + 1)
-        return Tally(len(found) + extra, [id_ for _, id_ in found], found[-1][0] if found else 0, period)
+        return CountResult(len(found) + extra, [id_ for _, id_ in found], found[-1][0] if found else 0, period)
 
     return tally

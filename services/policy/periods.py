@@ -10,7 +10,7 @@ Period = tuple[int, int]
 _REMEMBERED = 4096
 
 
-class Calendar:
+class PeriodCalendar:
     def __init__(self, zone: ZoneInfo, week_start: int) -> None:
         """week_start: 0 is Monday."""
         self._zone = zone

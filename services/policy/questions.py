@@ -82,6 +82,29 @@ class Question:
     """For a change of what holds no room: it would get one."""
 
 
+@dataclass(frozen=True, slots=True)
+class UsageQuestion:
+    """What is asked about usage: the moment of the question, the one whose periods are meant, and the history."""
+
+    now: int
+    time: int
+    reservations: list[tuple[int, int, int, str, FormerStarts]]
+    violations: list[tuple[int, bool, bool, str]]
+    suspensions: list[tuple[int, int]]
+
+
+def read_usage_question(request: pb.UsageRequest) -> UsageQuestion:
+    """Raises InvalidRequestError for the first field that cannot be meant."""
+    _check_account(request.account)
+    return UsageQuestion(
+        _moment(request, "now", ""),
+        _moment(request, "time", ""),
+        _reservations(request.history),
+        _violations(request.history),
+        _suspensions(request.history),
+    )
+
+
 def read_question(request: pb.DecideRequest) -> Question:
     """Raises InvalidRequestError for the first field that cannot be meant."""
     _check_text(request.decision_id, 64, "decision_id")
@@ -213,7 +236,13 @@ def _former_starts(message: pb.Subject | pb.PastReservation, prefix: str) -> For
 
 
 def _moment(
-    message: pb.DecideRequest | pb.Subject | pb.FormerStart | pb.PastReservation | pb.PastViolation | pb.PastSuspension,
+    message: pb.DecideRequest
+    | pb.UsageRequest
+    | pb.Subject
+    | pb.FormerStart
+    | pb.PastReservation
+    | pb.PastViolation
+    | pb.PastSuspension,
     field: str,
     prefix: str,
 ) -> int:
@@ -221,7 +250,7 @@ def _moment(
     seconds, nanos = stamp.seconds, stamp.nanos
     if 0 < seconds < _LAST_SECOND and 0 <= nanos < SECOND:
         return seconds * SECOND + nanos
-    if not message.HasField(field):  # type: ignore[arg-type] # one reader for messages of six types
+    if not message.HasField(field):  # type: ignore[arg-type] # one reader for messages of seven types
         raise InvalidRequestError(f"{prefix}{field}", "is required")
     return _nanoseconds(stamp, f"{prefix}{field}")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from services.policy.document import MoveName
-from services.policy.periods import Calendar
+from services.policy.periods import PeriodCalendar
 from services.policy.questions import MAX_PEOPLE, SECOND, Question
 from services.policy.sentences import Sentence
 
@@ -30,11 +30,11 @@ Aims = Mapping[str, int]
 """What is to be different, by the names above; moments in epoch seconds."""
 
 Silent = Callable[[Question], bool]
-Move = Callable[[Question, Silent, Calendar], Question | None]
+Move = Callable[[Question, Silent, PeriodCalendar], Question | None]
 
 
 @dataclass(frozen=True, slots=True)
-class RemedyPlan:
+class CompiledRemedy:
     """What a rule declares as its remedy, prepared."""
 
     moves: tuple[MoveName, ...]
@@ -42,7 +42,7 @@ class RemedyPlan:
     en: Sentence
 
 
-def find(moves: Iterable[MoveName], question: Question, silent: Silent, calendar: Calendar) -> Aims | None:
+def find(moves: Iterable[MoveName], question: Question, silent: Silent, calendar: PeriodCalendar) -> Aims | None:
     """One move if one is enough, else two together; None when the moves do not help."""
     tried = [_MOVES[name] for name in moves]
     for move in tried:
@@ -80,13 +80,13 @@ def least(first: int, last: int, enough: Callable[[int], bool]) -> int | None:
     return high
 
 
-def _another_day(question: Question, silent: Silent, calendar: Calendar) -> Question | None:
+def _another_day(question: Question, silent: Silent, calendar: PeriodCalendar) -> Question | None:
     """The same time of day, on the next day that is free of the rule."""
     days = (_moved(question, calendar.days_later(question.start // SECOND, day) * SECOND) for day in range(1, DAYS))
     return next((each for each in days if silent(each)), None)
 
 
-def _later_start(question: Question, silent: Silent, _: Calendar) -> Question | None:
+def _later_start(question: Question, silent: Silent, _: PeriodCalendar) -> Question | None:
     """On a whole minute, as long as before."""
     first, length = question.start // MINUTE + 1, question.end - question.start
 
@@ -96,7 +96,7 @@ def _later_start(question: Question, silent: Silent, _: Calendar) -> Question | 
     return _search(question, silent, move, first, first + LATEST_MINUTES)
 
 
-def _longer(question: Question, silent: Silent, _: Calendar) -> Question | None:
+def _longer(question: Question, silent: Silent, _: PeriodCalendar) -> Question | None:
     """A whole number of minutes."""
 
     def move(changed: Question, minutes: int) -> None:
@@ -105,13 +105,13 @@ def _longer(question: Question, silent: Silent, _: Calendar) -> Question | None:
     return _search(question, silent, move, (question.end - question.start) // MINUTE + 1, LONGEST_MINUTES)
 
 
-def _more_people(question: Question, silent: Silent, _: Calendar) -> Question | None:
+def _more_people(question: Question, silent: Silent, _: PeriodCalendar) -> Question | None:
     """One by one and only a few: to be told to come with a hundred (a large meeting, another thing) is no remedy."""
     counts = range(question.participant_count + 1, min(question.participant_count + FEW_PEOPLE, MAX_PEOPLE) + 1)
     return next((each for each in (_for_people(question, count) for count in counts) if silent(each)), None)
 
 
-def _fewer_people(question: Question, silent: Silent, _: Calendar) -> Question | None:
+def _fewer_people(question: Question, silent: Silent, _: PeriodCalendar) -> Question | None:
     def move(changed: Question, less: int) -> None:
         changed.participant_count = question.participant_count - less
 
@@ -135,7 +135,7 @@ def _search(
     return changed
 
 
-def _wait(question: Question, silent: Silent, calendar: Calendar) -> Question | None:
+def _wait(question: Question, silent: Silent, calendar: PeriodCalendar) -> Question | None:
     """The first second from which asking again would pass: the end of a suspension, or when a day begins."""
     moments = {-(-end // SECOND) for _, end in question.suspensions}
     moments |= set(calendar.midnights(question.now // SECOND, question.start // SECOND))
@@ -148,7 +148,7 @@ def _wait(question: Question, silent: Silent, calendar: Calendar) -> Question | 
     return None
 
 
-def _when_free(question: Question, silent: Silent, _: Calendar) -> Question | None:
+def _when_free(question: Question, silent: Silent, _: PeriodCalendar) -> Question | None:
     """Booking knows when a room becomes free."""
     if question.next_free is None:
         return None
@@ -156,7 +156,7 @@ def _when_free(question: Question, silent: Silent, _: Calendar) -> Question | No
     return changed if silent(changed) else None
 
 
-def _as_held(question: Question, silent: Silent, _: Calendar) -> Question | None:
+def _as_held(question: Question, silent: Silent, _: PeriodCalendar) -> Question | None:
     """What is asked for, as far as it is held already: the start stays, and the end if it cannot be earlier."""
     former = question.former
     if former is None or not former.seats:
@@ -179,7 +179,7 @@ _MOVES: dict[MoveName, Move] = {
 }
 
 
-def _both(one: Move, other: Move, question: Question, silent: Silent, calendar: Calendar) -> Question | None:
+def _both(one: Move, other: Move, question: Question, silent: Silent, calendar: PeriodCalendar) -> Question | None:
     """The second move helps once the first is made: the least of the first for which that is so."""
 
     def helped(changed: Question) -> bool:

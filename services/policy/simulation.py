@@ -76,7 +76,7 @@ class Tally:
     accounts: set[str] = field(default_factory=set)
 
 
-class Report:
+class SimulationReport:
     """Counts of (key, before, after)."""
 
     def __init__(self, zone: ZoneInfo) -> None:
@@ -112,7 +112,7 @@ class Simulator:
     async def run(self, candidate: Policy, since: int) -> AsyncIterator[pdp.SimulatePolicyResponse]:
         """Progress a page, then the report. What was asked up to 35 days earlier is lived through, but not counted."""
         worlds: defaultdict[str, World] = defaultdict(World)
-        report = Report(ZoneInfo(candidate.document.zone))
+        report = SimulationReport(ZoneInfo(candidate.document.zone))
         done = total = 0
         async for page in self._pages(max(0, since - HISTORY)):
             total = page.total or total
@@ -210,7 +210,7 @@ def suspend(world: World, obligation: pb.Obligation, newest: str) -> None:
         violation.used_up = violation.used_up or violation.violation_id in used
 
 
-def to_response(report: Report, done: int, total: int) -> pdp.SimulatePolicyResponse:
+def to_response(report: SimulationReport, done: int, total: int) -> pdp.SimulatePolicyResponse:
     return pdp.SimulatePolicyResponse(
         done=done,
         total=max(done, total),

@@ -1,16 +1,16 @@
-"""What the policy receives from NATS: `policy.decide`, whole batches, answered by one replica of the queue group."""
+"""What the policy receives from NATS, answered by one replica of the queue group.
+
+`policy.decide`: whole batches of questions. `policy.usage`: what one account has used.
+"""
 
 import logging
 
 import grpc
 from faststream.nats import NatsBroker
-from google.protobuf.message import DecodeError
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.contracts import subjects
-from services.platform.messaging import bus
-from services.platform.messaging.consumer import TraceAnnotation
-from services.platform.observing import traces
+from services.platform.messaging import request_reply
 from services.platform.serving import errors
 from services.platform.settings import Settings
 from services.policy.questions import InvalidRequestError
@@ -23,27 +23,35 @@ LARGEST_BATCH = 256
 
 def create_broker(settings: Settings, versions: Versions) -> NatsBroker:
     """A broker that answers; start and stop it."""
-    broker = bus.create_broker(settings, "policy")
+    broker = request_reply.create_broker(settings, "policy")
 
-    @bus.responder(broker, subjects.DECIDE)
-    async def on_decide(body: bytes, headers: TraceAnnotation) -> bytes:
-        with traces.received("decide", headers.get(traces.HEADER, ""), "server"):
-            return answer(versions, body).SerializeToString()
+    @request_reply.responder(broker, subjects.DECIDE, pb.DecideBatchRequest)
+    async def on_decide(asked: pb.DecideBatchRequest) -> pb.DecideBatchResponse:
+        return decide(versions, asked)
+
+    @request_reply.responder(broker, subjects.USAGE, pb.UsageRequest)
+    async def on_usage(asked: pb.UsageRequest) -> pb.UsageReply:
+        return answer_usage(versions, asked)
 
     return broker
 
 
-def answer(versions: Versions, body: bytes) -> pb.DecideBatchResponse:
-    """One result a question. What is no batch at all gets an empty answer, which no caller takes for a decision."""
+def decide(versions: Versions, asked: pb.DecideBatchRequest) -> pb.DecideBatchResponse:
+    """One result a question. A batch that is too large gets an empty answer, which no caller takes for a decision."""
+    if len(asked.requests) > LARGEST_BATCH:
+        log.error("policy.decide: %d questions at once, at most %d are answered", len(asked.requests), LARGEST_BATCH)
+        return pb.DecideBatchResponse()
+    return pb.DecideBatchResponse(results=[_decide(versions, request) for request in asked.requests])
+
+
+def answer_usage(versions: Versions, asked: pb.UsageRequest) -> pb.UsageReply:
     try:
-        requests = pb.DecideBatchRequest.FromString(body).requests
-    except DecodeError:
-        log.error("policy.decide: a message of %d bytes is no batch", len(body))
-        return pb.DecideBatchResponse()
-    if len(requests) > LARGEST_BATCH:
-        log.error("policy.decide: %d questions at once, at most %d are answered", len(requests), LARGEST_BATCH)
-        return pb.DecideBatchResponse()
-    return pb.DecideBatchResponse(results=[_decide(versions, request) for request in requests])
+        return pb.UsageReply(usage=versions.usage(asked))
+    except InvalidRequestError as error:
+        return pb.UsageReply(error=_to_error(grpc.StatusCode.INVALID_ARGUMENT, str(error)))
+    except Exception:
+        log.exception("policy.usage: a question failed")
+        return pb.UsageReply(error=_to_error(grpc.StatusCode.INTERNAL, "the policy could not say; it was logged"))
 
 
 def _decide(versions: Versions, request: pb.DecideRequest) -> pb.DecideResult:
@@ -60,4 +68,8 @@ def _decide(versions: Versions, request: pb.DecideRequest) -> pb.DecideResult:
 
 
 def _error(code: grpc.StatusCode, message: str) -> pb.DecideResult:
-    return pb.DecideResult(error=pb.DecideError(code=code.value[0], message=message))
+    return pb.DecideResult(error=_to_error(code, message))
+
+
+def _to_error(code: grpc.StatusCode, message: str) -> pb.DecideError:
+    return pb.DecideError(code=code.value[0], message=message)

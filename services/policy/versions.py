@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import grpc
-import sqlalchemy as sa
 from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import col, select
 from ulid import ULID
 from yunhui.policy.v1 import events_pb2
 from yunhui.policy.v1 import policy_service_pb2 as pb
@@ -20,16 +19,16 @@ from yunhui.policy.v1.decision_pb2 import Decision
 from services.platform.clock import Clock, from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
+from services.platform.data.rows import open_session
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.tasks import run_forever
-from services.policy import models
 from services.policy.decisions import Policy
+from services.policy.models import PublishedVersion
 
 log = logging.getLogger(__name__)
 
-TABLE = SQLModel.metadata.tables[str(models.PublishedVersion.__tablename__)]
 FOLLOW_SECONDS = 0.3
 FIRST_AUTHOR = "yunhui"
 
@@ -50,7 +49,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PolicyDraft:
     """What is to be published. `effective_time` None: at once.
 
     `base` is the version that must be the newest; "" if there must be none yet, None if it does not matter.
@@ -83,6 +82,10 @@ class Versions:
         version = self.named(name) if name else self.at(from_timestamp(request.now))
         return version.policy.decide(request)
 
+    def usage(self, request: pb.UsageRequest) -> pb.Usage:
+        """Under the version in force at its `now`. Raises InvalidRequestError naming the field."""
+        return self.at(from_timestamp(request.now)).policy.usage(request)
+
     def at(self, moment: int) -> Version:
         """The version in force at `moment` (epoch ms): the one that came into force last."""
         in_force = [version for version in self._known if version.effective_time <= moment]
@@ -104,7 +107,7 @@ class Versions:
         if not self._known:
             rules = importlib.resources.files("services.policy") / "rules"
             source, tests = ((rules / name).read_text("utf-8") for name in ("default.yaml", "default.test.yaml"))
-            draft = Draft(
+            draft = PolicyDraft(
                 source, tests, FIRST_AUTHOR, "the rules of the tutorial, as delivered", effective_time=0, base=""
             )
             try:
@@ -124,7 +127,7 @@ class Versions:
                 self._known.append(version)
                 log.info("policy %s is known, in force from %s", version.info.version, version.effective_time)
 
-    async def publish(self, draft: Draft, by: audit.Caller | None = None) -> Version:
+    async def publish(self, draft: PolicyDraft, by: audit.Caller | None = None) -> Version:
         """Stores the next version with its event. The draft must have been checked. Raises errors.RpcError ABORTED.
 
         `by`: noted as who did it; None for the rules as delivered.
@@ -132,7 +135,7 @@ class Versions:
         now = self._clock.now()
         name = (await asyncio.to_thread(Policy.load, draft.source)).document.name
 
-        def work(connection: Connection) -> models.PublishedVersion:
+        def work(connection: Connection) -> PublishedVersion:
             newest = read_after(connection, 0)[-1:]
             if draft.base is not None and draft.base != (newest[0].version if newest else ""):
                 raise aborted(
@@ -140,12 +143,13 @@ class Versions:
                     f"{draft.base} 已不是最新版本：请查看变化后重试",
                 )
             row = to_row(draft, name, newest[0].number + 1 if newest else 1, now)
-            connection.execute(sa.insert(TABLE), [row.model_dump()])
+            with open_session(connection) as session:
+                session.add(row)
             outbox.append(connection, [to_event(row, draft.rolled_back_to)])
             return row
 
         try:
-            await self._database.write(audit.noted(work, lambda row: to_act(row, draft.rolled_back_to, by)))
+            await self._database.write(audit.audited(work, lambda row: to_audit_entry(row, draft.rolled_back_to, by)))
         except ConflictError as error:
             raise aborted(
                 "another version was published at the same time: look at it, and try again",
@@ -156,13 +160,14 @@ class Versions:
         return self._known[-1]
 
 
-def read_after(connection: Connection, number: int) -> list[models.PublishedVersion]:
-    query = sa.select(TABLE).where(TABLE.c.number > number).order_by(TABLE.c.number)
-    return [models.PublishedVersion(**row) for row in connection.execute(query).mappings()]
+def read_after(connection: Connection, number: int) -> Sequence[PublishedVersion]:
+    later = select(PublishedVersion).where(PublishedVersion.number > number)
+    with open_session(connection) as session:
+        return session.exec(later.order_by(col(PublishedVersion.number))).all()
 
 
-def to_row(draft: Draft, name: str, number: int, now: int) -> models.PublishedVersion:
-    return models.PublishedVersion(
+def to_row(draft: PolicyDraft, name: str, number: int, now: int) -> PublishedVersion:
+    return PublishedVersion(
         number=number,
         version=f"{name}@{number}",
         source=draft.source,
@@ -175,11 +180,11 @@ def to_row(draft: Draft, name: str, number: int, now: int) -> models.PublishedVe
     )
 
 
-def compile_row(row: models.PublishedVersion) -> Version:
+def compile_row(row: PublishedVersion) -> Version:
     return Version(row.number, to_info(row), row.source, row.tests, Policy.load(row.source, row.version))
 
 
-def to_info(row: models.PublishedVersion) -> pb.PolicyVersion:
+def to_info(row: PublishedVersion) -> pb.PolicyVersion:
     return pb.PolicyVersion(
         version=row.version,
         author=row.author,
@@ -190,7 +195,7 @@ def to_info(row: models.PublishedVersion) -> pb.PolicyVersion:
     )
 
 
-def to_event(row: models.PublishedVersion, rolled_back_to: str) -> Event:
+def to_event(row: PublishedVersion, rolled_back_to: str) -> Event:
     payload = events_pb2.PolicyVersionEvent(policy=to_info(row), rolled_back_to=rolled_back_to)
     kind = "rolled_back" if rolled_back_to else "published"
     return Event(
@@ -203,11 +208,11 @@ def to_event(row: models.PublishedVersion, rolled_back_to: str) -> Event:
     )
 
 
-def to_act(row: models.PublishedVersion, rolled_back_to: str, by: audit.Caller | None) -> audit.Act | None:
+def to_audit_entry(row: PublishedVersion, rolled_back_to: str, by: audit.Caller | None) -> audit.AuditEntry | None:
     if by is None:
         return None
     detail = {"sha256": row.sha256, "effective_time": row.effective_time, "rolled_back_to": rolled_back_to}
-    return audit.Act(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
+    return audit.AuditEntry(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
 
 
 def aborted(message: str, chinese: str) -> errors.RpcError:

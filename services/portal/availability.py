@@ -133,7 +133,7 @@ def _rules(reader: Reader, day: date, policy: policies.Policy, standing: pb.Stan
 
 
 def _closed(standing: pb.Standing, *, few: bool) -> str:
-    if standing.HasField("suspension"):
+    if standing.HasField("closed_until"):
         return message("Booking is closed for you at present, so no time is offered.")
     if any(not quota.remaining for quota in standing.quotas):
         return message("Your quota for this day or week is used up, so no time is offered.")

@@ -208,16 +208,13 @@ async def _step_one(
     fault: str = "",
     following: Sequence[pb.Reservation] = (),
 ) -> Response:
-    asked, (_, policy) = await asyncio.gather(
-        ask(request, services_of(request).booking.GetStanding, api.GetStandingRequest()), policies.in_force(request)
-    )
+    asked = await ask(request, services_of(request).booking.GetStanding, api.GetStandingRequest())
     return render(
         request,
         "number.html",
         status,
         typed=typed,
         standing=asked.standing,
-        violations=policies.violations(policy, asked.standing, reader_of(request).now),
         following=following,
         choices=[(each, carried(replace(typed, meeting_code=each))) for each in choices],
         fault=fault,

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from starlette.requests import Request
-from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as api
 
@@ -24,15 +23,6 @@ TONES: Mapping[int, str] = {
 }
 _HIGH, _LOW = {"at_least": 0, "more_than": 1}, {"at_most": 0, "less_than": -1}
 """How far from the number the last value lies that a comparison holds for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violations:
-    """How many count at present, of how many that close booking; and within how many seconds."""
-
-    used: int
-    limit: int
-    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +124,6 @@ async def in_force(request: Request) -> tuple[api.PolicyVersion, Policy]:
     """Raises grpc.aio.AioRpcError."""
     answer = await ask(request, services_of(request).policy.GetPolicy, api.GetPolicyRequest())
     return answer.policy, Policy(answer.description)
-
-
-def violations(policy: Policy, standing: pb.Standing, now: datetime) -> Violations | None:
-    """As the policy counts them, by the account's own numbers; None when no number of them closes booking."""
-    if not policy.description.HasField("closing"):
-        return None
-    closing, numbers = policy.description.closing, policy.numbers(standing.thresholds)
-    since = now.timestamp() - numbers[closing.within]
-    counted = [
-        each
-        for each in standing.violations
-        if each.violation_time.seconds > since
-        and (closing.counts_waived or not each.waived)
-        and (closing.counts_used_up or not each.suspension_id)
-    ]
-    return Violations(len(counted), numbers[closing.threshold], numbers[closing.within])
 
 
 def deciding(lines: Sequence[Line], decision: decision_pb2.Decision) -> list[Line]:

@@ -75,7 +75,6 @@ async def page(
         standing=standing,
         found=found,
         policy=policy,
-        violations=policies.violations(policy, standing, reader_of(request).now),
         support=support,
         objects=not support and "booker" in person_of(request).roles,
         refused=refused,

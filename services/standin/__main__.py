@@ -6,8 +6,8 @@ import random
 import signal
 import sys
 
-from services.standin.gate import Application, Gate
-from services.standin.sender import Mischief, Sender
+from services.standin.request_checks import Application, RequestChecker
+from services.standin.sender import Mischief, WebhookSender
 from services.standin.server import Standin
 
 SHARES = ("lost", "doubled", "late", "swapped", "forged")
@@ -22,7 +22,9 @@ def main() -> None:
         dice=random.Random(options.seed),  # noqa: S311 - mischief, not secrets
     )
     token, key = (os.environ.get(name, "") for name in ("YUNHUI_WEBHOOK_TOKEN", "YUNHUI_WEBHOOK_AES_KEY"))
-    standin = Standin(options.port, Sender(options.webhooks, token, key, mischief), Gate(application()))
+    standin = Standin(
+        options.port, WebhookSender(options.webhooks, token, key, mischief), RequestChecker(application())
+    )
     standin.cloud.admin = os.environ.get("YUNHUI_TENCENT_OPERATOR", "admin")
     standin.cloud.users |= {standin.cloud.admin, *options.user}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

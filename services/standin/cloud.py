@@ -6,14 +6,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from services.standin.sender import Sender
+from services.standin.sender import WebhookSender
 
 DAY = 86400
 RECYCLED_AFTER = 30 * DAY
 
 
 @dataclass(slots=True)
-class Visit:
+class CloudVisit:
     """One stay in the meeting itself; `left` is 0 while inside. Seconds."""
 
     userid: str
@@ -25,7 +25,7 @@ class Visit:
 
 
 @dataclass(slots=True)
-class SubMeeting:
+class CloudSubMeeting:
     sub_meeting_id: str
     start: int
     end: int
@@ -44,23 +44,23 @@ class CloudMeeting:
     end: int
     hosts: list[str] = field(default_factory=list)
     invitees: list[str] = field(default_factory=list)
-    subs: list[SubMeeting] = field(default_factory=list)
-    visits: list[Visit] = field(default_factory=list)
+    subs: list[CloudSubMeeting] = field(default_factory=list)
+    visits: list[CloudVisit] = field(default_factory=list)
     enterprise: bool = True
     cancelled: bool = False
     deleted: bool = False
     recycled: bool = False
     settings: dict[str, object] = field(default_factory=dict)
 
-    def inside(self, sub_meeting_id: str | None = None) -> list[Visit]:
+    def inside(self, sub_meeting_id: str | None = None) -> list[CloudVisit]:
         return [visit for visit in self.visits if not visit.left and sub_meeting_id in (None, visit.sub_meeting_id)]
 
 
 class Cloud:
     """Everything that happens, with the webhook that follows from it. Safe for several threads. Times are seconds."""
 
-    def __init__(self, sender: Sender | None = None, now: Callable[[], float] = time.time) -> None:
-        self.sender = sender or Sender()
+    def __init__(self, sender: WebhookSender | None = None, now: Callable[[], float] = time.time) -> None:
+        self.sender = sender or WebhookSender()
         self.now = now
         self.admin = "admin"
         self.users = {"admin"}
@@ -90,7 +90,7 @@ class Cloud:
             meeting.enterprise = enterprise
             if times > 1:
                 meeting.subs = [
-                    SubMeeting(str(start + number * every), start + number * every, end + number * every)
+                    CloudSubMeeting(str(start + number * every), start + number * every, end + number * every)
                     for number in range(times)
                 ]
             self.meetings[meeting.meeting_id] = meeting
@@ -119,11 +119,11 @@ class Cloud:
         end = max([meeting.end, *(sub.end for sub in meeting.subs)])
         return "MEETING_STATE_INIT" if self.now() < end else "MEETING_STATE_NULL"
 
-    def enter(self, meeting: CloudMeeting, userid: str, name: str = "", sub: str = "", at: int = 0) -> Visit:
+    def enter(self, meeting: CloudMeeting, userid: str, name: str = "", sub: str = "", at: int = 0) -> CloudVisit:
         """`userid` "" is a guest. `at` lets it have happened at another time."""
         with self.lock:
             moment = at or int(self.now())
-            visit = Visit(userid, name or userid or "访客", uuid.uuid4().hex, moment, 0, sub)
+            visit = CloudVisit(userid, name or userid or "访客", uuid.uuid4().hex, moment, 0, sub)
             first = not meeting.inside(sub)
             meeting.visits.append(visit)
             if first:
@@ -133,7 +133,7 @@ class Cloud:
             self._tell("meeting.participant-joined", meeting, visit, at=moment, sub=sub)
             return visit
 
-    def leave(self, meeting: CloudMeeting, visit: Visit, at: int = 0) -> None:
+    def leave(self, meeting: CloudMeeting, visit: CloudVisit, at: int = 0) -> None:
         with self.lock:
             visit.left = at or int(self.now())
             self._tell("meeting.participant-left", meeting, visit, at=visit.left, sub=visit.sub_meeting_id)
@@ -143,7 +143,7 @@ class Cloud:
 
     def wait(self, meeting: CloudMeeting, userid: str, sub: str = "") -> None:
         """Somebody comes into the waiting room, and no further."""
-        visit = Visit(userid, userid, uuid.uuid4().hex, int(self.now()))
+        visit = CloudVisit(userid, userid, uuid.uuid4().hex, int(self.now()))
         self._tell("meeting.participant-joined-waiting-room", meeting, visit, sub=sub)
 
     def move(self, meeting: CloudMeeting, start: int, end: int) -> None:
@@ -178,7 +178,7 @@ class Cloud:
         self,
         event: str,
         meeting: CloudMeeting,
-        operator: "Visit | str | None",
+        operator: "CloudVisit | str | None",
         *,
         at: int = 0,
         sub: str = "",
@@ -220,7 +220,7 @@ class Cloud:
         return info
 
 
-def _operator(operator: Visit | str) -> dict[str, object]:
+def _operator(operator: CloudVisit | str) -> dict[str, object]:
     if isinstance(operator, str):
         return {"userid": operator, "user_name": operator, "instance_id": "1"}
     return {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from services.standin.cloud import Cloud, CloudMeeting, Visit
-from services.standin.gate import Refusal, Request
+from services.standin.cloud import Cloud, CloudMeeting, CloudVisit
+from services.standin.request_checks import Refusal, Request
 
 Query = dict[str, str]
 Body = dict[str, Any]
@@ -155,13 +155,13 @@ class Rest:
             "participants": [person(each) for each in shown],
         }
 
-    def _visits(self, meeting: CloudMeeting, query: Query) -> list[Visit]:
+    def _visits(self, meeting: CloudMeeting, query: Query) -> list[CloudVisit]:
         sub = query.get("sub_meeting_id", "")
         if meeting.subs and sub not in {each.sub_meeting_id for each in meeting.subs}:
             raise Refusal(190004, "sub_meeting_id is required for a recurring meeting")
         return [each for each in meeting.visits if not meeting.subs or each.sub_meeting_id == sub]
 
-    def _in_window(self, visits: list[Visit], query: Query) -> list[Visit]:
+    def _in_window(self, visits: list[CloudVisit], query: Query) -> list[CloudVisit]:
         if "start_time" not in query and "end_time" not in query:
             return visits
         end = int(query.get("end_time") or self.cloud.now())
@@ -259,7 +259,7 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def person(visit: Visit) -> Body:
+def person(visit: CloudVisit) -> Body:
     """Names in base64, times as strings; no left_time while inside, when alone there is an address."""
     told: Body = {
         "userid": visit.userid,

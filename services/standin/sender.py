@@ -37,7 +37,7 @@ class Mischief:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WebhookOutcome:
     """What became of one delivery: `what` is as it should be, or the mischief."""
 
     what: str
@@ -46,7 +46,7 @@ class Outcome:
     body: str
 
 
-class Sender:
+class WebhookSender:
     """Without a `url` nothing is sent. `send` returns at once; `drain` waits until all is out."""
 
     def __init__(self, url: str = "", token: str = "", aes_key: str = "", mischief: Mischief | None = None) -> None:
@@ -54,7 +54,7 @@ class Sender:
         self.token = token
         self.aes_key = aes_key
         self.mischief = mischief or Mischief()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[WebhookOutcome] = []
         self._due: list[tuple[float, str, dict[str, Any]]] = []
         self._held: list[tuple[str, dict[str, Any]]] = []
         self._change = threading.Condition()
@@ -84,16 +84,16 @@ class Sender:
         answer = self._client.get(f"{self.url}?check_str={quote(check, safe='')}", headers=self.sign(check))
         return (answer.status_code, answer.content) == (200, plain.encode())
 
-    def deliver(self, event: dict[str, Any], what: str = "sent", token: str = "") -> Outcome:
+    def deliver(self, event: dict[str, Any], what: str = "sent", token: str = "") -> WebhookOutcome:
         """One delivery, now. `token` forges."""
         data = self.encode(json.dumps(event, ensure_ascii=False).encode())
         body = json.dumps({"data": data}).encode()
         headers = {"Content-Type": "application/json", **self.sign(data, token)}
         try:
             answer = self._client.post(self.url, content=body, headers=headers)
-            outcome = Outcome(what, event, answer.status_code, answer.text)
+            outcome = WebhookOutcome(what, event, answer.status_code, answer.text)
         except httpx2.HTTPError as error:
-            outcome = Outcome(what, event, 0, type(error).__name__)
+            outcome = WebhookOutcome(what, event, 0, type(error).__name__)
         self.outcomes.append(outcome)
         return outcome
 

@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 from services.standin.cloud import Cloud, CloudMeeting
-from services.standin.gate import Gate, Refusal, Request
+from services.standin.request_checks import Refusal, Request, RequestChecker
 from services.standin.rest import Rest, read_body
-from services.standin.sender import Sender
+from services.standin.sender import WebhookSender
 
 LARGEST_BODY = 1024 * 1024
 HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -27,8 +27,10 @@ class Standin:
     `refusals` as its code.
     """
 
-    def __init__(self, port: int = 0, sender: Sender | None = None, gate: Gate | None = None) -> None:
-        self.gate = gate or Gate()
+    def __init__(
+        self, port: int = 0, sender: WebhookSender | None = None, checker: RequestChecker | None = None
+    ) -> None:
+        self.checker = checker or RequestChecker()
         self.cloud = Cloud(sender)
         self.rest = Rest(self.cloud)
         self.faults: deque[str] = deque()
@@ -122,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(lambda: self._obey(request, fault))
 
     def _obey(self, request: Request, fault: str) -> dict[str, Any]:
-        self.standin.gate.admit(request)
+        self.standin.checker.check(request)
         if fault:
             raise Refusal(int(fault.removeprefix("error:")), "on purpose", 500)
         return self.standin.rest.answer(request) if self.standin.canned is None else self.standin.canned

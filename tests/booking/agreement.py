@@ -11,7 +11,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services.booking import life
+from services.booking import states
 from services.platform.clock import from_timestamp
 from services.platform.serving import errors
 from services.policy.decisions import Policy
@@ -95,7 +95,7 @@ def seen_record(record: pb.Reservation) -> Any:
     entered = from_timestamp(record.enter_time) if record.HasField("enter_time") else None
     looked_in = from_timestamp(record.early_enter_time) if record.HasField("early_enter_time") else None
     return (
-        *(record.reservation_id, record.version, life.from_proto(record.state), record.organizer.account_id),
+        *(record.reservation_id, record.version, states.from_proto(record.state), record.organizer.account_id),
         *(from_timestamp(record.start_time), from_timestamp(record.end_time), record.participant_count),
         *(record.room.room_id or None, entered, looked_in, record.created_by),
     )
@@ -198,7 +198,10 @@ def check_deadlines(stored: Stored, world: World) -> None:
     for row in stored.deadlines:
         kinds[row["entity_id"]].add(row["kind"])
     for row in stored.reservations:
-        usual = {*life.DEADLINES.get(row["state"], ())} - {life.RECONCILIATION, life.ARRIVAL}  # no meeting is looked up
+        usual = {*states.DEADLINES.get(row["state"], ())} - {
+            states.RECONCILIATION,
+            states.ARRIVAL,
+        }  # no meeting is looked up
         assert kinds[row["reservation_id"]] == usual
 
 

@@ -5,8 +5,7 @@ from typing import Any
 from yunhui.booking.v1 import booking_service_pb2 as api
 
 from services.booking import requests
-from services.booking.api import to_profile
-from services.booking.intake import Ask
+from services.booking.requests import ReservationInput
 from services.platform.clock import HOUR, MINUTE, to_timestamp
 from services.platform.serving.identity import Principal
 
@@ -35,13 +34,11 @@ def booker(account_id: str = "booker", *roles: str) -> Principal:
     return Principal(account_id, frozenset(roles or ("booker",)), email=f"{account_id}@example.org")
 
 
-def ask(account_id: str = "booker", *, store: bool = True, **fields: Any) -> Ask:
-    caller = booker(account_id)
-    wish = requests.to_wish(create_request(**fields))
-    return Ask(wish, account_id, account_id, to_profile(caller), "booker", store)
+def wanted(account_id: str = "booker", **fields: Any) -> ReservationInput:
+    return requests.with_caller(requests.to_input(create_request(**fields)), booker(account_id))
 
 
-def change(reservation_id: str, **fields: Any) -> requests.Change:
+def change(reservation_id: str, **fields: Any) -> requests.ChangeInput:
     """A checked change; start in epoch ms and minutes as for create_request, nothing changed unless given."""
     start, minutes = fields.pop("start", None), fields.pop("minutes", None)
     if start is not None:

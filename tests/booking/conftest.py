@@ -9,12 +9,12 @@ from pathlib import Path
 import grpc
 import pytest
 import sqlalchemy as sa
-from yunhui.policy.v1.policy_service_pb2 import DecideRequest
+from yunhui.policy.v1.policy_service_pb2 import DecideRequest, Usage, UsageRequest
 
-from services.booking import store
+from services.booking import models
 from services.booking.assembly import build
+from services.booking.decisions import PolicyAnswer, PolicyClient
 from services.booking.meetings_client import MeetingsClient
-from services.booking.policy_client import PolicyClient, Verdict
 from services.booking.watchers import Watchers
 from services.platform.data.database import Database
 from services.platform.serving import errors
@@ -31,11 +31,16 @@ class LocalPolicy(PolicyClient):
         self.policy = policy
         self.away = False
 
-    async def decide(self, questions: list[DecideRequest]) -> list[Verdict]:
+    async def decide(self, questions: list[DecideRequest]) -> list[PolicyAnswer]:
         await asyncio.sleep(0)
         if self.away:
             raise errors.unavailable("policy")
         return [self.policy.decide(question) for question in questions]
+
+    async def usage(self, question: UsageRequest) -> Usage:
+        if self.away:
+            raise errors.unavailable("policy")
+        return self.policy.usage(question)
 
 
 class ManualClock:
@@ -60,10 +65,9 @@ class Booking:
 
     def __post_init__(self) -> None:
         built = build(self.database, self.policy, self.clock, self.meetings, Watchers(), lambda: None)
-        self.service, self.intake, self.lifecycle = built.service, built.intake, built.lifecycle
-        self.updates, self.series, self.deadlines = built.updates, built.series, built.deadlines
-        self.inquiries = built.inquiries
-        self.tasks.append(asyncio.create_task(self.intake.run()))
+        self.transactions, self.service, self.admission = built.transactions, built.service, built.admission
+        self.deadlines, self.checks = built.deadlines, built.checks
+        self.tasks.append(asyncio.create_task(self.admission.run()))
 
     async def stop(self) -> None:
         for task in self.tasks:
@@ -94,7 +98,7 @@ def database_url(request: pytest.FixtureRequest, service: str, tmp_path: Path) -
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     with database.engine.begin() as connection:
-        connection.execute(sa.insert(store.ROOM), ROOMS)
+        connection.execute(sa.insert(models.ROOM), ROOMS)
     yield database
     database.close()
 

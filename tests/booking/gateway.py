@@ -12,16 +12,16 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from services.booking.inquiries import Reports
-from services.booking.meetings import Key
+from services.booking.attendance_checks import MeetingEvents
+from services.booking.meetings import OccurrenceKey
 from services.booking.meetings_client import MeetingsClient
 from services.booking.subscriptions import create_consumer
 from services.meetings.gateway import Gateway
-from services.meetings.happenings import Happenings
 from services.meetings.provider import AwayError, Meeting, MeetingKey, Participant
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
 from services.meetings.subscriptions import create_broker
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import MINUTE
 from services.platform.data.database import Database
 from services.platform.messaging.consumer import receive_forever
@@ -49,8 +49,8 @@ class Moody(Simulated):
     asked = 0
     known: Meeting | None = None
 
-    def __init__(self, database: Database, clock: ManualClock, happenings: Happenings) -> None:
-        super().__init__(database, clock, happenings)
+    def __init__(self, database: Database, clock: ManualClock, webhook_events: WebhookEvents) -> None:
+        super().__init__(database, clock, webhook_events)
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -84,13 +84,13 @@ class World:
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.happenings = Happenings(self.database, self.clock, lambda: None)
-        self.provider = Moody(self.database, self.clock, self.happenings)
+        self.webhook_events = WebhookEvents(self.database, self.clock, lambda: None)
+        self.provider = Moody(self.database, self.clock, self.webhook_events)
         self._broker: NatsBroker | None = None
         self._publishing: Client | None = None
 
     async def start(self) -> None:
-        gateway = Gateway(Providers({"": self.provider}), self.happenings)
+        gateway = Gateway(Providers({"": self.provider}), self.webhook_events)
         self._broker = create_broker(settings(self.bus, "meetings"), gateway)
         await self._broker.start()
         await until(self._answers)
@@ -98,7 +98,7 @@ class World:
     async def _answers(self) -> bool:
         """Its subscriptions have reached the server."""
         with contextlib.suppress(errors.RpcError):
-            await self.client.get(Key("simulated", "0", ""))
+            await self.client.get(OccurrenceKey("simulated", "0", ""))
             return True
         return self.provider.away
 
@@ -112,10 +112,10 @@ class World:
 
     async def publish(self, booking: Booking) -> None:
         """From here on what happens reaches booking as events."""
-        assert booking.inquiries
+        assert booking.checks
         self._publishing = await self.bus.connect("meetings")
         relay = Relay(self.database, self._publishing, "meetings")
-        reports = Reports(booking.database, booking.lifecycle, booking.inquiries)
+        reports = MeetingEvents(booking.transactions, booking.checks)
         consumer = receive_forever(lambda: create_consumer(settings(self.bus, "booking"), reports))
         self.tasks += [asyncio.create_task(relay.run()), asyncio.create_task(consumer)]
 

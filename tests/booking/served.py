@@ -11,7 +11,6 @@ from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server as add
 
 from services.booking.api import ROLES, SERVICE, BookingService
-from services.booking.lookups import Lookups
 from services.booking.watchers import Watchers
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
@@ -31,13 +30,12 @@ class NamedTokens(Verifier):
         return Principal(account_id, frozenset({role}))
 
 
-async def serve(booking: "Booking", changes: Watchers) -> rpc.Server:
+async def serve(booking: "Booking", changes: Watchers) -> rpc.RpcServer:
     """Started; `changes` end when it stops."""
-    parts = (booking.intake, booking.lifecycle, booking.updates, booking.series, changes, Lookups(None))
-    servicer = BookingService(booking.database, booking.policy, booking.clock, *parts)
-    server = rpc.Server(
+    servicer = BookingService(booking.transactions, booking.admission, None, changes)
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: lambda bare: add(servicer, bare)},
         with_reflection=False,
         before_stop=changes.close,

@@ -10,9 +10,9 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from services.booking import requests
 from services.booking.alternatives import near_starts
 from services.platform.clock import DAY, HOUR, MINUTE, from_timestamp
-from tests.booking.builders import MONDAY, TEN, ask, create_request
+from tests.booking.builders import MONDAY, TEN, create_request, wanted
 from tests.booking.conftest import Booking
-from tests.booking.test_intake import create, rule_ids
+from tests.booking.test_admission import create, rule_ids
 
 
 def starts(reply: api.CreateReservationResponse) -> list[int]:
@@ -77,12 +77,12 @@ async def test_every_alternative_would_be_confirmed(booking: Booking, wishes: li
         reply = await create(booking, **wish)
         for other in reply.alternatives:
             moved = wish | {"start": from_timestamp(other.start_time), "room_id": other.room.room_id}
-            check = await booking.intake.submit(ask(store=False, **moved))
+            check = await booking.admission.check(wanted(**moved))
             assert check.outcome == pb.OUTCOME_CONFIRMED
 
 
 def test_near_starts_are_near_and_never_past() -> None:
-    wish = requests.to_wish(create_request(start=MONDAY + 45 * MINUTE))
+    wish = requests.to_input(create_request(start=MONDAY + 45 * MINUTE))
     found = near_starts(wish, MONDAY)
     assert found[:3] == [wish.start_time, wish.start_time + 30 * MINUTE, wish.start_time - 30 * MINUTE]
     assert min(found) > MONDAY

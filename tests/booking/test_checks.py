@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import store
+from services.booking import endings, models
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
@@ -18,7 +18,7 @@ from services.policy.decisions import Policy
 from tests.booking.builders import TEN, booker, create_request
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock
 from tests.booking.gateway import CODE, World, world
-from tests.booking.test_intake import rows
+from tests.booking.test_admission import rows
 from tests.booking.test_meetings import made, pass_time
 
 Said = tuple[str, str]
@@ -57,7 +57,7 @@ async def said(method: Callable[[Any, Any], Awaitable[Any]], question: Message) 
 
 
 async def state(booking: Booking) -> list[Any]:
-    tables = (store.RESERVATION, store.DECISION, store.ACCOUNT, store.DEADLINE, outbox.TABLE)
+    tables = (models.RESERVATION, models.DECISION, models.ACCOUNT, models.DEADLINE, outbox.TABLE)
     return [await rows(booking.database, table) for table in tables]
 
 
@@ -173,8 +173,8 @@ async def full_quota_beside(booking: Booking, there: World) -> None:
 
 async def cancelled(booking: Booking, there: World) -> None:
     await reserved_by_me(booking, there)
-    [record] = await rows(booking.database, store.RESERVATION)
-    await booking.lifecycle.cancel(record["reservation_id"], "booker", "booker", "", None)
+    [record] = await rows(booking.database, models.RESERVATION)
+    await endings.cancel(booking.transactions, record["reservation_id"], "booker", "booker", "", None)
 
 
 CHANGED: list[tuple[Before, dict[str, Any], str]] = [
@@ -211,7 +211,7 @@ async def test_a_checked_change_is_told_what_the_change_would_be(
     booking: Booking, there: World, before: Before, fields: dict[str, Any], expected: str
 ) -> None:
     await before(booking, there)
-    first = min(await rows(booking.database, store.RESERVATION), key=lambda row: row["start_time"])
+    first = min(await rows(booking.database, models.RESERVATION), key=lambda row: row["start_time"])
     wanted = api.UpdateReservationRequest(reservation_id=first["reservation_id"], **fields)
     untouched = await state(booking)
     checked = await said(booking.service.CheckUpdate, api.CheckUpdateRequest(request=wanted))

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -15,14 +16,15 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services.booking import store
-from services.booking.policy_client import Verdict
+from services.booking import attendance, endings, escalations, models
+from services.booking.assembly import handlers
+from services.booking.decisions import PolicyAnswer
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors, rpc
 from tests.booking.builders import TEN, booker, create_request
 from tests.booking.conftest import Booking, LocalPolicy
-from tests.booking.test_intake import rows
+from tests.booking.test_admission import rows
 from tests.booking.test_lifecycle import made, state, verdict
 from tests.patience import PATIENCE_SECONDS
 
@@ -31,18 +33,18 @@ async def test_who_did_not_come_cannot_cancel_before_the_release_is_noticed(book
     reservation = await made(booking)
     booking.clock.time = TEN + 30 * MINUTE
     with pytest.raises(errors.RpcError) as caught:
-        await booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "")
+        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     await booking.deadlines.catch_up()
     assert await state(booking, reservation) == "NO_SHOW"
-    assert len(await rows(booking.database, store.VIOLATION)) == 1
+    assert len(await rows(booking.database, models.VIOLATION)) == 1
 
 
 async def test_an_escalation_that_expired_gives_its_quota_back_however_late_that_is_noticed(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
     booking.clock.time = TEN - 29 * MINUTE
     with pytest.raises(errors.RpcError):
-        await booking.lifecycle.cancel(pending.reservation_id, "booker", "booker", "")
+        await endings.cancel(booking.transactions, pending.reservation_id, "booker", "booker", "")
     await booking.deadlines.catch_up()
     assert await state(booking, pending) == "EXPIRED"
 
@@ -51,7 +53,7 @@ async def test_an_answer_in_time_is_not_too_late_because_something_else_is_due(b
     await made(booking)
     pending = await made(booking, participant_count=120, start=TEN + DAY)
     booking.clock.time = TEN + 30 * MINUTE
-    record = await booking.lifecycle.resolve(pending.reservation_id, verdict())
+    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
     assert record.state == pb.RESERVATION_STATE_CONFIRMED
 
 
@@ -70,7 +72,7 @@ class Interrupting(LocalPolicy):
         super().__init__(policy.policy)
         self._other = other
 
-    async def decide(self, questions: list[DecideRequest]) -> list[Verdict]:
+    async def decide(self, questions: list[DecideRequest]) -> list[PolicyAnswer]:
         other, self._other = self._other, None
         if other:
             await other
@@ -82,11 +84,12 @@ async def test_the_end_does_not_overtake_a_judgement_that_must_be_made_again(rep
     booking, other = replicas
     missed, later = await made(booking), await made(booking, start=TEN + DAY)
     booking.clock.time = TEN + HOUR
-    interruption = other.lifecycle.report_attendance(later.reservation_id, TEN + DAY, "gateway")
-    booking.lifecycle._policy = Interrupting(booking.policy, interruption)
+    interruption = attendance.report(other.transactions, later.reservation_id, TEN + DAY, "gateway")
+    interrupted = replace(booking.transactions, policy=Interrupting(booking.policy, interruption))
+    booking.deadlines.handlers = handlers(interrupted, None)
     await booking.deadlines.catch_up()
     assert await state(booking, missed) == "NO_SHOW"
-    assert len(await rows(booking.database, store.VIOLATION)) == 1
+    assert len(await rows(booking.database, models.VIOLATION)) == 1
 
 
 async def test_a_series_may_begin_in_the_hour_that_comes_twice(booking: Booking) -> None:

@@ -9,13 +9,13 @@ from google.protobuf.json_format import Parse
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 
-from services.booking import history, store
+from services.booking import endings, history, models, standing, updates
 from services.platform.clock import HOUR, MINUTE
 from services.platform.messaging import outbox
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller
-from tests.booking.test_intake import create, rows
+from tests.booking.test_admission import create, rows
 from tests.booking.test_lifecycle import made, pass_time
 
 
@@ -42,9 +42,11 @@ async def test_every_event_is_told_in_order_as_it_was_published(booking: Booking
     reservation = (await made(booking)).reservation_id
     await made(booking, start=TEN + 3 * HOUR)
     booking.clock.time = MONDAY + MINUTE
-    await booking.updates.update(change(reservation, participant_count=20), "booker", "booker")
+    await updates.update(
+        booking.transactions, booking.meetings, change(reservation, participant_count=20), "booker", "booker"
+    )
     booking.clock.time = MONDAY + 2 * MINUTE
-    await booking.lifecycle.cancel(reservation, "booker", "booker", "not needed")
+    await endings.cancel(booking.transactions, reservation, "booker", "booker", "not needed")
     events = await told(channel, "booker", "booker", reservation)
     assert names(events) == ["reservation.confirmed", "reservation.updated", "reservation.cancelled"]
     assert [each.time.ToMilliseconds() for each in events] == [MONDAY + number * MINUTE for number in range(3)]
@@ -63,9 +65,9 @@ async def test_a_no_show_comes_with_what_became_of_its_violation(booking: Bookin
     await pass_time(booking, TEN + 31 * MINUTE)
     await pass_time(booking, TEN + 2 * HOUR + 31 * MINUTE)
     violations = {
-        each["reservation_id"]: each["violation_id"] for each in await rows(booking.database, store.VIOLATION)
+        each["reservation_id"]: each["violation_id"] for each in await rows(booking.database, models.VIOLATION)
     }
-    await booking.lifecycle.waive(violations[first], "lin", "a fire alarm")
+    await standing.waive(booking.transactions, violations[first], "lin", "a fire alarm")
     events = await told(channel, "booker", "booker", first)
     assert names(events) == [
         *("reservation.confirmed", "reservation.released"),
@@ -94,8 +96,10 @@ async def test_a_very_long_history_is_cut_at_its_old_end(
 ) -> None:
     monkeypatch.setattr(history, "MOST", 2)
     reservation = (await made(booking)).reservation_id
-    await booking.updates.update(change(reservation, participant_count=20), "booker", "booker")
-    await booking.lifecycle.cancel(reservation, "booker", "booker", "")
+    await updates.update(
+        booking.transactions, booking.meetings, change(reservation, participant_count=20), "booker", "booker"
+    )
+    await endings.cancel(booking.transactions, reservation, "booker", "booker", "")
     answer = await Caller(channel, "booker", "booker").ask("GetReservationHistory", asked(reservation))
     assert names(answer.events) == ["reservation.updated", "reservation.cancelled"]
     assert answer.shortened

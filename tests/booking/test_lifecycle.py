@@ -8,15 +8,15 @@ import grpc
 import pytest
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import life, store
-from services.booking.lifecycle import Verdict
+from services.booking import attendance, endings, escalations, models, queries, standing, states, updates
+from services.booking.escalations import Resolution
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.messaging import outbox
 from services.platform.serving import errors
 from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
-from tests.booking.test_intake import create, rows, rule_ids
+from tests.booking.test_admission import create, rows, rule_ids
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -27,13 +27,13 @@ async def made(booking: Booking, **fields: Any) -> pb.Reservation:
 
 
 async def get(booking: Booking, reservation: pb.Reservation) -> pb.Reservation:
-    record = await booking.database.read(lambda c: store.read_reservation(c, reservation.reservation_id))
+    record = await booking.database.read(lambda c: queries.read_reservation(c, reservation.reservation_id))
     assert record
     return record
 
 
 async def state(booking: Booking, reservation: pb.Reservation) -> str:
-    return life.from_proto((await get(booking, reservation)).state)
+    return states.from_proto((await get(booking, reservation)).state)
 
 
 async def subjects(booking: Booking) -> list[str]:
@@ -48,7 +48,7 @@ async def pass_time(booking: Booking, until: int) -> None:
 async def test_cancelled_before_the_cutoff_gives_room_and_quota_back(booking: Booking) -> None:
     reservations = [await made(booking, start=TEN + index * 2 * HOUR) for index in range(3)]
     booking.clock.time = TEN - 30 * MINUTE
-    reply = await booking.lifecycle.cancel(reservations[0].reservation_id, "booker", "booker", "not needed")
+    reply = await endings.cancel(booking.transactions, reservations[0].reservation_id, "booker", "booker", "not needed")
     assert reply.quota_returned
     assert (reply.reservation.version, reply.reservation.note) == (2, "not needed")
     assert reply.reservation.state == pb.RESERVATION_STATE_CANCELLED
@@ -59,18 +59,18 @@ async def test_cancelled_before_the_cutoff_gives_room_and_quota_back(booking: Bo
 async def test_cancelled_after_the_cutoff_gives_the_room_back_but_not_the_quota(booking: Booking) -> None:
     first, *_ = [await made(booking, start=TEN + index * 2 * HOUR) for index in range(3)]
     booking.clock.time = TEN - 30 * MINUTE + SECOND
-    reply = await booking.lifecycle.cancel(first.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(booking.transactions, first.reservation_id, "booker", "booker", "")
     assert not reply.quota_returned
     assert [rule.rule_id for rule in reply.decision.rules] == ["LATE_CANCELLATION"]
     assert rule_ids(await create(booking, start=TEN + 6 * HOUR)) == ["DAILY_QUOTA"]
-    assert await rows(booking.database, store.DEADLINE)  # only those of the two others
-    assert first.reservation_id not in {row["entity_id"] for row in await rows(booking.database, store.DEADLINE)}
+    assert await rows(booking.database, models.DEADLINE)  # only those of the two others
+    assert first.reservation_id not in {row["entity_id"] for row in await rows(booking.database, models.DEADLINE)}
 
 
 async def test_cancelling_twice_answers_the_same_and_tells_once(booking: Booking) -> None:
     reservation = await made(booking)
     replies = await asyncio.gather(
-        *(booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "") for _ in range(4))
+        *(endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "") for _ in range(4))
     )
     assert all(reply == replies[0] for reply in replies)
     assert (await subjects(booking)).count("reservation.cancelled") == 1
@@ -80,7 +80,7 @@ async def test_cancelling_twice_answers_the_same_and_tells_once(booking: Booking
 async def test_anothers_reservation_is_not_there(booking: Booking, owner: str) -> None:
     reservation = await made(booking)
     with pytest.raises(errors.RpcError) as caught:
-        await booking.lifecycle.cancel(reservation.reservation_id, owner, owner, "")
+        await endings.cancel(booking.transactions, reservation.reservation_id, owner, owner, "")
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
     assert await state(booking, reservation) == "CONFIRMED"
 
@@ -91,12 +91,12 @@ async def test_nobody_at_thirty_minutes_releases_the_room_and_records_one_violat
     assert await state(booking, reservation) == "CONFIRMED"
     await pass_time(booking, TEN + 30 * MINUTE)
     assert await state(booking, reservation) == "NO_SHOW"
-    [violation] = await rows(booking.database, store.VIOLATION)
+    [violation] = await rows(booking.database, models.VIOLATION)
     assert (violation["violation_time"], violation["suspension_id"]) == (TEN + 30 * MINUTE, None)
     assert (await subjects(booking))[1:] == ["reservation.released", "account.violation_recorded"]
     await pass_time(booking, TEN + 3 * HOUR)
-    assert len(await rows(booking.database, store.VIOLATION)) == 1
-    assert await rows(booking.database, store.DEADLINE) == []
+    assert len(await rows(booking.database, models.VIOLATION)) == 1
+    assert await rows(booking.database, models.DEADLINE) == []
 
 
 async def test_a_released_room_is_free_at_once_but_the_quota_is_kept(booking: Booking) -> None:
@@ -113,15 +113,15 @@ async def test_a_released_room_is_free_at_once_but_the_quota_is_kept(booking: Bo
 async def test_whoever_entered_in_time_keeps_the_room(booking: Booking, entered: int) -> None:
     reservation = await made(booking)
     booking.clock.time = entered
-    record = await booking.lifecycle.report_attendance(reservation.reservation_id, entered, "gateway")
+    record = await attendance.report(booking.transactions, reservation.reservation_id, entered, "gateway")
     assert (record.state, record.enter_time.seconds * 1000) == (pb.RESERVATION_STATE_IN_USE, entered)
     await pass_time(booking, TEN + 30 * MINUTE)
     assert await state(booking, reservation) == "IN_USE"
-    again = await booking.lifecycle.report_attendance(reservation.reservation_id, entered + MINUTE, "gateway")
+    again = await attendance.report(booking.transactions, reservation.reservation_id, entered + MINUTE, "gateway")
     assert again == await get(booking, reservation)
     await pass_time(booking, TEN + HOUR)
     assert await state(booking, reservation) == "COMPLETED"
-    assert await rows(booking.database, store.VIOLATION) == []
+    assert await rows(booking.database, models.VIOLATION) == []
 
 
 @pytest.mark.parametrize("entered", [TEN - HOUR, TEN - 59 * MINUTE, TEN - 1])
@@ -129,18 +129,20 @@ async def test_whoever_looks_in_before_the_start_takes_nothing_from_the_owner(bo
     """It is noted once; nobody came by that, and it is no late proof either."""
     reservation = await made(booking)
     booking.clock.time = TEN - 31 * MINUTE
-    noted = await booking.lifecycle.report_attendance(reservation.reservation_id, entered, "gateway")
+    noted = await attendance.report(booking.transactions, reservation.reservation_id, entered, "gateway")
     assert (noted.state, noted.early_enter_time) == (pb.RESERVATION_STATE_CONFIRMED, to_timestamp(entered))
     assert not noted.HasField("enter_time")
-    assert noted == await booking.lifecycle.report_attendance(reservation.reservation_id, TEN - 2, "gateway")
-    changed = await booking.updates.update(change(reservation.reservation_id, minutes=90), "booker", "booker")
+    assert noted == await attendance.report(booking.transactions, reservation.reservation_id, TEN - 2, "gateway")
+    changed = await updates.update(
+        booking.transactions, booking.meetings, change(reservation.reservation_id, minutes=90), "booker", "booker"
+    )
     assert changed.reservation.early_enter_time == to_timestamp(entered)
     await pass_time(booking, TEN + 30 * MINUTE)
     assert await state(booking, reservation) == "NO_SHOW"
     with pytest.raises(errors.RpcError) as caught:
-        await booking.lifecycle.report_attendance(reservation.reservation_id, entered, "gateway")
+        await attendance.report(booking.transactions, reservation.reservation_id, entered, "gateway")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
-    [violation] = await rows(booking.database, store.VIOLATION)
+    [violation] = await rows(booking.database, models.VIOLATION)
     assert not violation["waived"]
 
 
@@ -151,11 +153,17 @@ async def test_who_looked_in_does_not_keep_the_owner_from_cancelling_or_moving(b
     for each in (first, second):
         moment = from_timestamp(each.start_time) - HOUR
         booking.clock.time = max(booking.clock.time, moment)
-        await booking.lifecycle.report_attendance(each.reservation_id, moment, "gateway")
+        await attendance.report(booking.transactions, each.reservation_id, moment, "gateway")
         if each is first:
-            assert (await booking.lifecycle.cancel(each.reservation_id, "booker", "booker", "")).quota_returned
-    moved = await booking.updates.update(
-        change(second.reservation_id, start=TEN + 6 * HOUR, minutes=60), None, "booker"
+            assert (
+                await endings.cancel(booking.transactions, each.reservation_id, "booker", "booker", "")
+            ).quota_returned
+    moved = await updates.update(
+        booking.transactions,
+        booking.meetings,
+        change(second.reservation_id, start=TEN + 6 * HOUR, minutes=60),
+        None,
+        "booker",
     )
     assert not moved.reservation.HasField("early_enter_time")
     assert await state(booking, second) == "CONFIRMED"
@@ -172,7 +180,7 @@ async def test_how_early_counts_is_what_the_policy_says(booking: Booking) -> Non
     for each, early, expected in ((first, 10 * MINUTE, "IN_USE"), (second, 10 * MINUTE + 1, "CONFIRMED")):
         moment = from_timestamp(each.start_time) - early
         booking.clock.time = max(booking.clock.time, moment)
-        await booking.lifecycle.report_attendance(each.reservation_id, moment, "gateway")
+        await attendance.report(booking.transactions, each.reservation_id, moment, "gateway")
         assert await state(booking, each) == expected
     await pass_time(booking, TEN + 90 * MINUTE)
     assert await state(booking, second) == "NO_SHOW"
@@ -183,7 +191,7 @@ async def test_whoever_entered_too_late_does_not(booking: Booking) -> None:
     reservation = await made(booking)
     booking.clock.time = TEN + 31 * MINUTE
     with pytest.raises(errors.RpcError) as caught:
-        await booking.lifecycle.report_attendance(reservation.reservation_id, TEN + 30 * MINUTE + SECOND, "gateway")
+        await attendance.report(booking.transactions, reservation.reservation_id, TEN + 30 * MINUTE + SECOND, "gateway")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     await booking.deadlines.catch_up()
     assert await state(booking, reservation) == "NO_SHOW"
@@ -193,7 +201,7 @@ async def test_whoever_was_there_on_another_occasion_does_not_count(booking: Boo
     reservation = await made(booking)
     booking.clock.time = TEN
     with pytest.raises(errors.RpcError) as caught:
-        await booking.lifecycle.report_attendance(reservation.reservation_id, TEN - HOUR - SECOND, "gateway")
+        await attendance.report(booking.transactions, reservation.reservation_id, TEN - HOUR - SECOND, "gateway")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert await state(booking, reservation) == "CONFIRMED"
 
@@ -210,9 +218,9 @@ async def test_two_in_a_week_suspend_for_exactly_seven_days(booking: Booking) ->
     second = TEN + DAY
     await no_shows(booking, TEN, second)
     from_time = second + 30 * MINUTE
-    [suspension] = await rows(booking.database, store.SUSPENSION)
+    [suspension] = await rows(booking.database, models.SUSPENSION)
     assert (suspension["start_time"], suspension["end_time"]) == (from_time, from_time + 7 * DAY)
-    assert {row["suspension_id"] for row in await rows(booking.database, store.VIOLATION)} == {
+    assert {row["suspension_id"] for row in await rows(booking.database, models.VIOLATION)} == {
         suspension["suspension_id"]
     }
     assert (await subjects(booking))[-3:] == [
@@ -230,23 +238,23 @@ async def test_two_in_a_week_suspend_for_exactly_seven_days(booking: Booking) ->
 @pytest.mark.parametrize(("apart", "suspended"), [(7 * DAY - SECOND, True), (7 * DAY, False)])
 async def test_exactly_a_week_apart_does_not_count_together(booking: Booking, apart: int, *, suspended: bool) -> None:
     await no_shows(booking, TEN, TEN + apart)
-    assert len(await rows(booking.database, store.VIOLATION)) == 2
-    assert bool(await rows(booking.database, store.SUSPENSION)) is suspended
+    assert len(await rows(booking.database, models.VIOLATION)) == 2
+    assert bool(await rows(booking.database, models.SUSPENSION)) is suspended
 
 
 async def test_a_violation_is_used_up_by_the_suspension_it_caused(booking: Booking) -> None:
     for start in (TEN, TEN + 2 * HOUR, TEN + 4 * HOUR):
         await made(booking, start=start)
     await pass_time(booking, TEN + 5 * HOUR)
-    assert len(await rows(booking.database, store.VIOLATION)) == 3
-    assert len(await rows(booking.database, store.SUSPENSION)) == 1
+    assert len(await rows(booking.database, models.VIOLATION)) == 3
+    assert len(await rows(booking.database, models.SUSPENSION)) == 1
 
 
 async def test_existing_reservations_stay_and_can_be_cancelled_while_suspended(booking: Booking) -> None:
     kept = await made(booking, start=TEN + 3 * DAY)
     await no_shows(booking, TEN, TEN + 2 * HOUR)
     assert await state(booking, kept) == "CONFIRMED"
-    reply = await booking.lifecycle.cancel(kept.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(booking.transactions, kept.reservation_id, "booker", "booker", "")
     assert reply.quota_returned
 
 
@@ -255,7 +263,7 @@ async def test_late_after_a_stop_they_catch_up_in_order_as_of_when_they_were_due
         await made(booking, start=start)
     await made(booking, start=TEN + 2 * DAY, participant_count=120)
     await pass_time(booking, MONDAY + 30 * DAY)
-    assert [row["violation_time"] for row in await rows(booking.database, store.VIOLATION)] == [
+    assert [row["violation_time"] for row in await rows(booking.database, models.VIOLATION)] == [
         TEN + 30 * MINUTE,
         TEN + DAY + 30 * MINUTE,
     ]
@@ -278,7 +286,7 @@ async def test_each_deadline_happens_once_with_two_replicas(replicas: list[Booki
     told = await subjects(replicas[0])
     assert told.count("reservation.released") == 12
     assert told.count("account.violation_recorded") == 12
-    assert len(await rows(replicas[0].database, store.VIOLATION)) == 12
+    assert len(await rows(replicas[0].database, models.VIOLATION)) == 12
 
 
 async def test_without_the_policy_nobody_is_judged_and_nothing_is_forgotten(booking: Booking) -> None:
@@ -298,9 +306,9 @@ async def test_a_deadline_that_cannot_be_dealt_with_does_not_hold_the_rest_up(bo
     async def judge(reservation_id: str, due: int) -> None:
         if reservation_id == stuck.reservation_id:
             raise RuntimeError("cannot")
-        await booking.lifecycle.judge_attendance(reservation_id, due)
+        await attendance.judge(booking.transactions, reservation_id, due)
 
-    booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": judge}
+    booking.deadlines.handlers = {**booking.deadlines.handlers, "attendance": judge}
     with pytest.raises(RuntimeError):
         await pass_time(booking, TEN + 30 * MINUTE)
     assert await state(booking, other) == "NO_SHOW"
@@ -319,9 +327,11 @@ async def test_the_loop_follows_a_clock_that_jumps(booking: Booking) -> None:
 
 async def test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_with(replicas: list[Booking]) -> None:
     await no_shows(replicas[0], TEN, TEN + 2 * HOUR)
-    [suspension] = await rows(replicas[0].database, store.SUSPENSION)
+    [suspension] = await rows(replicas[0].database, models.SUSPENSION)
     ends = suspension["end_time"]
-    await asyncio.gather(*(each.lifecycle.reinstate(suspension["suspension_id"], ends) for each in replicas * 3))
+    await asyncio.gather(
+        *(standing.reinstate(each.transactions, suspension["suspension_id"], ends) for each in replicas * 3)
+    )
     assert (await subjects(replicas[0])).count("account.reinstated") == 1
 
 
@@ -331,13 +341,12 @@ async def test_a_policy_that_is_away_is_asked_once_and_not_for_every_deadline(bo
         await made(booking, account_id=f"a{index}", start=TEN + index % 2 * HOUR)
     asked = []
     booking.policy.away = True
-    judge = booking.lifecycle.judge_attendance
 
     async def note(reservation_id: str, due: int) -> None:
         asked.append(reservation_id)
-        await judge(reservation_id, due)
+        await attendance.judge(booking.transactions, reservation_id, due)
 
-    booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": note}
+    booking.deadlines.handlers = {**booking.deadlines.handlers, "attendance": note}
     with pytest.raises(errors.RpcError):
         await pass_time(booking, TEN + 3 * HOUR)
     assert len(asked) == 1
@@ -350,7 +359,7 @@ async def test_who_has_no_deadline_due_does_not_wait_for_those_who_have(booking:
     async def fail(_: str, __: int) -> None:
         raise RuntimeError("cannot")
 
-    booking.deadlines._handlers = {**booking.deadlines._handlers, "attendance": fail}
+    booking.deadlines.handlers = {**booking.deadlines.handlers, "attendance": fail}
     booking.clock.time = TEN + 40 * MINUTE
     later = TEN + 5 * HOUR
     stuck, free = await asyncio.gather(
@@ -362,16 +371,16 @@ async def test_who_has_no_deadline_due_does_not_wait_for_those_who_have(booking:
     assert free.HasField("reservation")
 
 
-def verdict(*, approve: bool = True, note: str = "fine", room_id: str = "") -> Verdict:
-    return Verdict(approve=approve, actor="support", note=note, room_id=room_id)
+def verdict(*, approve: bool = True, note: str = "fine", room_id: str = "") -> Resolution:
+    return Resolution(approve=approve, actor="support", note=note, room_id=room_id)
 
 
 async def test_an_approved_escalation_gets_a_room_and_lives_on_like_any_other(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
-    record = await booking.lifecycle.resolve(pending.reservation_id, verdict())
+    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
     assert (record.state, record.room.room_id) == (pb.RESERVATION_STATE_CONFIRMED, "large-1")
     assert (record.version, record.note) == (2, "fine")
-    deadlines = {row["kind"]: row["due_time"] for row in await rows(booking.database, store.DEADLINE)}
+    deadlines = {row["kind"]: row["due_time"] for row in await rows(booking.database, models.DEADLINE)}
     assert deadlines == {"attendance": TEN + 30 * MINUTE, "completion": TEN + HOUR}
     assert (await subjects(booking))[-1] == "reservation.approved"
     await pass_time(booking, TEN + 30 * MINUTE)
@@ -381,17 +390,19 @@ async def test_an_approved_escalation_gets_a_room_and_lives_on_like_any_other(bo
 async def test_a_declined_escalation_gives_the_quota_back(booking: Booking) -> None:
     pending = [await made(booking, participant_count=120, start=TEN + index * 2 * HOUR) for index in range(3)]
     assert rule_ids(await create(booking, start=TEN + 8 * HOUR)) == ["DAILY_QUOTA"]
-    record = await booking.lifecycle.resolve(pending[0].reservation_id, verdict(approve=False, note="too many"))
+    record = await escalations.resolve(
+        booking.transactions, pending[0].reservation_id, verdict(approve=False, note="too many")
+    )
     assert (record.state, record.note) == (pb.RESERVATION_STATE_DECLINED, "too many")
     assert not record.HasField("room")
     assert rule_ids(await create(booking, start=TEN + 8 * HOUR)) == []
-    assert pending[0].reservation_id not in {row["entity_id"] for row in await rows(booking.database, store.DEADLINE)}
+    assert pending[0].reservation_id not in {row["entity_id"] for row in await rows(booking.database, models.DEADLINE)}
 
 
 async def test_approving_takes_a_free_room_or_changes_nothing(booking: Booking) -> None:
     first, second = [await made(booking, participant_count=120, account_id=name) for name in ("a", "b")]
     results = await asyncio.gather(
-        *(booking.lifecycle.resolve(each.reservation_id, verdict()) for each in (first, second)),
+        *(escalations.resolve(booking.transactions, each.reservation_id, verdict()) for each in (first, second)),
         return_exceptions=True,
     )
     [error] = [each for each in results if isinstance(each, errors.RpcError)]
@@ -408,23 +419,23 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
     pending = (await made(booking, participant_count=120)).reservation_id
     room = {"room_id": "large-1"} if approve else {}
     answers = await asyncio.gather(
-        *(each.lifecycle.resolve(pending, verdict(approve=approve, **room)) for each in replicas * 2)
+        *(escalations.resolve(each.transactions, pending, verdict(approve=approve, **room)) for each in replicas * 2)
     )
     assert all(answer == answers[0] for answer in answers)
     told = "approved" if approve else "declined"
     assert (await subjects(booking)).count(f"reservation.{told}") == 1
     others = [
         verdict(approve=not approve),
-        Verdict(approve=approve, actor="another", note="fine"),
+        Resolution(approve=approve, actor="another", note="fine"),
         *([verdict(room_id="small-1")] if approve else []),
     ]
     for other in others:
         with pytest.raises(errors.RpcError) as caught:
-            await booking.lifecycle.resolve(pending, other)
+            await escalations.resolve(booking.transactions, pending, other)
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     if approve:
-        await booking.lifecycle.cancel(pending, "booker", "booker", "")
-        again = await booking.lifecycle.resolve(pending, verdict())
+        await endings.cancel(booking.transactions, pending, "booker", "booker", "")
+        again = await escalations.resolve(booking.transactions, pending, verdict())
         assert again.state == pb.RESERVATION_STATE_CANCELLED
 
 
@@ -432,7 +443,7 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
 async def test_a_room_that_does_not_fit_is_not_given(booking: Booking, room_id: str) -> None:
     pending = await made(booking, participant_count=120)
     with pytest.raises(errors.RpcError):
-        await booking.lifecycle.resolve(pending.reservation_id, verdict(room_id=room_id))
+        await escalations.resolve(booking.transactions, pending.reservation_id, verdict(room_id=room_id))
     assert await state(booking, pending) == "PENDING_APPROVAL"
 
 
@@ -441,7 +452,7 @@ async def test_an_answer_that_comes_too_late_is_none(booking: Booking) -> None:
     booking.clock.time = TEN - 30 * MINUTE
     for _ in range(2):  # before and after the deadline was dealt with
         with pytest.raises(errors.RpcError) as caught:
-            await booking.lifecycle.resolve(pending.reservation_id, verdict())
+            await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
         await booking.deadlines.catch_up()
     assert await state(booking, pending) == "EXPIRED"

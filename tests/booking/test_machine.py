@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.booking import store
+from services.booking import models
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors, rpc
@@ -53,8 +53,8 @@ def policy(zone: str) -> Policy:
 
 
 SEEN = (
-    *(store.RESERVATION, store.VIOLATION, store.SUSPENSION, store.DEADLINE),
-    *(outbox.TABLE, store.DECISION, store.ANSWER),
+    *(models.RESERVATION, models.VIOLATION, models.SUSPENSION, models.DEADLINE),
+    *(outbox.TABLE, models.DECISION, models.ANSWER),
 )
 """In the order of Stored's fields."""
 
@@ -82,12 +82,12 @@ class Stage:
         self.observer = open_database(url)
         self.observer.migrate("services.booking")
         with self.observer.engine.begin() as connection:
-            connection.execute(sa.insert(store.ROOM), ROOMS)
+            connection.execute(sa.insert(models.ROOM), ROOMS)
         self.databases = [open_database(url), open_database(url)]
 
     def clear(self) -> None:
         with self.observer.engine.begin() as connection:
-            for table in (*SEEN, store.ACCOUNT):
+            for table in (*SEEN, models.ACCOUNT):
                 connection.execute(sa.delete(table))
 
     def reopen(self, replica: int) -> Database:

@@ -18,15 +18,15 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import events_pb2, meeting_pb2
 
-from services.booking import meetings, store
-from services.booking.api import to_ask
-from services.booking.inquiries import AT_ONCE, Reports
-from services.booking.lookups import Lookups
-from services.booking.meetings import Key
-from services.booking.requests import to_wish
-from services.booking.series import SeriesAsk
+from services.booking import endings, meetings, models, queries, updates
+from services.booking.attendance_checks import AT_ONCE, MeetingEvents
+from services.booking.meetings import OccurrenceKey
+from services.booking.meetings_client import with_meetings, with_occurrence
+from services.booking.requests import to_input, with_caller
+from services.booking.series import SeriesInput
+from services.booking.series import create as create_series
 from services.booking.subscriptions import take
-from services.meetings.provider import Meeting, Occurrence, State
+from services.meetings.provider import Meeting, MeetingState, Occurrence
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
@@ -35,7 +35,7 @@ from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, TEN, booker, change, create_request
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock
 from tests.booking.gateway import CODE, World, world
-from tests.booking.test_intake import rows
+from tests.booking.test_admission import rows
 from tests.booking.test_lifecycle import get, state, subjects
 from tests.servers import until
 
@@ -69,11 +69,10 @@ async def replicas(database_url: str, booking: Booking, policy: Policy, there: W
 
 
 async def submit(booking: Booking, caller: str = "booker", *roles: str, **fields: Any) -> Any:
-    wish = to_wish(create_request(**{"meeting_code": CODE, **fields}))
+    request = create_request(**{"meeting_code": CODE, **fields})
     rpc._principal.set(booker(caller, *roles))
-    one = to_ask(wish, booker(caller, *roles), store=True)
-    await Lookups(booking.meetings).attach([one])
-    return await booking.intake.submit(one)
+    wanted = with_caller(to_input(request), booker(caller, *roles))
+    return await booking.admission.create(*await with_meetings(booking.meetings, [wanted]))
 
 
 async def made(booking: Booking, caller: str = "booker", roles: tuple[str, ...] = (), **fields: Any) -> pb.Reservation:
@@ -97,11 +96,11 @@ def info(error: errors.RpcError) -> error_details_pb2.ErrorInfo:
 
 async def pass_time(booking: Booking, moment: int) -> None:
     """Until everything that is due has been asked about, answered and dealt with."""
-    assert booking.inquiries
+    assert booking.checks
     booking.clock.time = moment
     for _ in range(4):
         await booking.deadlines.catch_up()
-        await booking.inquiries.settle()
+        await booking.checks.settle()
 
 
 # Booking
@@ -110,7 +109,7 @@ async def pass_time(booking: Booking, moment: int) -> None:
 async def test_a_reservation_knows_its_meeting(booking: Booking, there: World) -> None:
     meeting = await there.meeting()
     record = await made(booking)
-    assert meetings.from_key(record.meeting.key) == Key("simulated", meeting.meeting_id, "")
+    assert meetings.from_key(record.meeting.key) == OccurrenceKey("simulated", meeting.meeting_id, "")
     assert record.meeting.state == meeting_pb2.MEETING_STATE_SCHEDULED
     assert (record.meeting.start_time, record.meeting.end_time) == (to_timestamp(TEN), to_timestamp(TEN + HOUR))
     assert await get(booking, record) == record
@@ -125,7 +124,7 @@ async def test_without_a_meeting_of_ones_own_there_is_no_reservation(booking: Bo
     assert "somebody" not in str(caught.value.to_status())
     assert await refused(booking) == ("INVALID_ARGUMENT", "MEETING_OF_ANOTHER")
     assert await refused(booking, "helper", "support") == ("INVALID_ARGUMENT", "MEETING_OF_ANOTHER")
-    for table in (store.RESERVATION, store.DECISION, store.ACCOUNT, outbox.TABLE):
+    for table in (models.RESERVATION, models.DECISION, models.ACCOUNT, outbox.TABLE):
         assert await rows(booking.database, table) == []
     await there.meeting("booker", "900000001", start=TEN + 5 * HOUR)
     await submit(booking, meeting_code="900000001", start=TEN + 5 * HOUR)  # the account is known from now on
@@ -152,7 +151,7 @@ async def test_while_nobody_can_look_nothing_is_stored(booking: Booking, there: 
     await there.stop()
     assert await refused(booking, start=TEN + 2 * HOUR) == ("UNAVAILABLE", "SERVICE_AWAY")
     assert await submit(booking, request_id="once") == first
-    assert len(await rows(booking.database, store.RESERVATION)) == 1
+    assert len(await rows(booking.database, models.RESERVATION)) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +206,7 @@ async def test_one_meeting_has_one_live_reservation(booking: Booking, there: Wor
     with pytest.raises(errors.RpcError) as caught:
         await submit(booking, "helper", "support", account_id="booker")
     assert first.reservation_id not in str(caught.value)
-    await booking.lifecycle.cancel(first.reservation_id, "booker", "booker", "")
+    await endings.cancel(booking.transactions, first.reservation_id, "booker", "booker", "")
     await made(booking)
 
 
@@ -225,18 +224,16 @@ async def test_the_same_number_may_mean_another_meeting(booking: Booking, there:
 async def test_of_many_at_once_one_gets_it(replicas: list[Booking], there: World) -> None:
     """Behind the question stands the wall of the database: each through its own replica, all at one moment."""
     meeting = await there.meeting()
-    asks = []
-    for number in range(8):
-        wish = to_wish(create_request(meeting_code=CODE))
-        asks.append((replicas[number % 2], to_ask(wish, booker(f"host-{number}"), store=True)))
     found = await there.client.look_up(CODE, "booker", any_owner=False)
-    for _, one in asks:
-        one.wish = meetings_attached(one.wish, found)
-    replies = await asyncio.gather(*(replica.intake.submit(one) for replica, one in asks), return_exceptions=True)
+    wanted = with_occurrence(to_input(create_request(meeting_code=CODE)), found)
+    asked = (
+        replicas[number % 2].admission.create(with_caller(wanted, booker(f"host-{number}"))) for number in range(8)
+    )
+    replies = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(reply, api.CreateReservationResponse) for reply in replies) == 1
     codes = {reply.code for reply in replies if isinstance(reply, errors.RpcError)}
     assert codes == {grpc.StatusCode.ALREADY_EXISTS}
-    [stored] = await rows(replicas[0].database, store.RESERVATION)
+    [stored] = await rows(replicas[0].database, models.RESERVATION)
     assert stored["meeting_id"] == meeting.meeting_id
 
 
@@ -250,18 +247,18 @@ async def test_a_change_keeps_to_the_meeting(booking: Booking, there: World) -> 
     record = await made(booking)
     moved = change(record.reservation_id, start=TEN + 2 * HOUR, minutes=60)
     with pytest.raises(errors.RpcError) as caught:
-        await booking.updates.update(moved, "booker", "booker")
+        await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")
     assert "start_time" in str(caught.value)
     there.provider.away = True
     with pytest.raises(errors.RpcError) as caught:
-        await booking.updates.update(moved, "booker", "booker")
+        await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     assert await get(booking, record) == record
     fewer = change(record.reservation_id, participant_count=11)  # has nothing to do with the meeting
-    await booking.updates.update(fewer, "booker", "booker")
+    await updates.update(booking.transactions, booking.meetings, fewer, "booker", "booker")
     there.provider.away = False
     await there.provider.move(CODE, TEN + 2 * HOUR, None)
-    after = (await booking.updates.update(moved, "booker", "booker")).reservation
+    after = (await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")).reservation
     assert after.meeting.start_time == after.start_time == to_timestamp(TEN + 2 * HOUR)
 
 
@@ -271,7 +268,7 @@ async def test_a_change_cannot_take_anothers_occurrence(booking: Booking, there:
     assert [each.meeting.key.sub_meeting_id for each in (first, second)] == ["1", "2"]
     moved = change(first.reservation_id, start=TEN + DAY, minutes=60)
     with pytest.raises(errors.RpcError) as caught:
-        await booking.updates.update(moved, "booker", "booker")
+        await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
     assert second.reservation_id in str(caught.value)
 
@@ -293,21 +290,21 @@ async def test_a_series_beyond_the_meeting_is_refused(
     with pytest.raises(errors.RpcError) as caught:
         await series(booking, *starts)
     assert info(caught.value).reason == reason
-    assert await rows(booking.database, store.RESERVATION) == []
+    assert await rows(booking.database, models.RESERVATION) == []
 
 
 def recurring(there: World, *starts: int) -> None:
     """A meeting with occurrences, which the simulated provider does not make."""
     occurrences = tuple(Occurrence(str(number), start, start + HOUR) for number, start in enumerate(starts, 1))
     there.provider.known = Meeting(
-        *("simulated", "77", CODE, "weekly", "booker", ("booker",), State.SCHEDULED, occurrences), recurring=True
+        *("simulated", "77", CODE, "weekly", "booker", ("booker",), MeetingState.SCHEDULED, occurrences), recurring=True
     )
 
 
 async def series(booking: Booking, *starts: int) -> Any:
-    asks = [to_ask(to_wish(create_request(meeting_code=CODE, start=start)), booker(), store=True) for start in starts]
-    await Lookups(booking.meetings).attach(asks)
-    return await booking.series.create(SeriesAsk("", b"", asks, all_or_none=False))
+    asked = [with_caller(to_input(create_request(meeting_code=CODE, start=start)), booker()) for start in starts]
+    occurrences = await with_meetings(booking.meetings, asked)
+    return await create_series(booking.transactions, SeriesInput("", b"", occurrences, all_or_none=False))
 
 
 # Who came
@@ -323,9 +320,9 @@ async def test_nobody_at_thirty_minutes_is_a_no_show_with_its_evidence(booking: 
     assert after.state == pb.RESERVATION_STATE_NO_SHOW
     assert (after.attendance.knowledge, after.attendance.ask_count) == (meeting_pb2.KNOWLEDGE_KNOWN, 1)
     assert after.attendance.ask_time == to_timestamp(RELEASE)
-    [violation] = await rows(booking.database, store.VIOLATION)
+    [violation] = await rows(booking.database, models.VIOLATION)
     assert violation["violation_time"] == RELEASE
-    assert await rows(booking.database, store.DEADLINE) == []
+    assert await rows(booking.database, models.DEADLINE) == []
 
 
 @pytest.mark.parametrize(
@@ -418,7 +415,7 @@ async def test_a_stranger_who_looks_in_is_nobody(booking: Booking, there: World,
     await there.delivered()
     await pass_time(booking, TEN + MINUTE)
     assert await state(booking, record) == ("IN_USE" if outcome == "IN_USE" else "CONFIRMED")
-    assert "arrival" not in [row["kind"] for row in await rows(booking.database, store.DEADLINE)]
+    assert "arrival" not in [row["kind"] for row in await rows(booking.database, models.DEADLINE)]
     await pass_time(booking, RELEASE)
     assert await state(booking, record) == outcome
 
@@ -429,8 +426,8 @@ async def test_after_a_look_in_the_owner_can_still_cancel(booking: Booking, ther
     record = await made(booking)
     await come(booking, there, TEN - 59 * MINUTE, TEN - 59 * MINUTE + 1)
     await there.delivered()
-    assert (await booking.lifecycle.cancel(record.reservation_id, "booker", "booker", "")).quota_returned
-    assert await rows(booking.database, store.DEADLINE) == []
+    assert (await endings.cancel(booking.transactions, record.reservation_id, "booker", "booker", "")).quota_returned
+    assert await rows(booking.database, models.DEADLINE) == []
 
 
 async def test_a_change_keeps_the_question_and_a_move_drops_it(booking: Booking, there: World) -> None:
@@ -438,13 +435,15 @@ async def test_a_change_keeps_the_question_and_a_move_drops_it(booking: Booking,
     record = await made(booking)
     booking.clock.time = TEN - 50 * MINUTE
     await tell(booking, event("entered", record, TEN - 50 * MINUTE))
-    await booking.updates.update(change(record.reservation_id, participant_count=11), "booker", "booker")
+    await updates.update(
+        booking.transactions, booking.meetings, change(record.reservation_id, participant_count=11), "booker", "booker"
+    )
     assert await due(booking, "arrival") == TEN
     await there.provider.move(CODE, TEN + 2 * HOUR, None)
     moved = change(record.reservation_id, start=TEN + 2 * HOUR, minutes=60)
-    after = (await booking.updates.update(moved, "booker", "booker")).reservation
+    after = (await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")).reservation
     assert not after.HasField("early_enter_time")
-    assert "arrival" not in [row["kind"] for row in await rows(booking.database, store.DEADLINE)]
+    assert "arrival" not in [row["kind"] for row in await rows(booking.database, models.DEADLINE)]
 
 
 @pytest.mark.parametrize("back", [TEN + 10 * MINUTE, RELEASE + 10 * MINUTE])
@@ -466,7 +465,7 @@ async def test_who_came_early_is_no_no_show_though_nobody_can_say_so_at_the_star
     await pass_time(booking, back + 15 * MINUTE)
     after = await get(booking, record)
     assert (after.state, after.enter_time) == (pb.RESERVATION_STATE_IN_USE, to_timestamp(TEN))
-    assert await rows(booking.database, store.VIOLATION) == []
+    assert await rows(booking.database, models.VIOLATION) == []
 
 
 async def test_an_early_entry_that_is_told_late_is_asked_about_at_once(booking: Booking, there: World) -> None:
@@ -499,7 +498,7 @@ async def test_a_late_event_of_an_early_entry_proves_what_the_meeting_shows(
     there.provider.away = False
     await tell(booking, event("entered", record, TEN - MINUTE))
     assert await state(booking, record) == outcome
-    [violation] = await rows(booking.database, store.VIOLATION)
+    [violation] = await rows(booking.database, models.VIOLATION)
     assert violation["waived"] == (outcome == "COMPLETED")
 
 
@@ -535,12 +534,12 @@ async def test_unknown_for_hours_then_known(booking: Booking, there: World, came
     await there.meeting(code="900000002", start=TEN + 5 * HOUR)
     await pass_time(booking, moment)
     assert await state(booking, record) == ("IN_USE" if came else "NO_SHOW")
-    violations = await rows(booking.database, store.VIOLATION)
+    violations = await rows(booking.database, models.VIOLATION)
     assert [each["violation_time"] for each in violations] == ([] if came else [RELEASE])
 
 
 async def due(booking: Booking, kind: str) -> int:
-    [moment] = [row["due_time"] for row in await rows(booking.database, store.DEADLINE) if row["kind"] == kind]
+    [moment] = [row["due_time"] for row in await rows(booking.database, models.DEADLINE) if row["kind"] == kind]
     return int(moment)
 
 
@@ -557,8 +556,8 @@ async def test_unknown_to_the_end_is_no_violation(booking: Booking, there: World
     assert (after.attendance.knowledge, after.HasField("enter_time")) == (meeting_pb2.KNOWLEDGE_UNKNOWN, False)
     assert after.attendance.unknown_reason == "GATEWAY_AWAY"
     assert after.attendance.ask_count >= 2
-    assert await rows(booking.database, store.VIOLATION) == []
-    assert await rows(booking.database, store.DEADLINE) == []
+    assert await rows(booking.database, models.VIOLATION) == []
+    assert await rows(booking.database, models.DEADLINE) == []
 
 
 async def test_known_at_the_end_is_judged(booking: Booking, there: World) -> None:
@@ -575,7 +574,7 @@ async def test_an_hour_without_the_provider_over_fifty_deadlines(booking: Bookin
     """No violation; then all are judged rightly: every other meeting was entered, and the events were lost."""
     names = [f"account-{number}" for number in range(50)]
     fresh = [{"room_id": name, "display_name": name, "capacity": 30, "enabled": True} for name in names]
-    await booking.database.write(lambda c: c.execute(sa.insert(store.ROOM), fresh))
+    await booking.database.write(lambda c: c.execute(sa.insert(models.ROOM), fresh))
     for number, name in enumerate(names):
         await there.meeting(name, str(900_000_000 + number), minutes=150)
     asked = [submit(booking, name, meeting_code=str(900_000_000 + n), minutes=150) for n, name in enumerate(names)]
@@ -587,12 +586,12 @@ async def test_an_hour_without_the_provider_over_fifty_deadlines(booking: Bookin
     there.provider.away = True
     for minutes in range(30, 90, 5):
         await pass_time(booking, TEN + minutes * MINUTE)
-    assert await rows(booking.database, store.VIOLATION) == []
+    assert await rows(booking.database, models.VIOLATION) == []
     assert {await state(booking, record) for record in records} == {"CONFIRMED"}
     there.provider.away = False
     await pass_time(booking, TEN + 106 * MINUTE)
     assert [await state(booking, record) for record in records] == ["IN_USE", "NO_SHOW"] * 25
-    violations = await rows(booking.database, store.VIOLATION)
+    violations = await rows(booking.database, models.VIOLATION)
     assert {each["violation_time"] for each in violations} == {RELEASE}
     assert sorted(each["account_id"] for each in violations) == sorted(names[1::2])
 
@@ -601,7 +600,7 @@ async def test_a_crowd_of_deadlines_waits_for_its_turn_and_nobody_asks_twice(boo
     """While the provider takes its time, leases end and what waits is claimed again: the earlier claim is void."""
     names = [f"account-{number}" for number in range(20)]
     fresh = [{"room_id": name, "display_name": name, "capacity": 30, "enabled": True} for name in names]
-    await booking.database.write(lambda c: c.execute(sa.insert(store.ROOM), fresh))
+    await booking.database.write(lambda c: c.execute(sa.insert(models.ROOM), fresh))
     records = []
     for number, name in enumerate(names):
         await there.meeting(name, str(900_000_000 + number))
@@ -623,9 +622,9 @@ async def test_two_replicas_ask_once_and_judge_once(replicas: list[Booking], the
     replicas[0].clock.time = RELEASE
     for _ in range(3):
         await asyncio.gather(*(replica.deadlines.catch_up() for replica in replicas))
-        await asyncio.gather(*(replica.inquiries.settle() for replica in replicas if replica.inquiries))
+        await asyncio.gather(*(replica.checks.settle() for replica in replicas if replica.checks))
     assert (await state(replicas[0], record), there.provider.asked) == ("NO_SHOW", 1)
-    assert len(await rows(replicas[0].database, store.VIOLATION)) == 1
+    assert len(await rows(replicas[0].database, models.VIOLATION)) == 1
 
 
 async def test_an_answer_between_looking_and_claiming_is_seen(
@@ -636,10 +635,10 @@ async def test_an_answer_between_looking_and_claiming_is_seen(
     record = await made(replicas[0])
     for replica in replicas:
         replica.clock.time = RELEASE
-    first, second = (replica.inquiries for replica in replicas)
+    first, second = (replica.checks for replica in replicas)
     assert first
     assert second
-    write = second._database.write
+    write = second._transactions.database.write
 
     async def overtaken(work: Any) -> Any:
         monkeypatch.undo()
@@ -647,7 +646,7 @@ async def test_an_answer_between_looking_and_claiming_is_seen(
         await first.settle()
         return await write(work)
 
-    monkeypatch.setattr(second._database, "write", overtaken)
+    monkeypatch.setattr(second._transactions.database, "write", overtaken)
     assert await second.judge_attendance(record.reservation_id, RELEASE)
     await second.settle()
     assert (await state(replicas[0], record), there.provider.asked) == ("NO_SHOW", 1)
@@ -660,11 +659,11 @@ async def test_whoever_dies_while_it_asks_is_followed(booking: Booking, there: W
     booking.clock.time = RELEASE
     there.provider.gate.clear()
     await booking.deadlines.catch_up()
-    assert booking.inquiries
-    for task in list(booking.inquiries._under_way):
+    assert booking.checks
+    for task in list(booking.checks._under_way):
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await booking.inquiries.settle()
+        await booking.checks.settle()
     there.provider.gate.set()
     assert await due(booking, "attendance") == RELEASE + MINUTE
     await pass_time(booking, RELEASE + MINUTE)
@@ -712,8 +711,8 @@ def event(kind: str, record: pb.Reservation, time: int) -> tuple[str, bytes]:
 
 
 async def tell(booking: Booking, *told: tuple[str, bytes]) -> None:
-    assert booking.inquiries
-    reports = Reports(booking.database, booking.lifecycle, booking.inquiries)
+    assert booking.checks
+    reports = MeetingEvents(booking.transactions, booking.checks)
     for subject, body in told:
         await take(reports, subject, body)
 
@@ -737,7 +736,7 @@ async def test_a_late_event_annuls_the_violation(booking: Booking, there: World)
     assert await state(booking, record) == "NO_SHOW"
     await tell(booking, event("entered", record, RELEASE))
     assert await state(booking, record) == "COMPLETED"
-    [violation] = await rows(booking.database, store.VIOLATION)
+    [violation] = await rows(booking.database, models.VIOLATION)
     assert violation["waived"]
 
 
@@ -773,9 +772,9 @@ async def test_a_cancelled_meeting_is_shown_and_its_reservation_goes_before_the_
     await pass_time(booking, TEN - HOUR)
     gone = await get(booking, record)
     assert (gone.state, bool(gone.note)) == (pb.RESERVATION_STATE_CANCELLED, True)
-    decision = await booking.database.read(lambda c: store.read_cancellation(c, record.reservation_id))
+    decision = await booking.database.read(lambda c: queries.read_cancellation(c, record.reservation_id))
     assert not decision.rules
-    assert await rows(booking.database, store.DEADLINE) == []
+    assert await rows(booking.database, models.DEADLINE) == []
 
 
 async def test_a_meeting_cancelled_shortly_before_is_no_violation(booking: Booking, there: World) -> None:
@@ -786,8 +785,8 @@ async def test_a_meeting_cancelled_shortly_before_is_no_violation(booking: Booki
     await there.provider.cancel(CODE, "booker")
     await pass_time(booking, RELEASE)
     assert await state(booking, record) == "CANCELLED"
-    assert await rows(booking.database, store.VIOLATION) == []
-    decision = await booking.database.read(lambda c: store.read_cancellation(c, record.reservation_id))
+    assert await rows(booking.database, models.VIOLATION) == []
+    decision = await booking.database.read(lambda c: queries.read_cancellation(c, record.reservation_id))
     assert [rule.rule_id for rule in decision.rules] == ["LATE_CANCELLATION"]
 
 
@@ -802,7 +801,7 @@ async def test_lost_events_are_made_up_for_before_the_start(booking: Booking, th
     there.provider.away = False
     await pass_time(booking, TEN - HOUR + MINUTE)
     assert (await get(booking, record)).meeting.start_time == to_timestamp(TEN + 10 * MINUTE)
-    assert [row["kind"] for row in await rows(booking.database, store.DEADLINE)] == ["attendance", "completion"]
+    assert [row["kind"] for row in await rows(booking.database, models.DEADLINE)] == ["attendance", "completion"]
     await there.provider.move(CODE, TEN + 2 * HOUR, None)
     await pass_time(booking, RELEASE)
     assert (await get(booking, record)).meeting.start_time == to_timestamp(TEN + 2 * HOUR)

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import life, standing, store
+from services.booking import attendance, endings, escalations, models, standing, states, updates
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.serving import errors
 from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock
-from tests.booking.test_intake import create, rows, rule_ids
+from tests.booking.test_admission import create, rows, rule_ids
 from tests.booking.test_lifecycle import get, made, pass_time, state, verdict
 from tests.booking.test_updates import update
 from tests.policy.samples import SOURCE
@@ -42,8 +42,8 @@ def rules(reply: api.UpdateReservationResponse) -> list[str]:
 async def used(booking: Booking, moment: int, account: str = "booker") -> int:
     """Of the daily quota on the day of `moment`."""
     record = await booking.database.read(lambda c: standing.read(c, account, booking.clock.time))
-    decision = await booking.policy.decide_one(standing.to_question(record, moment, booking.clock.time))
-    return next(usage.used for usage in decision.quotas if usage.rule_id == "DAILY_QUOTA")
+    usage = await booking.policy.usage(standing.to_usage_request(record, moment, booking.clock.time))
+    return next(quota.usage.used for quota in usage.quotas if quota.usage.rule_id == "DAILY_QUOTA")
 
 
 # moved from hour to hour
@@ -65,14 +65,14 @@ async def move_from_hour_to_hour(booking: Booking) -> int:
     await pass_time(booking, NINE + 8 * HOUR + 29 * MINUTE)
     for each in mine:
         if (await get(booking, each)).state == pb.RESERVATION_STATE_CONFIRMED:
-            await booking.lifecycle.cancel(each.reservation_id, "booker", "booker", "")
+            await endings.cancel(booking.transactions, each.reservation_id, "booker", "booker", "")
     return held
 
 
 async def test_27_times_a_room_of_one_day_are_not_to_be_had(booking: Booking) -> None:
     assert await move_from_hour_to_hour(booking) == 3
     assert await used(booking, NINE) == 3
-    assert len(await rows(booking.database, store.VIOLATION)) == 3
+    assert len(await rows(booking.database, models.VIOLATION)) == 3
 
 
 async def test_nor_under_rules_that_let_people_move_late(booking: Booking, lenient: Policy) -> None:
@@ -98,7 +98,9 @@ async def test_a_start_that_was_left_late_counts_on_its_own_day(booking: Booking
     assert (await update(booking, reservation, start=TEN + DAY, minutes=60)).outcome == pb.OUTCOME_CONFIRMED
     assert (await used(booking, TEN), await used(booking, TEN + DAY)) == (1, 1)
     booking.clock.time = TEN
-    assert (await booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "")).quota_returned
+    assert (
+        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+    ).quota_returned
     assert (await used(booking, TEN), await used(booking, TEN + DAY)) == (1, 0)
 
 
@@ -130,7 +132,7 @@ async def test_put_off_late_and_cancelled_it_was_cancelled_late(booking: Booking
     reservation = await made(booking, minutes=180)
     booking.clock.time = TEN - 15 * MINUTE
     assert rules(await update(booking, reservation, start=TEN + HOUR, minutes=120)) == []
-    reply = await booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
     assert [rule.rule_id for rule in reply.decision.rules] == ["LATE_CANCELLATION"]
     assert not reply.quota_returned
     assert await used(booking, TEN) == 1
@@ -145,7 +147,9 @@ async def test_so_it_was_under_rules_that_know_only_the_start_that_it_has(bookin
     reservation = await made(booking, minutes=180)
     booking.clock.time = TEN - 15 * MINUTE
     await update(booking, reservation, start=TEN + HOUR, minutes=120)
-    assert not (await booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "")).quota_returned
+    assert not (
+        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+    ).quota_returned
 
 
 async def test_put_off_in_good_time_it_can_be_cancelled_by_the_new_start(booking: Booking) -> None:
@@ -153,7 +157,9 @@ async def test_put_off_in_good_time_it_can_be_cancelled_by_the_new_start(booking
     booking.clock.time = TEN - 30 * MINUTE
     await update(booking, reservation, start=TEN + HOUR, minutes=120)
     booking.clock.time = TEN + 30 * MINUTE
-    assert (await booking.lifecycle.cancel(reservation.reservation_id, "booker", "booker", "")).quota_returned
+    assert (
+        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+    ).quota_returned
 
 
 async def test_what_ends_early_is_judged_all_the_same(booking: Booking, lenient: Policy) -> None:
@@ -168,17 +174,17 @@ async def test_what_ends_early_is_judged_all_the_same(booking: Booking, lenient:
     assert rule_ids(await create(booking, account_id="other", start=TEN + HOUR, participant_count=60)) == []
     await pass_time(booking, TEN + 30 * MINUTE)
     assert await state(booking, reservation) == "NO_SHOW"
-    assert [row["violation_time"] for row in await rows(booking.database, store.VIOLATION)] == [TEN + 30 * MINUTE]
+    assert [row["violation_time"] for row in await rows(booking.database, models.VIOLATION)] == [TEN + 30 * MINUTE]
 
 
 async def test_what_ends_early_is_over_when_it_is_known_that_somebody_came(booking: Booking) -> None:
     pending = await made(booking, participant_count=120, minutes=20)
-    await booking.lifecycle.resolve(pending.reservation_id, verdict())
+    await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
     booking.clock.time = TEN + 5 * MINUTE
-    await booking.lifecycle.report_attendance(pending.reservation_id, TEN + 5 * MINUTE, "gateway")
+    await attendance.report(booking.transactions, pending.reservation_id, TEN + 5 * MINUTE, "gateway")
     await pass_time(booking, TEN + 30 * MINUTE)
     assert await state(booking, pending) == "COMPLETED"
-    assert await rows(booking.database, store.VIOLATION) == []
+    assert await rows(booking.database, models.VIOLATION) == []
 
 
 # while booking is closed
@@ -206,7 +212,7 @@ async def test_a_suspended_account_can_make_less_of_what_waits_for_support(booki
         assert (reply.outcome, rules(reply)) == (pb.OUTCOME_PENDING_APPROVAL, ["LARGE_MEETING"])
     assert "SUSPENSION" in rules(await update(booking, pending, participant_count=111))
     assert "SUSPENSION" in rules(await update(booking, pending, start=TEN + DAY + HOUR, minutes=50))
-    assert (await booking.lifecycle.cancel(pending.reservation_id, "booker", "booker", "")).quota_returned
+    assert (await endings.cancel(booking.transactions, pending.reservation_id, "booker", "booker", "")).quota_returned
 
 
 async def test_a_suspended_account_gets_no_other_room(booking: Booking) -> None:
@@ -221,7 +227,7 @@ async def test_a_suspended_account_gets_no_other_room(booking: Booking) -> None:
 
 async def test_who_only_gives_back_is_not_moved_even_from_a_room_that_is_lent_no_more(booking: Booking) -> None:
     mine = await made(booking, start=TEN + DAY, minutes=120, participant_count=60)
-    off = store.ROOM.update().where(store.ROOM.c.room_id == mine.room.room_id).values(enabled=False)
+    off = models.ROOM.update().where(models.ROOM.c.room_id == mine.room.room_id).values(enabled=False)
     await booking.database.write(lambda c: c.execute(off))
     reply = await update(booking, mine, start=TEN + DAY, minutes=60)
     assert (rules(reply), reply.reservation.room.room_id) == ([], mine.room.room_id)
@@ -253,7 +259,7 @@ class Watch:
                 self.first[name] = None
         self.spans[name] = span
         if (
-            life.from_proto(record.state) in ("CONFIRMED", "NO_SHOW")
+            states.from_proto(record.state) in ("CONFIRMED", "NO_SHOW")
             and self.first.get(name) is None
             and span[0] - now < 30 * MINUTE
         ):
@@ -307,7 +313,7 @@ class Player:
         record = await get(self.booking, self.mine[which % len(self.mine)])
         name = record.reservation_id
         if act == "cancel":
-            await self.booking.lifecycle.cancel(name, self.account, self.account, "")
+            await endings.cancel(self.booking.transactions, name, self.account, self.account, "")
             return
         start, end = from_timestamp(record.start_time), from_timestamp(record.end_time)
         fields: dict[str, Any] = {
@@ -316,7 +322,9 @@ class Player:
             "shorten": {"start": start, "minutes": amount},
             "fewer": {"participant_count": 5},
         }[act]
-        await self.booking.updates.update(change(name, **fields), self.account, self.account)
+        await updates.update(
+            self.booking.transactions, self.booking.meetings, change(name, **fields), self.account, self.account
+        )
 
     async def look(self, *, changed: bool) -> None:
         for each in self.mine:

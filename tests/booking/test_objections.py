@@ -10,13 +10,14 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
+from services.booking import attendance, objections, standing
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data import audit
 from services.platform.messaging import outbox
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller
-from tests.booking.test_intake import rows
+from tests.booking.test_admission import rows
 from tests.booking.test_lifecycle import made, pass_time, subjects
 from tests.booking.test_standing import missed, violation_ids
 
@@ -197,7 +198,7 @@ async def test_a_late_proof_upholds_an_open_objection(booking: Booking, people: 
     [record] = await missed(booking, TEN)
     [violation_id] = await violation_ids(booking)
     await object_to(people.booker, violation_id)
-    await booking.lifecycle.report_attendance(record.reservation_id, TEN, "gateway")
+    await attendance.report(booking.transactions, record.reservation_id, TEN, "gateway")
     [told] = await events_of(booking, "violation_waived")
     answer = told.violation.objection
     assert (answer.outcome, answer.answered_by) == (pb.OBJECTION_OUTCOME_UPHELD, "system")
@@ -215,9 +216,12 @@ async def test_a_dismissed_objection_stays_dismissed_when_the_violation_is_waive
 
 async def test_of_two_different_answers_at_once_one_holds(replicas: list[Booking]) -> None:
     violation_id = await violated(replicas[0])
-    await replicas[0].lifecycle.object_to(violation_id, "booker", WHY)
-    dismissals = (each.lifecycle.dismiss(violation_id, "helper", f"{number}") for number, each in enumerate(replicas))
-    waiver = replicas[0].lifecycle.waive(violation_id, "helper", "you are right")
+    await objections.object_to(replicas[0].transactions, violation_id, "booker", WHY)
+    dismissals = (
+        objections.dismiss(each.transactions, violation_id, "helper", f"{number}")
+        for number, each in enumerate(replicas)
+    )
+    waiver = standing.waive(replicas[0].transactions, violation_id, "helper", "you are right")
     await asyncio.gather(waiver, *dismissals, return_exceptions=True)
     told = await subjects(replicas[0])
     assert told.count("account.objection_dismissed") <= 1
@@ -234,7 +238,7 @@ async def objected(booking: Booking, people: People, count: int) -> list[str]:
     found = await violation_ids(booking)
     for number, violation_id in enumerate(found):
         booking.clock.time += MINUTE
-        await booking.lifecycle.object_to(violation_id, f"a{number}", WHY)
+        await objections.object_to(booking.transactions, violation_id, f"a{number}", WHY)
     return found
 
 

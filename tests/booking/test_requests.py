@@ -13,7 +13,7 @@ from tests.booking.builders import MONDAY, TEN, create_request
 
 
 def check(**fields: Any) -> None:
-    requests.check_ahead(requests.to_wish(create_request(**fields)).start_time, MONDAY)
+    requests.check_ahead(requests.to_input(create_request(**fields)).start_time, MONDAY)
 
 
 def field_refused(**fields: Any) -> str:
@@ -82,10 +82,10 @@ def test_the_last_allowed_value_is_allowed(fields: dict[str, Any]) -> None:
 
 
 def test_a_mere_check_needs_no_meeting() -> None:
-    wish = requests.to_wish(create_request(meeting_code="", subject=""), complete=False)
+    wish = requests.to_input(create_request(meeting_code="", subject=""), complete=False)
     assert (wish.meeting_code, wish.subject) == ("", "")
 
 
 def test_the_hash_tells_bodies_apart() -> None:
-    one, same, other = (requests.to_wish(create_request(participant_count=count)).body_hash for count in (12, 12, 13))
+    one, same, other = (requests.to_input(create_request(participant_count=count)).body_hash for count in (12, 12, 13))
     assert one == same != other

@@ -11,15 +11,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import lifecycle, reservations, rooms, store
-from services.booking.lifecycle import Verdict
+from services.booking import endings, escalations, models, pool, reservations, rooms
+from services.booking.escalations import Resolution
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller
-from tests.booking.test_intake import create, rows, rule_ids
+from tests.booking.test_admission import create, rows, rule_ids
 
 
 async def update(booking: Booking, room_id: str = "small-1", **changes: Any) -> pb.Room:
@@ -29,14 +29,14 @@ async def update(booking: Booking, room_id: str = "small-1", **changes: Any) -> 
 
 @pytest.mark.parametrize("changes", [{"display_name": "Blue"}, {"capacity": 10}, {"enabled": False}])
 async def test_only_what_is_given_changes(booking: Booking, changes: dict[str, Any]) -> None:
-    before, *others = sorted(await booking.database.read(store.read_rooms), key=lambda room: room.room_id != "small-1")
+    before, *others = sorted(await booking.database.read(pool.read_rooms), key=lambda room: room.room_id != "small-1")
     changed = await update(booking, **changes)
     wanted = pb.Room()
     wanted.CopyFrom(before)
     wanted.MergeFrom(pb.Room(**changes))
     wanted.enabled = changes.get("enabled", True)
     assert changed == wanted
-    stored = await booking.database.read(store.read_rooms)
+    stored = await booking.database.read(pool.read_rooms)
     assert changed in stored
     assert all(room in stored for room in others)
 
@@ -80,7 +80,7 @@ async def test_a_room_does_not_become_too_small_for_what_it_is_reserved_for(book
         await update(booking, capacity=19, display_name="Small")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert caught.value.details[0].reason == "ROOM_TOO_SMALL"  # type: ignore[attr-defined]
-    assert {(room.capacity, room.display_name) for room in await booking.database.read(store.read_rooms)} == {
+    assert {(room.capacity, room.display_name) for room in await booking.database.read(pool.read_rooms)} == {
         (30, "small-1"),
         (30, "small-2"),
         (300, "large-1"),
@@ -90,18 +90,18 @@ async def test_a_room_does_not_become_too_small_for_what_it_is_reserved_for(book
 
 async def test_what_is_over_needs_no_room(booking: Booking) -> None:
     made = await create(booking, room_id="small-1", participant_count=20)
-    await booking.lifecycle.cancel(made.reservation.reservation_id, "booker", "booker", "")
+    await endings.cancel(booking.transactions, made.reservation.reservation_id, "booker", "booker", "")
     assert (await update(booking, capacity=5)).capacity == 5
 
 
 async def test_a_disabled_room_keeps_its_reservations_and_is_given_nothing_new(booking: Booking) -> None:
     kept = await create(booking, room_id="small-1")
     await update(booking, enabled=False)
-    [stored] = await rows(booking.database, store.RESERVATION)
+    [stored] = await rows(booking.database, models.RESERVATION)
     assert (stored["state"], stored["room_id"]) == ("CONFIRMED", "small-1")
     assert rule_ids(await create(booking, room_id="small-1", start=TEN + 2 * HOUR)) == ["NO_ROOM_FREE"]
     assert (await create(booking, start=TEN + 4 * HOUR)).reservation.room.room_id == "small-2"
-    reply = await booking.lifecycle.cancel(kept.reservation.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(booking.transactions, kept.reservation.reservation_id, "booker", "booker", "")
     assert reply.quota_returned
     await update(booking, enabled=True)
     assert (await create(booking, start=TEN + 6 * HOUR)).reservation.room.room_id == "small-1"
@@ -111,7 +111,9 @@ async def test_nothing_is_approved_into_a_disabled_room(booking: Booking) -> Non
     pending = (await create(booking, participant_count=120)).reservation
     await update(booking, "large-1", enabled=False)
     with pytest.raises(errors.RpcError) as caught:
-        await booking.lifecycle.resolve(pending.reservation_id, Verdict(approve=True, actor="support", note=""))
+        await escalations.resolve(
+            booking.transactions, pending.reservation_id, Resolution(approve=True, actor="support", note="")
+        )
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
@@ -161,9 +163,9 @@ async def test_a_room_that_is_being_approved_is_taken_before_it_changes(
 ) -> None:
     """As for new reservations."""
     pending = (await create(replicas[0], participant_count=120)).reservation
-    pause = Pause(monkeypatch, lifecycle, "free_room")
-    verdict = Verdict(approve=True, actor="support", note="")
-    taking = asyncio.create_task(replicas[0].lifecycle.resolve(pending.reservation_id, verdict))
+    pause = Pause(monkeypatch, escalations, "free_room")
+    verdict = Resolution(approve=True, actor="support", note="")
+    taking = asyncio.create_task(escalations.resolve(replicas[0].transactions, pending.reservation_id, verdict))
     await pause.reached()
     shrinking = asyncio.create_task(update(replicas[1], "large-1", capacity=20))
     await asyncio.wait([shrinking], timeout=LONG_ENOUGH)
@@ -192,15 +194,15 @@ async def test_a_room_that_is_being_changed_is_not_taken_as_it_was(
 async def test_no_race_ends_in_a_room_that_is_too_small(replicas: list[Booking]) -> None:
     names = [f"race-{index}" for index in range(60)]
     fresh = [{"room_id": name, "display_name": name, "capacity": 30, "enabled": True} for name in names]
-    await replicas[0].database.write(lambda c: c.execute(sa.insert(store.ROOM), fresh))
+    await replicas[0].database.write(lambda c: c.execute(sa.insert(models.ROOM), fresh))
     takes = [
         create(replicas[0], account_id=name, room_id=name, participant_count=25, start=TEN + DAY) for name in names
     ]
     shrinks = [update(replicas[1], name, capacity=20) for name in names]
     results = await asyncio.gather(*takes, *shrinks, return_exceptions=True)
     assert [each for each in results if isinstance(each, Exception) and not isinstance(each, errors.RpcError)] == []
-    r = store.RESERVATION.c
-    fits = sa.select(r.participant_count, store.ROOM.c.capacity).join(store.ROOM, store.ROOM.c.room_id == r.room_id)
+    r = models.RESERVATION.c
+    fits = sa.select(r.participant_count, models.ROOM.c.capacity).join(models.ROOM, models.ROOM.c.room_id == r.room_id)
     stored = await replicas[0].database.read(lambda c: c.execute(fits).all())
     assert [people for people, capacity in stored if people > capacity] == []
     assert len(stored) + sum(isinstance(each, pb.Room) for each in results) == len(names)
@@ -216,7 +218,7 @@ async def test_what_is_free_is_what_nothing_holds(booking: Booking, channel: grp
     await create(booking, account_id="a", room_id="small-1")
     await create(booking, account_id="b", room_id="small-1", start=TEN + HOUR)
     gone = await create(booking, account_id="c", room_id="small-2")
-    await booking.lifecycle.cancel(gone.reservation.reservation_id, "c", "c", "")
+    await endings.cancel(booking.transactions, gone.reservation.reservation_id, "c", "c", "")
     await create(booking, account_id="d", participant_count=120)
     await update(booking, "large-1", display_name="Hall")
     answer = await Caller(channel, "booker").ask("SearchAvailability", search(TEN - HOUR, TEN + 3 * HOUR))

@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import second_person, store
+from services.booking import models, queries, second_person
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.messaging import outbox
 from services.platform.serving import errors
@@ -20,7 +20,7 @@ from services.policy.decisions import Policy
 from tests.booking.builders import TEN, create_request
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller
-from tests.booking.test_intake import rows
+from tests.booking.test_admission import rows
 from tests.booking.test_lifecycle import pass_time
 from tests.policy.samples import SOURCE
 
@@ -133,7 +133,7 @@ async def test_nobody_waives_or_answers_what_came_of_a_reservation_of_their_own(
 ) -> None:
     await asked(people.lin, participant_count=12, account_id="ann" if on_behalf else "")
     await pass_time(booking, TEN + 31 * MINUTE)
-    [violation] = await rows(booking.database, store.VIOLATION)
+    [violation] = await rows(booking.database, models.VIOLATION)
     victim, id_ = people.ann if on_behalf else people.lin_of_today, violation["violation_id"]
     await victim.ask("ObjectToViolation", api.ObjectToViolationRequest(violation_id=id_, text="I was there"))
     for who in (people.lin, people.lin_as_admin):
@@ -255,7 +255,7 @@ async def test_what_was_made_small_enough_for_no_approval_counts_all_the_same(bo
 async def test_who_has_a_part_is_read_from_what_was_taken_over(booking: Booking, people: People) -> None:
     record = await asked(people.lin, account_id="ann")
     await people.admin.ask("UpdateReservation", changing(record, participant_count=130))
-    parties = await booking.database.read(lambda c: store.read_parties(c, record.reservation_id))
+    parties = await booking.database.read(lambda c: queries.read_parties(c, record.reservation_id))
     assert parties == {"ann", "lin", "root"}
     for stranger in ("wei", ""):
         await booking.database.read(

@@ -11,14 +11,15 @@ import pytest
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import store
-from services.booking.series import SeriesAsk
+from services.booking import models
+from services.booking.series import SeriesInput
+from services.booking.series import create as create_series
 from services.contracts import recurrence
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.serving import errors
-from tests.booking.builders import TEN, ask
+from tests.booking.builders import TEN, wanted
 from tests.booking.conftest import Booking
-from tests.booking.test_intake import create, rows, rule_ids
+from tests.booking.test_admission import create, rows, rule_ids
 from tests.booking.test_lifecycle import made, subjects
 
 SHANGHAI = "Asia/Shanghai"
@@ -79,9 +80,8 @@ def test_an_unknown_zone_names_the_field(zone: str) -> None:
         recurrence.occurrences("FREQ=DAILY;COUNT=2", zone, TEN)
 
 
-def series(*starts: int, all_or_none: bool = False, request_id: str = "", **fields: Any) -> SeriesAsk:
-    asks = [replace(ask(start=start, **fields), reply=asyncio.get_running_loop().create_future()) for start in starts]
-    return SeriesAsk(request_id, b"body", asks, all_or_none)
+def series(*starts: int, all_or_none: bool = False, request_id: str = "", **fields: Any) -> SeriesInput:
+    return SeriesInput(request_id, b"body", [wanted(start=start, **fields) for start in starts], all_or_none)
 
 
 def outcomes(reply: api.CreateReservationSeriesResponse) -> list[pb.Outcome.ValueType]:
@@ -89,60 +89,64 @@ def outcomes(reply: api.CreateReservationSeriesResponse) -> list[pb.Outcome.Valu
 
 
 async def test_each_occurrence_counts_those_before_it(booking: Booking) -> None:
-    reply = await booking.series.create(series(*(TEN + index * 2 * HOUR for index in range(5))))
+    reply = await create_series(booking.transactions, series(*(TEN + index * 2 * HOUR for index in range(5))))
     assert outcomes(reply) == [pb.OUTCOME_CONFIRMED] * 3 + [pb.OUTCOME_DENIED] * 2
     assert [rule.rule_id for rule in reply.occurrences[3].decision.rules] == ["DAILY_QUOTA"]
     assert [each.HasField("reservation") for each in reply.occurrences] == [True] * 3 + [False] * 2
-    assert len(await rows(booking.database, store.RESERVATION)) == 3
-    assert len(await rows(booking.database, store.DECISION)) == 5
+    assert len(await rows(booking.database, models.RESERVATION)) == 3
+    assert len(await rows(booking.database, models.DECISION)) == 5
     assert await subjects(booking) == ["reservation.confirmed"] * 3 + ["reservation.denied"] * 2
 
 
 async def test_all_or_none_makes_nothing_when_one_is_refused(booking: Booking) -> None:
-    reply = await booking.series.create(series(*(TEN + index * 2 * HOUR for index in range(4)), all_or_none=True))
+    reply = await create_series(
+        booking.transactions, series(*(TEN + index * 2 * HOUR for index in range(4)), all_or_none=True)
+    )
     assert outcomes(reply) == [pb.OUTCOME_CONFIRMED] * 3 + [pb.OUTCOME_DENIED]
     assert not any(each.HasField("reservation") for each in reply.occurrences)
-    assert await rows(booking.database, store.RESERVATION) == []
+    assert await rows(booking.database, models.RESERVATION) == []
     assert await subjects(booking) == ["reservation.denied"]
-    reply = await booking.series.create(series(TEN, TEN + 2 * HOUR, all_or_none=True))
+    reply = await create_series(booking.transactions, series(TEN, TEN + 2 * HOUR, all_or_none=True))
     assert all(each.HasField("reservation") for each in reply.occurrences)
 
 
 async def test_a_large_occurrence_is_sent_to_support_and_counts(booking: Booking) -> None:
-    reply = await booking.series.create(series(*(TEN + index * HOUR for index in range(4)), participant_count=120))
+    reply = await create_series(
+        booking.transactions, series(*(TEN + index * HOUR for index in range(4)), participant_count=120)
+    )
     assert outcomes(reply) == [pb.OUTCOME_PENDING_APPROVAL] * 3 + [pb.OUTCOME_DENIED]
 
 
 async def test_occurrences_that_overlap_get_rooms_of_their_own(booking: Booking) -> None:
-    reply = await booking.series.create(series(TEN, TEN + 30 * MINUTE, TEN + 45 * MINUTE))
+    reply = await create_series(booking.transactions, series(TEN, TEN + 30 * MINUTE, TEN + 45 * MINUTE))
     assert len({each.reservation.room.room_id for each in reply.occurrences}) == 3
 
 
 async def test_the_same_series_is_made_once(booking: Booking) -> None:
     wanted = [series(TEN, TEN + DAY, request_id="weekly") for _ in range(3)]
-    replies = await asyncio.gather(*(booking.series.create(each) for each in wanted))
+    replies = await asyncio.gather(*(create_series(booking.transactions, each) for each in wanted))
     assert all(reply == replies[0] for reply in replies)
-    assert len(await rows(booking.database, store.RESERVATION)) == 2
+    assert len(await rows(booking.database, models.RESERVATION)) == 2
     with pytest.raises(errors.RpcError) as caught:
-        await booking.series.create(replace(wanted[0], body_hash=b"another"))
+        await create_series(booking.transactions, replace(wanted[0], body_hash=b"another"))
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
 
 
 async def test_series_and_single_requests_at_once_do_not_pass_the_quota(replicas: list[Booking]) -> None:
     for index, account in enumerate("abc"):
         day = TEN + index * DAY
-        many = [each.series.create(series(day, day + 2 * HOUR, account_id=account)) for each in replicas]
+        many = [create_series(each.transactions, series(day, day + 2 * HOUR, account_id=account)) for each in replicas]
         singles = [create(each, account_id=account, start=day + 4 * HOUR) for each in replicas]
         await asyncio.gather(*many, *singles)
-    mine = [row["account_id"] for row in await rows(replicas[0].database, store.RESERVATION)]
+    mine = [row["account_id"] for row in await rows(replicas[0].database, models.RESERVATION)]
     assert {account: mine.count(account) for account in "abc"} == {"a": 3, "b": 3, "c": 3}
 
 
 async def test_without_the_policy_nothing_is_made(booking: Booking) -> None:
     booking.policy.away = True
     with pytest.raises(errors.RpcError):
-        await booking.series.create(series(TEN, TEN + DAY))
+        await create_series(booking.transactions, series(TEN, TEN + DAY))
     booking.policy.away = False
     await made(booking)
     assert rule_ids(await create(booking, start=TEN + 2 * HOUR)) == []
-    assert len(await rows(booking.database, store.DECISION)) == 2
+    assert len(await rows(booking.database, models.DECISION)) == 2

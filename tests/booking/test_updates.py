@@ -10,17 +10,19 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking import store
+from services.booking import escalations, models, updates
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
-from tests.booking.test_intake import create, rows, rule_ids
+from tests.booking.test_admission import create, rows, rule_ids
 from tests.booking.test_lifecycle import get, made, pass_time, subjects, verdict
 
 
 async def update(booking: Booking, reservation: pb.Reservation, **fields: Any) -> api.UpdateReservationResponse:
-    return await booking.updates.update(change(reservation.reservation_id, **fields), "booker", "booker")
+    return await updates.update(
+        booking.transactions, booking.meetings, change(reservation.reservation_id, **fields), "booker", "booker"
+    )
 
 
 async def test_another_interval_moves_room_deadlines_and_quota_along(booking: Booking) -> None:
@@ -31,7 +33,7 @@ async def test_another_interval_moves_room_deadlines_and_quota_along(booking: Bo
     assert (changed.start_time, changed.end_time) == (to_timestamp(TEN + DAY), to_timestamp(TEN + DAY + 90 * MINUTE))
     assert changed.decision_id == reply.decision.decision_id != reservation.decision_id
     assert changed == await get(booking, reservation)
-    due = {row["kind"]: row["due_time"] for row in await rows(booking.database, store.DEADLINE)}
+    due = {row["kind"]: row["due_time"] for row in await rows(booking.database, models.DEADLINE)}
     assert due == {"attendance": TEN + DAY + 30 * MINUTE, "completion": TEN + DAY + 90 * MINUTE}
     assert (await subjects(booking))[1:] == ["reservation.updated"]
     for index in range(3):  # the whole quota of the old day is there again
@@ -54,7 +56,7 @@ async def test_a_refused_change_leaves_everything_as_it_was_but_is_on_record(boo
     assert reply.decision.rules[0].remedy.changes
     assert reply.reservation == reservation == await get(booking, reservation)
     assert "reservation.updated" not in await subjects(booking)
-    stored = [row for row in await rows(booking.database, store.DECISION) if row["action"] == "UPDATE"]
+    stored = [row for row in await rows(booking.database, models.DECISION) if row["action"] == "UPDATE"]
     assert [(row["effect"], row["reservation_id"]) for row in stored] == [("DENY", reservation.reservation_id)]
 
 
@@ -105,7 +107,7 @@ async def test_a_pending_one_stays_with_support_or_is_confirmed(booking: Booking
         pb.OUTCOME_PENDING_APPROVAL,
         pb.RESERVATION_STATE_PENDING_APPROVAL,
     )
-    [deadline] = await rows(booking.database, store.DEADLINE)
+    [deadline] = await rows(booking.database, models.DEADLINE)
     assert (deadline["kind"], deadline["due_time"]) == ("escalation", TEN + 30 * MINUTE)
     reply = await update(booking, pending, participant_count=99)
     assert (reply.outcome, reply.reservation.room.room_id) == (pb.OUTCOME_CONFIRMED, "large-1")
@@ -117,7 +119,7 @@ async def test_a_pending_one_stays_with_support_or_is_confirmed(booking: Booking
 async def test_an_approval_rests_on_the_changed_request(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
     await update(booking, pending, start=TEN + HOUR, minutes=60)
-    record = await booking.lifecycle.resolve(pending.reservation_id, verdict())
+    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
     assert record.release_time == to_timestamp(TEN + HOUR + 30 * MINUTE)
 
 
@@ -182,14 +184,18 @@ async def test_changes_and_requests_at_once_do_not_pass_the_quota(replicas: list
     """Two moved onto a day and three new ones there: three in all, however they interleave."""
     outside = [await made(replicas[0], start=TEN + DAY + index * HOUR) for index in range(2)]
     moves = [
-        replicas[index].updates.update(
-            change(each.reservation_id, start=TEN + (index + 4) * HOUR, minutes=60), "booker", "booker"
+        updates.update(
+            replicas[index].transactions,
+            replicas[index].meetings,
+            change(each.reservation_id, start=TEN + (index + 4) * HOUR, minutes=60),
+            "booker",
+            "booker",
         )
         for index, each in enumerate(outside)
     ]
     news = [create(replicas[index % 2], start=TEN + index * HOUR) for index in range(3)]
     await asyncio.gather(*moves, *news)
-    starts = [row["start_time"] for row in await rows(replicas[0].database, store.RESERVATION)]
+    starts = [row["start_time"] for row in await rows(replicas[0].database, models.RESERVATION)]
     assert sum(start < MONDAY + 16 * HOUR for start in starts) == 3
 
 
@@ -217,7 +223,9 @@ async def test_bad_input_names_the_field(booking: Booking, fields: dict[str, Any
 async def test_anothers_reservation_is_not_there(booking: Booking) -> None:
     reservation = await made(booking)
     with pytest.raises(errors.RpcError) as caught:
-        await booking.updates.update(change(reservation.reservation_id, minutes=90), "other", "other")
+        await updates.update(
+            booking.transactions, booking.meetings, change(reservation.reservation_id, minutes=90), "other", "other"
+        )
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
 
 
@@ -233,6 +241,6 @@ async def test_without_the_policy_nothing_changes(booking: Booking) -> None:
 async def test_the_stored_question_can_be_decided_again(booking: Booking) -> None:
     reservation = await made(booking)
     reply = await update(booking, reservation, minutes=90)
-    [row] = [row for row in await rows(booking.database, store.DECISION) if row["action"] == "UPDATE"]
+    [row] = [row for row in await rows(booking.database, models.DECISION) if row["action"] == "UPDATE"]
     question = pdp.DecideRequest.FromString(row["request"])
     assert booking.policy.policy.replay(question, reply.decision) == reply.decision

@@ -14,7 +14,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import events
+from services.booking import endings, events
 from services.booking import watchers as changes_module
 from services.booking.watchers import EVERYBODY, Watcher, Watchers
 from services.platform.messaging import bus
@@ -25,7 +25,7 @@ from services.platform.settings import Settings
 from tests.booking.builders import MONDAY
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller, serve, subject_of
-from tests.booking.test_intake import create
+from tests.booking.test_admission import create
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, password, until
 
@@ -264,7 +264,7 @@ class Served:
     replicas: list[Booking]
     relays: list[Relay]
     changes: list[Watchers]
-    servers: list[rpc.Server]
+    servers: list[rpc.RpcServer]
     channels: list[grpc.aio.Channel]
 
     def committed(self) -> None:
@@ -323,7 +323,7 @@ async def test_changes_through_either_replica_are_seen_at_both_once_and_in_order
     made = (await create(served.replicas[0], account_id="a")).reservation
     other = (await create(served.replicas[1], account_id="b")).reservation
     served.committed()
-    cancelled = await served.replicas[1].lifecycle.cancel(made.reservation_id, "a", "a", "")
+    cancelled = await endings.cancel(served.replicas[1].transactions, made.reservation_id, "a", "a", "")
     last = (await create(served.replicas[1], account_id="a")).reservation
     served.committed()
     for call in watches:

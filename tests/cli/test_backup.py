@@ -12,7 +12,7 @@ from services.installation import issuer, snapshot
 from services.installation.snapshot import MANIFEST, ORDER, SnapshotError
 from services.installation.state import State
 from services.platform.data import audit, migrations
-from services.platform.data.audit import Act, Caller
+from services.platform.data.audit import AuditEntry, Caller
 from services.platform.data.database import create_engine
 from tests.system.stack import yunhui
 
@@ -36,7 +36,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> State:
         with engine.begin() as connection:
             connection.execute(OUTBOX)
             connection.execute(OWNER)
-            audit.append(connection, [Act(Caller("boss", frozenset({"admin"}), "m"), "room", program)])
+            audit.append(connection, [AuditEntry(Caller("boss", frozenset({"admin"}), "m"), "room", program)])
     return state
 
 

@@ -109,7 +109,7 @@ def test_the_quota_fits_in_a_line(language: str, line: str) -> None:
     """What is used of what there is."""
     day = policy.QuotaUsage(used=1, limit=3, name=policy.LocalizedText(zh_cn="今日", en="Today"))
     week = policy.QuotaUsage(used=4, limit=10, name=policy.LocalizedText(zh_cn="本周", en="This week"))
-    quotas = [pb.QuotaStanding(usage=usage) for usage in (day, week)]
+    quotas = [policy.QuotaStanding(usage=usage) for usage in (day, week)]
     assert standing.quota_line(open_terminal(language)[0], pb.Standing(quotas=quotas)) == line
 
 

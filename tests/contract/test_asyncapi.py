@@ -11,15 +11,15 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from services.booking import life
+from services.booking import states
 from services.cli import happenings
-from services.meetings.happenings import Kind
+from services.meetings.webhook_events import Kind
 from services.notifier.models import DeliveryState
 from tests.nodejs import install
 from tools import asyncapi
 from tools.contracts import Contracts
 
-SERVICES = Path(life.__file__).parents[1]
+SERVICES = Path(states.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def published() -> Iterator[str]:
 
 
 def life_events() -> set[str]:
-    rows = re.findall(r"\| reservation\.([a-z_]+) \|", life.to_page())
+    rows = re.findall(r"\| reservation\.([a-z_]+) \|", states.to_page())
     assert rows
     return set(rows)
 

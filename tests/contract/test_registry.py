@@ -17,7 +17,7 @@ from services.installation.registry import (
     PROGRAMS,
     SERVICE_NAMES,
     SERVICES,
-    Entry,
+    ProgramEntry,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -34,13 +34,13 @@ def compose() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_it_can_be_run_and_is_explained(program: Entry) -> None:
+def test_it_can_be_run_and_is_explained(program: ProgramEntry) -> None:
     assert importlib.util.find_spec(f"services.{program.name}.__main__")
     assert f"| `services/{program.name}/` |" in text("docs/architecture.md")
 
 
 @pytest.mark.parametrize("program", DEPLOYED, ids=lambda program: program.name)
-def test_compose_runs_it(program: Entry) -> None:
+def test_compose_runs_it(program: ProgramEntry) -> None:
     """With its own user on the bus, its port, and logs and metrics as all others."""
     made = compose()["services"][program.name]
     told = made["environment"]
@@ -51,7 +51,7 @@ def test_compose_runs_it(program: Entry) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
-def test_it_has_a_database_and_its_tables(service: Entry) -> None:
+def test_it_has_a_database_and_its_tables(service: ProgramEntry) -> None:
     assert f"CREATE DATABASE {service.name};" in text("tools/create_databases.sql")
     assert compose()["services"][service.name]["environment"]["YUNHUI_DATABASE_URL"].endswith(
         f"@postgres/{service.name}"
@@ -60,7 +60,7 @@ def test_it_has_a_database_and_its_tables(service: Entry) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
-def test_the_portal_knows_where_it_is(service: Entry) -> None:
+def test_the_portal_knows_where_it_is(service: ProgramEntry) -> None:
     address = compose()["services"][PORTAL.name]["environment"][f"YUNHUI_{service.name.upper()}_ADDRESS"]
     assert address == f"http://{service.name}:{service.port}"
 
@@ -82,7 +82,7 @@ def test_its_events_can_be_subscribed_to(name: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_the_command_may_not_look_inside_it(program: Entry) -> None:
+def test_the_command_may_not_look_inside_it(program: ProgramEntry) -> None:
     """Only its contracts are between them."""
     contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
     walls = [wall["forbidden_modules"] for wall in contracts if wall.get("source_modules") == ["services.cli"]]

@@ -24,7 +24,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from services.installation.state import WEBHOOK_TOKEN
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, DevelopmentClock, to_timestamp
 from services.standin.cloud import Cloud, CloudMeeting
-from services.standin.sender import Mischief, Outcome, Sender
+from services.standin.sender import Mischief, WebhookOutcome, WebhookSender
 from services.standin.server import Standin
 from tests.faults.checker import Breach
 from tests.faults.load import MIDNIGHT, Client
@@ -128,10 +128,10 @@ class Play:
         token = installation.state.password(WEBHOOK_TOKEN)
         url = f"http://{installation.plan.address('webhooks')}/tencent"
         mischief = Mischief(SHARE, SHARE, SHARE, SHARE, SHARE, hours * 1.5, random.Random(seed))
-        self.sender = Sender(url, token, mischief=mischief)
+        self.sender = WebhookSender(url, token, mischief=mischief)
         self.cloud = standin.cloud
         self.cloud.sender, self.cloud.now = self.sender, lambda: self.clock.now() / 1000
-        self.forger = Cloud(Sender(url, "a guess"), self.cloud.now)
+        self.forger = Cloud(WebhookSender(url, "a guess"), self.cloud.now)
         self.cases = [self._case(number, size) for number in range(size)]
 
     def _case(self, number: int, size: int) -> Case:
@@ -248,7 +248,7 @@ class Play:
             if 200 <= outcome.status < 300:
                 yield Breach("a forgery was taken", outcome.body)
 
-    def forgeries(self) -> list[Outcome]:
+    def forgeries(self) -> list[WebhookOutcome]:
         """What became of each. Some meet a connection that is closed as idle at that moment, and arrive nowhere."""
         return [*self.forger.sender.outcomes, *(each for each in self.sender.outcomes if each.what == "forged")]
 

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from yunhui.booking.v1 import booking_service_pb2 as api
 
 from services.cli.client import booking_at
-from services.installation import development_clock, health, issuer, leash, ports, topology
-from services.installation.child import Child
+from services.installation import development_clock, die_with_parent, health, issuer, ports, topology
 from services.installation.issuer import SampleAccount
 from services.installation.programs import Plan, Program
 from services.installation.state import State
+from services.installation.supervised_process import SupervisedProcess
 from services.platform.clock import DevelopmentClock
 from tests.faults import answers, checker
 from tests.faults.answers import Answer
@@ -39,7 +39,7 @@ class Installation:
     database_url: str
     addresses: list[str]
     bus: str
-    bookings: list[Child] = field(default_factory=list)
+    bookings: list[SupervisedProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine = checker.connect(self.database_url)
@@ -55,7 +55,7 @@ class Installation:
         """Runs tests/faults/load.py; seconds and answers. Its progress goes to our stderr."""
         log = self.state.root / f"{kind}-{name}.jsonl"
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid())),
+            *(sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())),
             *(sys.executable, "-m", "tests.faults.load", kind, "--state", str(self.state.root)),
             *("--log", str(log), "--size", str(size), "--name", name, *self.addresses),
             stdout=asyncio.subprocess.PIPE,
@@ -145,7 +145,7 @@ async def replicated(
     programs = {program.name: program for program in plan.services()}
     policy, booking = programs["policy"], programs["booking"]
     url = database_url or f"sqlite:///{state.database('booking')}"
-    started: list[Child] = []
+    started: list[SupervisedProcess] = []
     try:
         await start(plan.bus(), state, started)
         await declare_streams(plan)
@@ -172,8 +172,8 @@ def replica(program: Program, number: int, url: str = "", module: str = "") -> P
     return Program(f"{program.name}-{number}", command, environment, listen, partial(health.serving, listen))
 
 
-async def start(program: Program, state: State, started: list[Child]) -> Child:
-    child = Child(program, state.log(program.name))
+async def start(program: Program, state: State, started: list[SupervisedProcess]) -> SupervisedProcess:
+    child = SupervisedProcess(program, state.log(program.name))
     started.append(child)
     await child.start()
     await child.ready()

@@ -38,7 +38,7 @@ MUTANTS = (
         "services/booking/migrations/0001_initial.py",
         "WHEN NEW.state IN ('CONFIRMED', 'IN_USE') BEGIN",
         "WHEN NEW.state IN ('NEVER') BEGIN",
-        "tests/booking/test_intake.py::test_the_database_itself_refuses_an_overlap",
+        "tests/booking/test_admission.py::test_the_database_itself_refuses_an_overlap",
     ),
     Mutant(
         "<= for <: rooms that only touch overlap",
@@ -52,26 +52,26 @@ MUTANTS = (
         "services/policy/rules/default.yaml",
         "{fact: reservations_that_day, op: at_least, threshold: daily_quota}",
         "{fact: reservations_that_day, op: more_than, threshold: daily_quota}",
-        "tests/booking/test_intake.py::test_the_fourth_of_a_day_and_the_eleventh_of_a_week_are_refused",
+        "tests/booking/test_admission.py::test_the_fourth_of_a_day_and_the_eleventh_of_a_week_are_refused",
     ),
     Mutant(
         "the commit does not look whether the account has changed",
         "services/booking/reservations.py",
         "stale = version != decided.account.version or (",
         "stale = (",
-        "tests/booking/test_intake.py::test_64_at_once_of_one_account_are_exactly_3",
+        "tests/booking/test_admission.py::test_64_at_once_of_one_account_are_exactly_3",
     ),
     Mutant(
         "a repeated request is decided again",
-        "services/booking/intake.py",
-        "if earlier := situation.answers.get((ask.actor, wish.request_id)):",
-        "if earlier := situation.answers.get((ask.actor, 'none')):",
-        "tests/booking/test_intake.py::test_the_same_request_id_has_the_same_answer_and_one_effect",
+        "services/booking/admission.py",
+        "if earlier := snapshot.answers.get((wanted.actor, wanted.request_id)):",
+        "if earlier := snapshot.answers.get((wanted.actor, 'none')):",
+        "tests/booking/test_admission.py::test_the_same_request_id_has_the_same_answer_and_one_effect",
     ),
     Mutant(
         "without the policy everything is allowed",
-        "services/booking/policy_client.py",
-        'raise errors.unavailable("policy") from error',
+        "services/booking/decisions.py",
+        "reply = await self._ask(subjects.DECIDE, body, policy.DecideBatchResponse)",
         "return [Decision(decision_id=each.decision_id, effect=1) for each in questions]",
         "tests/system/test_recovery.py::test_without_the_policy_nothing_is_accepted",
     ),
@@ -105,7 +105,7 @@ MUTANTS = (
     ),
     Mutant(
         "what ends early is not judged",
-        "services/booking/reservations.py",
+        "services/booking/deadlines.py",
         "max(from_timestamp(record.end_time), from_timestamp(record.release_time))",
         "from_timestamp(record.end_time)",
         "tests/booking/test_machine.py::test_what_random_acts_seldom_come_to",
@@ -119,8 +119,8 @@ MUTANTS = (
     ),
     Mutant(
         "who looks in before the start has come, and the owner may do nothing any more",
-        "services/booking/lifecycle.py",
-        'return "note" if is_early(case.record, enter_time) else "enter"',
+        "services/booking/attendance.py",
+        'return "note" if is_early(snapshot.record, enter_time) else "enter"',
         'return "enter"',
         "tests/booking/test_machine.py",
     ),
@@ -134,8 +134,8 @@ MUTANTS = (
     Mutant(
         "a deadline is dealt with by everybody who has seen it",
         "services/booking/standing.py",
-        "if not take_deadline(connection, life.SUSPENSION_END, suspension_id, due):",
-        "if take_deadline(connection, life.SUSPENSION_END, suspension_id, due) is None:",
+        "if not deadlines.take(connection, states.SUSPENSION_END, suspension_id, due):",
+        "if deadlines.take(connection, states.SUSPENSION_END, suspension_id, due) is None:",
         "tests/booking/test_lifecycle.py::test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_with",
     ),
     Mutant(
@@ -149,8 +149,8 @@ MUTANTS = (
     Mutant(
         "an event is acknowledged before its effect",
         "services/notifier/subscriptions.py",
-        "arrivals = [to_arrival(message) for message in messages]",
-        "arrivals = [to_arrival(message) for message in messages]\n"
+        "incoming_events = [to_incoming_event(message) for message in messages]",
+        "incoming_events = [to_incoming_event(message) for message in messages]\n"
         "        for message in messages:\n            await message.ack()",
         "tests/notifier/test_subscriptions.py::test_an_event_waits_for_the_one_before_it",
     ),
@@ -163,10 +163,10 @@ MUTANTS = (
     ),
     Mutant(
         "who stops throws away the questions that wait",
-        "services/platform/messaging/bus.py",
-        "        await _take_no_more(broker)\n",
+        "services/platform/messaging/request_reply.py",
+        "        await faststream_fixes.take_no_more(broker)\n",
         "",
-        "tests/plumbing/test_bus.py::test_who_stops_answers_what_was_asked_before",
+        "tests/plumbing/test_faststream_fixes.py::test_who_stops_answers_what_was_asked_before",
     ),
 )
 

@@ -19,10 +19,10 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from bench import bookers
-from services.installation import development_clock, issuer, leash, ports
-from services.installation.child import Child, StartError
+from services.installation import development_clock, die_with_parent, issuer, ports
 from services.installation.programs import Plan, Program
 from services.installation.state import State
+from services.installation.supervised_process import StartError, SupervisedProcess
 from tests.faults.installation import declare_streams, replica, start
 from tests.faults.mailbox import Mailbox
 from tests.faults.proxy import Proxy
@@ -102,7 +102,7 @@ class Siege(Whole):
             await self._strike_down(self.programs[name], times, dice)
         self.faults.append(Fault("kill", name, began, time.monotonic()))
 
-    async def _strike_down(self, child: Child, times: int, dice: random.Random) -> None:
+    async def _strike_down(self, child: SupervisedProcess, times: int, dice: random.Random) -> None:
         for _ in range(times):
             child.kill()
             await child.wait()
@@ -150,7 +150,7 @@ class Siege(Whole):
         doors = [self.proxies[name].address for name in BOOKINGS]
         gateways = [child.program.address for name, child in self.programs.items() if name.startswith("meetings")]
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid())),
+            *(sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())),
             *(sys.executable, "-m", "tests.faults.people", "--state", str(self.state.root)),
             *("--log", str(self.answers), "--visits", str(self.visits), "--jumps", str(self.jumps)),
             *("--until", str(self.enough)),
@@ -176,7 +176,7 @@ class Siege(Whole):
         return self.state.root / "enough"
 
 
-async def ready(child: Child) -> None:
+async def ready(child: SupervisedProcess) -> None:
     """A busy machine may need longer than a person would wait. Raises StartError."""
     for tries_left in reversed(range(READY_TRIES)):
         try:
@@ -197,14 +197,14 @@ async def besieged(root: Path, database_url: str = "", twins: Collection[str] = 
     sink = Sink()
     plan = Plan(state, {**ports.choose(auto=True), "mail": sink.port})
     proxies: dict[str, Proxy] = {}
-    started: list[Child] = []
+    started: list[SupervisedProcess] = []
     await sink.start()
     try:
         await start(plan.bus(), state, started)
         await declare_streams(plan)
         url = database_url or f"sqlite:///{state.database('booking')}"
         for program in programs(plan, url, twins):
-            child = Child(await behind_proxies(program, plan, proxies), state.log(program.name))
+            child = SupervisedProcess(await behind_proxies(program, plan, proxies), state.log(program.name))
             started.append(child)
             await child.start()
             await ready(child)

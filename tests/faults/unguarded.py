@@ -4,15 +4,16 @@ What a batch was decided on is trusted at the commit: neither the version of the
 again, and the walls of the database against overlaps are dropped.
 """
 
-from types import SimpleNamespace
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.booking import __main__ as program
-from services.booking import intake, reservations, store
-from services.booking.intake import Ask, Situation
+from services.booking import admission, reservations
+from services.booking.admission import BatchSnapshot
 from services.booking.pool import Interval, Pool
+from services.booking.requests import ReservationInput
 from services.platform.data.database import Database
 from services.platform.host import run
 from services.platform.settings import load
@@ -27,28 +28,29 @@ WALLS = {
 
 
 class Trust:
-    """Remembers what intake last read, and hands that out where the commit would read again."""
+    """Remembers what admission last read, and hands that out where the commit would read again."""
 
     def __init__(self) -> None:
-        self._survey = intake.survey
-        self._situation = Situation({}, Pool([], []), {}, {})
+        self._read_snapshot = admission.read_snapshot
+        self._snapshot = BatchSnapshot({}, Pool([], []), {}, {})
 
-    def survey(self, connection: Connection, asks: list[Ask], now: int) -> Situation:
-        self._situation = self._survey(connection, asks, now)
-        return self._situation
+    def read_snapshot(self, connection: Connection, batch: Sequence[ReservationInput], now: int) -> BatchSnapshot:
+        self._snapshot = self._read_snapshot(connection, batch, now)
+        return self._snapshot
 
-    def read_versions(self, _connection: Connection, _ids: set[str]) -> dict[str, int]:
-        return {name: account.version for name, account in self._situation.accounts.items()}
+    def read_versions(self, connection: Connection, ids: Collection[str]) -> dict[str, int]:
+        return {name: account.version for name, account in self._snapshot.accounts.items()}
 
-    def lock_pool(self, _connection: Connection, _wanted: list[Interval]) -> Pool:
-        return self._situation.pool
+    def lock_pool(self, connection: Connection, wanted: Collection[Interval], without: str = "") -> Pool:
+        return self._snapshot.pool
 
 
 def remove_guards() -> None:
     trust = Trust()
-    intake.survey = trust.survey
-    unguarded = {**vars(store), "read_versions": trust.read_versions, "lock_pool": trust.lock_pool}
-    reservations.store = SimpleNamespace(**unguarded)  # type: ignore[assignment, attr-defined] # what commit reads with, and no other
+    admission.read_snapshot = trust.read_snapshot
+    # what the commit reads with, and no other
+    reservations.read_versions = trust.read_versions  # type: ignore[attr-defined] # it is imported there
+    reservations.lock_pool = trust.lock_pool  # type: ignore[attr-defined] # the same
 
 
 def remove_walls(url: str) -> None:

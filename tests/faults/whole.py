@@ -12,9 +12,9 @@ from shutil import rmtree
 
 from bench import bookers
 from services.installation import development_clock, issuer, ports
-from services.installation.child import Child
 from services.installation.programs import Plan
 from services.installation.state import State
+from services.installation.supervised_process import SupervisedProcess
 from tests.faults import checker
 from tests.faults.installation import Installation, declare_streams, start
 from tests.faults.load import QUEUE_ROOMS
@@ -29,7 +29,7 @@ class Whole(Installation):
     """`kills` are (program, monotonic seconds)."""
 
     plan: Plan = field(kw_only=True)
-    programs: dict[str, Child] = field(kw_only=True)
+    programs: dict[str, SupervisedProcess] = field(kw_only=True)
     mailbox: Mailbox = field(kw_only=True)
     kills: list[tuple[str, float]] = field(default_factory=list)
 
@@ -116,7 +116,7 @@ async def whole(
         standin=standin,
         meetings="required" if standin else "off",
     )
-    started: list[Child] = []
+    started: list[SupervisedProcess] = []
     await mailbox.start()
     try:
         await start(plan.bus(), state, started)

@@ -17,9 +17,9 @@ from services.installation import issuer as command
 from services.installation.ports import free_port
 from services.installation.state import State
 from services.issuer.__main__ import IssuerSettings
-from services.issuer.app import CLIENT_ID, SAMPLES, Identity, Issuer
+from services.issuer.app import CLIENT_ID, SAMPLES, DevelopmentIssuer, Identity
 from services.platform.serving.identity import KeySource, Verifier
-from services.platform.serving.web import Server
+from services.platform.serving.web import WebServer
 from services.platform.settings import DEVELOPMENT_ISSUER, load
 from tests.servers import HOST, until
 
@@ -44,7 +44,7 @@ class Running:
 async def serve(running: Running, port: int) -> AsyncIterator[None]:
     key = ECKey.import_key(json.loads(running.state.private_key.read_text()))
     identity = Identity(DEVELOPMENT_ISSUER, running.address, "yunhui", key, PORTAL)
-    server = Server(Issuer(identity, running.now).app(), f"{HOST}:{port}")
+    server = WebServer(DevelopmentIssuer(identity, running.now).app(), f"{HOST}:{port}")
     serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started)

@@ -8,9 +8,9 @@ from services.meetings.provider import MeetingKey
 from services.meetings.tencent import tencent
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.signature import Credentials
-from services.meetings.tencent.tencent import Client, Tencent, Timing
+from services.meetings.tencent.tencent import Tencent, TencentClient, Timing
 from services.platform.clock import SystemClock
-from services.standin.gate import Application
+from services.standin.request_checks import Application
 
 HOUR = 3600
 QUICK = Timing(connect=0.5, read=0.25, whole=1.0, all_pages=2.0, pauses=(0.01, 0.02))
@@ -28,7 +28,7 @@ def provider(
     timing: Timing = QUICK,
     calls_a_minute: int = 30_000,
     pattern: str = "{account}",
-) -> tuple[Tencent, Client]:
+) -> tuple[Tencent, TencentClient]:
     return tencent.create(
         address, credentials(application), Accounts(pattern), "admin", SystemClock(), timing, calls_a_minute
     )

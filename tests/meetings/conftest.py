@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.meetings.happenings import Happenings
 from services.meetings.tencent.tencent import Tencent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
 from services.standin.server import Standin
 from tests import templates
@@ -54,5 +54,5 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def happenings(database: Database, clock: HandClock) -> Happenings:
-    return Happenings(database, clock, lambda: None)
+def webhook_events(database: Database, clock: HandClock) -> WebhookEvents:
+    return WebhookEvents(database, clock, lambda: None)

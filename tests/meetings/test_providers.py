@@ -17,15 +17,15 @@ from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
 from services.meetings import assembly
 from services.meetings.api import ROLES, SERVICE, SIMULATOR
-from services.meetings.assembly import Assembly
+from services.meetings.assembly import MeetingsAssembly
 from services.meetings.gateway import Gateway
-from services.meetings.happenings import Happenings
 from services.meetings.provider import AwayError, Meeting, MeetingKey, NoSuchMeetingError, Participant
 from services.meetings.providers import Providers
 from services.meetings.settings import KNOWN, MeetingsSettings
 from services.meetings.simulated import Simulated
 from services.meetings.tencent import tencent as tencent_module
 from services.meetings.tencent.tencent import Tencent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import SystemClock, to_timestamp
 from services.platform.data.database import Database
 from services.platform.serving import errors, rpc
@@ -118,19 +118,23 @@ def settings(providers: str, **more: Any) -> MeetingsSettings:
 
 @pytest.fixture
 async def put_together(
-    standin: Standin, database: Database, clock: SystemClock, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Assembly]:
+    standin: Standin,
+    database: Database,
+    clock: SystemClock,
+    webhook_events: WebhookEvents,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[MeetingsAssembly]:
     """As the program does it, but less patient."""
     monkeypatch.setattr(tencent_module, "Timing", lambda: QUICK)
-    made = assembly.build(settings(BOTH, tencent_address=standin.address), database, clock, happenings)
+    made = assembly.build(settings(BOTH, tencent_address=standin.address), database, clock, webhook_events)
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def served(put_together: Assembly) -> AsyncIterator[Served]:
-    guard = rpc.Guard(NamedTokens(), ROLES)
-    server = rpc.Server("127.0.0.1:0", guard, put_together.servicers, with_reflection=False)
+async def served(put_together: MeetingsAssembly) -> AsyncIterator[Served]:
+    guard = rpc.RpcGuard(NamedTokens(), ROLES)
+    server = rpc.RpcServer("127.0.0.1:0", guard, put_together.servicers, with_reflection=False)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield Served(MeetingServiceStub(channel), SimulatorServiceStub(channel))
@@ -202,8 +206,8 @@ async def test_one_that_fails_is_in_nobody_elses_way(served: Served, standin: St
 class Away(Simulated):
     """Says so, but takes its time."""
 
-    def __init__(self, database: Database, clock: SystemClock, happenings: Happenings) -> None:
-        super().__init__(database, clock, happenings)
+    def __init__(self, database: Database, clock: SystemClock, webhook_events: WebhookEvents) -> None:
+        super().__init__(database, clock, webhook_events)
         self.asked = 0
         self.patience = asyncio.Event()
 
@@ -220,11 +224,11 @@ class Away(Simulated):
 
 
 async def test_nor_the_other_way_round(
-    tencent: Tencent, standin: Standin, database: Database, clock: SystemClock, happenings: Happenings
+    tencent: Tencent, standin: Standin, database: Database, clock: SystemClock, webhook_events: WebhookEvents
 ) -> None:
     """All answers of the other come while it is being waited for."""
-    away = Away(database, clock, happenings)
-    gateway = Gateway(Providers({"": tencent, "9": away}), happenings)
+    away = Away(database, clock, webhook_events)
+    gateway = Gateway(Providers({"": tencent, "9": away}), webhook_events)
     made = planned(standin)
 
     async def look_up(meeting_code: str) -> api.LookUpMeetingResponse:
@@ -268,11 +272,16 @@ async def test_nothing_is_simulated_where_nobody_would_find_it(served: Served) -
     ],
 )
 async def test_each_brings_its_own_doors(
-    database: Database, clock: SystemClock, happenings: Happenings, providers: str, services: set[str], webhooks: int
+    database: Database,
+    clock: SystemClock,
+    webhook_events: WebhookEvents,
+    providers: str,
+    services: set[str],
+    webhooks: int,
 ) -> None:
     """Once, however many prefixes lead to it; webhooks only where they can be proved."""
     for token, number in (("token", webhooks), ("", 0)):
-        made = assembly.build(settings(providers, webhook_token=token), database, clock, happenings)
+        made = assembly.build(settings(providers, webhook_token=token), database, clock, webhook_events)
         assert (set(made.servicers), len(made.webhooks)) == (services, number)
         await made.close()
 

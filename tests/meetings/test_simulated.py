@@ -6,9 +6,9 @@ import grpc
 import pytest
 import sqlalchemy as sa
 
-from services.meetings.happenings import Happenings
-from services.meetings.provider import MeetingKey, NoSuchMeetingError, ProviderError, State
+from services.meetings.provider import MeetingKey, MeetingState, NoSuchMeetingError, ProviderError
 from services.meetings.simulated import Simulated
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors
@@ -19,8 +19,8 @@ CODE = "123456789"
 
 
 @pytest.fixture
-def simulated(database: Database, clock: HandClock, happenings: Happenings) -> Simulated:
-    return Simulated(database, clock, happenings)
+def simulated(database: Database, clock: HandClock, webhook_events: WebhookEvents) -> Simulated:
+    return Simulated(database, clock, webhook_events)
 
 
 async def make(simulated: Simulated, clock: HandClock, code: str = CODE) -> str:
@@ -40,15 +40,15 @@ def at(meeting_id: str) -> MeetingKey:
 
 
 async def test_a_meeting_is_made_and_found_and_outlives_a_restart(
-    simulated: Simulated, clock: HandClock, url: str, happenings: Happenings
+    simulated: Simulated, clock: HandClock, url: str, webhook_events: WebhookEvents
 ) -> None:
     made = await make(simulated, clock)
     found = await simulated.find(CODE, "li")
-    assert (found.meeting_id, found.state, found.belongs_to("li")) == (made, State.SCHEDULED, True)
+    assert (found.meeting_id, found.state, found.belongs_to("li")) == (made, MeetingState.SCHEDULED, True)
     await simulated.enter(CODE, "li")
     again = Database(url)
-    revived = Simulated(again, clock, happenings)
-    assert (await revived.get(made, None)).state == State.RUNNING
+    revived = Simulated(again, clock, webhook_events)
+    assert (await revived.get(made, None)).state == MeetingState.RUNNING
     assert [each.account for each in await revived.present(at(made))] == ["li"]
     again.close()
 
@@ -65,7 +65,7 @@ async def test_people_come_and_go(simulated: Simulated, clock: HandClock, databa
     await simulated.leave(CODE, "li")
     await simulated.leave(CODE, "wang")
     assert await simulated.present(at(made)) == []
-    assert (await simulated.get(made, None)).state == State.SCHEDULED
+    assert (await simulated.get(made, None)).state == MeetingState.SCHEDULED
     clock.time += 1000
     await simulated.enter(CODE, "li")
     people = await simulated.participants(at(made), None)
@@ -81,11 +81,11 @@ async def test_it_is_moved_ended_and_cancelled(simulated: Simulated, clock: Hand
     moved = await simulated.move(CODE, clock.time + 5 * HOUR, None)
     assert moved.occurrences[0].end_time - moved.occurrences[0].start_time == HOUR
     await simulated.enter(CODE, "li")
-    assert (await simulated.end_by_host(CODE, "li")).state == State.ENDED
+    assert (await simulated.end_by_host(CODE, "li")).state == MeetingState.ENDED
     await simulated.end(at(made))
     other = await make(simulated, clock)
-    assert (await simulated.cancel(CODE, "li")).state == State.CANCELLED
-    assert (await simulated.get(other, None)).state == State.CANCELLED
+    assert (await simulated.cancel(CODE, "li")).state == MeetingState.CANCELLED
+    assert (await simulated.get(other, None)).state == MeetingState.CANCELLED
     assert await told(database) == ["changed", "entered", "left!", "ended", "cancelled"]
 
 
@@ -97,7 +97,7 @@ async def test_a_number_is_free_again_when_its_meeting_is_over(simulated: Simula
     clock.time += 3 * HOUR
     second = await make(simulated, clock)
     assert (await simulated.find(CODE, None)).meeting_id == second
-    assert (await simulated.get(first, None)).state == State.ENDED
+    assert (await simulated.get(first, None)).state == MeetingState.ENDED
 
 
 async def test_numbers_are_chosen(simulated: Simulated, clock: HandClock) -> None:
@@ -140,11 +140,11 @@ async def test_each_occurrence_of_a_recurring_meeting_has_its_own_people(
     made = await recurring(simulated, clock)
     first, second = MeetingKey("simulated", made, "1"), MeetingKey("simulated", made, "2")
     found = await simulated.enter(CODE, "li")
-    assert (found.recurring, found.state) == (True, State.RUNNING)
+    assert (found.recurring, found.state) == (True, MeetingState.RUNNING)
     assert [each.sub_meeting_id for each in found.occurrences] == ["1", "2", "3"]
     assert [each.account for each in await simulated.present(first)] == ["li"]
     assert await simulated.present(second) == []
-    assert (await simulated.end_by_host(CODE, "li")).state == State.SCHEDULED
+    assert (await simulated.end_by_host(CODE, "li")).state == MeetingState.SCHEDULED
     await simulated.enter(CODE, "wang")
     assert [each.account for each in await simulated.participants(first, None)] == ["li"]
     assert [each.account for each in await simulated.participants(second, None)] == ["wang"]
@@ -152,7 +152,7 @@ async def test_each_occurrence_of_a_recurring_meeting_has_its_own_people(
         await simulated.enter(CODE, "li", "1")
     clock.time += 72 * HOUR
     await simulated.leave(CODE, "wang", "2")
-    assert (await simulated.get(made, None)).state == State.ENDED
+    assert (await simulated.get(made, None)).state == MeetingState.ENDED
     query = sa.select(outbox.TABLE.c.entity_id).order_by(outbox.TABLE.c.seq)
     entities = await database.read(lambda connection: connection.execute(query).scalars().all())
     assert [entity.removeprefix(f"simulated/{made}/") for entity in entities] == ["1", "1", "1", "2", "2"]
@@ -180,10 +180,10 @@ async def test_one_occurrence_or_all_are_moved_and_cancelled(
     moved = await simulated.move(CODE, start, None, "2")
     assert [each.start_time == start for each in moved.occurrences] == [False, True, False]
     off = await simulated.cancel(CODE, "li", "1")
-    assert ([each.cancelled for each in off.occurrences], off.state) == ([True, False, False], State.SCHEDULED)
+    assert ([each.cancelled for each in off.occurrences], off.state) == ([True, False, False], MeetingState.SCHEDULED)
     await simulated.enter(CODE, "li")
     with pytest.raises(errors.RpcError):
         await simulated.cancel(CODE, "li")
     await simulated.leave(CODE, "li")
-    assert (await simulated.cancel(CODE, "li")).state == State.CANCELLED
+    assert (await simulated.cancel(CODE, "li")).state == MeetingState.CANCELLED
     assert await told(database) == ["changed", "cancelled", "entered", "left!", "cancelled", "cancelled"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.notifier.smtp import Server, Smtp
+from services.notifier.smtp import Smtp, SmtpServer
 from services.platform.data.database import Database
 from tests import templates
 from tests.notifier.samples import LETTERHEAD
@@ -53,7 +53,7 @@ async def sink() -> AsyncIterator[MailSink]:
 
 @pytest.fixture
 def channel(sink: MailSink) -> Smtp:
-    return Smtp(Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000))
+    return Smtp(SmtpServer(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000))
 
 
 @pytest.fixture

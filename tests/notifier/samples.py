@@ -34,7 +34,7 @@ from yunhui.policy.v1.decision_pb2 import (
     QuotaUsage,
 )
 
-from services.notifier.events import PREFIX, Event, parse
+from services.notifier.events import PREFIX, BookingEvent, parse
 from services.notifier.values import Digest, Letterhead, OpenCase
 from services.platform.clock import from_timestamp, to_timestamp
 
@@ -268,7 +268,7 @@ def payload(body: Message) -> bytes:
     return json_format.MessageToJson(body).encode()
 
 
-def event(event_type: str, body: Message, event_id: str = "event-1") -> Event:
+def event(event_type: str, body: Message, event_id: str = "event-1") -> BookingEvent:
     """As it comes out of the bus: through JSON and back."""
     parsed = parse(headers(event_type, event_id), payload(body))
     assert parsed is not None

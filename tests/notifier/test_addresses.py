@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.notifier.addresses import Guard, RefusedAddressError, is_public
+from services.notifier.addresses import AddressGuard, RefusedAddressError, is_public
 from services.notifier.settings import NotifierSettings
 
 IPV4 = [
@@ -121,7 +121,7 @@ def test_of_ipv6_nothing_but_global_unicast_is_public(number: int) -> None:
 )
 def test_only_at_ports_that_were_allowed(url: str, ports: set[int], allowed: bool) -> None:
     """A port of another protocol may understand more of a call than was meant."""
-    guard = Guard(development=False, ports=ports)
+    guard = AddressGuard(development=False, ports=ports)
     if allowed:
         guard.check_url(url)
     else:
@@ -161,7 +161,7 @@ async def test_every_address_of_a_name_must_be_public() -> None:
             return ["93.184.215.14", address]
 
         with pytest.raises(RefusedAddressError, match="private address"):
-            await Guard(development=False, resolve=resolve).pin("https://example.org/")
+            await AddressGuard(development=False, resolve=resolve).pin("https://example.org/")
     if socket.has_ipv6:
         with pytest.raises(RefusedAddressError):
-            await Guard(development=False).pin("https://[64:ff9b:1::808:808]/")
+            await AddressGuard(development=False).pin("https://[64:ff9b:1::808:808]/")

@@ -14,11 +14,11 @@ from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub, add_NotifierServiceServicer_to_server
 
-from services.notifier.addresses import Guard
+from services.notifier.addresses import AddressGuard
 from services.notifier.api import ROLES, SERVICE, NotifierService
-from services.notifier.channels import MAIL, WEBHOOK, Answer, Verdict
+from services.notifier.channels import MAIL, WEBHOOK, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
-from services.notifier.intake import Arrival, Intake
+from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
 from services.notifier.planner import Planner, Timetable
 from services.notifier.webhooks import matches
@@ -27,7 +27,7 @@ from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
 from tests.notifier import samples
 from tests.notifier.conftest import HandClock
-from tests.notifier.parcels import SENT, parcel, queue, rows
+from tests.notifier.new_deliveries import SENT, new_delivery, queue, rows
 
 
 class NamedTokens(Verifier):
@@ -49,7 +49,7 @@ class Notifier:
     clock: HandClock
     stub: Any
     deliveries: Deliveries
-    intake: Intake
+    ingester: Ingester
     buried: list[str]
 
     async def ask(self, who: str, method: str, request: Message) -> Any:
@@ -68,11 +68,11 @@ class Notifier:
                 return caught.value.code().name, str(info.reason)
         return caught.value.code().name, ""
 
-    async def receive(self, *arrivals: Arrival, late: tuple[int, ...] = ()) -> Any:
+    async def receive(self, *incoming_events: IncomingEvent, late: tuple[int, ...] = ()) -> Any:
         async def bury(subject: str, payload: bytes, headers: dict[str, str]) -> None:
             self.buried.append(headers["dead-reason"])
 
-        return await self.intake.take(arrivals, bury, late)
+        return await self.ingester.ingest(incoming_events, bury, late)
 
 
 @pytest.fixture
@@ -83,24 +83,24 @@ async def notifier(database: Database, clock: HandClock) -> AsyncIterator[Notifi
     deliveries = Deliveries(database, clock, 1000)
     composer = Composer(samples.LETTERHEAD)
     planner = Planner(database, clock, composer, Timetable(0, None, ZoneInfo("Asia/Shanghai")))
-    intake = Intake(database, clock, composer, planner, lambda: None)
-    guard = Guard(development=False, resolve=resolve)
-    service = NotifierService(database, clock, deliveries, intake, [], guard)
-    server = rpc.Server(
+    ingester = Ingester(database, clock, composer, planner, lambda: None)
+    guard = AddressGuard(development=False, resolve=resolve)
+    service = NotifierService(database, clock, deliveries, ingester, [], guard)
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: lambda bare: add_NotifierServiceServicer_to_server(service, bare)},
         with_reflection=False,
     )
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        yield Notifier(database, clock, NotifierServiceStub(channel), deliveries, intake, [])
+        yield Notifier(database, clock, NotifierServiceStub(channel), deliveries, ingester, [])
     await server.stop()
 
 
-def arrival(event_type: str, event_id: str, sequence: int = 0, body: Message | None = None) -> Arrival:
+def incoming(event_type: str, event_id: str, sequence: int = 0, body: Message | None = None) -> IncomingEvent:
     payload = samples.payload(body or samples.SAMPLES[event_type]())
-    return Arrival(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload, sequence)
+    return IncomingEvent(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload, sequence)
 
 
 REQUESTS: dict[str, Message] = {
@@ -135,9 +135,9 @@ async def test_deliveries_are_filtered_and_paged_by_key(notifier: Notifier) -> N
     """Newest first; what comes meanwhile moves no page."""
     for number in range(5):
         about = {"account_id": f"account-{number % 2}", "reservation_id": f"r-{number}", "kind": f"kind-{number}"}
-        await queue(notifier.database, 1, parcel(f"event-{number}", **about))
+        await queue(notifier.database, 1, new_delivery(f"event-{number}", **about))
     first = await notifier.ask("admin", "ListDeliveries", api.ListDeliveriesRequest(page_size=3))
-    await queue(notifier.database, 1, parcel("event-9"))
+    await queue(notifier.database, 1, new_delivery("event-9"))
     token = first.next_page_token
     second = await notifier.ask("admin", "ListDeliveries", api.ListDeliveriesRequest(page_size=3, page_token=token))
     listed = [each.event_id for each in [*first.deliveries, *second.deliveries]]
@@ -159,18 +159,20 @@ async def test_deliveries_are_filtered_and_paged_by_key(notifier: Notifier) -> N
 async def test_a_booker_sees_the_mails_to_oneself_and_no_others(notifier: Notifier) -> None:
     """Of one event: the booker's mail, support's, a webhook's; and another's mail about another reservation."""
     body = samples.SAMPLES["reservation.pending_approval"]()
-    asked = arrival("reservation.pending_approval", "evt-1", 1, body)
+    asked = incoming("reservation.pending_approval", "evt-1", 1, body)
     await notifier.ask("admin", "CreateWebhook", api.CreateWebhookRequest(url="https://example.org/"))
     await notifier.receive(asked)
     account, reservation = body.reservation.organizer.account_id, body.reservation.reservation_id
-    await queue(notifier.database, 1, parcel("evt-2", account_id="eve", addressee="eve", reservation_id="rsv-2"))
+    await queue(notifier.database, 1, new_delivery("evt-2", account_id="eve", addressee="eve", reservation_id="rsv-2"))
     about = api.ListDeliveriesRequest(reservation_id=reservation)
     everything = await notifier.ask("support", "ListDeliveries", about)
     assert {each.kind for each in everything.deliveries} == {
         *("pending", "escalation", "yunhui.booking.reservation.pending_approval"),
     }
     while claim := await notifier.deliveries.claim(MAIL):
-        await notifier.deliveries.settle(claim, Answer(Verdict.PERMANENT, 550, "550 mx7.internal says no"), None)
+        await notifier.deliveries.settle(
+            claim, SendResult(SendVerdict.PERMANENT, 550, "550 mx7.internal says no"), None
+        )
     for request in (about, api.ListDeliveriesRequest(), api.ListDeliveriesRequest(account_id=account)):
         [own] = (await notifier.ask(f"booker:{account}", "ListDeliveries", request)).deliveries
         assert (own.kind, own.answer, own.reservation_id) == ("pending", "", reservation)
@@ -187,7 +189,7 @@ async def test_a_booker_sees_the_mails_to_oneself_and_no_others(notifier: Notifi
 async def test_every_mail_is_somebodys(notifier: Notifier, event_type: str) -> None:
     """Whose it is follows from whom it is written to."""
     body = samples.SAMPLES[event_type]()
-    await notifier.receive(arrival(event_type, "evt-1", 1, body))
+    await notifier.receive(incoming(event_type, "evt-1", 1, body))
     for row in await rows(notifier.database):
         assert row.addressee == (row.account_id if row.recipient == samples.BOOKER else ""), row.kind
 
@@ -213,10 +215,10 @@ async def test_faults_name_their_field(notifier: Notifier) -> None:
 
 async def test_support_sees_addresses_masked(notifier: Notifier) -> None:
     """In the answers of mail servers too."""
-    await queue(notifier.database, 1, parcel())
+    await queue(notifier.database, 1, new_delivery())
     claim = await notifier.deliveries.claim(MAIL)
     assert claim is not None
-    told = Answer(Verdict.PERMANENT, 550, "550 <booker@example.org> is unknown")
+    told = SendResult(SendVerdict.PERMANENT, 550, "550 <booker@example.org> is unknown")
     await notifier.deliveries.settle(claim, told, None)
     request = api.GetDeliveryRequest(delivery_id=claim.delivery_id)
     support, admin = [await notifier.ask(role, "GetDelivery", request) for role in ("support", "admin")]
@@ -259,10 +261,10 @@ async def test_preferences_hold_and_never_for_mandatory_notices(notifier: Notifi
     by_support = samples.cancelled()
     by_support.actor = "support"
     await notifier.receive(
-        arrival("reservation.confirmed", "event-1", 1),
-        arrival("reservation.cancelled", "event-2", 2),
-        arrival("reservation.cancelled", "event-3", 3, by_support),
-        arrival("reservation.released", "event-4", 4),
+        incoming("reservation.confirmed", "event-1", 1),
+        incoming("reservation.cancelled", "event-2", 2),
+        incoming("reservation.cancelled", "event-3", 3, by_support),
+        incoming("reservation.released", "event-4", 4),
     )
     assert [(row.event_id, row.kind) for row in await rows(notifier.database)] == [
         ("event-3", "cancellation"),
@@ -273,8 +275,8 @@ async def test_preferences_hold_and_never_for_mandatory_notices(notifier: Notifi
 async def test_an_event_takes_effect_once_and_in_order(notifier: Notifier) -> None:
     """Within a batch, across batches, and after it was waited for long enough."""
 
-    def numbered(number: int) -> Arrival:
-        plain = arrival("reservation.confirmed", f"event-{number}", number)
+    def numbered(number: int) -> IncomingEvent:
+        plain = incoming("reservation.confirmed", f"event-{number}", number)
         order = {"ce-subject": "reservation-1", "ce-sequence": str(number)}
         return replace(plain, headers={**plain.headers, **order})
 
@@ -291,17 +293,19 @@ async def test_dead_events_are_retried_and_dropped_on_the_record(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is wrong with one of them, the others come through."""
-    broken = Arrival("yunhui.booking.reservation.confirmed", samples.headers("reservation.confirmed", "bad"), b"{", 1)
+    broken = IncomingEvent(
+        "yunhui.booking.reservation.confirmed", samples.headers("reservation.confirmed", "bad"), b"{", 1
+    )
 
     def fail(*_: Any) -> list[Any]:
         raise KeyError("a bug")
 
     with monkeypatch.context() as patch:
         patch.setattr(Composer, "compose", fail)
-        unwritable = arrival("reservation.confirmed", "unwritable", 2)
+        unwritable = incoming("reservation.confirmed", "unwritable", 2)
         outcome = await notifier.receive(broken, unwritable)
     assert (outcome.dead, await rows(notifier.database)) == ({1, 2}, [])
-    await notifier.receive(broken, unwritable, arrival("reservation.confirmed", "good", 3))
+    await notifier.receive(broken, unwritable, incoming("reservation.confirmed", "good", 3))
     assert [row.event_id for row in await rows(notifier.database)] == ["good"]
     assert notifier.buried == [
         "unreadable: the payload is no ReservationEvent",
@@ -329,17 +333,17 @@ async def test_dead_events_are_retried_and_dropped_on_the_record(
 
 async def test_what_the_database_refuses_keeps_nobody_out(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is buried like the rest of the dead."""
-    from services.notifier import intake
+    from services.notifier import ingest
 
-    plain = intake._parcels
+    plain = ingest._new_deliveries
 
-    def parcels(connection: Any, packet: Any) -> Any:
-        if packet.entry.event_id == "evil":
+    def new_deliveries(connection: Any, prepared: Any) -> Any:
+        if prepared.entry.event_id == "evil":
             raise ValueError("no row can be made of it")
-        return plain(connection, packet)
+        return plain(connection, prepared)
 
-    monkeypatch.setattr(intake, "_parcels", parcels)
-    batch = [arrival("reservation.confirmed", name, number) for number, name in enumerate(("one", "evil", "two"), 1)]
+    monkeypatch.setattr(ingest, "_new_deliveries", new_deliveries)
+    batch = [incoming("reservation.confirmed", name, number) for number, name in enumerate(("one", "evil", "two"), 1)]
     outcome = await notifier.receive(*batch)
     assert (outcome.dead, outcome.postponed) == ({2}, set())
     assert [row.event_id for row in await rows(notifier.database)] == ["one", "two"]
@@ -351,8 +355,8 @@ async def test_a_dead_letter_that_cannot_be_published_comes_again(notifier: Noti
     async def bury(*_: Any) -> None:
         raise ConnectionError
 
-    broken = Arrival("yunhui.booking.reservation.confirmed", {}, b"", 1)
-    outcome = await notifier.intake.take([broken], bury)
+    broken = IncomingEvent("yunhui.booking.reservation.confirmed", {}, b"", 1)
+    outcome = await notifier.ingester.ingest([broken], bury)
     assert (outcome.postponed, outcome.dead) == ({1}, set())
     assert (await notifier.receive(broken)).dead == {1}
 
@@ -367,7 +371,7 @@ async def test_webhooks_from_first_to_last(notifier: Notifier) -> None:
     assert [each.webhook_id for each in listed] == [webhook_id]
     assert "whsec_" not in str(listed)
     await notifier.receive(
-        arrival("reservation.confirmed", "event-1", 1), arrival("reservation.released", "event-2", 2)
+        incoming("reservation.confirmed", "event-1", 1), incoming("reservation.released", "event-2", 2)
     )
     found = [row for row in await rows(notifier.database) if row.channel == WEBHOOK]
     assert [(row.event_id, row.recipient, row.message_id) for row in found] == [("event-1", webhook_id, "event-1")]
@@ -376,7 +380,7 @@ async def test_webhooks_from_first_to_last(notifier: Notifier) -> None:
     assert (changed.filter, changed.enabled, changed.url) == ("yunhui.booking.>", False, "https://example.org/h")
     assert changed.reason
     await notifier.ask("admin", "UpdateWebhook", api.UpdateWebhookRequest(webhook_id=webhook_id, enabled=True))
-    await notifier.receive(arrival("reservation.released", "event-3", 3))
+    await notifier.receive(incoming("reservation.released", "event-3", 3))
     await notifier.ask("admin", "DeleteWebhook", api.DeleteWebhookRequest(webhook_id=webhook_id))
     found = [row for row in await rows(notifier.database) if row.channel == WEBHOOK]
     assert [(row.state, bool(row.answer)) for row in found] == [("failed", True)] * 2

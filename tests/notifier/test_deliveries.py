@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from services.notifier import deliveries as log
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.platform.clock import HOUR
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors
 from tests.notifier.conftest import HandClock
-from tests.notifier.parcels import LATER, NEVER, SENT, attempts, parcel, queue, rows
+from tests.notifier.new_deliveries import LATER, NEVER, SENT, attempts, new_delivery, queue, rows
 
 LEASE = 1000
 
@@ -26,7 +26,7 @@ def deliveries(database: Database, clock: HandClock) -> Deliveries:
     return Deliveries(database, clock, LEASE)
 
 
-async def claimed(deliveries: Deliveries) -> Claim:
+async def claimed(deliveries: Deliveries) -> DeliveryClaim:
     claim = await deliveries.claim(MAIL)
     assert claim is not None
     return claim
@@ -39,10 +39,10 @@ async def events(database: Database) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(("answer", "state"), [(SENT, "sent"), (NEVER, "failed")])
 async def test_settled_is_not_claimed_again_and_the_world_hears_of_it(
-    deliveries: Deliveries, database: Database, clock: HandClock, answer: Answer, state: str
+    deliveries: Deliveries, database: Database, clock: HandClock, answer: SendResult, state: str
 ) -> None:
     """An event without recipient and answer: both are personal data."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     await deliveries.settle(await claimed(deliveries), answer, None)
     assert await deliveries.claim(MAIL) is None
     [row] = await rows(database)
@@ -55,7 +55,7 @@ async def test_settled_is_not_claimed_again_and_the_world_hears_of_it(
 
 async def test_what_is_due_later_is_claimed_later(deliveries: Deliveries, database: Database, clock: HandClock) -> None:
     """The table says when, whoever asks."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     await deliveries.settle(await claimed(deliveries), LATER, clock.now() + 5000)
     assert await deliveries.next_due(MAIL) == clock.now() + 5000
     clock.time += 4999
@@ -68,21 +68,21 @@ async def test_held_until_the_lease_ends_and_then_an_attempt_of_unknown_outcome(
     deliveries: Deliveries, database: Database, clock: HandClock
 ) -> None:
     """A worker that died between sending and storing leaves the mail to the next: then it may repeat."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     await claimed(deliveries)
     clock.time += LEASE - 1
     assert await deliveries.claim(MAIL) is None
     assert await deliveries.next_due(MAIL) == clock.now() + 1
     clock.time += 1
     assert (await claimed(deliveries)).number == 2
-    assert [row[:2] for row in await attempts(database)] == [(1, Verdict.UNKNOWN)]
+    assert [row[:2] for row in await attempts(database)] == [(1, SendVerdict.UNKNOWN)]
 
 
 async def test_a_lease_of_a_clock_that_was_ahead_holds_up_nothing(
     deliveries: Deliveries, database: Database, clock: HandClock
 ) -> None:
     """Of a replica that claimed an hour ahead of us and died; one ahead by no more than a lease is left alone."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     clock.time += LEASE
     await claimed(deliveries)
     clock.time -= LEASE
@@ -99,7 +99,7 @@ async def test_a_late_yes_counts_and_a_late_no_does_not(
     deliveries: Deliveries, database: Database, clock: HandClock
 ) -> None:
     """Whose lease has ended may still know that the mail is out; that it is not is for the next attempt to say."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     slow = await claimed(deliveries)
     clock.time += LEASE
     quick = await claimed(deliveries)
@@ -115,7 +115,7 @@ async def test_sent_again_is_a_new_attempt_with_the_same_content(
     deliveries: Deliveries, database: Database, clock: HandClock
 ) -> None:
     """The same Message-ID: a mailbox that has it already shows one."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     first = await claimed(deliveries)
     await deliveries.settle(first, NEVER, None)
     await deliveries.resend(first.delivery_id)
@@ -130,7 +130,7 @@ async def test_queued_forgotten_and_unknown_cannot_be_sent_again(
     deliveries: Deliveries, database: Database, clock: HandClock
 ) -> None:
     """And each says why."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     delivery_id = (await rows(database))[0].delivery_id
     for unready, reason in ((delivery_id, "DELIVERY_QUEUED"), ("dlv_none", "DELIVERY_NOT_FOUND")):
         with pytest.raises(errors.RpcError) as caught:
@@ -150,7 +150,7 @@ async def test_queued_forgotten_and_unknown_cannot_be_sent_again(
 
 async def test_busy_recipients_are_passed_over(deliveries: Deliveries, database: Database, clock: HandClock) -> None:
     """The others go on."""
-    await queue(database, clock.now(), parcel(), parcel("event-2", recipient="other@example.org"))
+    await queue(database, clock.now(), new_delivery(), new_delivery("event-2", recipient="other@example.org"))
     found = await deliveries.claim(MAIL, {"booker@example.org"})
     assert found is not None
     assert found.recipient == "other@example.org"
@@ -160,7 +160,7 @@ async def test_busy_recipients_are_passed_over(deliveries: Deliveries, database:
 
 async def test_two_alike_in_one_event_are_one(database: Database, clock: HandClock) -> None:
     """An event can never keep itself out."""
-    await queue(database, clock.now(), parcel(), parcel(), parcel(kind="escalation"))
+    await queue(database, clock.now(), new_delivery(), new_delivery(), new_delivery(kind="escalation"))
     assert [row.kind for row in await rows(database)] == ["confirmation", "escalation"]
 
 
@@ -168,16 +168,16 @@ async def test_foreign_text_is_kept_as_every_database_takes_it(
     deliveries: Deliveries, database: Database, clock: HandClock
 ) -> None:
     """A server's answer must not be what keeps the answer from being stored."""
-    await queue(database, clock.now(), parcel())
-    strange = Answer(Verdict.PERMANENT, 550, "550 \0\udcff" + "x" * 500)
+    await queue(database, clock.now(), new_delivery())
+    strange = SendResult(SendVerdict.PERMANENT, 550, "550 \0\udcff" + "x" * 500)
     await deliveries.settle(await claimed(deliveries), strange, None)
     assert (await rows(database))[0].answer == ("550 ?" + "x" * 500)[:200]
 
 
 async def test_all_that_waits_for_a_recipient_can_be_given_up(database: Database, clock: HandClock) -> None:
     """With an event for each."""
-    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(3)))
-    await queue(database, clock.now(), parcel("event-9", recipient="other@example.org"))
+    await queue(database, clock.now(), *(new_delivery(f"event-{number}") for number in range(3)))
+    await queue(database, clock.now(), new_delivery("event-9", recipient="other@example.org"))
     await database.write(lambda c: log.fail_queued(c, "booker@example.org", "gone", 5))
     assert sorted(row.state for row in await rows(database)) == ["failed"] * 3 + ["queued"]
     assert len(await events(database)) == 3
@@ -187,7 +187,7 @@ async def test_replicas_that_race_get_one_claim(database: Database, clock: HandC
     """Each mail is claimed once, and none is forgotten."""
     url = database.engine.url.render_as_string(hide_password=False)
     others = [Database(url) for _ in range(4)]
-    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(30)))
+    await queue(database, clock.now(), *(new_delivery(f"event-{number}") for number in range(30)))
 
     async def work(other: Database) -> list[str]:
         mine, found = Deliveries(other, clock, LEASE), []

@@ -13,12 +13,14 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf import json_format
 from google.protobuf.message import Message as ProtoMessage
+from sqlmodel import col
 
-from services.notifier import agenda
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier import scheduled_notices, support_cases
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import TABLE, Deliveries
-from services.notifier.intake import Arrival, Intake
+from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
+from services.notifier.models import ScheduledNotice, SupportCase
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
 from services.notifier.smtp import Smtp
@@ -61,40 +63,40 @@ class Replica:
     channel: Smtp
     timetable: Timetable = TIMETABLE
     planner: Planner = field(init=False)
-    intake: Intake = field(init=False)
+    ingester: Ingester = field(init=False)
 
     def __post_init__(self) -> None:
         composer = Composer(samples.LETTERHEAD)
         self.planner = Planner(self.database, self.clock, composer, self.timetable)
-        self.intake = Intake(self.database, self.clock, composer, self.planner, lambda: None)
+        self.ingester = Ingester(self.database, self.clock, composer, self.planner, lambda: None)
         self.deliveries = Deliveries(self.database, self.clock, MINUTE)
         self.sender = Sender(self.deliveries, self.channel, self.clock, Retry())
 
     async def told(self, event_type: str, body: ProtoMessage, event_id: str = "event-1") -> None:
         payload = json_format.MessageToJson(body).encode()
-        arrival = Arrival(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
-        outcome = await self.intake.take([arrival], nowhere)
+        incoming = IncomingEvent(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
+        outcome = await self.ingester.ingest([incoming], nowhere)
         assert not outcome.dead
         assert not outcome.postponed
         await self.post()
 
     async def at(self, now: int) -> None:
         self.clock.time = now
-        await self.planner.catch_up(self.intake.queue, lambda: None)
+        await self.planner.catch_up(self.ingester.queue, lambda: None)
         await self.post()
 
     async def post(self) -> None:
         """Sends what is queued, in the order in which it was."""
         while claim := await self.deliveries.claim(MAIL):
             answer = await self.channel.send(claim)
-            assert answer.verdict is Verdict.ACCEPTED
+            assert answer.verdict is SendVerdict.ACCEPTED
             await self.deliveries.settle(claim, answer, None)
         await self.channel.rest()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(self.planner.run(self.intake.queue, self.sender.wake)),
+            asyncio.create_task(self.planner.run(self.ingester.queue, self.sender.wake)),
             asyncio.create_task(self.sender.run()),
         ]
         try:
@@ -139,7 +141,7 @@ def kinds(sink: MailSink) -> list[str]:
 
 
 async def states(database: Database) -> list[str]:
-    query = sa.select(agenda.PLANNED.c.state).where(agenda.PLANNED.c.kind == agenda.REMINDER)
+    query = sa.select(col(ScheduledNotice.state)).where(col(ScheduledNotice.kind) == scheduled_notices.REMINDER)
     return list(await database.read(lambda c: c.scalars(query).all()))
 
 
@@ -193,7 +195,7 @@ async def test_nobody_is_reminded_of_what_is_over_or_under_way(
     await replica.told(event_type, samples.cancelled(), "event-2")
     await replica.at(DUE)
     assert "reminder" not in kinds(sink)
-    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.PLANNED.c.payload)).all())
+    payloads = await database.read(lambda c: c.scalars(sa.select(col(ScheduledNotice.payload))).all())
     assert payloads == [""]
 
 
@@ -212,7 +214,7 @@ async def test_repeated_event_plans_no_second_reminder(replica: Replica, databas
     await replica.told("reservation.confirmed", samples.confirmed())
     await replica.at(DUE + MINUTE)
     assert kinds(sink) == ["confirmation", "reminder"]
-    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.PLANNED.c.payload)).all())
+    payloads = await database.read(lambda c: c.scalars(sa.select(col(ScheduledNotice.payload))).all())
     assert payloads == [""]
 
 
@@ -236,7 +238,7 @@ async def test_replicas_remind_once(replica: Replica, another: Callable[[], Repl
     for number in range(20):
         body = samples.confirmed(reservation_id=f"reservation-{number}")
         event = samples.event("reservation.confirmed", body, f"event-{number}")
-        await replica.database.write(partial(replica.planner.note, event=event, now=NOW))
+        await replica.database.write(partial(replica.planner.plan, event=event, now=NOW))
     await asyncio.gather(*(each.at(DUE) for each in (replica, another(), another())))
     assert sorted(sink.message_ids()) == sorted(f"<event-{number}.reminder@yunhui.example.org>" for number in range(20))
 
@@ -247,7 +249,7 @@ async def test_a_reminder_still_queued_at_the_start_is_not_sent(
     """The mail server was away all the time."""
     await replica.told("reservation.confirmed", samples.confirmed())
     clock.time = DUE
-    await replica.planner.catch_up(replica.intake.queue, lambda: None)
+    await replica.planner.catch_up(replica.ingester.queue, lambda: None)
     clock.time = START
     async with replica.running():
         failed = sa.select(TABLE.c.answer).where(TABLE.c.state == "failed")
@@ -280,7 +282,7 @@ async def test_running_planner_notices_an_earlier_plan(replica: Replica, clock: 
     """It sleeps towards a later one, and is woken: nothing else would make it look before the meeting."""
     clock.time = DUE - SECOND
     async with replica.running():
-        await until(lambda: replica.database.read(agenda.read_next))
+        await until(lambda: replica.database.read(scheduled_notices.read_next))
         await asyncio.sleep(0.1)
         await replica.told("reservation.confirmed", samples.confirmed())
         clock.time = DUE
@@ -299,7 +301,7 @@ async def prepared(replica: Replica, *events: tuple[str, ProtoMessage], due: int
 
 
 async def next_is(database: Database, due: int) -> bool:
-    return await database.read(agenda.read_next) == due
+    return await database.read(scheduled_notices.read_next) == due
 
 
 async def test_digest_comes_each_morning_while_something_is_open(replica: Replica, sink: MailSink) -> None:
@@ -345,7 +347,7 @@ async def test_digest_of_nothing_is_not_sent(
     await replica.at(NEXT_DIGEST)
     assert "digest" not in kinds(sink)
     assert await next_is(database, NEXT_DIGEST + DAY)
-    payloads = await database.read(lambda c: c.scalars(sa.select(agenda.CASE.c.payload)).all())
+    payloads = await database.read(lambda c: c.scalars(sa.select(col(SupportCase.payload))).all())
     assert payloads == [""]
 
 
@@ -377,7 +379,7 @@ async def test_digest_follows_its_setting(
     assert kinds(sink).count("digest") == 1
     off = Replica(database, clock, channel, Timetable(LEAD, None, BEIJING))
     async with off.running():
-        query = sa.select(sa.func.count()).select_from(agenda.PLANNED)
+        query = sa.select(sa.func.count()).select_from(ScheduledNotice)
         await until(lambda: nothing_of(database, query))
 
 
@@ -422,8 +424,8 @@ async def test_a_request_that_came_late_is_not_asked_about_after_its_change(repl
 async def take_in(replica: Replica, event_type: str, body: ProtoMessage, event_id: str) -> None:
     """Without sending anything: the mail server is away."""
     payload = json_format.MessageToJson(body).encode()
-    arrival = Arrival(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
-    outcome = await replica.intake.take([arrival], nowhere)
+    incoming = IncomingEvent(f"yunhui.booking.{event_type}", samples.headers(event_type, event_id), payload)
+    outcome = await replica.ingester.ingest([incoming], nowhere)
     assert not outcome.dead
     assert not outcome.postponed
 
@@ -480,7 +482,7 @@ async def test_a_notice_that_was_tried_is_neither_rewritten_nor_taken_back(
     before = {claim.delivery_id: claim.content for claim in claims}
     await take_in(replica, "reservation.updated", samples.pending(version=2, participant_count=175), "event-2")
     for claim in claims:
-        await replica.deliveries.settle(claim, Answer(Verdict.TEMPORARY, 451, "later"), NOW)
+        await replica.deliveries.settle(claim, SendResult(SendVerdict.TEMPORARY, 451, "later"), NOW)
     await take_in(replica, "reservation.updated", samples.pending(version=3, participant_count=176), "event-3")
     rows = await database.read(lambda c: c.execute(sa.select(TABLE.c.delivery_id, TABLE.c.content)).all())
     assert {id_: bytes(content) for id_, content in rows if id_ in before} == before
@@ -489,7 +491,7 @@ async def test_a_notice_that_was_tried_is_neither_rewritten_nor_taken_back(
     assert to_support(sink) == ["escalation", "withdrawn"]
 
 
-async def claimed(replica: Replica) -> AsyncIterator[Claim]:
+async def claimed(replica: Replica) -> AsyncIterator[DeliveryClaim]:
     while claim := await replica.deliveries.claim(MAIL):
         yield claim
 
@@ -505,7 +507,7 @@ async def test_what_support_has_answered_is_not_withdrawn(replica: Replica, sink
 async def test_changed_request_waits_since_it_was_first_made(replica: Replica, database: Database) -> None:
     await replica.told("reservation.pending_approval", samples.pending())
     await replica.told("reservation.updated", samples.pending(version=2, **LATER), "event-2")
-    [case] = await database.read(lambda c: agenda.read_cases(c, NOW))
+    [case] = await database.read(lambda c: support_cases.read_answerable(c, NOW))
     assert (case.version, case.open_time) == (2, NOW)
     assert case.cutoff == samples.to_ms("2025-07-18T05:30:00Z")
 
@@ -514,10 +516,10 @@ async def test_what_is_long_over_is_forgotten(replica: Replica, database: Databa
     await replica.told("reservation.confirmed", samples.confirmed())
     await replica.told("reservation.pending_approval", samples.pending(reservation_id="another"), "event-2")
     await replica.at(START)
-    clock.time = NOW + agenda.KEPT_MS + DAY
+    clock.time = NOW + scheduled_notices.KEPT_MS + DAY
     async with replica.running():
-        for table in (agenda.PLANNED, agenda.CASE):
-            rest = sa.select(sa.func.count()).select_from(table).where(table.c.version > 0)
+        for model in (ScheduledNotice, SupportCase):
+            rest = sa.select(sa.func.count()).select_from(model).where(col(model.version) > 0)
             await until(lambda rest=rest: nothing_of(database, rest))
 
 

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Connection
 
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.sender import Retry, Sender
-from services.notifier.smtp import Server, Smtp
+from services.notifier.smtp import Smtp, SmtpServer
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND
 from services.platform.data.database import Database
 from services.platform.serving import errors
 from tests.notifier.conftest import HandClock
-from tests.notifier.parcels import LATER, NEVER, SENT, attempts, parcel, queue, rows
+from tests.notifier.new_deliveries import LATER, NEVER, SENT, attempts, new_delivery, queue, rows
 from tests.notifier.samples import LETTERHEAD
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, MailSink, until
 
-AWAY = Answer(Verdict.AWAY, 0, "ConnectionRefusedError")
+AWAY = SendResult(SendVerdict.AWAY, 0, "ConnectionRefusedError")
 RETRY = Retry(first_seconds=5, longest_seconds=300, give_up_ms=2 * DAY)
 Run = Callable[[Any], AbstractAsyncContextManager[Sender]]
 
@@ -32,18 +32,18 @@ class Script:
     name = MAIL
     shared = True
 
-    def __init__(self, *answers: Answer | Exception) -> None:
+    def __init__(self, *answers: SendResult | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         self.asked.append(claim.event_id)
         answer = self.answers.pop(0) if self.answers else SENT
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def note(self, connection: Connection, claim: Claim, answer: Answer, now: int) -> None: ...
+    def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None: ...
 
     async def rest(self) -> None: ...
 
@@ -82,7 +82,7 @@ def tried(database: Database, number: int) -> Callable[[], Awaitable[bool]]:
 
 async def test_pauses_grow_and_the_clock_decides(database: Database, clock: HandClock, run: Run) -> None:
     """5, 10, 20, ... seconds after each no, and then no more."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     due = []
     async with run(Script(LATER, LATER, LATER)):
         for number in range(1, 4):
@@ -103,7 +103,7 @@ async def test_pauses_grow_and_the_clock_decides(database: Database, clock: Hand
 
 async def test_final_is_final(database: Database, clock: HandClock, run: Run) -> None:
     """And visible, with the server's words."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     channel = Script(NEVER)
     async with run(channel):
         await until(settled(database, "failed"))
@@ -114,7 +114,7 @@ async def test_final_is_final(database: Database, clock: HandClock, run: Run) ->
 
 async def test_given_up_after_long(database: Database, clock: HandClock, run: Run) -> None:
     """The last answer says why."""
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     clock.time += RETRY.give_up_ms - 5 * SECOND
     async with run(Script(LATER)):
         await until(settled(database, "failed"))
@@ -125,7 +125,7 @@ async def test_an_outage_of_a_day_loses_nothing_and_floods_nobody(
     database: Database, clock: HandClock, run: Run
 ) -> None:
     """While the server is away one mail at a time asks for it, no more than every five minutes; then all go, once."""
-    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(40)))
+    await queue(database, clock.now(), *(new_delivery(f"event-{number}") for number in range(40)))
     channel = Script(*[AWAY] * 10_000)
     start = clock.now()
     async with run(channel) as sender:
@@ -154,7 +154,7 @@ async def test_an_outage_that_ends_between_two_looks_holds_nothing_up(
             if len(self.asked) == 1:
                 clock.time += 5 * SECOND
 
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     async with run(Parting(AWAY)):
         await until(settled(database, "sent"))
 
@@ -167,7 +167,7 @@ async def test_while_one_asks_for_all_the_others_rest(
     channel = Script(AWAY)
     send, next_due = channel.send, deliveries.next_due
 
-    async def slowly(claim: Claim) -> Answer:
+    async def slowly(claim: DeliveryClaim) -> SendResult:
         if channel.asked:
             await gate.wait()
         return await send(claim)
@@ -178,7 +178,7 @@ async def test_while_one_asks_for_all_the_others_rest(
 
     monkeypatch.setattr(channel, "send", slowly)
     monkeypatch.setattr(deliveries, "next_due", counted)
-    await queue(database, clock.now(), *(parcel(f"event-{n}", recipient=f"r{n}@example.org") for n in range(3)))
+    await queue(database, clock.now(), *(new_delivery(f"event-{n}", recipient=f"r{n}@example.org") for n in range(3)))
     async with run(channel):
         await until(tried(database, 1))
         clock.time += MINUTE
@@ -192,11 +192,11 @@ async def test_no_two_at_once_to_one_recipient(
     database: Database, clock: HandClock, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So they arrive in order, whatever the server takes its time over."""
-    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(10)))
+    await queue(database, clock.now(), *(new_delivery(f"event-{number}") for number in range(10)))
     channel = Script()
     send, under_way, most = channel.send, [0], [0]
 
-    async def slowly(claim: Claim) -> Answer:
+    async def slowly(claim: DeliveryClaim) -> SendResult:
         under_way[0] += 1
         most[0] = max(most[0], under_way[0])
         await asyncio.sleep(0.02)
@@ -211,7 +211,7 @@ async def test_no_two_at_once_to_one_recipient(
 
 async def test_an_error_of_ours_holds_up_only_that_mail(database: Database, clock: HandClock, run: Run) -> None:
     """And it is tried again."""
-    await queue(database, clock.now(), parcel(), parcel("event-2", recipient="other@example.org"))
+    await queue(database, clock.now(), new_delivery(), new_delivery("event-2", recipient="other@example.org"))
     async with run(Script(RuntimeError("a bug"))):
         await until(settled(database, "queued", "sent"))
         clock.time += 5 * SECOND
@@ -231,7 +231,7 @@ async def test_an_answer_outlives_a_restart_of_the_database(
         await store(*given)
 
     monkeypatch.setattr(deliveries, "settle", settle)
-    await queue(database, clock.now(), parcel())
+    await queue(database, clock.now(), new_delivery())
     channel = Script()
     async with run(channel):
         await until(settled(database, "sent"))
@@ -240,9 +240,9 @@ async def test_an_answer_outlives_a_restart_of_the_database(
 
 async def test_told_to_end_it_stores_what_is_under_way(database: Database, clock: HandClock, sink: MailSink) -> None:
     """And leaves the rest unclaimed, for the next start."""
-    await queue(database, clock.now(), *(parcel(f"event-{number}") for number in range(3)))
+    await queue(database, clock.now(), *(new_delivery(f"event-{number}") for number in range(3)))
     sink.gate = asyncio.Event()
-    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
+    server = SmtpServer(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
     sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
     task = asyncio.create_task(sender.run())
     await until(lambda: sink.asked)
@@ -256,9 +256,9 @@ async def test_every_misdeed_of_a_server_ends_well(database: Database, clock: Ha
     """4xx then 2xx, 5xx, a stall, a cut, a lost answer: repeats only where the mail was taken and nobody said so."""
     misdeeds = ["451 later", "550 never", "stall", "close", "lost", "421 closing"]
     for number, _ in enumerate(misdeeds):
-        await queue(database, clock.now(), parcel(f"event-{number}", recipient=f"r{number}@example.org"))
+        await queue(database, clock.now(), new_delivery(f"event-{number}", recipient=f"r{number}@example.org"))
     sink.answers = list(misdeeds)
-    server = Server(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=3, rate=1000)
+    server = SmtpServer(HOST, sink.port, LETTERHEAD.sender, encryption="off", timeout=3, rate=1000)
     sender = Sender(Deliveries(database, clock, 100 * SECOND), Smtp(server), clock, RETRY)
     task = asyncio.create_task(sender.run())
     await until(lambda: sink.asked >= len(misdeeds))

@@ -17,20 +17,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from services.installation.ports import free_port
-from services.notifier.channels import Verdict
-from services.notifier.smtp import MOST_IN_A_SESSION, Pace, Server, Smtp
-from tests.notifier.parcels import LETTER, claim
+from services.notifier.channels import SendVerdict
+from services.notifier.smtp import MOST_IN_A_SESSION, Pace, Smtp, SmtpServer
+from tests.notifier.new_deliveries import LETTER, claim
 from tests.notifier.samples import BOOKER, LETTERHEAD
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, MailSink
 
-PLAIN = Server(HOST, 0, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
+PLAIN = SmtpServer(HOST, 0, LETTERHEAD.sender, encryption="off", timeout=PATIENCE_SECONDS, rate=1000)
 
 
 async def test_accepted_mail_arrives_unchanged(sink: MailSink, channel: Smtp) -> None:
     """Byte for byte, so what was tested is what people get."""
     answer = await channel.send(claim())
-    assert (answer.verdict, answer.code) == (Verdict.ACCEPTED, 250)
+    assert (answer.verdict, answer.code) == (SendVerdict.ACCEPTED, 250)
     assert sink.raw == [LETTER]
 
 
@@ -38,28 +38,28 @@ async def test_451_is_temporary_and_the_next_try_goes_through(sink: MailSink, ch
     """Greylisting, a full queue: ask again later."""
     sink.answers = ["451 try later"]
     answer = await channel.send(claim())
-    assert (answer.verdict, answer.code) == (Verdict.TEMPORARY, 451)
-    assert (await channel.send(claim())).verdict is Verdict.ACCEPTED
+    assert (answer.verdict, answer.code) == (SendVerdict.TEMPORARY, 451)
+    assert (await channel.send(claim())).verdict is SendVerdict.ACCEPTED
 
 
 async def test_421_means_the_server_and_not_the_mail(sink: MailSink, channel: Smtp) -> None:
     """It closes: to ask for the next mail would be in vain."""
     sink.answers = ["421 closing"]
     answer = await channel.send(claim())
-    assert (answer.verdict, answer.code) == (Verdict.AWAY, 421)
+    assert (answer.verdict, answer.code) == (SendVerdict.AWAY, 421)
 
 
 async def test_550_to_the_content_is_final(sink: MailSink, channel: Smtp) -> None:
     """Asking again would only be a nuisance."""
     sink.answers = ["550 no thanks"]
     answer = await channel.send(claim())
-    assert (answer.verdict, answer.code) == (Verdict.PERMANENT, 550)
+    assert (answer.verdict, answer.code) == (SendVerdict.PERMANENT, 550)
 
 
 @pytest.mark.parametrize(
-    ("reply", "verdict"), [("550 no such person", Verdict.PERMANENT), ("450 mailbox busy", Verdict.TEMPORARY)]
+    ("reply", "verdict"), [("550 no such person", SendVerdict.PERMANENT), ("450 mailbox busy", SendVerdict.TEMPORARY)]
 )
-async def test_answer_to_the_recipient_counts(sink: MailSink, channel: Smtp, reply: str, verdict: Verdict) -> None:
+async def test_answer_to_the_recipient_counts(sink: MailSink, channel: Smtp, reply: str, verdict: SendVerdict) -> None:
     """The server's word about the recipient is about this mail."""
     sink.refused_recipients = {BOOKER: reply}
     assert (await channel.send(claim())).verdict is verdict
@@ -69,8 +69,8 @@ async def test_answer_to_the_recipient_counts(sink: MailSink, channel: Smtp, rep
 async def test_connection_cut_after_the_data_is_temporary(sink: MailSink, channel: Smtp, misdeed: str) -> None:
     """Nobody knows whether the mail was taken: it is sent again, under the same Message-ID."""
     sink.answers = [misdeed]
-    assert (await channel.send(claim())).verdict is Verdict.TEMPORARY
-    assert (await channel.send(claim())).verdict is Verdict.ACCEPTED
+    assert (await channel.send(claim())).verdict is SendVerdict.TEMPORARY
+    assert (await channel.send(claim())).verdict is SendVerdict.ACCEPTED
     assert len(sink.taken) == (2 if misdeed == "lost" else 1)
     assert len(set(sink.message_ids())) == 1
 
@@ -79,14 +79,14 @@ async def test_a_stall_after_the_data_is_temporary(sink: MailSink) -> None:
     """Left after the timeout, and only this mail waits."""
     sink.answers = ["stall"]
     channel = Smtp(replace(PLAIN, port=sink.port, timeout=2))
-    assert (await channel.send(claim())).verdict is Verdict.TEMPORARY
-    assert (await channel.send(claim())).verdict is Verdict.ACCEPTED
+    assert (await channel.send(claim())).verdict is SendVerdict.TEMPORARY
+    assert (await channel.send(claim())).verdict is SendVerdict.ACCEPTED
 
 
 async def test_nobody_listening_is_an_outage() -> None:
     """The mail server is away: that says nothing about the mail."""
     answer = await Smtp(replace(PLAIN, port=free_port(), timeout=PATIENCE_SECONDS)).send(claim())
-    assert (answer.verdict, answer.code) == (Verdict.AWAY, 0)
+    assert (answer.verdict, answer.code) == (SendVerdict.AWAY, 0)
 
 
 async def test_silence_is_an_outage() -> None:
@@ -100,20 +100,20 @@ async def test_silence_is_an_outage() -> None:
     port = server.sockets[0].getsockname()[1]
     answer = await Smtp(replace(PLAIN, port=port, timeout=0.2)).send(claim())
     server.close()
-    assert answer.verdict is Verdict.AWAY
+    assert answer.verdict is SendVerdict.AWAY
 
 
 async def test_encryption_that_is_not_offered_is_never_done_without(sink: MailSink) -> None:
     """`required` means it: nothing is sent in the clear, and the mail waits."""
     channel = Smtp(replace(PLAIN, port=sink.port, encryption="required"))
-    assert (await channel.send(claim())).verdict is Verdict.AWAY
+    assert (await channel.send(claim())).verdict is SendVerdict.AWAY
     assert sink.taken == []
 
 
 async def test_many_mails_share_a_session(sink: MailSink, channel: Smtp) -> None:
     """Up to what servers allow; and once there is nothing more to send, it is ended."""
     for _ in range(MOST_IN_A_SESSION + 1):
-        assert (await channel.send(claim())).verdict is Verdict.ACCEPTED
+        assert (await channel.send(claim())).verdict is SendVerdict.ACCEPTED
     assert (len(sink.taken), sink.sessions) == (MOST_IN_A_SESSION + 1, 2)
     await channel.rest()
     await channel.send(claim())
@@ -126,7 +126,7 @@ async def test_a_session_that_the_server_ended_meanwhile_is_no_outage(sink: Mail
     await sink.stop()
     await sink.start()
     channel._idle[0].client.close()
-    assert (await channel.send(claim())).verdict is Verdict.ACCEPTED
+    assert (await channel.send(claim())).verdict is SendVerdict.ACCEPTED
     assert sink.sessions == 2
 
 
@@ -186,7 +186,7 @@ async def test_starttls_and_auth_where_they_are_demanded(strict: MailSink, certi
     """As most servers of organizations do."""
     known = replace(PLAIN, port=strict.port, encryption=encryption, user="yunhui", ca_file=str(certificate))
     answer = await Smtp(replace(known, password="sesame")).send(claim())
-    assert answer.verdict is Verdict.ACCEPTED
+    assert answer.verdict is SendVerdict.ACCEPTED
     assert strict.raw == [LETTER]
 
 
@@ -202,5 +202,5 @@ async def test_a_wrong_password_an_unknown_server_and_no_encryption_keep_mails_w
         replace(known, encryption="off", user="", password=""),
         replace(known, ca_file=str(certificate), user="", password=""),
     ):
-        assert (await Smtp(wrong).send(claim())).verdict is Verdict.AWAY
+        assert (await Smtp(wrong).send(claim())).verdict is SendVerdict.AWAY
     assert strict.taken == []

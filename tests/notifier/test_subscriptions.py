@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
+from sqlmodel import col
 from standardwebhooks.webhooks import Webhook
 
 from services.installation.ports import free_port
 from services.notifier import inbox, webhooks
 from services.notifier.assembly import build
-from services.notifier.dead_letters import TABLE as DEAD
 from services.notifier.deliveries import TABLE
+from services.notifier.models import DeadEvent
 from services.notifier.settings import NotifierSettings
 from services.platform.data.database import Database
 from tests.notifier import samples
@@ -120,14 +121,16 @@ async def test_poison_blocks_nobody(
     async with notifier():
         await until(lambda: sink.taken)
         await until(bus.drained)
-    dead = await database.read(lambda c: c.execute(sa.select(DEAD.c.dead_event_id, DEAD.c.reason)).all())
+    dead = await database.read(
+        lambda c: c.execute(sa.select(col(DeadEvent.dead_event_id), col(DeadEvent.reason))).all()
+    )
     assert len(dead) == len(POISON)
     buried = await bus.messages("DEAD")
     assert {message.headers["dead-reason"] for message in buried} == {row.reason for row in dead}
     assert {message.subject for message in buried} == {"yunhui.dead.notifier.booking.reservation.confirmed"}
     assert ((await bus.consumer()).num_redelivered or 0) <= len(
         POISON
-    )  # those that came before the outlet was connected
+    )  # those that came before the publisher was connected
 
 
 async def test_an_event_waits_for_the_one_before_it(

@@ -9,15 +9,15 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.notifier import webhooks
-from services.notifier.addresses import Guard, RefusedAddressError, is_public
-from services.notifier.channels import WEBHOOK, Claim, Verdict
+from services.notifier.addresses import AddressGuard, RefusedAddressError, is_public
+from services.notifier.channels import WEBHOOK, DeliveryClaim, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.sender import Retry, Sender
-from services.notifier.webhooks import Caller
+from services.notifier.webhooks import WebhookCaller
 from services.platform.clock import HOUR, SECOND
 from services.platform.data.database import Database
 from tests.notifier.conftest import HandClock
-from tests.notifier.parcels import attempts, claim, parcel, queue, rows
+from tests.notifier.new_deliveries import attempts, claim, new_delivery, queue, rows
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, until
 
@@ -64,15 +64,15 @@ async def receiver() -> AsyncIterator[Receiver]:
     await made.stop()
 
 
-def caller(database: Database, *, development: bool = True, timeout: float = 5.0, **guard: Any) -> Caller:
-    return Caller(database, Guard(development=development, **guard), timeout, 72 * HOUR)
+def caller(database: Database, *, development: bool = True, timeout: float = 5.0, **guard: Any) -> WebhookCaller:
+    return WebhookCaller(database, AddressGuard(development=development, **guard), timeout, 72 * HOUR)
 
 
 async def register(database: Database, url: str) -> Any:
     return await database.write(lambda c: webhooks.create(c, url, webhooks.EVERYTHING, "", 1))
 
 
-def call(webhook: Any) -> Claim:
+def call(webhook: Any) -> DeliveryClaim:
     return claim(webhook.webhook_id, BODY, WEBHOOK)
 
 
@@ -80,7 +80,7 @@ async def test_signed_in_the_standard_form(database: Database, receiver: Receive
     """The standard's own library accepts it, and nothing that was changed on the way."""
     webhook = await register(database, receiver.url)
     answer = await caller(database).send(call(webhook))
-    assert (answer.verdict, answer.code) == (Verdict.ACCEPTED, 204)
+    assert (answer.verdict, answer.code) == (SendVerdict.ACCEPTED, 204)
     [(headers, content)] = receiver.calls
     assert headers["webhook-id"] == "event-1"
     assert Webhook(webhook.secret).verify(content, headers) == json.loads(BODY)
@@ -92,18 +92,18 @@ async def test_signed_in_the_standard_form(database: Database, receiver: Receive
 @pytest.mark.parametrize(
     ("answer", "verdict", "code"),
     [
-        ("200 OK", Verdict.ACCEPTED, 200),
-        ("302 Found\r\nlocation: http://127.0.0.1:1/", Verdict.TEMPORARY, 302),
-        ("400 Bad Request", Verdict.TEMPORARY, 400),
-        ("410 Gone", Verdict.PERMANENT, 410),
-        ("429 Too Many", Verdict.AWAY, 429),
-        ("503 Unavailable", Verdict.AWAY, 503),
-        ("close", Verdict.AWAY, 0),
-        ("stall", Verdict.AWAY, 0),
+        ("200 OK", SendVerdict.ACCEPTED, 200),
+        ("302 Found\r\nlocation: http://127.0.0.1:1/", SendVerdict.TEMPORARY, 302),
+        ("400 Bad Request", SendVerdict.TEMPORARY, 400),
+        ("410 Gone", SendVerdict.PERMANENT, 410),
+        ("429 Too Many", SendVerdict.AWAY, 429),
+        ("503 Unavailable", SendVerdict.AWAY, 503),
+        ("close", SendVerdict.AWAY, 0),
+        ("stall", SendVerdict.AWAY, 0),
     ],
 )
 async def test_what_an_answer_means(
-    database: Database, receiver: Receiver, answer: str, verdict: Verdict, code: int
+    database: Database, receiver: Receiver, answer: str, verdict: SendVerdict, code: int
 ) -> None:
     """A redirect is not followed: it could lead anywhere."""
     webhook = await register(database, receiver.url)
@@ -137,7 +137,7 @@ async def test_private_addresses_are_refused(database: Database, receiver: Recei
     assert not is_public(address)
     webhook = await register(database, "https://example.org/hook")
     answer = await caller(database, development=False, resolve=resolve).send(call(webhook))
-    assert answer.verdict is Verdict.AWAY
+    assert answer.verdict is SendVerdict.AWAY
     assert "private address" in answer.text
 
 
@@ -151,7 +151,7 @@ async def test_the_address_that_was_checked_is_the_one_called(database: Database
 
     webhook = await register(database, receiver.url.replace(HOST, "hook.example.org"))
     answer = await caller(database, resolve=resolve).send(call(webhook))
-    assert answer.verdict is Verdict.ACCEPTED
+    assert answer.verdict is SendVerdict.ACCEPTED
     assert asked == ["hook.example.org"]
     assert receiver.calls[0][0]["host"] == webhook.url.split("/")[2]
 
@@ -167,14 +167,14 @@ async def test_the_address_that_was_checked_is_the_one_called(database: Database
 def test_what_is_no_address_of_a_webhook(url: str) -> None:
     """In production."""
     with pytest.raises(RefusedAddressError):
-        Guard(development=False).check_url(url)
+        AddressGuard(development=False).check_url(url)
 
 
 async def test_numbers_that_hide_an_address_are_resolved_like_names() -> None:
     """2130706433 is 127.0.0.1 to some resolvers."""
     for url in ("https://2130706433/", "https://0x7f.1/", "https://127.1/", "https://localhost/", "https://[::1]/"):
         with pytest.raises(RefusedAddressError):
-            await Guard(development=False).pin(url)
+            await AddressGuard(development=False).pin(url)
 
 
 @pytest.fixture
@@ -197,7 +197,9 @@ async def test_retried_in_the_same_log(
     away, well = await register(database, "http://127.0.0.1:1/"), await register(database, receiver.url)
     receiver.answers = ["500 Oops"]
     for webhook in (away, well):
-        await queue(database, clock.now(), parcel(channel=WEBHOOK, recipient=webhook.webhook_id, message_id="event-1"))
+        await queue(
+            database, clock.now(), new_delivery(channel=WEBHOOK, recipient=webhook.webhook_id, message_id="event-1")
+        )
     sender.wake()
 
     async def both_tried() -> bool:
@@ -222,7 +224,9 @@ async def test_410_switches_it_off(database: Database, clock: HandClock, receive
     webhook = await register(database, receiver.url)
     receiver.answers = ["410 Gone"]
     for number in range(3):
-        await queue(database, clock.now(), parcel(f"event-{number}", channel=WEBHOOK, recipient=webhook.webhook_id))
+        await queue(
+            database, clock.now(), new_delivery(f"event-{number}", channel=WEBHOOK, recipient=webhook.webhook_id)
+        )
     sender.wake()
 
     async def failed() -> bool:
@@ -240,7 +244,7 @@ async def test_nothing_accepted_for_long_switches_it_off(
     """The reason names the last answer."""
     webhook = await register(database, receiver.url)
     receiver.answers = ["500 Oops"] * 2
-    await queue(database, clock.now(), parcel(channel=WEBHOOK, recipient=webhook.webhook_id))
+    await queue(database, clock.now(), new_delivery(channel=WEBHOOK, recipient=webhook.webhook_id))
     sender.wake()
     await until(lambda: len(receiver.calls) == 1)
 

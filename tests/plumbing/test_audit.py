@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from services.cli.audit import guarded, table
 from services.platform.data import audit, migrations
-from services.platform.data.audit import Act, Caller
-from services.platform.data.chain import GENESIS, Check, Entry, Fault, digest
+from services.platform.data.audit import AuditEntry, Caller
+from services.platform.data.chain import GENESIS, ChainEntry, ChainFault, Check, digest
 from services.platform.data.database import create_engine
 from tests import templates
 
@@ -48,15 +48,15 @@ def engine(url: str) -> Iterator[sa.Engine]:
 def add(engine: sa.Engine, count: int, by: Caller = BOSS) -> None:
     for number in range(count):
         with engine.begin() as connection:
-            audit.append(connection, [Act(by, "room", f"room-{number}", "会", detail={"b": 1, "a": number})])
+            audit.append(connection, [AuditEntry(by, "room", f"room-{number}", "会", detail={"b": 1, "a": number})])
 
 
-def read(engine: sa.Engine) -> list[Entry]:
+def read(engine: sa.Engine) -> list[ChainEntry]:
     with engine.connect() as connection:
         return audit.read_after(connection, 0, 10_000)
 
 
-def check(entries: list[Entry], noted: dict[int, str] | None = None) -> Fault | None:
+def check(entries: list[ChainEntry], noted: dict[int, str] | None = None) -> ChainFault | None:
     found = Check(noted)
     found.follow(entries)
     return found.finish()
@@ -89,11 +89,11 @@ def test_whoever_drops_the_triggers_is_found(engine: sa.Engine) -> None:
         else:
             connection.exec_driver_sql("ALTER TABLE audit DISABLE TRIGGER ALL")
         connection.execute(sa.text("UPDATE audit SET outcome = 'nothing' WHERE number = 7"))
-    assert check(read(engine)) == Fault(7, "CHANGED")
+    assert check(read(engine)) == ChainFault(7, "CHANGED")
 
 
 @pytest.fixture(scope="module")
-def chain() -> list[Entry]:
+def chain() -> list[ChainEntry]:
     engine = sa.create_engine("sqlite://")
     audit.TABLE.create(engine)
     add(engine, LENGTH)
@@ -105,78 +105,80 @@ ANY = st.integers(0, LENGTH - 1)
 
 
 @given(index=ANY, field=st.sampled_from([*TEXTS, "hash", "time"]), data=st.data())
-def test_a_changed_row_is_named(chain: list[Entry], index: int, field: str, data: st.DataObject) -> None:
+def test_a_changed_row_is_named(chain: list[ChainEntry], index: int, field: str, data: st.DataObject) -> None:
     old = getattr(chain[index], field)
     new = data.draw((st.integers(0, 2**60) if field == "time" else st.text(max_size=80)).filter(lambda v: v != old))
     other: dict[str, Any] = {field: new}
     changed = [*chain[:index], replace(chain[index], **other), *chain[index + 1 :]]
-    assert check(changed) == Fault(index + 1, "CHANGED")
+    assert check(changed) == ChainFault(index + 1, "CHANGED")
 
 
 @given(index=st.integers(0, LENGTH - 2), outcome=st.text(min_size=5, max_size=20))
-def test_a_forged_row_with_a_fresh_hash_shows_at_the_next(chain: list[Entry], index: int, outcome: str) -> None:
+def test_a_forged_row_with_a_fresh_hash_shows_at_the_next(chain: list[ChainEntry], index: int, outcome: str) -> None:
     forged = rehashed(replace(chain[index], outcome=outcome))
-    assert check([*chain[:index], forged, *chain[index + 1 :]]) == Fault(index + 2, "UNLINKED")
+    assert check([*chain[:index], forged, *chain[index + 1 :]]) == ChainFault(index + 2, "UNLINKED")
 
 
-def rehashed(entry: Entry) -> Entry:
-    values = [getattr(entry, name) for name in Entry.__slots__ if name != "hash"]
+def rehashed(entry: ChainEntry) -> ChainEntry:
+    values = [getattr(entry, name) for name in ChainEntry.__slots__ if name != "hash"]
     return replace(entry, hash=digest(*values))
 
 
 @given(index=st.integers(0, LENGTH - 2))
-def test_a_removed_row_is_named(chain: list[Entry], index: int) -> None:
-    assert check([*chain[:index], *chain[index + 1 :]]) == Fault(index + 1, "MISSING")
+def test_a_removed_row_is_named(chain: list[ChainEntry], index: int) -> None:
+    assert check([*chain[:index], *chain[index + 1 :]]) == ChainFault(index + 1, "MISSING")
 
 
 @given(index=st.integers(0, LENGTH - 2))
-def test_a_removed_row_is_named_also_when_the_rest_moves_up(chain: list[Entry], index: int) -> None:
+def test_a_removed_row_is_named_also_when_the_rest_moves_up(chain: list[ChainEntry], index: int) -> None:
     moved = [replace(each, number=each.number - 1) for each in chain[index + 1 :]]
-    assert check([*chain[:index], *moved]) == Fault(index + 1, "CHANGED")
-    assert check([*chain[:index], *map(rehashed, moved)]) == Fault(index + 1, "UNLINKED")
+    assert check([*chain[:index], *moved]) == ChainFault(index + 1, "CHANGED")
+    assert check([*chain[:index], *map(rehashed, moved)]) == ChainFault(index + 1, "UNLINKED")
 
 
 @given(first=ANY, second=ANY)
-def test_exchanged_rows_are_named(chain: list[Entry], first: int, second: int) -> None:
+def test_exchanged_rows_are_named(chain: list[ChainEntry], first: int, second: int) -> None:
     """Whether the lines change places, or all that they say but their numbers."""
     low, high = sorted((first, second))
     if low == high:
         return
     lines = list(chain)
     lines[low], lines[high] = lines[high], lines[low]
-    assert check(lines) == Fault(low + 1, "MISSING")
+    assert check(lines) == ChainFault(low + 1, "MISSING")
     contents = list(chain)
     contents[low] = replace(chain[high], number=low + 1)
     contents[high] = replace(chain[low], number=high + 1)
-    assert check(contents) == Fault(low + 1, "CHANGED")
+    assert check(contents) == ChainFault(low + 1, "CHANGED")
 
 
 @given(index=st.integers(1, LENGTH - 1), outcome=st.text(max_size=20))
-def test_an_inserted_row_is_named(chain: list[Entry], index: int, outcome: str) -> None:
+def test_an_inserted_row_is_named(chain: list[ChainEntry], index: int, outcome: str) -> None:
     """As it is, or, when it fits what is before it, the row behind it."""
     copied = replace(chain[index - 1], outcome=outcome)
     fitting = rehashed(replace(copied, number=index + 1, previous_hash=chain[index - 1].hash))
     behind = [replace(each, number=each.number + 1) for each in chain[index:]]
-    assert check([*chain[:index], copied, *chain[index:]]) == Fault(index, "REPEATED")
-    assert check([*chain[:index], fitting, *behind]) == Fault(index + 2, "CHANGED")
-    assert check([*chain[:index], fitting, *map(rehashed, behind)]) == Fault(index + 2, "UNLINKED")
+    assert check([*chain[:index], copied, *chain[index:]]) == ChainFault(index, "REPEATED")
+    assert check([*chain[:index], fitting, *behind]) == ChainFault(index + 2, "CHANGED")
+    assert check([*chain[:index], fitting, *map(rehashed, behind)]) == ChainFault(index + 2, "UNLINKED")
 
 
 @given(kept=st.integers(0, LENGTH - 1), noted=ANY)
-def test_a_log_that_was_cut_off_is_whole_unless_its_head_was_noted(chain: list[Entry], kept: int, noted: int) -> None:
+def test_a_log_that_was_cut_off_is_whole_unless_its_head_was_noted(
+    chain: list[ChainEntry], kept: int, noted: int
+) -> None:
     head = {noted + 1: chain[noted].hash}
     assert check(chain[:kept]) is None
-    assert check(chain[:kept], head) == (Fault(kept + 1, "MISSING") if noted >= kept else None)
+    assert check(chain[:kept], head) == (ChainFault(kept + 1, "MISSING") if noted >= kept else None)
 
 
 @given(noted=ANY)
-def test_a_log_that_was_rewritten_as_a_whole_is_found_by_a_noted_head(chain: list[Entry], noted: int) -> None:
-    previous, rewritten = GENESIS, list[Entry]()
+def test_a_log_that_was_rewritten_as_a_whole_is_found_by_a_noted_head(chain: list[ChainEntry], noted: int) -> None:
+    previous, rewritten = GENESIS, list[ChainEntry]()
     for entry in chain:
         rewritten.append(rehashed(replace(entry, actor="somebody else", previous_hash=previous)))
         previous = rewritten[-1].hash
     assert check(rewritten) is None
-    assert check(rewritten, {noted + 1: chain[noted].hash}) == Fault(noted + 1, "NOT_AS_NOTED")
+    assert check(rewritten, {noted + 1: chain[noted].hash}) == ChainFault(noted + 1, "NOT_AS_NOTED")
 
 
 def test_replicas_that_write_at_once_leave_no_gap(url: str, engine: sa.Engine) -> None:
@@ -208,8 +210,8 @@ from services.platform.data.database import create_engine
 engine, number = create_engine(sys.argv[1]), 0
 while True:
     with engine.begin() as connection:
-        act = audit.Act(audit.Caller("boss", frozenset(), "m"), "room", str(number))
-        audit.append(connection, [act])
+        entry = audit.AuditEntry(audit.Caller("boss", frozenset(), "m"), "room", str(number))
+        audit.append(connection, [entry])
     number += 1
     print(number, flush=True)
 """
@@ -233,10 +235,10 @@ def test_after_kill_9_the_log_is_whole(url: str, engine: sa.Engine) -> None:
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "\0=1"])
-def test_no_cell_is_a_formula(cell: str, chain: list[Entry]) -> None:
+def test_no_cell_is_a_formula(cell: str, chain: list[ChainEntry]) -> None:
     assert guarded(cell) == f"'{cell}"
     written = io.StringIO()
-    put: Callable[[str, Entry], None] = table(written)
+    put: Callable[[str, ChainEntry], None] = table(written)
     put("booking", replace(chain[0], actor=cell.replace("\0", "=")))
     row = list(csv.reader(io.StringIO(written.getvalue(), newline="")))[1]
     assert row[3].startswith("'")

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services.booking import models, store
+from services.booking import models
 from services.booking.api import ROLES, SERVICE
 from services.platform import readiness
 from services.platform.data.database import Database
@@ -77,8 +77,8 @@ async def test_a_damaged_table_or_index_is_noticed_and_its_repair_too(name: str,
     database = Database(f"sqlite:///{tmp_path}/booking.db")
     database.migrate("services.booking")
     checks = {"database": readiness.of_database(database, models.TABLES)}
-    everything = sa.select(store.ACCOUNT.c.account_id).order_by(store.ACCOUNT.c.account_id)
-    await database.write(lambda c: c.execute(sa.insert(store.ACCOUNT).values(ACCOUNT)))
+    everything = sa.select(models.ACCOUNT.c.account_id).order_by(models.ACCOUNT.c.account_id)
+    await database.write(lambda c: c.execute(sa.insert(models.ACCOUNT).values(ACCOUNT)))
     await database.read(lambda c: c.execute(everything).all())
     with damaged(tmp_path / "booking.db", name):
         assert await readiness.failing_of(checks) == {"database"}
@@ -113,7 +113,7 @@ def damaged(file: Path, name: str) -> Iterator[None]:
         content.write(before)
 
 
-async def asked(server: rpc.Server, service: str) -> Any:
+async def asked(server: rpc.RpcServer, service: str) -> Any:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         return (await stub.Check(health_pb2.HealthCheckRequest(service=service), wait_for_ready=True)).status
@@ -123,9 +123,9 @@ async def test_it_is_as_ready_as_what_it_needs(nats: Bus, database: Database, tm
     """Not before the bus is reached; not while the bus is stopped or stalled, or the database locked; ready after."""
     settings = Settings(nats_url=nats.url, nats_user="booking", nats_password=password("booking"))
     connection: Any = None
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )

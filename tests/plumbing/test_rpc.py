@@ -76,9 +76,9 @@ def watch() -> Watch:
 
 @pytest.fixture
 async def channel(watch: Watch) -> AsyncIterator[grpc.aio.Channel]:
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES, rpc.Rate(200, watch)),
+        rpc.RpcGuard(NamedTokens(), ROLES, rpc.Rate(200, watch)),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=True,
     )
@@ -256,9 +256,9 @@ async def test_a_call_without_a_deadline_ends_all_the_same(
 
 async def test_more_calls_at_once_than_a_program_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "MOST_CALLS_AT_ONCE", 3)
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )

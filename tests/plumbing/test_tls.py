@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.booking.api import ROLES
 from services.cli import client
 from services.cli.failures import CommandError
-from services.platform.messaging import bus
+from services.platform.messaging import bus, request_reply
 from services.platform.serving import rpc
 from services.platform.settings import ServerSettings, Settings
 from tests.patience import PATIENCE_SECONDS
@@ -70,8 +70,8 @@ async def served(papers: Papers, *, mutual: bool) -> AsyncIterator[str]:
         tls_client_ca=papers.authorities if mutual else None,
     )
     credentials = rpc.server_credentials(settings)
-    guard = rpc.Guard(NamedTokens(), ROLES)
-    server = rpc.Server("127.0.0.1:0", guard, {}, with_reflection=False, credentials=credentials)
+    guard = rpc.RpcGuard(NamedTokens(), ROLES)
+    server = rpc.RpcServer("127.0.0.1:0", guard, {}, with_reflection=False, credentials=credentials)
     await server.start()
     await server.set_ready(True)
     yield f"localhost:{server.port}"
@@ -169,7 +169,7 @@ async def test_the_bus_is_open_to_the_right_certificates_and_nothing_else(office
         assert not await gets_in(settings(server, ours, with_certificate=False))
         assert not await gets_in(settings(server, office.papers("foreign", foreign=True)))
         assert not await gets_in(settings(server, office.papers("expired", expired=True)))
-        broker = bus.create_broker(settings(server, ours), "booking")
+        broker = request_reply.create_broker(settings(server, ours), "booking")
         await broker.start()
         assert await broker.ping(5)
         await broker.stop()

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from services.installation.ports import free_port
 from services.platform.serving import web
-from services.platform.serving.web import SECONDS, Server, Step, peer_of
+from services.platform.serving.web import SECONDS, Step, WebServer, peer_of
 from tests.servers import HOST, until
 
 MOST = 10
@@ -31,7 +31,7 @@ class Place:
         self.port = free_port()
         self.let_go = asyncio.Event()
         self.held = 0
-        self.server = Server(self._app(), f"{HOST}:{self.port}", MOST)
+        self.server = WebServer(self._app(), f"{HOST}:{self.port}", MOST)
 
     @property
     def url(self) -> str:

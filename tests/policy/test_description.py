@@ -84,17 +84,3 @@ def test_a_period_that_moves_along_is_called_by_its_length() -> None:
     assert Policy.load(rolling).decide(question()).quotas[1].name == decision.LocalizedText(
         zh_cn="10 天内", en="Within 10 days"
     )
-
-
-def test_how_violations_close_booking() -> None:
-    assert DEFAULT.closing == pb.ClosingDescription(
-        threshold="violations_to_suspend", within="violation_window_seconds"
-    )
-    waived_too = describe(read_document(SOURCE.replace("leave_out: [waived, used_up]", "leave_out: [used_up]")))
-    assert (waived_too.closing.counts_waived, waived_too.closing.counts_used_up) == (True, False)
-
-
-def test_without_a_rule_that_suspends_there_is_no_closing() -> None:
-    duty = "      - {kind: SUSPEND, seconds: suspension_seconds, violations: violations_with_this_one}\n"
-    assert duty in SOURCE
-    assert not describe(read_document(SOURCE.replace("    obligations:\n" + duty, ""))).HasField("closing")

@@ -3,7 +3,7 @@
 import pytest
 
 from services.policy.decisions import Policy
-from services.policy.source import InvalidPolicyError
+from services.policy.yaml_source import InvalidPolicyError
 from tests.policy.samples import SOURCE
 
 CUTOFF = "booking_cutoff_seconds: {value: 1800, unit: seconds, favours: lower}"

@@ -5,12 +5,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.policy.periods import Calendar
+from services.policy.periods import PeriodCalendar
 from tests.policy.samples import moment
 
 
-def calendar(zone: str = "Asia/Shanghai", week_start: int = 0) -> Calendar:
-    return Calendar(ZoneInfo(zone), week_start)
+def calendar(zone: str = "Asia/Shanghai", week_start: int = 0) -> PeriodCalendar:
+    return PeriodCalendar(ZoneInfo(zone), week_start)
 
 
 def at(text: str, zone: str = "Asia/Shanghai") -> int:

@@ -5,12 +5,12 @@ from functools import cache
 import pytest
 
 from services.policy.decisions import Policy
-from services.policy.source import InvalidPolicyError
-from services.policy.table import Report, read_table, run
+from services.policy.test_table import PolicyTestReport, read_table, run
+from services.policy.yaml_source import InvalidPolicyError
 from tests.policy.samples import CASES, SOURCE
 
 
-def check(source: str = SOURCE, cases: str = CASES) -> Report:
+def check(source: str = SOURCE, cases: str = CASES) -> PolicyTestReport:
     return run(Policy.load(source), read_once(cases))
 
 

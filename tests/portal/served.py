@@ -26,7 +26,7 @@ from services.installation.ports import free_port
 from services.platform.clock import SystemClock
 from services.platform.serving import rpc
 from services.platform.serving.identity import KeySource, Verifier
-from services.platform.serving.web import Server
+from services.platform.serving.web import WebServer
 from services.platform.settings import Settings
 from services.portal import app, csrf, live
 from services.portal.attempts import to_key
@@ -255,7 +255,7 @@ async def serve_portal(
     sign_in = SignIn(issuer, sessions, to_key(client.client_secret), url, served.now)
     services = Services(booking, f"{HOST}:1", f"{HOST}:1", f"{HOST}:1")
     made = app.build(sign_in, sessions, services, SystemClock(), url, pages(served), bucket.open, "/csp")
-    server = Server(made, f"{HOST}:{port}")
+    server = WebServer(made, f"{HOST}:{port}")
     serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: server.started)
@@ -291,9 +291,9 @@ async def serve_rooms(provider: Provider, folder: Path) -> AsyncIterator[str]:
     methods = ("ListRooms", "WatchReservations")
     roles = {f"/{BOOKING}/{each}": frozenset({"booker", "support"}) for each in methods}
 
-    server = rpc.Server(
+    server = rpc.RpcServer(
         f"{HOST}:0",
-        rpc.Guard(verifier, roles),
+        rpc.RpcGuard(verifier, roles),
         {BOOKING: partly(add_to, Rooms)},
         with_reflection=False,
     )

@@ -38,9 +38,9 @@ class Servicer(api_grpc.BookingServiceServicer):
 
 async def test_more_open_pages_than_a_connection_carries_leave_room_for_calls() -> None:
     """Each page that shows reservations holds a stream of its person, and all of them share the portal's channel."""
-    server = rpc.Server(
+    server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.Guard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), ROLES),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )

@@ -3,14 +3,13 @@
 import importlib.resources
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from services.booking import intake, reservations, store
+from services.booking import admission, reservations
 from services.notifier import inbox
-from services.notifier.subscriptions import Receiver
+from services.notifier.subscriptions import EventReceiver
 from services.policy.decisions import Policy
 from tests.faults.unguarded import Trust
 from tests.simulation import chaos
@@ -66,14 +65,14 @@ def test_it_shows_when_the_inbox_takes_events_in_any_order(parts: Parts, monkeyp
 def test_it_shows_when_events_are_acknowledged_before_their_effect(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive = Receiver.receive
+    receive = EventReceiver.receive
 
-    async def hasty(self: Receiver, messages: Sequence[Any]) -> None:
+    async def hasty(self: EventReceiver, messages: Sequence[Any]) -> None:
         for message in messages:
             await message.ack()
         await receive(self, messages)
 
-    monkeypatch.setattr(Receiver, "receive", hasty)
+    monkeypatch.setattr(EventReceiver, "receive", hasty)
     assert until_found(parts, "inbox and outbox differ")
 
 
@@ -82,9 +81,8 @@ def test_it_shows_when_a_commit_trusts_what_was_read_before(parts: Parts, monkey
     """Two bookings on one database; its walls against overlaps stand, so it is the quota that breaks."""
     monkeypatch.setattr(chaos, "SLOW", 0.9)
     trust = Trust()
-    monkeypatch.setattr(intake, "survey", trust.survey)
-    unguarded = {**vars(store), "read_versions": trust.read_versions}
-    monkeypatch.setattr(reservations, "store", SimpleNamespace(**unguarded))
+    monkeypatch.setattr(admission, "read_snapshot", trust.read_snapshot)
+    monkeypatch.setattr(reservations, "read_versions", trust.read_versions)
     assert until_found(parts, "daily quota")
 
 

@@ -5,26 +5,29 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsRequest, LookUpMeetingRequest
+from yunhui.policy.v1.policy_service_pb2 import DecideBatchRequest
+
 from services.booking import subscriptions as booking_subscriptions
 from services.booking.api import BookingService
 from services.booking.assembly import build
+from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
-from services.booking.policy_client import PolicyClient
 from services.booking.watchers import Watchers
 from services.contracts import subjects
 from services.meetings import subscriptions as meetings_subscriptions
 from services.meetings.gateway import Gateway
-from services.meetings.happenings import Happenings
 from services.meetings.limits import PerAccount
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
+from services.meetings.webhook_events import WebhookEvents
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
-from services.notifier.intake import Intake as NoticeIntake
+from services.notifier.ingest import Ingester as Ingester
 from services.notifier.messages import Composer
 from services.notifier.planner import Planner, Timetable
 from services.notifier.sender import Retry, Sender
-from services.notifier.subscriptions import Receiver
+from services.notifier.subscriptions import EventReceiver
 from services.notifier.values import Letterhead
 from services.platform.clock import MINUTE
 from services.platform.messaging.outbox import Relay
@@ -73,7 +76,8 @@ class World:
     def _policy(self, program: Program) -> Loops:
         async def decide(body: bytes) -> bytes:
             await port.step()
-            return policy_subscriptions.answer(self.policy, body).SerializeToString()  # type: ignore[arg-type] # has decide()
+            asked = DecideBatchRequest.FromString(body)
+            return policy_subscriptions.decide(self.policy, asked).SerializeToString()  # type: ignore[arg-type] # has decide()
 
         port = Port(program)
         self.server.handlers[subjects.DECIDE] = (program, decide)
@@ -82,16 +86,18 @@ class World:
     def _meetings(self, program: Program) -> Loops:
         database, wire = Access(program, self.disks["meetings"]), Wire(program, self.server)
         relay = Relay(database, wire, "meetings")  # type: ignore[arg-type] # as much of a Client as is used
-        happenings = Happenings(database, self.chaos, relay.wake)
-        self.provider = Simulated(database, self.chaos, happenings)
-        gateway = Gateway(Providers({"": self.provider}), happenings)
+        webhook_events = WebhookEvents(database, self.chaos, relay.wake)
+        self.provider = Simulated(database, self.chaos, webhook_events)
+        gateway = Gateway(Providers({"": self.provider}), webhook_events)
         gateway._calls = gateway._misses = PerAccount(10**6, 60)  # they go by real time
 
         async def look_up(body: bytes) -> bytes:
-            return (await meetings_subscriptions.look_up(gateway, body)).SerializeToString()
+            asked = LookUpMeetingRequest.FromString(body)
+            return (await meetings_subscriptions.look_up(gateway, asked)).SerializeToString()
 
         async def participants(body: bytes) -> bytes:
-            return (await meetings_subscriptions.participants(gateway, body)).SerializeToString()
+            asked = ListParticipantsRequest.FromString(body)
+            return (await meetings_subscriptions.participants(gateway, asked)).SerializeToString()
 
         self.server.handlers[subjects.LOOK_UP] = (program, look_up)
         self.server.handlers[subjects.PARTICIPANTS] = (program, participants)
@@ -104,14 +110,14 @@ class World:
 
         booking = build(database, policy, self.chaos, gateway, Watchers(), relay.wake)
         self.services[program.name] = booking.service
-        reports = booking.reports
-        assert reports
+        meeting_events = booking.meeting_events
+        assert meeting_events
 
         async def receive(messages: Any) -> None:
-            await asyncio.gather(*(booking_subscriptions.answer(reports, message) for message in messages))
+            await asyncio.gather(*(booking_subscriptions.answer(meeting_events, message) for message in messages))
 
         events = consume(wire, self.server, "MEETINGS", "booking", receive)
-        return [relay.run(), booking.deadlines.run(), booking.intake.run(), events]
+        return [relay.run(), booking.deadlines.run(), booking.admission.run(), events]
 
     def _notifier(self, program: Program) -> Loops:
         database, wire = Access(program, self.disks["notifier"]), Wire(program, self.server)
@@ -124,12 +130,12 @@ class World:
         async def bury(subject: str, payload: bytes, headers: dict[str, str]) -> None:
             await wire.jetstream().publish(subject, payload, 5.0, headers)
 
-        intake = NoticeIntake(database, self.chaos, composer, planner, sender.wake)
-        receiver = Receiver(intake, bury)
+        ingester = Ingester(database, self.chaos, composer, planner, sender.wake)
+        receiver = EventReceiver(ingester, bury)
         return [
             relay.run(),
             consume(wire, self.server, "BOOKING", "notifier", receiver.receive),
-            planner.run(intake.queue, intake.queued),
+            planner.run(ingester.queue, ingester.queued),
             sender.run(),
         ]
 
@@ -152,21 +158,21 @@ class Post(Port):
         super().__init__(program)
         self._mailbox = mailbox
 
-    async def send(self, claim: Claim) -> Answer:
+    async def send(self, claim: DeliveryClaim) -> SendResult:
         await self.step()
         if self.chaos.happens(LOST):
-            return Answer(Verdict.AWAY, 0, "no connection")
+            return SendResult(SendVerdict.AWAY, 0, "no connection")
         if self.chaos.happens(LOST):
-            return Answer(Verdict.TEMPORARY, 451, "later")
+            return SendResult(SendVerdict.TEMPORARY, 451, "later")
         mail = (claim.message_id, asyncio.get_running_loop().time())
         self._mailbox.taken.append(mail)
         if self.chaos.happens(LOST):
             self._mailbox.unanswered.add(mail)
-            return Answer(Verdict.TEMPORARY, 0, "the connection broke")
+            return SendResult(SendVerdict.TEMPORARY, 0, "the connection broke")
         await self.step()
-        return Answer(Verdict.ACCEPTED, 250, "taken")
+        return SendResult(SendVerdict.ACCEPTED, 250, "taken")
 
-    def note(self, connection: Any, claim: Claim, answer: Answer, now: int) -> None:
+    def record(self, connection: Any, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         pass
 
     async def rest(self) -> None:

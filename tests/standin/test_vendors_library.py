@@ -18,7 +18,7 @@ from wemeet_openapi.service.meeting_control import api as control_api
 from wemeet_openapi.service.meeting_control import model as control_model
 from wemeet_openapi.service.meetings import api, model
 
-from services.standin.gate import Application, Gate
+from services.standin.request_checks import Application, RequestChecker
 from services.standin.server import Standin
 
 NOW = int(time.time())
@@ -158,9 +158,9 @@ def test_it_is_refused_as_documented(standin: Standin, vendor: Any) -> None:
 
 def test_it_is_refused_for_too_many_calls(standin: Standin, vendor: Any) -> None:
     """A minute, and a day."""
-    standin.gate = Gate(a_minute=2)
+    standin.checker = RequestChecker(a_minute=2)
     assert [refused(vendor) for _ in range(3)] == [9003, 9003, 190310]
-    standin.gate = Gate(a_day=2)
+    standin.checker = RequestChecker(a_day=2)
     assert [refused(vendor) for _ in range(3)] == [9003, 9003, 190311]
 
 

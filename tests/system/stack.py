@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from typer import testing
 
 from services.cli.commands import app
-from services.installation import leash
+from services.installation import die_with_parent
 from tests import templates
 from tests.patience import PATIENCE_SECONDS
 
@@ -64,9 +64,16 @@ class Stack:
             self.state.mkdir(mode=0o700, exist_ok=True)
             for program in MIGRATED:
                 templates.on_sqlite(self.state / f"{program}.db", f"services.{program}")
-        leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]  # killed tests leave nothing running
+        # killed tests leave nothing running
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            die_with_parent.__file__,
+            str(os.getpid()),
+        ]
         self._process = subprocess.Popen(
-            [*leashed, *COMMAND, "up", "--json", "--state", str(self.state), "--ports", "auto", *options],
+            [*command, *COMMAND, "up", "--json", "--state", str(self.state), "--ports", "auto", *options],
             env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

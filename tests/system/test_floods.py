@@ -11,12 +11,12 @@ import nats
 import pytest
 
 from services.installation import issuer, ports, topology
-from services.installation.child import Child
 from services.installation.programs import Plan
 from services.installation.state import WEBHOOK_TOKEN, State
+from services.installation.supervised_process import SupervisedProcess
 from services.meetings import webhooks
 from services.platform.serving.web import MOST_AT_ONCE
-from services.standin.sender import Sender
+from services.standin.sender import WebhookSender
 from tests.servers import until
 from tests.system.floods import IDLE, SLOW_BODY, SLOW_HEAD, Flood, codes, flooded, resident_mb, unread
 
@@ -35,13 +35,13 @@ PATHS = {"portal": "/signed-out", "issuer": "/.well-known/openid-configuration",
 class Door:
     """One HTTP server of a running program, and a question that it answers with 200."""
 
-    def __init__(self, name: str, plan: Plan, program: Child) -> None:
+    def __init__(self, name: str, plan: Plan, program: SupervisedProcess) -> None:
         self.name = name
         self.plan = plan
         self.pid = program.pid
         self.most = webhooks.MOST_AT_ONCE if name == "webhooks" else MOST_AT_ONCE
         self.url = plan.web(name) + PATHS[name]
-        self._sender = Sender(self.url, plan.state.password(WEBHOOK_TOKEN))
+        self._sender = WebhookSender(self.url, plan.state.password(WEBHOOK_TOKEN))
 
     @property
     def port(self) -> int:
@@ -64,7 +64,7 @@ async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[
     issuer.prepare_keys(state)
     plan = Plan(state, ports.choose(auto=True), standin="http://127.0.0.1:9")  # it calls us; nobody calls it
     wanted = [plan.bus(), *plan.services(), *plan.pages()]
-    programs = {each.name: Child(each, state.log(each.name)) for each in wanted if each.name in RUNNING}
+    programs = {each.name: SupervisedProcess(each, state.log(each.name)) for each in wanted if each.name in RUNNING}
     try:
         for name in RUNNING:
             await programs[name].start()

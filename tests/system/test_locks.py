@@ -16,7 +16,7 @@ from yunhui.booking.v1 import booking_service_pb2 as booking
 from yunhui.meetings.v1 import meeting_service_pb2 as meetings
 from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 
-from services.booking import store
+from services.booking import models
 from services.installation.state import State
 from services.platform.serving import permissions
 from services.platform.settings import DEVELOPMENT_ISSUER
@@ -142,7 +142,7 @@ def put_violation(stack: Stack, account: str, reservation: str, decision: str) -
     }
     engine = sa.create_engine(f"sqlite:///{State(stack.state).database('booking')}")
     with engine.begin() as connection:
-        connection.execute(sa.insert(store.VIOLATION), [row])
+        connection.execute(sa.insert(models.VIOLATION), [row])
     engine.dispose()
     return str(row["violation_id"])
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from services.installation import leash
+from services.installation import die_with_parent
 from services.installation.ports import free_port
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import COMMAND, ENVIRONMENT, Stack, wait_for, yunhui
@@ -77,8 +77,8 @@ def test_the_stand_in_plays_the_cloud(tmp_path: Path) -> None:
     stack.start("--standin", f"http://127.0.0.1:{port}", "--portal", "off")
     target = f"http://{stack.run['webhooks']}/tencent"
     own = ["standin", "--state", str(stack.state), "--port", str(port), "--webhooks", target, "--forged", "1"]
-    leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
-    cloud = subprocess.Popen([*leashed, *COMMAND, *own], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    dying_with_us = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())]
+    cloud = subprocess.Popen([*dying_with_us, *COMMAND, *own], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     try:
         booker = stack.login("booker")
         now = int(time.time())

@@ -102,7 +102,7 @@ def test_one_trace_leads_from_the_call_to_the_mail(seen: Stack, collector: Colle
     wanted = {
         ("yunhui-booking", "yunhui.booking.v1.BookingService/CreateReservation"),
         ("yunhui-booking", "intake batch"),
-        ("yunhui-policy", "decide"),
+        ("yunhui-policy", "policy.decide"),
         ("yunhui-booking", "commit"),
         ("yunhui-booking", "publish yunhui.booking.reservation.confirmed"),
         ("yunhui-notifier", "take event in"),

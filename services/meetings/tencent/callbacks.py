@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic import model_validator as on_model
 
-from services.meetings.happenings import Happening, Kind
 from services.meetings.provider import MeetingKey
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.tencent import NAME
-from services.meetings.webhooks import RefusedError, UnreadableError
+from services.meetings.webhook_events import Kind, WebhookEvent
+from services.meetings.webhooks import WebhookRefusedError, WebhookUnreadableError
 
 WINDOW_MS = 300_000
 REMEMBERED = 50_000
@@ -57,13 +57,13 @@ class Checker:
         """
         numbers = (proof.timestamp, proof.nonce)
         if not all(each.isascii() and each.isdigit() for each in numbers) or len(proof.timestamp) != 13:
-            raise RefusedError("timestamp and nonce are not numbers")
+            raise WebhookRefusedError("timestamp and nonce are not numbers")
         if not data.isascii() or not hmac.compare_digest(
             sign(self._token, *numbers, data).encode(), proof.signature.encode(errors="replace")
         ):
-            raise RefusedError("the signature is not ours")
+            raise WebhookRefusedError("the signature is not ours")
         if abs(self._now() * 1000 - int(proof.timestamp)) > WINDOW_MS:
-            raise RefusedError("the timestamp is more than five minutes off")
+            raise WebhookRefusedError("the timestamp is more than five minutes off")
 
     def settled_before(self, proof: Proof) -> bool:
         return proof in self._settled
@@ -85,7 +85,7 @@ def decode(data: str, aes_key: str) -> bytes:
     try:
         content = base64.b64decode(data.rstrip("=") + "=" * (-len(data.rstrip("=")) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise UnreadableError("data is not base64") from error
+        raise WebhookUnreadableError("data is not base64") from error
     return decrypt(content, aes_key) if aes_key else content
 
 
@@ -96,10 +96,10 @@ def decrypt(content: bytes, aes_key: str) -> bytes:
     try:
         plain = decryptor.update(content) + decryptor.finalize()
     except ValueError as error:
-        raise UnreadableError("data is not encrypted") from error
+        raise WebhookUnreadableError("data is not encrypted") from error
     size = plain[-1] if plain else 0
     if not 1 <= size <= LARGEST_PADDING or plain[-size:] != bytes([size]) * size:
-        raise UnreadableError("data is encrypted with another key")
+        raise WebhookUnreadableError("data is encrypted with another key")
     return plain[:-size]
 
 
@@ -140,7 +140,7 @@ class Operator(Part):
         return self.ms_open_id or self.userid or self.open_id or self.uuid or self.pstn_number
 
 
-class MeetingInfo(Part):
+class ReportedMeeting(Part):
     meeting_id: str = Field(min_length=1, max_length=64)
     meeting_code: str = ""
     sub_meeting_id: str = Field("", max_length=64)
@@ -157,7 +157,7 @@ class MeetingInfo(Part):
 class Item(Part):
     operate_time: Annotated[int, BeforeValidator(_moment), Field(gt=0, lt=10**14)]
     operator: Operator = Operator()
-    meeting_info: MeetingInfo
+    meeting_info: ReportedMeeting
     action_scene_type: int = MAIN
     meeting_end_type: int = -1
 
@@ -170,55 +170,55 @@ class Envelope(Part):
     payload: list[dict[str, Any]]
 
 
-def read(plain: bytes, accounts: Accounts) -> list[Happening]:
+def read(plain: bytes, accounts: Accounts) -> list[WebhookEvent]:
     """What the call tells; nothing for events that do not concern us. Raises UnreadableError."""
     try:
         envelope = Envelope.model_validate(json.loads(plain))
         kind = _READERS.get(envelope.event)
         items = [Item.model_validate(each) for each in envelope.payload] if kind else []
     except (ValidationError, ValueError, RecursionError) as error:
-        raise UnreadableError(f"not an event: {type(error).__name__}") from error
+        raise WebhookUnreadableError(f"not an event: {type(error).__name__}") from error
     read_all = (kind(item, accounts) for item in items) if kind else ()
-    return [happening for happening in read_all if happening]
+    return [event for event in read_all if event]
 
 
-def _entered(item: Item, accounts: Accounts) -> Happening | None:
+def _entered(item: Item, accounts: Accounts) -> WebhookEvent | None:
     return _about_a_person(Kind.ENTERED, item, accounts) if _in_the_meeting_itself(item) else None
 
 
-def _left(item: Item, accounts: Accounts) -> Happening | None:
+def _left(item: Item, accounts: Accounts) -> WebhookEvent | None:
     return _about_a_person(Kind.LEFT, item, accounts) if _in_the_meeting_itself(item) else None
 
 
-def _occupancy(item: Item, _: Accounts) -> Happening | None:
+def _occupancy(item: Item, _: Accounts) -> WebhookEvent | None:
     """The first came in, or the last has gone; the event names nobody."""
     status = item.meeting_info.meeting_participant_status
     if status == FIRST_IN and _in_the_meeting_itself(item):
-        return _happening(Kind.ENTERED, item, ("first",))
+        return _webhook_event(Kind.ENTERED, item, ("first",))
     if status == ALL_OUT and _in_the_meeting_itself(item):
-        return _happening(Kind.LEFT, item, ("all",), everybody_left=True)
+        return _webhook_event(Kind.LEFT, item, ("all",), everybody_left=True)
     return None
 
 
-def _ended(item: Item, _: Accounts) -> Happening:
+def _ended(item: Item, _: Accounts) -> WebhookEvent:
     """A meeting that merely emptied before its planned end can be entered again: that is no end."""
     why = max(item.meeting_end_type, item.meeting_info.meeting_end_type)
     if why == EMPTY_BEFORE_PLANNED_END:
-        return _happening(Kind.LEFT, item, ("emptied",), everybody_left=True)
-    return _happening(Kind.ENDED, item, (str(why),))
+        return _webhook_event(Kind.LEFT, item, ("emptied",), everybody_left=True)
+    return _webhook_event(Kind.ENDED, item, (str(why),))
 
 
-def _changed(item: Item, _: Accounts) -> Happening:
+def _changed(item: Item, _: Accounts) -> WebhookEvent:
     info = item.meeting_info
     start, end = info.sub_meeting_start_time or info.start_time, info.sub_meeting_end_time or info.end_time
-    return _happening(Kind.CHANGED, item, (str(start), str(end)), start_time=start * 1000, end_time=end * 1000)
+    return _webhook_event(Kind.CHANGED, item, (str(start), str(end)), start_time=start * 1000, end_time=end * 1000)
 
 
-def _cancelled(item: Item, _: Accounts) -> Happening:
-    return _happening(Kind.CANCELLED, item, ())
+def _cancelled(item: Item, _: Accounts) -> WebhookEvent:
+    return _webhook_event(Kind.CANCELLED, item, ())
 
 
-_READERS: Mapping[str, Callable[[Item, Accounts], Happening | None]] = {
+_READERS: Mapping[str, Callable[[Item, Accounts], WebhookEvent | None]] = {
     # meeting.started is left out: it tells only of the host, who is told of as everybody else; so is the waiting room
     "meeting.participant-joined": _entered,
     "meeting.participant-left": _left,
@@ -234,12 +234,12 @@ def _in_the_meeting_itself(item: Item) -> bool:
     return scenes == (MAIN, MAIN) and item.meeting_info.meeting_id_type == WHOLE_MEETING
 
 
-def _about_a_person(kind: Kind, item: Item, accounts: Accounts) -> Happening:
+def _about_a_person(kind: Kind, item: Item, accounts: Accounts) -> WebhookEvent:
     account = accounts.to_account(item.operator.userid)
-    return _happening(kind, item, (item.operator.person,), account=account)
+    return _webhook_event(kind, item, (item.operator.person,), account=account)
 
 
-def _happening(kind: Kind, item: Item, natural_key: tuple[str, ...], **more: Any) -> Happening:
+def _webhook_event(kind: Kind, item: Item, natural_key: tuple[str, ...], **more: Any) -> WebhookEvent:
     info = item.meeting_info
     key = MeetingKey(NAME, info.meeting_id, info.sub_meeting_id)
-    return Happening(kind, key, item.operate_time, natural_key, meeting_code=info.meeting_code, **more)
+    return WebhookEvent(kind, key, item.operate_time, natural_key, meeting_code=info.meeting_code, **more)

@@ -21,13 +21,13 @@ from services.meetings.provider import (
     IncompleteError,
     Meeting,
     MeetingKey,
+    MeetingState,
     MisconfiguredError,
     NoSuchMeetingError,
     Occurrence,
     Participant,
     ProviderError,
     RateLimitedError,
-    State,
     Stay,
     WrongStateError,
 )
@@ -48,12 +48,12 @@ TERMINAL = "1"  # `instanceid`: a PC, the usual filler
 USER, ROLE_OF_CREATOR, ROLE_OF_HOST = "1", "creator", "hoster"
 WINDOW = 30 * DAY  # the provider takes at most 31 days
 STATES = {
-    "MEETING_STATE_INIT": State.SCHEDULED,
-    "MEETING_STATE_STARTED": State.RUNNING,
-    "MEETING_STATE_CANCELLED": State.CANCELLED,
-    "MEETING_STATE_ENDED": State.ENDED,
-    "MEETING_STATE_NULL": State.ENDED,
-    "MEETING_STATE_RECYCLED": State.ENDED,
+    "MEETING_STATE_INIT": MeetingState.SCHEDULED,
+    "MEETING_STATE_STARTED": MeetingState.RUNNING,
+    "MEETING_STATE_CANCELLED": MeetingState.CANCELLED,
+    "MEETING_STATE_ENDED": MeetingState.ENDED,
+    "MEETING_STATE_NULL": MeetingState.ENDED,
+    "MEETING_STATE_RECYCLED": MeetingState.ENDED,
 }
 RECYCLED = "MEETING_STATE_RECYCLED"
 
@@ -74,7 +74,7 @@ Seconds = Annotated[int, BeforeValidator(_number)]
 Encoded = Annotated[str, BeforeValidator(_decoded)]
 
 
-class Answer(BaseModel):
+class TencentAnswer(BaseModel):
     """Unknown fields are ignored: there will be more. A null is a field that is not there."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
@@ -87,18 +87,18 @@ class Answer(BaseModel):
         )
 
 
-class User(Answer):
+class User(TencentAnswer):
     userid: str = ""
 
 
-class SubMeeting(Answer):
+class SubMeeting(TencentAnswer):
     sub_meeting_id: str
     status: int | str = 0  # 0 as planned, 1 called off
     start_time: Seconds = 0
     end_time: Seconds = 0
 
 
-class MeetingInfo(Answer):
+class MeetingInfo(TencentAnswer):
     meeting_id: str
     meeting_code: str = ""
     subject: str = ""
@@ -112,7 +112,7 @@ class MeetingInfo(Answer):
     has_more_sub_meeting: int = 0
 
 
-class Meetings(Answer):
+class Meetings(TencentAnswer):
     """With neither field it says nothing, and must not be taken for "there is none"."""
 
     meeting_number: int = -1
@@ -125,7 +125,7 @@ class Meetings(Answer):
         return self
 
 
-class Visit(Answer):
+class Visit(TencentAnswer):
     userid: str = ""
     open_id: str = ""
     ms_open_id: str = ""
@@ -134,7 +134,7 @@ class Visit(Answer):
     left_time: Seconds = 0
 
 
-class Visits(Answer):
+class Visits(TencentAnswer):
     """`meeting_id` and `total_count` are required: an empty object must not be taken for "nobody"."""
 
     meeting_id: str
@@ -144,27 +144,27 @@ class Visits(Answer):
     next_pos: int = 0
 
 
-class Present(Answer):
+class Present(TencentAnswer):
     meeting_id: str
     total_count: int
     participants: list[Visit] = []
     total_page: int = 0
 
 
-class ErrorInfo(Answer):
+class ErrorInfo(TencentAnswer):
     error_code: int
     message: str = ""
 
 
-class Failure(Answer):
+class Failure(TencentAnswer):
     error_info: ErrorInfo | None = None
 
 
-class Done(Answer):
+class Done(TencentAnswer):
     """Nothing to read."""
 
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=TencentAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class Timing:
     """Before the second attempt, and the third."""
 
 
-class Client:
+class TencentClient:
     """Asks: signed anew each time, within the limits, once more after each pause, and no longer than `timing.whole`."""
 
     def __init__(self, address: str, auth: httpx2.Auth, timing: Timing, calls_a_minute: int = CALLS_A_MINUTE) -> None:
@@ -293,7 +293,7 @@ class Tencent:
 
     name = NAME
 
-    def __init__(self, client: Client, accounts: Accounts, operator: str, clock: Clock) -> None:
+    def __init__(self, client: TencentClient, accounts: Accounts, operator: str, clock: Clock) -> None:
         self._client = client
         self._accounts = accounts
         self._operator = operator
@@ -320,7 +320,7 @@ class Tencent:
         try:
             answer = await self._client.ask(Call(Endpoint.GET, meeting_path(meeting_id), query), Meetings)
         except CancelledError:
-            return Meeting(NAME, meeting_id, "", "", "", (), State.CANCELLED, ())
+            return Meeting(NAME, meeting_id, "", "", "", (), MeetingState.CANCELLED, ())
         for each in answer.meeting_info_list:
             if each.meeting_id == meeting_id:
                 return self._to_meeting(each, account)
@@ -429,7 +429,7 @@ class Tencent:
             # the answer names its creator only by the role of whoever asked
             creator=account if account and info.join_meeting_role == ROLE_OF_CREATOR else "",
             hosts=tuple(dict.fromkeys(filter(None, hosts))),
-            state=STATES.get(info.status, State.UNKNOWN),
+            state=STATES.get(info.status, MeetingState.UNKNOWN),
             occurrences=occurrences,
             more_occurrences=bool(info.has_more_sub_meeting),
             recurring=info.meeting_type == 1 or bool(info.sub_meetings),
@@ -483,8 +483,14 @@ def _check_page(call: Call, key: MeetingKey, answer: Visits | Present, position:
 
 def _how_far_gone(info: MeetingInfo) -> tuple[int, int]:
     """Of several behind one number the one that is on, or to come, and of these the next."""
-    order = [State.RUNNING, State.SCHEDULED, State.UNKNOWN, State.ENDED, State.CANCELLED]
-    return order.index(STATES.get(info.status, State.UNKNOWN)), info.start_time
+    order = [
+        MeetingState.RUNNING,
+        MeetingState.SCHEDULED,
+        MeetingState.UNKNOWN,
+        MeetingState.ENDED,
+        MeetingState.CANCELLED,
+    ]
+    return order.index(STATES.get(info.status, MeetingState.UNKNOWN)), info.start_time
 
 
 def create(
@@ -495,7 +501,7 @@ def create(
     clock: Clock,
     timing: Timing | None = None,
     calls_a_minute: int = CALLS_A_MINUTE,
-) -> tuple[Tencent, Client]:
+) -> tuple[Tencent, TencentClient]:
     """The provider, and the client to be closed at the end."""
-    client = Client(address, TencentAuth(credentials), timing or Timing(), calls_a_minute)
+    client = TencentClient(address, TencentAuth(credentials), timing or Timing(), calls_a_minute)
     return Tencent(client, accounts, operator, clock), client

@@ -7,25 +7,25 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from services.meetings import webhooks
-from services.meetings.happenings import Happenings
 from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker, Proof
-from services.meetings.webhooks import UnreadableError
+from services.meetings.webhook_events import WebhookEvents
+from services.meetings.webhooks import WebhookUnreadableError
 
 PATH = "/tencent"
 ACKNOWLEDGED = "successfully received callback"
 LARGEST_CHECK = 4096
 
 
-class Receiver:
+class WebhookReceiver:
     """Answers 200 to what is stored, or of no concern; to all else as webhooks.app says."""
 
-    def __init__(self, checker: Checker, aes_key: str, accounts: Accounts, happenings: Happenings) -> None:
+    def __init__(self, checker: Checker, aes_key: str, accounts: Accounts, webhook_events: WebhookEvents) -> None:
         self._checker = checker
         self._aes_key = aes_key
         self._accounts = accounts
-        self._happenings = happenings
+        self._webhook_events = webhook_events
 
     def routes(self) -> list[BaseRoute]:
         return [Route(PATH, self.verify, methods=["GET"]), Route(PATH, self.receive, methods=["POST"])]
@@ -35,7 +35,7 @@ class Receiver:
         # "+" has a meaning in base64 and another in a query, and not every sender escapes it
         check = request.query_params.get("check_str", "").replace(" ", "+")
         if not 0 < len(check) <= LARGEST_CHECK:
-            raise UnreadableError("check_str is missing or too long")
+            raise WebhookUnreadableError("check_str is missing or too long")
         self._checker.check(_proof(request), check)
         return Response(callbacks.decode(check, self._aes_key), media_type="text/plain")
 
@@ -45,7 +45,7 @@ class Receiver:
         self._checker.check(proof, data)
         if not self._checker.settled_before(proof):
             plain = callbacks.decode(data, self._aes_key)
-            await self._happenings.record(callbacks.read(plain, self._accounts))
+            await self._webhook_events.record(callbacks.read(plain, self._accounts))
             self._checker.settle(proof)
         return PlainTextResponse(ACKNOWLEDGED)
 
@@ -55,10 +55,10 @@ def read_data(body: bytes) -> str:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError("the body is no JSON") from error
+        raise WebhookUnreadableError("the body is no JSON") from error
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, str) or not data:
-        raise UnreadableError("the body has no data")
+        raise WebhookUnreadableError("the body has no data")
     return data
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
 from services.platform.data import chain
-from services.platform.data.chain import Entry
+from services.platform.data.chain import ChainEntry
 from services.platform.serving import rpc
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditEntry:
     """What is noted. `account_id` is whom it concerns; `detail` holds no free text, no addresses, no secrets."""
 
     caller: Caller
@@ -77,66 +77,66 @@ def caller() -> Caller:
     return Caller(principal.account_id, principal.roles, rpc.method())
 
 
-def noted(work: Callable[[Connection], T], tell: Callable[[T], Act | None]) -> Callable[[Connection], T]:
-    """`work`, and at the end of its transaction what `tell` makes of its result; None is not noted."""
+def audited(work: Callable[[Connection], T], describe: Callable[[T], AuditEntry | None]) -> Callable[[Connection], T]:
+    """`work`, and at the end of its transaction what `describe` makes of its result; None is not audited."""
 
-    def work_and_note(connection: Connection) -> T:
+    def work_and_append(connection: Connection) -> T:
         result = work(connection)
-        if act := tell(result):
-            append(connection, [act])
+        if entry := describe(result):
+            append(connection, [entry])
         return result
 
-    return work_and_note
+    return work_and_append
 
 
-def append(connection: Connection, acts: Iterable[Act]) -> None:
+def append(connection: Connection, entries: Iterable[AuditEntry]) -> None:
     """Adds entries. Must come last in a transaction: until its end nobody else can add any."""
-    waiting = list(acts)
+    waiting = list(entries)
     if not waiting:
         return
     if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
     head, rows = read_head(connection), []
-    for act in waiting:
-        head = _follow(head, act)
+    for entry in waiting:
+        head = _follow(head, entry)
         rows.append({name: getattr(head, name) for name in chain.FIELDS})
     connection.execute(sa.insert(TABLE), rows)
 
 
-def _follow(head: Entry, act: Act) -> Entry:
+def _follow(head: ChainEntry, entry: AuditEntry) -> ChainEntry:
     values = (
         head.number + 1,
         max(time.time_ns() // 1_000_000, head.time),
-        act.caller.account_id,
-        " ".join(sorted(act.caller.roles)),
-        act.caller.method,
-        act.target_kind,
-        act.target_id,
-        act.account_id,
-        act.outcome,
-        chain.canonical(act.detail),
+        entry.caller.account_id,
+        " ".join(sorted(entry.caller.roles)),
+        entry.caller.method,
+        entry.target_kind,
+        entry.target_id,
+        entry.account_id,
+        entry.outcome,
+        chain.canonical(entry.detail),
         head.hash,
     )
-    return Entry(*values, hash=chain.digest(*values))
+    return ChainEntry(*values, hash=chain.digest(*values))
 
 
-NONE = Entry(0, 0, "", "", "", "", "", "", "", "", "", chain.GENESIS)
+NONE = ChainEntry(0, 0, "", "", "", "", "", "", "", "", "", chain.GENESIS)
 
 
-def read_head(connection: Connection) -> Entry:
+def read_head(connection: Connection) -> ChainEntry:
     """The newest entry; number 0 when there is none."""
     row = connection.execute(sa.select(TABLE).order_by(TABLE.c.number.desc()).limit(1)).one_or_none()
-    return Entry(*row) if row else NONE
+    return ChainEntry(*row) if row else NONE
 
 
-def read_after(connection: Connection, number: int, limit: int) -> list[Entry]:
+def read_after(connection: Connection, number: int, limit: int) -> list[ChainEntry]:
     """The next entries, oldest first."""
     query = sa.select(TABLE).where(TABLE.c.number > number).order_by(TABLE.c.number).limit(limit)
-    return [Entry(*row) for row in connection.execute(query)]
+    return [ChainEntry(*row) for row in connection.execute(query)]
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class AuditFilter:
     """Which entries to list; empty fields ask for all. `beyond` is the last number of the page before."""
 
     equal: Mapping[str, str] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class Filter:
     limit: int = 50
 
 
-def list_entries(connection: Connection, wanted: Filter) -> Sequence[Entry]:
+def list_entries(connection: Connection, wanted: AuditFilter) -> Sequence[ChainEntry]:
     c = TABLE.c
     query = sa.select(TABLE).limit(wanted.limit).order_by(c.number if wanted.oldest_first else c.number.desc())
     for name, value in wanted.equal.items():
@@ -158,4 +158,4 @@ def list_entries(connection: Connection, wanted: Filter) -> Sequence[Entry]:
         query = query.where(c.time < wanted.before)
     if wanted.beyond:
         query = query.where(c.number > wanted.beyond if wanted.oldest_first else c.number < wanted.beyond)
-    return [Entry(*row) for row in connection.execute(query)]
+    return [ChainEntry(*row) for row in connection.execute(query)]

@@ -9,7 +9,7 @@ from yunhui.audit.v1 import audit_service_pb2_grpc as api_grpc
 
 from services.platform.clock import to_timestamp
 from services.platform.data import audit, chain
-from services.platform.data.chain import Check, Entry
+from services.platform.data.chain import ChainEntry, Check
 from services.platform.data.database import Database
 from services.platform.serving import errors, pages, permissions, rpc
 
@@ -65,9 +65,9 @@ def follow(connection: Connection, check: Check) -> bool:
     return bool(entries) and check.fault is None
 
 
-def to_filter(request: api.ListAuditEntriesRequest) -> audit.Filter:
+def to_filter(request: api.ListAuditEntriesRequest) -> audit.AuditFilter:
     """With room for one more than the page, which tells whether there is a next. Raises errors.RpcError."""
-    return audit.Filter(
+    return audit.AuditFilter(
         equal={name: checked(name, getattr(request, name)) for name in FILTERS if getattr(request, name)},
         after=errors.moment("after", request.after) if request.HasField("after") else None,
         before=errors.moment("before", request.before) if request.HasField("before") else None,
@@ -83,7 +83,7 @@ def checked(field: str, value: str) -> str:
     return value
 
 
-def to_message(entry: Entry) -> api.AuditEntry:
+def to_message(entry: ChainEntry) -> api.AuditEntry:
     values = {name: getattr(entry, name) for name in chain.FIELDS if name != "time"}
     return api.AuditEntry(time=to_timestamp(entry.time), **values)
 

@@ -12,7 +12,7 @@ CHANGED, UNLINKED, MISSING, REPEATED, NOT_AS_NOTED = "CHANGED", "UNLINKED", "MIS
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChainEntry:
     """One act done with power over others. `time` is epoch ms; `detail` canonical JSON. Hashed in this order."""
 
     number: int
@@ -29,11 +29,11 @@ class Entry:
     hash: str
 
 
-FIELDS = tuple(each.name for each in fields(Entry))
+FIELDS = tuple(each.name for each in fields(ChainEntry))
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ChainFault:
     """Number of the first broken entry, and what is wrong with it."""
 
     number: int
@@ -59,30 +59,30 @@ class Check:
     def __init__(self, noted: Mapping[int, str] | None = None) -> None:
         self.number = 0
         self.hash = GENESIS
-        self.fault: Fault | None = None
+        self.fault: ChainFault | None = None
         self._noted = dict(noted or {})
 
-    def follow(self, entries: Iterable[Entry]) -> None:
+    def follow(self, entries: Iterable[ChainEntry]) -> None:
         for entry in entries:
             if self.fault:
                 return
             self._take(entry)
 
-    def finish(self) -> Fault | None:
+    def finish(self) -> ChainFault | None:
         """After the last entry: what was noted must have come by."""
         beyond = [number for number in self._noted if number > self.number]
         if beyond and not self.fault:
-            self.fault = Fault(self.number + 1, MISSING)
+            self.fault = ChainFault(self.number + 1, MISSING)
         return self.fault
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: ChainEntry) -> None:
         reason = self._reason(entry)
         if reason:
-            self.fault = Fault(self.number + 1 if reason == MISSING else entry.number, reason)
+            self.fault = ChainFault(self.number + 1 if reason == MISSING else entry.number, reason)
         else:
             self.number, self.hash = entry.number, entry.hash
 
-    def _reason(self, entry: Entry) -> str:
+    def _reason(self, entry: ChainEntry) -> str:
         if entry.number != self.number + 1:
             return MISSING if entry.number > self.number + 1 else REPEATED
         if entry.hash != digest(*astuple(entry)[:-1]):

@@ -84,13 +84,13 @@ class Database:
         """Runs `work` on one consistent snapshot."""
         return await self._reader.run(work)
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
+    async def read_fresh(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on what is stored now: of SQLite's file, a connection that is kept may only remember it."""
         if self.engine.dialect.name != "sqlite":
             return await self._reader.run(work)
-        return await asyncio.to_thread(self._look, work)
+        return await asyncio.to_thread(self._read_fresh, work)
 
-    def _look(self, work: Callable[[Connection], T]) -> T:
+    def _read_fresh(self, work: Callable[[Connection], T]) -> T:
         with self._fresh.connect() as connection:
             return work(connection)
 

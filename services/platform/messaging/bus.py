@@ -1,36 +1,25 @@
 """The way onto NATS: one connection a program, as its own user, that says loudly what the server refuses."""
 
-import asyncio
-import contextlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import nats
 from nats.aio.client import Client
-from nats.aio.subscription import Subscription
 
 from services.platform.observing import traces
 from services.platform.settings import Settings
-from services.platform.tasks import mend_wait_for, run_forever
-
-if TYPE_CHECKING:
-    from faststream.nats import NatsBroker
-    from faststream.nats.security import NatsUserPassword
+from services.platform.tasks import mend_wait_for
 
 log = logging.getLogger(__name__)
 
 mend_wait_for()  # before nats-py waits for anything
 
 SOURCE_PREFIX = "/yunhui/"
-RETRY_SECONDS = 1.0
-DRAIN_SECONDS = 5.0
-BEGIN_SECONDS = 0.05
-"""So long a question that was handed on to a worker may take to be begun with; then `stop` waits for its answer."""
 REFUSED = "permissions violation"
 
 
@@ -112,68 +101,6 @@ def tls_options(authorities: Path | None, certificate: Path | None = None, key: 
     if certificate:
         context.load_cert_chain(certificate, key)
     return {"tls": context, "tls_handshake_first": True}
-
-
-def as_security(options: dict[str, Any]) -> "NatsUserPassword | None":
-    """Takes out of the options of nats.connect what FastStream wants told in its own way."""
-    user, password = options.pop("user"), options.pop("password")
-    context, first = options.pop("tls", None), options.pop("tls_handshake_first", False)
-    if not user:
-        return None
-    from faststream.nats.security import NatsUserPassword  # as below
-
-    return NatsUserPassword(user, password, ssl_context=context, tls_handshake_first=first)
-
-
-def create_broker(settings: Settings, name: str) -> "NatsBroker":
-    """FastStream's broker on a connection of its own, with the same options."""
-    from faststream.nats import NatsBroker  # programs without a broker are spared its memory
-
-    options = dict(connect_options(settings, name))
-    security = as_security(options)
-    # FastStream would log exceptions whole, and they can quote what people wrote
-    return NatsBroker(settings.nats_url, security=security, logger=None, **options)
-
-
-Answer = Callable[..., Awaitable[bytes]]
-
-
-def responder(broker: "NatsBroker", subject: str, at_once: int = 1) -> Callable[[Answer], Any]:
-    """Decorator: answers questions on `subject`, `at_once` of them; each is answered by one replica."""
-    return broker.subscriber(subject, queue=subject, decoder=undecoded, max_workers=at_once, title=subject)
-
-
-async def undecoded(message: Any) -> bytes:
-    """For `decoder=`: our messages are protobuf, and FastStream would guess."""
-    body: bytes = message.body
-    return body
-
-
-async def serve(broker: "NatsBroker") -> None:
-    """Connects, however long that takes, and answers until cancelled."""
-
-    async def answer() -> None:
-        await broker.start()
-        await asyncio.Event().wait()
-
-    try:
-        await run_forever(answer, "questions over NATS", RETRY_SECONDS)
-    finally:
-        await _take_no_more(broker)
-        await broker.stop()
-
-
-async def _take_no_more(broker: "NatsBroker") -> None:
-    """What was asked of us is answered: FastStream's own stop throws away what it has not begun with."""
-    for subscriber in broker.subscribers:
-        subscription = getattr(subscriber, "subscription", None)
-        if not isinstance(subscription, Subscription):
-            continue
-        with contextlib.suppress(Exception):  # who cannot be reached asks nothing
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await cast(Any, subscription).drain()  # nats-py has no type for it
-                await asyncio.sleep(BEGIN_SECONDS)
-            cast(Any, subscriber).subscription = None
 
 
 async def close(connection: Client) -> None:

@@ -39,11 +39,11 @@ class OutboxService(api_grpc.OutboxServiceServicer):
     async def ReplayOutbox(self, request: api.ReplayOutboxRequest, context: rpc.Context) -> api.ReplayOutboxResponse:
         by = audit.caller()
 
-        def tell(number: int | None) -> audit.Act | None:
+        def describe(number: int | None) -> audit.AuditEntry | None:
             about = {"after": request.after_event_id, "events": number}
-            return None if number is None else audit.Act(by, "outbox", "", detail=about)
+            return None if number is None else audit.AuditEntry(by, "outbox", "", detail=about)
 
-        work = audit.noted(lambda c: outbox.mark_unpublished(c, request.after_event_id), tell)
+        work = audit.audited(lambda c: outbox.mark_unpublished(c, request.after_event_id), describe)
         number = await self._database.write(work)
         if number is None:
             raise errors.not_found("event", "没有这个事件")

@@ -125,7 +125,7 @@ EPSILON = 1e-6
 NO_LIMIT = Rate(0)
 
 
-class Guard(grpc.aio.ServerInterceptor):
+class RpcGuard(grpc.aio.ServerInterceptor):
     """Deny by default: a method without a row in `roles`, or a caller without one of its roles, gets no further.
 
     Programs (the role service) make as many calls as they need; everybody else as many as `rate` allows, where a long
@@ -345,7 +345,7 @@ def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | Non
 Add = Callable[[grpc.aio.Server], None]
 
 
-class Server:
+class RpcServer:
     """A gRPC server with health, the guard and, in development, reflection.
 
     `servicers`: by the full name of a service, what adds it to the bare grpc.aio server. `before_stop` ends the streams
@@ -355,7 +355,7 @@ class Server:
     def __init__(
         self,
         listen: str,
-        guard: Guard,
+        guard: RpcGuard,
         servicers: Mapping[str, Add],
         *,
         with_reflection: bool,

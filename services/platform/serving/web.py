@@ -51,24 +51,24 @@ class Waiting:
     """Connections whose client is to move, by peer, those first that have been waiting longest."""
 
     def __init__(self) -> None:
-        self._of: dict[str, dict[Connection, None]] = {}
+        self._of: dict[str, dict[WebConnection, None]] = {}
 
-    def add(self, connection: "Connection") -> None:
+    def add(self, connection: "WebConnection") -> None:
         self._of.setdefault(connection.peer, {})[connection] = None
 
-    def remove(self, connection: "Connection") -> None:
+    def remove(self, connection: "WebConnection") -> None:
         mine = self._of.get(connection.peer, {})
         mine.pop(connection, None)
         if not mine:
             self._of.pop(connection.peer, None)
 
-    def longest(self, but: "Connection") -> "Connection | None":
+    def longest(self, but: "WebConnection") -> "WebConnection | None":
         """Of the peer that has most of them, so that whoever opens many loses their own."""
         most = max(self._of.values(), key=len, default={})
         return next((each for each in most if each is not but), None)
 
 
-class Connection(H11Protocol):
+class WebConnection(H11Protocol):
     """One of at most `most` connections, of `peer`. `step` is what its client is to do; None while we are to answer."""
 
     def __init__(self, *arguments: Any, waiting: Waiting, most: int, **options: Any) -> None:
@@ -146,13 +146,13 @@ class Connection(H11Protocol):
         self.transport.abort()
 
 
-class Server(uvicorn.Server):
+class WebServer(uvicorn.Server):
     """Serves `app` at `listen`, host:port. `stop` takes no new requests and lets those under way finish."""
 
     def __init__(self, app: ASGIApp, listen: str, most_at_once: int = MOST_AT_ONCE) -> None:
         host, _, port = listen.rpartition(":")
         allow_files(most_at_once + BACKLOG + SPARE_FILES)
-        protocol: Any = partial(Connection, waiting=Waiting(), most=most_at_once)  # uvicorn takes it for a class
+        protocol: Any = partial(WebConnection, waiting=Waiting(), most=most_at_once)  # uvicorn takes it for a class
         config = uvicorn.Config(
             app,
             host=host.strip("[]"),
@@ -215,7 +215,7 @@ class Pages:
     """
 
     def __init__(self, app: ASGIApp, listen: str) -> None:
-        self._server = Server(app, listen)
+        self._server = WebServer(app, listen)
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

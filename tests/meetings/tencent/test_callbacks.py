@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from services.meetings.happenings import Happening, Kind
 from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker, Proof
-from services.meetings.webhooks import RefusedError, UnreadableError
-from services.standin.sender import Sender, encrypt
+from services.meetings.webhook_events import Kind, WebhookEvent
+from services.meetings.webhooks import WebhookRefusedError, WebhookUnreadableError
+from services.standin.sender import WebhookSender, encrypt
 
 VECTOR: dict[str, str] = json.loads(Path(__file__).with_name("tencent-webhook-vector.json").read_text())
 VECTOR_PROOF = Proof(VECTOR["timestamp"], VECTOR["nonce"], VECTOR["signature"])
@@ -40,7 +40,7 @@ def test_the_older_form_with_times_as_text_is_understood() -> None:
 
 @pytest.mark.parametrize("seconds", [-301, 301, -86400])
 def test_the_worked_example_is_stale_today(seconds: int) -> None:
-    with pytest.raises(RefusedError, match="five minutes"):
+    with pytest.raises(WebhookRefusedError, match="five minutes"):
         Checker(VECTOR["token"], lambda: VECTOR_TIME + seconds).check(VECTOR_PROOF, VECTOR["data"])
 
 
@@ -66,7 +66,7 @@ FORGERIES = [
 @pytest.mark.parametrize(("proof", "data"), FORGERIES)
 def test_a_forgery_is_refused(proof: Proof, data: str) -> None:
     """One byte more or less, other headers, none, or such as are no numbers."""
-    with pytest.raises(RefusedError):
+    with pytest.raises(WebhookRefusedError):
         Checker(VECTOR["token"], lambda: VECTOR_TIME).check(proof, data)
 
 
@@ -76,7 +76,7 @@ def test_characters_cannot_wander_from_one_value_into_another() -> None:
     wandered = Proof(nonce[-2:] + timestamp, nonce[:-2], VECTOR["signature"])
     joined = sorted([VECTOR["token"], wandered.timestamp, wandered.nonce, VECTOR["data"]])
     assert "".join(joined) == "".join(sorted([VECTOR["token"], timestamp, nonce, VECTOR["data"]]))
-    with pytest.raises(RefusedError, match="not numbers"):
+    with pytest.raises(WebhookRefusedError, match="not numbers"):
         Checker(VECTOR["token"], lambda: VECTOR_TIME).check(wandered, VECTOR["data"])
 
 
@@ -90,11 +90,11 @@ def test_what_was_encrypted_is_decrypted(size: int) -> None:
 
 @pytest.mark.parametrize("data", ["!!!", "e", "e30", "中", base64.b64encode(b"x" * 32).decode()])
 def test_what_is_not_encrypted_with_our_key_is_unreadable(data: str) -> None:
-    with pytest.raises(UnreadableError):
+    with pytest.raises(WebhookUnreadableError):
         callbacks.decode(data, KEY)
 
 
-def told(event: str, **more: Any) -> list[Happening]:
+def told(event: str, **more: Any) -> list[WebhookEvent]:
     info = {"meeting_id": "77", "meeting_code": "123456789", "start_time": 1_751_850_000, "end_time": 1_751_853_600}
     info |= more.pop("info", {})
     item = {"operate_time": JOINED, "operator": {"userid": "li", "ms_open_id": "m1"}, "meeting_info": info, **more}
@@ -170,12 +170,12 @@ UNREADABLE: list[Any] = [
 @pytest.mark.parametrize("plain", UNREADABLE)
 def test_what_is_no_event_is_unreadable(plain: bytes) -> None:
     """Truncated, of another form, without what must be there."""
-    with pytest.raises(UnreadableError):
+    with pytest.raises(WebhookUnreadableError):
         callbacks.read(plain, ANYBODY)
 
 
 def test_the_stand_in_signs_as_the_original_does() -> None:
     """Against the worked example: what is tested with it is tested with the real thing."""
-    signed = Sender(token=VECTOR["token"]).sign(VECTOR["data"], "", VECTOR["timestamp"], VECTOR["nonce"])
+    signed = WebhookSender(token=VECTOR["token"]).sign(VECTOR["data"], "", VECTOR["timestamp"], VECTOR["nonce"])
     assert signed["signature"] == VECTOR["signature"]
-    assert abs(int(Sender(token="t").sign("x")["timestamp"]) - time.time() * 1000) < 60_000
+    assert abs(int(WebhookSender(token="t").sign("x")["timestamp"]) - time.time() * 1000) < 60_000

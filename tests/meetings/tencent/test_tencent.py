@@ -11,13 +11,13 @@ from services.meetings.provider import (
     Control,
     IncompleteError,
     Meeting,
+    MeetingState,
     MisconfiguredError,
     NoSuchMeetingError,
     NotPermittedError,
     Participant,
     ProviderError,
     RateLimitedError,
-    State,
     Stay,
     WrongStateError,
 )
@@ -26,7 +26,7 @@ from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import TokenBucket
 from services.meetings.tencent.tencent import Tencent
 from services.standin.cloud import DAY, CloudMeeting
-from services.standin.gate import Application, Gate
+from services.standin.request_checks import Application, RequestChecker
 from services.standin.server import Standin
 from tests.meetings.builders import HOUR, HandClock, key, provider
 
@@ -41,7 +41,7 @@ async def test_a_number_leads_to_its_meeting(standin: Standin, tencent: Tencent)
     made = planned(standin, subject="组会 a+b")
     made.hosts = ["wang"]
     found = await tencent.find(made.code, "li")
-    assert (found.meeting_id, found.subject, found.state) == (made.meeting_id, "组会 a+b", State.SCHEDULED)
+    assert (found.meeting_id, found.subject, found.state) == (made.meeting_id, "组会 a+b", MeetingState.SCHEDULED)
     assert (found.creator, found.hosts, found.recurring) == ("li", ("wang",), False)
     [occurrence] = found.occurrences
     assert (occurrence.start_time, occurrence.end_time) == (made.start * 1000, made.end * 1000)
@@ -107,8 +107,8 @@ async def test_a_cancelled_meeting_is_known_to_be_cancelled(standin: Standin, te
     """By its id; its number leads nowhere good."""
     made = planned(standin)
     standin.cloud.cancel(made)
-    assert (await tencent.get(made.meeting_id, None)).state == State.CANCELLED
-    assert (await tencent.find(made.code, "li")).state == State.CANCELLED
+    assert (await tencent.get(made.meeting_id, None)).state == MeetingState.CANCELLED
+    assert (await tencent.find(made.code, "li")).state == MeetingState.CANCELLED
 
 
 async def test_who_came_and_left_is_known_though_the_meeting_reads_as_if_nobody_had(
@@ -118,7 +118,7 @@ async def test_who_came_and_left_is_known_though_the_meeting_reads_as_if_nobody_
     made = planned(standin)
     visit = standin.cloud.enter(made, "li", "李 Li", at=NOW - 600)
     standin.cloud.leave(made, visit, at=NOW - 300)
-    assert (await tencent.get(made.meeting_id, None)).state == State.SCHEDULED
+    assert (await tencent.get(made.meeting_id, None)).state == MeetingState.SCHEDULED
     assert await tencent.participants(key(made.meeting_id), None) == [
         Participant("li", "李 Li", (Stay((NOW - 600) * 1000, (NOW - 300) * 1000),))
     ]
@@ -299,7 +299,7 @@ async def test_wrong_credentials_are_away_and_not_absent(standin: Standin) -> No
 
 async def test_a_clock_that_is_off_is_away(standin: Standin, tencent: Tencent) -> None:
     made = planned(standin)
-    standin.gate.now = lambda: time.time() + 301
+    standin.checker.now = lambda: time.time() + 301
     with pytest.raises(AwayError):
         await tencent.find(made.code, "li")
     assert standin.refusals == [190300]
@@ -308,7 +308,7 @@ async def test_a_clock_that_is_off_is_away(standin: Standin, tencent: Tencent) -
 async def test_our_own_restraint_keeps_us_below_the_limit(standin: Standin) -> None:
     """Asked for 60 things at once, with room for 40 a minute: the rest is told to wait, the other side never."""
     made = planned(standin)
-    standin.gate.a_minute = 40
+    standin.checker.a_minute = 40
     provides, client = provider(standin.address, calls_a_minute=40)
     answers = await asyncio.gather(*(provides.find(made.code, "li") for _ in range(60)), return_exceptions=True)
     assert standin.refusals == []
@@ -320,7 +320,7 @@ async def test_our_own_restraint_keeps_us_below_the_limit(standin: Standin) -> N
 async def test_after_too_many_calls_none_is_made_for_a_while(standin: Standin, tencent: Tencent) -> None:
     """Somebody else may share the application's allowance."""
     made = planned(standin)
-    standin.gate = Gate(a_minute=1)
+    standin.checker = RequestChecker(a_minute=1)
     await tencent.find(made.code, "li")
     for _ in range(3):
         with pytest.raises(RateLimitedError) as caught:

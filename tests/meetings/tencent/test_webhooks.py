@@ -16,15 +16,15 @@ import sqlalchemy as sa
 
 from services.installation.ports import free_port
 from services.meetings import webhooks
-from services.meetings.happenings import Happenings
 from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker
-from services.meetings.tencent.webhooks import PATH, Receiver
+from services.meetings.tencent.webhooks import PATH, WebhookReceiver
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.standin.cloud import Cloud
-from services.standin.sender import ACKNOWLEDGED, Mischief, Sender
+from services.standin.sender import ACKNOWLEDGED, Mischief, WebhookSender
 from tests.meetings.builders import key
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, until
@@ -36,12 +36,12 @@ HOUR = 3600
 
 
 @pytest.fixture(params=["plain", "encrypted"])
-async def sender(request: pytest.FixtureRequest, happenings: Happenings) -> AsyncIterator[Sender]:
+async def sender(request: pytest.FixtureRequest, webhook_events: WebhookEvents) -> AsyncIterator[WebhookSender]:
     """A receiver behind the address that this sender has."""
     port, aes_key = free_port(), KEY if request.param == "encrypted" else ""
-    receiver = Receiver(Checker(TOKEN), aes_key, Accounts(), happenings)
+    receiver = WebhookReceiver(Checker(TOKEN), aes_key, Accounts(), webhook_events)
     serving = asyncio.create_task(webhooks.serve(receiver.routes(), f"{HOST}:{port}"))
-    made = Sender(f"http://{HOST}:{port}{PATH}", TOKEN, aes_key)
+    made = WebhookSender(f"http://{HOST}:{port}{PATH}", TOKEN, aes_key)
     await until(lambda: socket.socket().connect_ex((HOST, port)) == 0)
     yield made
     serving.cancel()
@@ -68,32 +68,32 @@ async def stored(database: Database) -> list[tuple[str, str, int]]:
     return [(subject.rpartition(".")[2], entity, seq) for subject, entity, seq in rows]
 
 
-async def post(sender: Sender, http: httpx2.AsyncClient, data: str, **headers: str) -> httpx2.Response:
+async def post(sender: WebhookSender, http: httpx2.AsyncClient, data: str, **headers: str) -> httpx2.Response:
     content = json.dumps({"data": data})
     return await http.post(sender.url, content=content, headers={**sender.sign(data), **headers})
 
 
-async def test_the_address_is_verified(sender: Sender) -> None:
+async def test_the_address_is_verified(sender: WebhookSender) -> None:
     """The plain text and nothing else; again and again, for the check is a heartbeat too."""
     for _ in range(3):
         assert await asyncio.to_thread(sender.verify)
 
 
-async def test_a_plus_that_became_a_space_is_one_again(sender: Sender, http: httpx2.AsyncClient) -> None:
+async def test_a_plus_that_became_a_space_is_one_again(sender: WebhookSender, http: httpx2.AsyncClient) -> None:
     """Where the sender did not escape it."""
     check = next(code for code in iter(lambda: sender.encode(random.randbytes(48)), "") if "+" in code)
     answer = await http.get(f"{sender.url}?check_str={check}", headers=sender.sign(check))
     assert answer.status_code == 200
 
 
-async def test_an_event_is_stored_and_then_acknowledged(sender: Sender, database: Database) -> None:
+async def test_an_event_is_stored_and_then_acknowledged(sender: WebhookSender, database: Database) -> None:
     outcome = await asyncio.to_thread(sender.deliver, joined())
     assert (outcome.status, outcome.body) == (200, ACKNOWLEDGED)
     assert await stored(database) == [("entered", "tencent/77/", 1)]
 
 
 async def test_a_repeat_is_acknowledged_and_changes_nothing(
-    sender: Sender, http: httpx2.AsyncClient, database: Database
+    sender: WebhookSender, http: httpx2.AsyncClient, database: Database
 ) -> None:
     """With a new signature, and with the very same headers, at the same time and one after the other."""
     for _ in range(2):
@@ -105,7 +105,9 @@ async def test_a_repeat_is_acknowledged_and_changes_nothing(
     assert await stored(database) == [("entered", "tencent/77/", 1)]
 
 
-async def test_forged_and_stale_calls_are_refused(sender: Sender, http: httpx2.AsyncClient, database: Database) -> None:
+async def test_forged_and_stale_calls_are_refused(
+    sender: WebhookSender, http: httpx2.AsyncClient, database: Database
+) -> None:
     """Nothing is stored: a forged entry must not stop a no-show."""
     data, now = sender.encode(json.dumps(joined()).encode()), int(time.time())  # NOW may be minutes ago
     forged = await asyncio.to_thread(sender.deliver, joined(), "forged", "another token")
@@ -117,7 +119,9 @@ async def test_forged_and_stale_calls_are_refused(sender: Sender, http: httpx2.A
     assert await stored(database) == []
 
 
-async def test_truncated_calls_are_unreadable(sender: Sender, http: httpx2.AsyncClient, database: Database) -> None:
+async def test_truncated_calls_are_unreadable(
+    sender: WebhookSender, http: httpx2.AsyncClient, database: Database
+) -> None:
     """The body, or what was signed."""
     data = sender.encode(json.dumps(joined()).encode())
     body = json.dumps({"data": data}).encode()
@@ -128,7 +132,7 @@ async def test_truncated_calls_are_unreadable(sender: Sender, http: httpx2.Async
     assert await stored(database) == []
 
 
-async def test_too_large_is_refused_before_it_is_read(sender: Sender, http: httpx2.AsyncClient) -> None:
+async def test_too_large_is_refused_before_it_is_read(sender: WebhookSender, http: httpx2.AsyncClient) -> None:
     """Announced, and not announced."""
 
     async def endless() -> AsyncIterator[bytes]:
@@ -143,7 +147,7 @@ async def test_too_large_is_refused_before_it_is_read(sender: Sender, http: http
     assert answer.status_code == 413
 
 
-async def test_one_that_trickles_is_given_up(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_trickles_is_given_up(sender: WebhookSender, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody announces a body and sends the first byte of it."""
     monkeypatch.setattr(webhooks, "BODY_SECONDS", 0.2)
     reader, writer = await asyncio.open_connection(HOST, int(sender.url.split(":")[2].partition("/")[0]))
@@ -152,7 +156,7 @@ async def test_one_that_trickles_is_given_up(sender: Sender, monkeypatch: pytest
     writer.close()
 
 
-async def test_what_cannot_be_stored_is_not_acknowledged(sender: Sender, database: Database) -> None:
+async def test_what_cannot_be_stored_is_not_acknowledged(sender: WebhookSender, database: Database) -> None:
     """And is taken when it comes again."""
     event = joined()
     with database.engine.begin() as connection:
@@ -164,7 +168,7 @@ async def test_what_cannot_be_stored_is_not_acknowledged(sender: Sender, databas
     assert len(await stored(database)) == 1
 
 
-async def test_a_change_that_was_overtaken_is_not_told(sender: Sender, database: Database) -> None:
+async def test_a_change_that_was_overtaken_is_not_told(sender: WebhookSender, database: Database) -> None:
     """Delivery has no order: the later change wins, whichever comes first."""
 
     def moved(at: int) -> dict[str, Any]:
@@ -176,17 +180,19 @@ async def test_a_change_that_was_overtaken_is_not_told(sender: Sender, database:
     assert await stored(database) == [("changed", "tencent/77/", 1), ("changed", "tencent/77/", 2)]
 
 
-async def test_late_and_unordered_entries_all_count(sender: Sender, database: Database, happenings: Happenings) -> None:
+async def test_late_and_unordered_entries_all_count(
+    sender: WebhookSender, database: Database, webhook_events: WebhookEvents
+) -> None:
     """The first entry is the earliest that happened, not the first that arrived."""
     for at in (NOW, NOW - 500, NOW - 100):
         await asyncio.to_thread(sender.deliver, joined(person=f"m{at}", at=at * 1000))
-    assert await happenings.first_entry(key("77"), None, None) == (NOW - 500) * 1000
-    assert await happenings.first_entry(key("77"), (NOW - 200) * 1000, None) == (NOW - 100) * 1000
-    assert await happenings.first_entry(key("77"), None, (NOW - 500) * 1000) is None
-    assert await happenings.first_entry(key("77", "other"), None, None) is None
+    assert await webhook_events.first_entry(key("77"), None, None) == (NOW - 500) * 1000
+    assert await webhook_events.first_entry(key("77"), (NOW - 200) * 1000, None) == (NOW - 100) * 1000
+    assert await webhook_events.first_entry(key("77"), None, (NOW - 500) * 1000) is None
+    assert await webhook_events.first_entry(key("77", "other"), None, None) is None
 
 
-async def test_a_network_at_its_worst(sender: Sender, database: Database) -> None:
+async def test_a_network_at_its_worst(sender: WebhookSender, database: Database) -> None:
     """Some are lost, doubled, late, swapped, forged: what arrived genuine is stored once, in whole sequences."""
     sender.mischief = Mischief(
         lost=0.1, doubled=0.2, late=0.2, swapped=0.2, forged=0.2, late_seconds=0.2, dice=random.Random(7)
@@ -210,10 +216,10 @@ async def test_a_network_at_its_worst(sender: Sender, database: Database) -> Non
     assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in sequences.values())
 
 
-async def test_two_replicas_store_one_event_once(database: Database, url: str, happenings: Happenings) -> None:
+async def test_two_replicas_store_one_event_once(database: Database, url: str, webhook_events: WebhookEvents) -> None:
     """The same event at both at the same time, and others of the same meeting."""
     other = Database(url)
-    replicas = [happenings, Happenings(other, happenings._clock, lambda: None)]
+    replicas = [webhook_events, WebhookEvents(other, webhook_events._clock, lambda: None)]
     checks = [joined(person=f"m{number % 10}", at=NOW * 1000 + number % 10) for number in range(40)]
     work = [
         replicas[number % 2].record(callbacks.read(json.dumps(event).encode(), Accounts()))

@@ -622,40 +622,6 @@ class Suspension(_message.Message):
 Global___Suspension: _TypeAlias = Suspension  # noqa: Y015
 
 @_typing.final
-class QuotaStanding(_message.Message):
-    """How much of one quota is left."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    USAGE_FIELD_NUMBER: _builtins.int
-    REMAINING_FIELD_NUMBER: _builtins.int
-    RETURN_TIMES_FIELD_NUMBER: _builtins.int
-    remaining: _builtins.int
-    """How many are left; never below 0."""
-    @_builtins.property
-    def usage(self) -> _decision_pb2.QuotaUsage:
-        """The quota and the part used."""
-
-    @_builtins.property
-    def return_times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
-        """When each used unit comes back by itself, earliest first."""
-
-    def __init__(
-        self,
-        *,
-        usage: _decision_pb2.QuotaUsage | None = ...,
-        remaining: _builtins.int = ...,
-        return_times: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining", "return_times", b"return_times", "usage", b"usage"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___QuotaStanding: _TypeAlias = QuotaStanding  # noqa: Y015
-
-@_typing.final
 class Standing(_message.Message):
     """What an account may still do."""
 
@@ -687,12 +653,14 @@ class Standing(_message.Message):
     SUSPENSION_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
+    CLOSED_UNTIL_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Whose."""
     policy_version: _builtins.str
     """The version of the policy that these figures rest on."""
     @_builtins.property
-    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaStanding]:
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.QuotaStanding]:
         """Each quota of the policy."""
 
     @_builtins.property
@@ -707,19 +675,29 @@ class Standing(_message.Message):
     def thresholds(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Every threshold in force for this account, by name."""
 
+    @_builtins.property
+    def closing(self) -> _decision_pb2.ClosingStanding:
+        """How near the violations are to closing booking; absent when no number of them does."""
+
+    @_builtins.property
+    def closed_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when booking is closed, which suspensions in a row may make later than the end of one; absent when it is open."""
+
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        quotas: _abc.Iterable[Global___QuotaStanding] | None = ...,
+        quotas: _abc.Iterable[_decision_pb2.QuotaStanding] | None = ...,
         violations: _abc.Iterable[Global___Violation] | None = ...,
         suspension: Global___Suspension | None = ...,
         policy_version: _builtins.str = ...,
         thresholds: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        closing: _decision_pb2.ClosingStanding | None = ...,
+        closed_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["suspension", b"suspension"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closed_until", b"closed_until", "closing", b"closing", "suspension", b"suspension"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "policy_version", b"policy_version", "quotas", b"quotas", "suspension", b"suspension", "thresholds", b"thresholds", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "closed_until", b"closed_until", "closing", b"closing", "policy_version", b"policy_version", "quotas", b"quotas", "suspension", b"suspension", "thresholds", b"thresholds", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

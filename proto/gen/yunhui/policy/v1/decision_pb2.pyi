@@ -368,6 +368,70 @@ class QuotaUsage(_message.Message):
 Global___QuotaUsage: _TypeAlias = QuotaUsage  # noqa: Y015
 
 @_typing.final
+class QuotaStanding(_message.Message):
+    """How much of one quota is left."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGE_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    RETURN_TIMES_FIELD_NUMBER: _builtins.int
+    remaining: _builtins.int
+    """How many are left; never below 0."""
+    @_builtins.property
+    def usage(self) -> Global___QuotaUsage:
+        """The quota and the part used."""
+
+    @_builtins.property
+    def return_times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
+        """When each used unit comes back by itself, earliest first."""
+
+    def __init__(
+        self,
+        *,
+        usage: Global___QuotaUsage | None = ...,
+        remaining: _builtins.int = ...,
+        return_times: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining", "return_times", b"return_times", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotaStanding: _TypeAlias = QuotaStanding  # noqa: Y015
+
+@_typing.final
+class ClosingStanding(_message.Message):
+    """How near an account's violations are to closing booking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
+    violations: _builtins.int
+    """So many count at present."""
+    limit: _builtins.int
+    """So many close booking."""
+    within_seconds: _builtins.int
+    """When they lie less than so many seconds apart."""
+    def __init__(
+        self,
+        *,
+        violations: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        within_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "violations", b"violations", "within_seconds", b"within_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosingStanding: _TypeAlias = ClosingStanding  # noqa: Y015
+
+@_typing.final
 class Decision(_message.Message):
     """The full answer to one question. Equal requests give equal decisions, bit for bit."""
 

@@ -650,6 +650,146 @@ class DecideBatchResponse(_message.Message):
 Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
 
 @_typing.final
+class UsageRequest(_message.Message):
+    """How much an account has used, for the NATS subject policy.usage. No reservation is in question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOW_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp:
+        """The moment of the question. Required."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """The day, the week and so on of this moment are meant. Required."""
+
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """Whose usage. Required."""
+
+    @_builtins.property
+    def history(self) -> Global___History:
+        """What the account did."""
+
+    def __init__(
+        self,
+        *,
+        now: _timestamp_pb2.Timestamp | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        account: Global___Account | None = ...,
+        history: Global___History | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "history", b"history", "now", b"now", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "history", b"history", "now", b"now", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsageRequest: _TypeAlias = UsageRequest  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """What an account has used of its quotas, and how near it is to being closed out, by the facts that decisions rest on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ThresholdsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
+    CLOSED_UNTIL_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.str
+    """The version in force at `now`, for example "default@1"."""
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.QuotaStanding]:
+        """Each quota of new reservations, in the order of the policy."""
+
+    @_builtins.property
+    def closing(self) -> _decision_pb2.ClosingStanding:
+        """How near violations are to closing booking; absent when no number of them does."""
+
+    @_builtins.property
+    def closed_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when booking is closed; absent when it is open."""
+
+    @_builtins.property
+    def thresholds(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Every threshold in force for this account, by name."""
+
+    def __init__(
+        self,
+        *,
+        policy_version: _builtins.str = ...,
+        quotas: _abc.Iterable[_decision_pb2.QuotaStanding] | None = ...,
+        closing: _decision_pb2.ClosingStanding | None = ...,
+        closed_until: _timestamp_pb2.Timestamp | None = ...,
+        thresholds: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closed_until", b"closed_until", "closing", b"closing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_until", b"closed_until", "closing", b"closing", "policy_version", b"policy_version", "quotas", b"quotas", "thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
+
+@_typing.final
+class UsageReply(_message.Message):
+    """The answer on the NATS subject policy.usage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def usage(self) -> Global___Usage:
+        """What is used."""
+
+    @_builtins.property
+    def error(self) -> Global___DecideError:
+        """Why it cannot be said."""
+
+    def __init__(
+        self,
+        *,
+        usage: Global___Usage | None = ...,
+        error: Global___DecideError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "result", b"result", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "result", b"result", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["usage", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___UsageReply: _TypeAlias = UsageReply  # noqa: Y015
+
+@_typing.final
 class PolicyVersion(_message.Message):
     """One published version."""
 
@@ -901,7 +1041,6 @@ class PolicyDescription(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
-    CLOSING_FIELD_NUMBER: _builtins.int
     zone: _builtins.str
     """IANA time zone whose days and weeks count."""
     @_builtins.property
@@ -922,10 +1061,6 @@ class PolicyDescription(_message.Message):
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverrideDescription]:
         """Other numbers for some."""
 
-    @_builtins.property
-    def closing(self) -> Global___ClosingDescription:
-        """How violations close booking; absent when they never do."""
-
     def __init__(
         self,
         *,
@@ -934,11 +1069,10 @@ class PolicyDescription(_message.Message):
         rules: _abc.Iterable[Global___RuleDescription] | None = ...,
         thresholds: _abc.Mapping[_builtins.str, Global___Threshold] | None = ...,
         overrides: _abc.Iterable[Global___OverrideDescription] | None = ...,
-        closing: Global___ClosingDescription | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "overrides", b"overrides", "precedence", b"precedence", "rules", b"rules", "thresholds", b"thresholds", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides", b"overrides", "precedence", b"precedence", "rules", b"rules", "thresholds", b"thresholds", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1149,40 +1283,6 @@ class OverrideDescription(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OverrideDescription: _TypeAlias = OverrideDescription  # noqa: Y015
-
-@_typing.final
-class ClosingDescription(_message.Message):
-    """So many violations within so long close booking."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    THRESHOLD_FIELD_NUMBER: _builtins.int
-    WITHIN_FIELD_NUMBER: _builtins.int
-    COUNTS_WAIVED_FIELD_NUMBER: _builtins.int
-    COUNTS_USED_UP_FIELD_NUMBER: _builtins.int
-    threshold: _builtins.str
-    """Name of the threshold: how many."""
-    within: _builtins.str
-    """Name of the threshold: within how many seconds."""
-    counts_waived: _builtins.bool
-    """Waived violations count as well."""
-    counts_used_up: _builtins.bool
-    """Violations that an earlier suspension used up count as well."""
-    def __init__(
-        self,
-        *,
-        threshold: _builtins.str = ...,
-        within: _builtins.str = ...,
-        counts_waived: _builtins.bool = ...,
-        counts_used_up: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_used_up", b"counts_used_up", "counts_waived", b"counts_waived", "threshold", b"threshold", "within", b"within"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ClosingDescription: _TypeAlias = ClosingDescription  # noqa: Y015
 
 @_typing.final
 class ValidatePolicyRequest(_message.Message):

@@ -1,6 +1,6 @@
 """The life of a reservation as one table: from which state which event leads where, on what condition, and who is told.
 
-docs/life.md is made from it (python -m services.booking.life).
+docs/life.md is made from it (python -m services.booking.states).
 """
 
 from dataclasses import dataclass
@@ -202,7 +202,7 @@ def to_page() -> str:
     waits = [f"| {state} | {', '.join(kinds)} |" for state, kinds in DEADLINES.items()]
     return "\n".join(
         [
-            "<!-- Made by `python -m services.booking.life` from the table there; do not edit. -->",
+            "<!-- Made by `python -m services.booking.states` from the table there; do not edit. -->",
             "# The life of a reservation",
             "",
             "```mermaid",

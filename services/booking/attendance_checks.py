@@ -11,18 +11,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
 
-from services.booking import life, meetings, store
-from services.booking.lifecycle import Lifecycle, is_early
-from services.booking.meetings import Key, Seen
+from services.booking import attendance, deadlines, endings, meetings, states
+from services.booking.attendance import is_early
+from services.booking.decisions import attendance_start
+from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.booking.meetings_client import GATEWAY_AWAY, MeetingsClient
-from services.booking.reservations import attendance_start
-from services.platform.clock import DAY, MINUTE, Clock, from_timestamp
-from services.platform.data.database import Database
+from services.booking.models import RESERVATION
+from services.booking.queries import read_reservation, read_reservations_of
+from services.booking.transactions import Transactions
+from services.booking.transitions import show_meeting
+from services.platform.clock import DAY, MINUTE, from_timestamp
 from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ LAPSED = "会议已在会议软件中取消。 The meeting was cancelled in the 
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedDeadline:
     """A deadline that is being dealt with here: `due` before, and until when nobody else takes it. Epoch ms."""
 
     kind: str
@@ -51,41 +55,31 @@ class Claim:
         return from_timestamp(self.record.end_time)
 
 
-class Inquiries:
-    """`committed` is told of every commit."""
+class AttendanceChecks:
+    """Asks, and does what the answers come to."""
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        client: MeetingsClient,
-        lifecycle: Lifecycle,
-        committed: Callable[[], None],
-    ) -> None:
-        self._database = database
-        self._clock = clock
+    def __init__(self, transactions: Transactions, client: MeetingsClient) -> None:
+        self._transactions = transactions
         self._client = client
-        self._lifecycle = lifecycle
-        self._committed = committed
         self._allowed = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def judge_attendance(self, reservation_id: str, due: int) -> bool:
         """Start plus grace has passed, or it is time to ask again: judged when it is known who came; else False."""
-        if await self._asks(life.ATTENDANCE, reservation_id, due, is_open, self._ask_who_came):
+        if await self._asks(states.ATTENDANCE, reservation_id, due, is_open, self._ask_who_came):
             return False
-        await self._lifecycle.judge_attendance(reservation_id, due)
+        await attendance.judge(self._transactions, reservation_id, due)
         return True
 
     async def reconcile(self, reservation_id: str, due: int) -> bool:
         """The start is near: makes up for events about the meeting that were lost. False: that is under way."""
-        return not await self._asks(life.RECONCILIATION, reservation_id, due, has_meeting, self._reconcile)
+        return not await self._asks(states.RECONCILIATION, reservation_id, due, has_meeting, self._reconcile)
 
-    async def look_who_stayed(self, reservation_id: str, due: int) -> bool:
+    async def check_who_stayed(self, reservation_id: str, due: int) -> bool:
         """The start of what somebody looked into before it: whoever is still there has come. False: under way."""
-        return not await self._asks(life.ARRIVAL, reservation_id, due, is_open, self._ask_who_stayed)
+        return not await self._asks(states.ARRIVAL, reservation_id, due, is_open, self._ask_who_stayed)
 
-    async def look_for_proof(self, record: pb.Reservation) -> None:
+    async def find_proof(self, record: pb.Reservation) -> None:
         """Somebody had entered before the start of what became a no-show: were they still there when it began?
 
         Raises errors.unavailable while nobody can say.
@@ -96,7 +90,7 @@ class Inquiries:
         elif answer.unknown_reason in AWAY:
             raise errors.unavailable("the meeting provider")
 
-    async def look_again(self, record: pb.Reservation, *, cancelled: bool = False) -> Seen | None:
+    async def refresh_meeting(self, record: pb.Reservation, *, cancelled: bool = False) -> SeenOccurrence | None:
         """Shows on the reservation what became of its meeting. Raises errors.RpcError when nobody can say.
 
         `cancelled`: the provider has said so; then it may no longer show the meeting at all.
@@ -107,7 +101,7 @@ class Inquiries:
             return None
         seen = meetings.see_again(found, before) if found else meetings.cancelled(before)
         if meetings.is_news(before, seen):
-            await self._lifecycle.notice(record.reservation_id, seen, ACTOR)
+            await show_meeting(self._transactions, record.reservation_id, seen, ACTOR)
         return seen
 
     async def settle(self) -> None:
@@ -121,26 +115,26 @@ class Inquiries:
         reservation_id: str,
         due: int,
         waits: Callable[[pb.Reservation], bool],
-        ask: Callable[[Claim], Awaitable[None]],
+        ask: Callable[[ClaimedDeadline], Awaitable[None]],
     ) -> bool:
         """Whether there is something to ask; then it is asked, here or by whoever was faster."""
-        leased = self._clock.now() + LEASE
+        leased = self._transactions.clock.now() + LEASE
 
         def claim(connection: Connection) -> tuple[pb.Reservation | None, bool]:
             # looked at in the transaction that claims: who was faster may have been answered, and put `due` back
-            record = store.read_reservation(connection, reservation_id)
+            record = read_reservation(connection, reservation_id)
             if record is None or not waits(record):
                 return None, False
-            return record, store.move_deadline(connection, kind, reservation_id, due, leased)
+            return record, deadlines.move(connection, kind, reservation_id, due, leased)
 
-        record, mine = await self._database.write(claim)
+        record, mine = await self._transactions.database.write(claim)
         if record and mine:
-            task = asyncio.create_task(self._attempt(Claim(kind, record, due, leased), ask))
+            task = asyncio.create_task(self._attempt(ClaimedDeadline(kind, record, due, leased), ask))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
         return record is not None
 
-    async def _attempt(self, claim: Claim, ask: Callable[[Claim], Awaitable[None]]) -> None:
+    async def _attempt(self, claim: ClaimedDeadline, ask: Callable[[ClaimedDeadline], Awaitable[None]]) -> None:
         try:
             async with self._allowed:
                 if renewed := await self._renew(claim):
@@ -149,31 +143,31 @@ class Inquiries:
             # the deadline comes again when its lease is over
             log.warning("%s of %s: %s", claim.kind, claim.record.reservation_id, error)
 
-    async def _renew(self, claim: Claim) -> Claim | None:
+    async def _renew(self, claim: ClaimedDeadline) -> ClaimedDeadline | None:
         """None when it has waited so long for its turn that it was claimed again, here or by another replica."""
-        leased = self._clock.now() + LEASE
+        leased = self._transactions.clock.now() + LEASE
         key = (claim.kind, claim.record.reservation_id, claim.leased)
-        mine = await self._database.write(lambda c: store.move_deadline(c, *key, leased))
+        mine = await self._transactions.database.write(lambda c: deadlines.move(c, *key, leased))
         return replace(claim, leased=leased) if mine else None
 
-    async def _ask_who_came(self, claim: Claim) -> None:
+    async def _ask_who_came(self, claim: ClaimedDeadline) -> None:
         record = claim.record
         answer = await self._participants(record)
         known = answer.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
         if known and answer.HasField("first_enter_time"):
             await self._enter(record, from_timestamp(answer.first_enter_time))
         elif answer.unknown_reason != GATEWAY_AWAY and await self._is_cancelled(record):
-            await self._lifecycle.lapse(record.reservation_id, LAPSED)
+            await endings.lapse(self._transactions, record.reservation_id, LAPSED)
         else:
             await self._keep(claim, answer, known=known)
 
-    async def _ask_who_stayed(self, claim: Claim) -> None:
+    async def _ask_who_stayed(self, claim: ClaimedDeadline) -> None:
         """Nobody: the deadline after the start judges. Unknown: asked again until then."""
         answer = await self._participants(claim.record)
         if answer.HasField("first_enter_time"):
             await self._enter(claim.record, from_timestamp(answer.first_enter_time))
             return
-        later = self._clock.now() + MINUTE
+        later = self._transactions.clock.now() + MINUTE
         again = answer.knowledge != meeting_pb2.KNOWLEDGE_KNOWN and later < window(claim.record)[1]
         await self._move(claim, later if again else None)
 
@@ -183,30 +177,27 @@ class Inquiries:
     async def _enter(self, record: pb.Reservation, first: int) -> None:
         """An older gateway says when whoever stayed had entered, which may be before that counts."""
         entered = max(first, window(record)[0])
-        evidence = to_evidence(record, self._clock.now(), ListParticipantsResponse(), known=True)
-        await self._lifecycle.report_attendance(record.reservation_id, entered, ACTOR, evidence)
+        evidence = to_evidence(record, self._transactions.clock.now(), ListParticipantsResponse(), known=True)
+        await attendance.report(self._transactions, record.reservation_id, entered, ACTOR, evidence)
 
     async def _is_cancelled(self, record: pb.Reservation) -> bool:
         try:
-            seen = await self.look_again(record)
+            seen = await self.refresh_meeting(record)
         except errors.RpcError:
             return False
         return seen is not None and seen.state == meetings.CANCELLED
 
-    async def _keep(self, claim: Claim, answer: ListParticipantsResponse, *, known: bool) -> None:
+    async def _keep(self, claim: ClaimedDeadline, answer: ListParticipantsResponse, *, known: bool) -> None:
         """Nobody: judged at once, as of when it was due. Unknown: asked again, and given up after the end."""
-        now = self._clock.now()
+        now = self._transactions.clock.now()
         evidence = to_evidence(claim.record, now, answer, known=known)
         later = claim.due if known else next_time(claim, now)
-        await self._database.write(
-            lambda c: store.keep_evidence(c, claim.record.reservation_id, evidence, claim.leased, later, claim.end)
-        )
-        self._committed()
+        await self._transactions.commit(lambda c: keep_evidence(c, claim, evidence, later))
 
-    async def _reconcile(self, claim: Claim) -> None:
-        record, now = claim.record, self._clock.now()
+    async def _reconcile(self, claim: ClaimedDeadline) -> None:
+        record, now = claim.record, self._transactions.clock.now()
         try:
-            seen = await self.look_again(record)
+            seen = await self.refresh_meeting(record)
         except errors.RpcError:
             later = now + MINUTE
             if later < from_timestamp(record.start_time):  # the deadline after the start looks again
@@ -214,41 +205,39 @@ class Inquiries:
                 return
             seen = None
         if seen and seen.state == meetings.CANCELLED:
-            await self._lifecycle.lapse(record.reservation_id, LAPSED)
+            await endings.lapse(self._transactions, record.reservation_id, LAPSED)
         await self._move(claim, None)
 
-    async def _move(self, claim: Claim, later: int | None) -> None:
+    async def _move(self, claim: ClaimedDeadline, later: int | None) -> None:
         key = (claim.kind, claim.record.reservation_id, claim.leased)
-        await self._database.write(lambda c: store.settle_deadline(c, *key, later))
-        self._committed()
+        await self._transactions.commit(lambda c: deadlines.settle(c, *key, later))
 
 
-class Reports:
+class MeetingEvents:
     """What the gateway reports about meetings: late, twice, in any order, or not at all."""
 
-    def __init__(self, database: Database, lifecycle: Lifecycle, inquiries: Inquiries) -> None:
-        self._database = database
-        self._lifecycle = lifecycle
-        self._inquiries = inquiries
+    def __init__(self, transactions: Transactions, checks: AttendanceChecks) -> None:
+        self._transactions = transactions
+        self._checks = checks
 
-    async def entered(self, key: Key, enter_time: int) -> None:
+    async def entered(self, key: OccurrenceKey, enter_time: int) -> None:
         """A proof for every reservation that it can belong to, no-shows too."""
         near = (enter_time - DAY, enter_time + DAY)
-        for record in await self._database.read(lambda c: store.read_reservations_of(c, key, near)):
+        for record in await self._transactions.database.read(lambda c: read_reservations_of(c, key, near)):
             try:
                 if record.state == pb.RESERVATION_STATE_NO_SHOW and is_early(record, enter_time):
-                    await self._inquiries.look_for_proof(record)
+                    await self._checks.find_proof(record)
                 else:
-                    await self._lifecycle.report_attendance(record.reservation_id, enter_time, ACTOR)
+                    await attendance.report(self._transactions, record.reservation_id, enter_time, ACTOR)
             except errors.RpcError as error:
                 if error.code not in REFUSED:
                     raise
                 log.info("no entry into %s: %s", record.reservation_id, error)
 
-    async def changed(self, key: Key, *, cancelled: bool) -> None:
+    async def changed(self, key: OccurrenceKey, *, cancelled: bool) -> None:
         """Raises errors.RpcError while nobody can say what it is like now: to be told again."""
-        for record in await self._database.read(lambda c: store.read_reservations_of(c, key)):
-            await self._inquiries.look_again(record, cancelled=cancelled)
+        for record in await self._transactions.database.read(lambda c: read_reservations_of(c, key)):
+            await self._checks.refresh_meeting(record, cancelled=cancelled)
 
 
 def has_meeting(record: pb.Reservation) -> bool:
@@ -269,7 +258,7 @@ def window(record: pb.Reservation) -> tuple[int, int]:
     return attendance_start(record), until
 
 
-def next_time(claim: Claim, now: int) -> int | None:
+def next_time(claim: ClaimedDeadline, now: int) -> int | None:
     """Growing pauses, and once more at the end; None when it was asked at or after the end and is still unknown."""
     if claim.due >= claim.end:
         return None
@@ -285,3 +274,14 @@ def to_evidence(record: pb.Reservation, now: int, answer: ListParticipantsRespon
         "ask_count": record.attendance.ask_count + 1,
         "unknown_reason": answer.unknown_reason,
     }
+
+
+def keep_evidence(connection: Connection, claim: ClaimedDeadline, evidence: dict[str, Any], later: int | None) -> None:
+    """What was said about who came, unless another was faster. `later` None: it is not asked again before the end."""
+    reservation_id = claim.record.reservation_id
+    if not deadlines.settle(connection, claim.kind, reservation_id, claim.leased, later):
+        return
+    mine = RESERVATION.c.reservation_id == reservation_id
+    connection.execute(sa.update(RESERVATION).where(mine).values(evidence))
+    if later is None:
+        deadlines.set_due(connection, states.COMPLETION, reservation_id, claim.end)

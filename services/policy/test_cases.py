@@ -19,7 +19,7 @@ from services.policy.document import (
     StatusName,
     Strict,
 )
-from services.policy.source import InvalidPolicyError, read
+from services.policy.yaml_source import InvalidPolicyError, read_yaml
 
 
 def _must_parse(text: str) -> str:
@@ -52,7 +52,7 @@ class GivenFormerStart(Strict):
     given_back: bool = False
 
 
-class Ask(Strict):
+class CaseQuestion(Strict):
     """A question; what it leaves out comes from the table's own `ask`.
 
     What is changed held a room that seats the same people, for as long, unless told otherwise; former_seats 0: no room.
@@ -95,7 +95,7 @@ class GivenSuspension(Strict):
     until: Moment
 
 
-class Given(Strict):
+class CaseHistory(Strict):
     reservations: list[GivenReservation] = Field(default_factory=list)
     violations: list[GivenViolation] = Field(default_factory=list)
     suspensions: list[GivenSuspension] = Field(default_factory=list)
@@ -110,39 +110,39 @@ class ExpectedObligation(Strict):
     early: int | None = None
 
 
-class Says(Strict):
+class ExpectedReason(Strict):
     zh_cn: str = Field(alias="zh-CN")
     en: str
 
 
-class Expect(Strict):
+class Expectation(Strict):
     """The effect and exactly these rules; the rest where given."""
 
     effect: EffectName
     rules: list[str]
     facts: dict[str, int] = Field(default_factory=dict)
     obligations: list[ExpectedObligation] | None = None
-    says: dict[str, Says] = Field(default_factory=dict)
+    says: dict[str, ExpectedReason] = Field(default_factory=dict)
 
 
-class Case(Strict):
+class PolicyTestCase(Strict):
     name: Annotated[str, Field(min_length=1)]
-    given: Given = Given()
-    ask: Ask = Ask()
-    expect: Expect
+    given: CaseHistory = CaseHistory()
+    ask: CaseQuestion = CaseQuestion()
+    expect: Expectation
 
 
-class Table(Strict):
+class PolicyTestTable(Strict):
     zone: Annotated[str, AfterValidator(_must_exist)]
-    ask: Ask
-    cases: AtLeastOne[Case]
+    ask: CaseQuestion
+    cases: AtLeastOne[PolicyTestCase]
 
 
-def read_table(text: str) -> Table:
+def read_table(text: str) -> PolicyTestTable:
     """Raises InvalidPolicyError with every fault and its line."""
-    source = read(text)
+    source = read_yaml(text)
     try:
-        table = Table.model_validate(source.data)
+        table = PolicyTestTable.model_validate(source.data)
     except ValidationError as error:
         raise InvalidPolicyError([source.fault(*worded(item)) for item in error.errors()]) from error
     names = [case.name for case in table.cases]
@@ -152,7 +152,7 @@ def read_table(text: str) -> Table:
     return table
 
 
-def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.DecideRequest:
+def request_of(defaults: CaseQuestion, case: PolicyTestCase, zone: ZoneInfo) -> policy_service_pb2.DecideRequest:
     """A case as a question. Ids are r1, r2 and v1, v2 in the order given."""
     asked = {**_given(defaults), **_given(case.ask)}
     now = timestamp_of(asked["now"], zone) if "now" in asked else None
@@ -183,8 +183,8 @@ def request_of(defaults: Ask, case: Case, zone: ZoneInfo) -> policy_service_pb2.
     )
 
 
-def _given(ask: Ask) -> dict[str, Any]:
-    return {name: value for name in Ask.model_fields if (value := getattr(ask, name)) is not None}
+def _given(ask: CaseQuestion) -> dict[str, Any]:
+    return {name: value for name in CaseQuestion.model_fields if (value := getattr(ask, name)) is not None}
 
 
 def _former_start(item: GivenFormerStart, zone: ZoneInfo) -> policy_service_pb2.FormerStart:
@@ -195,7 +195,7 @@ def _former_start(item: GivenFormerStart, zone: ZoneInfo) -> policy_service_pb2.
     )
 
 
-def _history(given: Given, zone: ZoneInfo) -> policy_service_pb2.History:
+def _history(given: CaseHistory, zone: ZoneInfo) -> policy_service_pb2.History:
     past = [item for item in given.reservations for _ in range(item.times)]
     return policy_service_pb2.History(
         reservations=[_past_reservation(f"r{number}", item, zone) for number, item in enumerate(past, 1)],

@@ -18,7 +18,7 @@ RESTART_SECONDS = 1.0
 GRACE_SECONDS = 5.0
 
 
-class Outlet:
+class Publisher:
     """A connection of its own; while there is none, events wait in the outbox and dead letters are refused."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -49,7 +49,7 @@ class Outlet:
         await run_forever(self._serve, "publishing over NATS", RESTART_SECONDS, pause=RESTART_SECONDS)
 
     async def _serve(self) -> None:
-        connection = await bus.connect(self._settings, "notifier-outlet", self._interrupt)
+        connection = await bus.connect(self._settings, "notifier-publisher", self._interrupt)
         relay = Relay(self._database, connection, "notifier")
         publishing = asyncio.create_task(relay.run())
         self._connection, self._relay = connection, relay

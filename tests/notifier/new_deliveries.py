@@ -1,23 +1,23 @@
-"""Ready-made parcels, and the ways of a test to queue and to look at them."""
+"""Ready-made deliveries, and the ways of a test to queue and to look at them."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.notifier import deliveries
-from services.notifier.channels import MAIL, Answer, Claim, Verdict
-from services.notifier.deliveries import ATTEMPT, TABLE, Parcel
+from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
+from services.notifier.deliveries import ATTEMPT, TABLE, NewDelivery
 from services.notifier.messages import Composer
 from services.platform.data.database import Database
 from tests.notifier.samples import BOOKER, LETTERHEAD, SAMPLES, event
 
 LETTER = Composer(LETTERHEAD).compose(event("reservation.confirmed", SAMPLES["reservation.confirmed"]()))[0].content
-SENT = Answer(Verdict.ACCEPTED, 250, "250 taken")
-LATER = Answer(Verdict.TEMPORARY, 451, "451 later")
-NEVER = Answer(Verdict.PERMANENT, 550, "550 no")
+SENT = SendResult(SendVerdict.ACCEPTED, 250, "250 taken")
+LATER = SendResult(SendVerdict.TEMPORARY, 451, "451 later")
+NEVER = SendResult(SendVerdict.PERMANENT, 550, "550 no")
 
 
-def parcel(event_id: str = "event-1", **changes: Any) -> Parcel:
+def new_delivery(event_id: str = "event-1", **changes: Any) -> NewDelivery:
     values: dict[str, Any] = {
         "event_id": event_id,
         "channel": MAIL,
@@ -28,15 +28,15 @@ def parcel(event_id: str = "event-1", **changes: Any) -> Parcel:
         "message_id": f"<{event_id}@example.org>",
         "content": LETTER,
     }
-    return Parcel(**{**values, **changes})
+    return NewDelivery(**{**values, **changes})
 
 
-def claim(recipient: str = BOOKER, content: bytes = LETTER, channel: str = MAIL) -> Claim:
-    return Claim("dlv_1", 1, "event-1", channel, "confirmation", recipient, "event-1", content, 0)
+def claim(recipient: str = BOOKER, content: bytes = LETTER, channel: str = MAIL) -> DeliveryClaim:
+    return DeliveryClaim("dlv_1", 1, "event-1", channel, "confirmation", recipient, "event-1", content, 0)
 
 
-async def queue(database: Database, now: int, *parcels: Parcel) -> None:
-    await database.write(lambda c: deliveries.enqueue(c, parcels, now))
+async def queue(database: Database, now: int, *new_deliveries: NewDelivery) -> None:
+    await database.write(lambda c: deliveries.enqueue(c, new_deliveries, now))
 
 
 async def rows(database: Database) -> list[Any]:

@@ -51,7 +51,7 @@ _PlainLoader.add_implicit_resolver(type_of("null"), re.compile(r"^$"), [""])
 
 
 @dataclass(slots=True)
-class Source:
+class YamlSource:
     """Plain data and where each part of it stands."""
 
     data: Any
@@ -81,7 +81,7 @@ class Source:
         return ""
 
 
-def read(text: str) -> Source:
+def read_yaml(text: str) -> YamlSource:
     """Raises InvalidPolicyError for text that is not one plain YAML document."""
     if len(text) > MAX_CHARACTERS:
         raise InvalidPolicyError([Fault(0, "", f"{len(text)} characters of text; at most {MAX_CHARACTERS} are read")])
@@ -90,7 +90,7 @@ def read(text: str) -> Source:
         node = yaml.compose(text, Loader=_PlainLoader)
     except yaml.YAMLError as error:
         raise InvalidPolicyError([_yaml_fault(error, text)]) from error
-    source = Source(None)
+    source = YamlSource(None)
     source.data = _plain(node, (), source.lines)
     return source
 

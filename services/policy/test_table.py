@@ -6,12 +6,20 @@ from zoneinfo import ZoneInfo
 
 from yunhui.policy.v1 import decision_pb2, policy_service_pb2
 
-from services.policy.cases import Case, Expect, ExpectedObligation, Table, read_table, request_of, timestamp_of
 from services.policy.decisions import Policy
 from services.policy.document import Document
 from services.policy.questions import InvalidRequestError
+from services.policy.test_cases import (
+    Expectation,
+    ExpectedObligation,
+    PolicyTestCase,
+    PolicyTestTable,
+    read_table,
+    request_of,
+    timestamp_of,
+)
 
-__all__ = ["CaseResult", "Report", "read_table", "run"]
+__all__ = ["CaseResult", "PolicyTestReport", "read_table", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,7 @@ class CaseResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PolicyTestReport:
     """Results in the order of the table; gaps are what no case would notice."""
 
     results: tuple[CaseResult, ...]
@@ -36,7 +44,7 @@ class Report:
         return not self.gaps and all(result.passed for result in self.results)
 
 
-def run(policy: Policy, table: Table) -> Report:
+def run(policy: Policy, table: PolicyTestTable) -> PolicyTestReport:
     """Decides every case, then checks that each rule was hit and each number is held from both sides."""
     zone = ZoneInfo(table.zone)
     requests = [(case, request_of(table.ask, case, zone)) for case in table.cases]
@@ -47,11 +55,11 @@ def run(policy: Policy, table: Table) -> Report:
     gaps = [f"rule {rule.id}: no case hits it; add one" for rule in policy.document.rules if rule.id not in hit]
     if all(result.passed for result in results):
         gaps += _loose_numbers(policy, requests, zone)
-    return Report(tuple(results), tuple(gaps))
+    return PolicyTestReport(tuple(results), tuple(gaps))
 
 
 def _loose_numbers(
-    policy: Policy, requests: Sequence[tuple[Case, policy_service_pb2.DecideRequest]], zone: ZoneInfo
+    policy: Policy, requests: Sequence[tuple[PolicyTestCase, policy_service_pb2.DecideRequest]], zone: ZoneInfo
 ) -> Iterator[str]:
     """A number is held when moving it by one, either way, breaks a case."""
     for what, moved, document in _moved_numbers(policy.document):
@@ -61,7 +69,7 @@ def _loose_numbers(
             yield f"{what}: no case notices when it becomes {moved}; add one on that side of it"
 
 
-def _silent(expect: Expect) -> Expect:
+def _silent(expect: Expectation) -> Expectation:
     """Without its sentences: those repeat the number, which says nothing about where it bites."""
     return expect.model_copy(update={"says": {}})
 
@@ -85,7 +93,9 @@ def _neighbours(value: int) -> list[int]:
     return [value + 1, value - 1] if value else [value + 1]
 
 
-def _judge(policy: Policy, case: Case, request: policy_service_pb2.DecideRequest, zone: ZoneInfo) -> Iterator[str]:
+def _judge(
+    policy: Policy, case: PolicyTestCase, request: policy_service_pb2.DecideRequest, zone: ZoneInfo
+) -> Iterator[str]:
     try:
         decision = policy.decide(request)
     except InvalidRequestError as error:

@@ -1,4 +1,4 @@
-"""Starts a program that cannot outlive the supervisor: `leash.py PARENT_PID COMMAND...`. Standard library only.
+"""Starts a program that dies with the supervisor: `die_with_parent.py PARENT_PID COMMAND...`. Standard library only.
 
 A file of its own, and not a preexec_fn: that would run Python in a forked copy of a process with threads.
 """

@@ -1,4 +1,4 @@
-"""One supervised process: started on a leash, logged to a file, stopped within a deadline."""
+"""One supervised process: which dies with the supervisor, logged to a file, stopped within a deadline."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from services.installation import leash
+from services.installation import die_with_parent
 from services.installation.programs import Program, base_environment
 
 STOP_SECONDS = 20.0
@@ -27,7 +27,7 @@ class StartError(Exception):
         self.tail = tail
 
 
-class Child:
+class SupervisedProcess:
     """A program's process; `start` may be called again after it has died."""
 
     def __init__(self, program: Program, log: Path) -> None:
@@ -40,7 +40,7 @@ class Child:
         return self._process.pid if self._process else 0
 
     async def start(self) -> None:
-        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.program.command]
+        command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.program.command]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,

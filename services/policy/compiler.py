@@ -1,4 +1,4 @@
-"""What can be prepared once per policy and action, so that a decision only looks things up."""
+"""Compiles a policy: what each action needs of it is prepared once, so that a decision only looks things up."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from services.policy.document import (
     Rule,
 )
 from services.policy.engine import Rulebook
-from services.policy.periods import Calendar
-from services.policy.remedies import RemedyPlan
+from services.policy.periods import PeriodCalendar
+from services.policy.remedies import CompiledRemedy
 from services.policy.sentences import Sentence
 
 ACTIONS: tuple[ActionName, ...] = ("CREATE", "UPDATE", "CANCEL", "NO_SHOW")
 
 
 @dataclass(frozen=True, slots=True)
-class ObligationPlan:
+class CompiledObligation:
     rule_id: str
     kind: pb.Obligation.Kind.ValueType
     seconds: str | None
@@ -38,7 +38,7 @@ class ObligationPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class RulePlan:
+class CompiledRule:
     id: str
     effect: EffectName
     effect_value: pb.Effect.ValueType
@@ -48,35 +48,35 @@ class RulePlan:
     thresholds: tuple[str, ...]
     quotas: tuple[tuple[str, str, PeriodName], ...]
     """Fact, threshold and kind of period of each count of reservations that the rule limits."""
-    obligations: tuple[ObligationPlan, ...]
+    obligations: tuple[CompiledObligation, ...]
     holds: Predicate
-    remedy: RemedyPlan | None
+    remedy: CompiledRemedy | None
 
 
 @dataclass(frozen=True, slots=True)
-class ActionPlan:
+class CompiledAction:
     rulebook: Rulebook
-    rules: dict[str, RulePlan]
+    rules: dict[str, CompiledRule]
     """In the order of the policy."""
     measures: tuple[tuple[str, facts.Derivation], ...]
     counts: tuple[tuple[str, facts.Count], ...]
     quotas: tuple[tuple[str, str, str, PeriodName], ...]
     """Rule, fact, threshold and kind of period of every quota."""
-    standing: dict[pb.Effect.ValueType, tuple[ObligationPlan, ...]]
+    standing: dict[pb.Effect.ValueType, tuple[CompiledObligation, ...]]
 
 
-def plan_action(document: Document, calendar: Calendar, action: ActionName) -> ActionPlan:
+def compile_action(document: Document, calendar: PeriodCalendar, action: ActionName) -> CompiledAction:
     zone = ZoneInfo(document.zone)
     rules = [rule for rule in document.rules if action in rule.on]
-    plans = {rule.id: _plan_rule(document, rule, zone) for rule in rules}
-    needed = {name for plan in plans.values() for name in _needed(plan, document)}
+    compiled = {rule.id: _compile_rule(document, rule, zone) for rule in rules}
+    needed = {name for rule in compiled.values() for name in _needed(rule, document)}
     declared = [(name, fact) for name, fact in document.facts.items() if name in needed]
-    return ActionPlan(
+    return CompiledAction(
         Rulebook(action, [(rule.id, rule.when) for rule in rules]),
-        plans,
+        compiled,
         tuple((name, facts.measure(fact, calendar)) for name, fact in declared if isinstance(fact, Measure)),
         tuple((name, facts.count(fact, calendar)) for name, fact in declared if not isinstance(fact, Measure)),
-        tuple((plan.id, *quota) for plan in plans.values() for quota in plan.quotas),
+        tuple((rule.id, *quota) for rule in compiled.values() for quota in rule.quotas),
         {
             pb.Effect.Value(f"EFFECT_{effect}"): tuple(_standing(document, action, effect))
             for effect in document.precedence
@@ -84,10 +84,10 @@ def plan_action(document: Document, calendar: Calendar, action: ActionName) -> A
     )
 
 
-def _plan_rule(document: Document, rule: Rule, zone: ZoneInfo) -> RulePlan:
+def _compile_rule(document: Document, rule: Rule, zone: ZoneInfo) -> CompiledRule:
     compares = [compare for _, compare in comparisons(rule.when)]
     limits = ((compare.fact, compare.threshold) for compare in compares if compare.threshold)
-    return RulePlan(
+    return CompiledRule(
         rule.id,
         rule.effect,
         pb.Effect.Value(f"EFFECT_{rule.effect}"),
@@ -100,32 +100,32 @@ def _plan_rule(document: Document, rule: Rule, zone: ZoneInfo) -> RulePlan:
             for fact, threshold in dict.fromkeys(limits)
             if isinstance(count := document.facts[fact], ReservationCount)
         ),
-        tuple(_plan_obligation(rule.id, obligation) for obligation in rule.obligations),
+        tuple(_compile_obligation(rule.id, obligation) for obligation in rule.obligations),
         predicate(rule.when),
-        _plan_remedy(rule.remedy, zone) if isinstance(rule.remedy, Remedy) else None,
+        _compile_remedy(rule.remedy, zone) if isinstance(rule.remedy, Remedy) else None,
     )
 
 
-def _plan_remedy(remedy: Remedy, zone: ZoneInfo) -> RemedyPlan:
-    return RemedyPlan(tuple(remedy.moves), Sentence(remedy.zh_cn, "zh-CN", zone), Sentence(remedy.en, "en", zone))
+def _compile_remedy(remedy: Remedy, zone: ZoneInfo) -> CompiledRemedy:
+    return CompiledRemedy(tuple(remedy.moves), Sentence(remedy.zh_cn, "zh-CN", zone), Sentence(remedy.en, "en", zone))
 
 
-def _plan_obligation(rule_id: str, obligation: Obligation) -> ObligationPlan:
+def _compile_obligation(rule_id: str, obligation: Obligation) -> CompiledObligation:
     kind = pb.Obligation.Kind.Value(f"KIND_{obligation.kind}")
-    return ObligationPlan(
+    return CompiledObligation(
         rule_id, kind, obligation.seconds, obligation.address, obligation.violations, obligation.early
     )
 
 
-def _standing(document: Document, action: ActionName, effect: EffectName) -> Iterator[ObligationPlan]:
+def _standing(document: Document, action: ActionName, effect: EffectName) -> Iterator[CompiledObligation]:
     for obligation in document.obligations:
         if action in obligation.on and effect in obligation.effects:
-            yield _plan_obligation("", obligation)
+            yield _compile_obligation("", obligation)
 
 
-def _needed(plan: RulePlan, document: Document) -> Iterator[str]:
+def _needed(rule: CompiledRule, document: Document) -> Iterator[str]:
     """The facts that a rule compares, tells, or hands on with an obligation."""
-    yield from plan.facts
-    sentences = [plan.zh_cn, plan.en, *((plan.remedy.zh_cn, plan.remedy.en) if plan.remedy else ())]
+    yield from rule.facts
+    sentences = [rule.zh_cn, rule.en, *((rule.remedy.zh_cn, rule.remedy.en) if rule.remedy else ())]
     yield from (name for sentence in sentences for name, _ in sentence.fields if name in document.facts)
-    yield from (obligation.violations for obligation in plan.obligations if obligation.violations)
+    yield from (obligation.violations for obligation in rule.obligations if obligation.violations)

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import life, store
-from services.booking.meetings import Key, Seen
+from services.booking import attendance, endings, escalations, models, states, transitions, updates
+from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.serving import errors
 from tests.booking.builders import TEN, change
@@ -19,24 +19,28 @@ from tests.booking.conftest import Booking
 from tests.booking.test_lifecycle import made, state, subjects, verdict
 
 ENTERED, LOOKED_IN = TEN + 5 * MINUTE, TEN - 5 * MINUTE
-MOVED = Seen(Key("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)
+MOVED = SeenOccurrence(OccurrenceKey("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)
 ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
-    "approve": lambda booking, id_: booking.lifecycle.resolve(id_, verdict()),
-    "decline": lambda booking, id_: booking.lifecycle.resolve(id_, verdict(approve=False)),
-    "expire": lambda booking, id_: booking.lifecycle.expire(id_, TEN - 30 * MINUTE),
-    "cancel": lambda booking, id_: booking.lifecycle.cancel(id_, None, "booker", ""),
-    "update": lambda booking, id_: booking.updates.update(change(id_, minutes=90), None, "booker"),
-    "confirm": lambda booking, id_: booking.updates.update(change(id_, participant_count=50), None, "booker"),
-    "enter": lambda booking, id_: booking.lifecycle.report_attendance(id_, ENTERED, "gateway"),
-    "release": lambda booking, id_: booking.lifecycle.judge_attendance(id_, TEN + 30 * MINUTE),
-    "complete": lambda booking, id_: booking.lifecycle.complete(id_, TEN + HOUR),
-    "end": lambda booking, id_: booking.lifecycle.end(id_, None, "booker"),
-    "note": lambda booking, id_: booking.lifecycle.report_attendance(id_, LOOKED_IN, "gateway"),
-    "notice": lambda booking, id_: booking.lifecycle.notice(id_, MOVED, "meetings"),
-    "lapse": lambda booking, id_: booking.lifecycle.lapse(id_, "its meeting was cancelled"),
-    "prove": lambda booking, id_: booking.lifecycle.report_attendance(id_, ENTERED, "gateway"),
+    "approve": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict()),
+    "decline": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict(approve=False)),
+    "expire": lambda booking, id_: escalations.expire(booking.transactions, id_, TEN - 30 * MINUTE),
+    "cancel": lambda booking, id_: endings.cancel(booking.transactions, id_, None, "booker", ""),
+    "update": lambda booking, id_: updates.update(
+        booking.transactions, booking.meetings, change(id_, minutes=90), None, "booker"
+    ),
+    "confirm": lambda booking, id_: updates.update(
+        booking.transactions, booking.meetings, change(id_, participant_count=50), None, "booker"
+    ),
+    "enter": lambda booking, id_: attendance.report(booking.transactions, id_, ENTERED, "gateway"),
+    "release": lambda booking, id_: attendance.judge(booking.transactions, id_, TEN + 30 * MINUTE),
+    "complete": lambda booking, id_: endings.complete(booking.transactions, id_, TEN + HOUR),
+    "end": lambda booking, id_: endings.end(booking.transactions, id_, None, "booker"),
+    "note": lambda booking, id_: attendance.report(booking.transactions, id_, LOOKED_IN, "gateway"),
+    "notice": lambda booking, id_: transitions.show_meeting(booking.transactions, id_, MOVED, "meetings"),
+    "lapse": lambda booking, id_: endings.lapse(booking.transactions, id_, "its meeting was cancelled"),
+    "prove": lambda booking, id_: attendance.report(booking.transactions, id_, ENTERED, "gateway"),
 }
-UNWATCHED = {life.RECONCILIATION, life.ARRIVAL}
+UNWATCHED = {states.RECONCILIATION, states.ARRIVAL}
 """What is only there for a meeting that was looked up."""
 NEVER_REFUSED = {"expire", "release", "complete", "notice", "lapse"}  # clock and gateway find nothing to do
 ASKED_AGAIN = {
@@ -72,9 +76,9 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize(("before", "event"), life.TRANSITIONS)
+@pytest.mark.parametrize(("before", "event"), states.TRANSITIONS)
 async def test_what_the_table_lists_happens_and_is_told(booking: Booking, before: str, event: str) -> None:
-    transition = life.TRANSITIONS[before, event]
+    transition = states.TRANSITIONS[before, event]
     reservation = await placed(booking, before)
     if event == "enter":
         booking.clock.time = ENTERED
@@ -83,15 +87,15 @@ async def test_what_the_table_lists_happens_and_is_told(booking: Booking, before
     assert await state(booking, reservation) == transition.next_state
     assert (await subjects(booking))[told] == f"reservation.{transition.publishes}"
     kinds = await deadline_kinds(booking, reservation)
-    assert kinds == sorted({*life.DEADLINES.get(transition.next_state, ())} - UNWATCHED)
+    assert kinds == sorted({*states.DEADLINES.get(transition.next_state, ())} - UNWATCHED)
 
 
 @pytest.mark.parametrize(
     ("before", "event"),
     [
         (before, event)
-        for before, event in itertools.product(life.STATES, ACTS)
-        if not {(before, event), (before, ONE_CALL.get(event, event))} & life.TRANSITIONS.keys()
+        for before, event in itertools.product(states.STATES, ACTS)
+        if not {(before, event), (before, ONE_CALL.get(event, event))} & states.TRANSITIONS.keys()
     ],
 )
 async def test_what_the_table_does_not_list_is_refused(booking: Booking, before: str, event: str) -> None:
@@ -107,15 +111,15 @@ async def test_what_the_table_does_not_list_is_refused(booking: Booking, before:
 
 
 async def deadline_kinds(booking: Booking, reservation: pb.Reservation) -> list[str]:
-    mine = store.DEADLINE.c.entity_id == reservation.reservation_id
-    query = sa.select(store.DEADLINE.c.kind).where(mine).order_by(store.DEADLINE.c.kind)
+    mine = models.DEADLINE.c.entity_id == reservation.reservation_id
+    query = sa.select(models.DEADLINE.c.kind).where(mine).order_by(models.DEADLINE.c.kind)
     return list(await booking.database.read(lambda c: c.scalars(query).all()))
 
 
 def test_every_event_is_tried_and_every_state_reached() -> None:
-    assert set(ACTS) == set(life.EVENTS)
-    assert set(PATHS) == set(life.STATES)
+    assert set(ACTS) == set(states.EVENTS)
+    assert set(PATHS) == set(states.STATES)
 
 
 def test_the_page_is_fresh() -> None:
-    assert Path("docs/life.md").read_text(encoding="utf-8") == life.to_page()
+    assert Path("docs/life.md").read_text(encoding="utf-8") == states.to_page()

@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Gate:
+class RequestChecker:
     """Header names with their case, key and ids, clock, signature over the wire bytes, replay, number of calls."""
 
     application: Application = field(default_factory=Application)
@@ -54,7 +54,7 @@ class Gate:
     _used: dict[tuple[str, str], float] = field(default_factory=dict)
     _calls: deque[float] = field(default_factory=deque)
 
-    def admit(self, request: Request) -> None:
+    def check(self, request: Request) -> None:
         """Raises Refusal."""
         self._check_headers(request)
         self._check_identity(request)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -13,21 +14,19 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import reservations, store
-from services.booking.intake import Ask, Situation
+from services.booking import admission, models, pool, queries, reservations
+from services.booking.admission import BatchSnapshot, PendingRequest
 from services.booking.pool import Pool
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.data.database import ConflictError, Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors
-from tests.booking.builders import MONDAY, TEN, ask
+from tests.booking.builders import MONDAY, TEN, wanted
 from tests.booking.conftest import Booking
 
 
 async def create(booking: Booking, **fields: Any) -> api.CreateReservationResponse:
-    reply = await booking.intake.submit(ask(**fields))
-    assert isinstance(reply, api.CreateReservationResponse)
-    return reply
+    return await booking.admission.create(wanted(**fields))
 
 
 async def rows(database: Database, table: sa.Table) -> list[Any]:
@@ -45,11 +44,11 @@ async def test_a_confirmed_reservation_is_stored_with_decision_event_and_deadlin
     assert reply.outcome == pb.OUTCOME_CONFIRMED
     assert reply.reservation.room.room_id == "small-1"
     assert reply.reservation.release_time.seconds * 1000 == TEN + 30 * MINUTE
-    [stored] = await rows(booking.database, store.RESERVATION)
+    [stored] = await rows(booking.database, models.RESERVATION)
     assert stored["reservation_id"] == reply.reservation.reservation_id
-    [decision] = await rows(booking.database, store.DECISION)
+    [decision] = await rows(booking.database, models.DECISION)
     assert (decision["decision_id"], decision["effect"]) == (reply.decision.decision_id, "ALLOW")
-    deadlines = {row["kind"]: row["due_time"] for row in await rows(booking.database, store.DEADLINE)}
+    deadlines = {row["kind"]: row["due_time"] for row in await rows(booking.database, models.DEADLINE)}
     assert deadlines == {"attendance": TEN + 30 * MINUTE, "completion": TEN + HOUR}
     [event] = await rows(booking.database, outbox.TABLE)
     assert event["subject"] == "yunhui.booking.reservation.confirmed"
@@ -62,7 +61,7 @@ async def test_a_confirmed_reservation_is_stored_with_decision_event_and_deadlin
 async def test_what_is_read_back_is_what_was_answered(booking: Booking) -> None:
     reply = await create(booking)
     record = await booking.database.read(
-        lambda c: store.read_reservation(c, reply.reservation.reservation_id, "booker")
+        lambda c: queries.read_reservation(c, reply.reservation.reservation_id, "booker")
     )
     assert record == reply.reservation
 
@@ -72,8 +71,8 @@ async def test_a_refusal_is_stored_and_told_but_reserves_nothing(booking: Bookin
     assert reply.outcome == pb.OUTCOME_REDIRECTED
     assert rule_ids(reply) == ["SMALL_MEETING"]
     assert not reply.HasField("reservation")
-    assert await rows(booking.database, store.RESERVATION) == []
-    [decision] = await rows(booking.database, store.DECISION)
+    assert await rows(booking.database, models.RESERVATION) == []
+    [decision] = await rows(booking.database, models.DECISION)
     assert (decision["effect"], decision["reservation_id"]) == ("REDIRECT", None)
     [event] = await rows(booking.database, outbox.TABLE)
     assert event["subject"] == "yunhui.booking.reservation.redirected"
@@ -84,15 +83,14 @@ async def test_an_escalation_holds_no_room_and_expires_at_the_cutoff(booking: Bo
     reply = await create(booking, participant_count=120)
     assert reply.outcome == pb.OUTCOME_PENDING_APPROVAL
     assert not reply.reservation.HasField("room")
-    [deadline] = await rows(booking.database, store.DEADLINE)
+    [deadline] = await rows(booking.database, models.DEADLINE)
     assert (deadline["kind"], deadline["due_time"]) == ("escalation", TEN - 30 * MINUTE)
 
 
 async def test_a_check_stores_nothing(booking: Booking) -> None:
-    reply = await booking.intake.submit(ask(store=False))
-    assert isinstance(reply, api.CheckReservationResponse)
+    reply = await booking.admission.check(wanted())
     assert (reply.outcome, reply.room.room_id) == (pb.OUTCOME_CONFIRMED, "small-1")
-    for table in (store.RESERVATION, store.DECISION, store.ACCOUNT, outbox.TABLE):
+    for table in (models.RESERVATION, models.DECISION, models.ACCOUNT, outbox.TABLE):
         assert await rows(booking.database, table) == []
 
 
@@ -118,7 +116,7 @@ async def test_no_room_free_is_a_refusal_with_a_reason(booking: Booking) -> None
 async def test_the_same_request_id_has_the_same_answer_and_one_effect(booking: Booking) -> None:
     replies = await asyncio.gather(*(create(booking, request_id="key-1") for _ in range(5)))
     assert len({reply.SerializeToString(deterministic=True) for reply in replies}) == 1
-    assert len(await rows(booking.database, store.RESERVATION)) == 1
+    assert len(await rows(booking.database, models.RESERVATION)) == 1
     with pytest.raises(errors.RpcError) as caught:
         await create(booking, request_id="key-1", participant_count=13)
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
@@ -128,7 +126,7 @@ async def test_the_same_request_id_has_the_same_answer_and_one_effect(booking: B
 async def test_a_refusal_is_repeated_too(booking: Booking) -> None:
     first = await create(booking, minutes=30, request_id="key-2")
     assert await create(booking, minutes=30, request_id="key-2") == first
-    assert len(await rows(booking.database, store.DECISION)) == 1
+    assert len(await rows(booking.database, models.DECISION)) == 1
 
 
 @pytest.mark.parametrize(
@@ -149,7 +147,7 @@ async def test_without_the_policy_nothing_is_accepted_and_it_recovers(booking: B
     with pytest.raises(errors.RpcError) as caught:
         await create(booking)
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
-    assert await rows(booking.database, store.DECISION) == []
+    assert await rows(booking.database, models.DECISION) == []
     booking.policy.away = False
     assert (await create(booking)).outcome == pb.OUTCOME_CONFIRMED
 
@@ -176,7 +174,7 @@ async def test_64_at_once_of_one_account_are_exactly_3(replicas: list[Booking]) 
     requests = [create(replicas[index % 2], start=starts[index % 4], participant_count=12) for index in range(64)]
     outcomes = Counter(reply.outcome for reply in await asyncio.gather(*requests))
     assert outcomes == {pb.OUTCOME_CONFIRMED: 3, pb.OUTCOME_DENIED: 61}
-    assert len(await rows(replicas[0].database, store.RESERVATION)) == 3
+    assert len(await rows(replicas[0].database, models.RESERVATION)) == 3
 
 
 async def test_no_room_is_given_twice_under_load_from_two_replicas(replicas: list[Booking]) -> None:
@@ -194,7 +192,7 @@ async def test_no_room_is_given_twice_under_load_from_two_replicas(replicas: lis
     results = await asyncio.gather(*requests, return_exceptions=True)
     unexpected = [each for each in results if isinstance(each, Exception) and not is_contention(each)]
     assert unexpected == []
-    stored = await rows(replicas[0].database, store.RESERVATION)
+    stored = await rows(replicas[0].database, models.RESERVATION)
     assert len(stored) == sum(
         isinstance(each, api.CreateReservationResponse) and each.HasField("reservation") for each in results
     )
@@ -221,13 +219,13 @@ async def test_the_database_itself_refuses_an_overlap(booking: Booking) -> None:
     reply = await create(booking)
 
     def insert_again(connection: sa.Connection) -> None:
-        row = dict(connection.execute(sa.select(store.RESERVATION)).mappings().one())
+        row = dict(connection.execute(sa.select(models.RESERVATION)).mappings().one())
         row |= {"reservation_id": "rsv_again", "start_time": TEN + HOUR - 1, "end_time": TEN + 2 * HOUR}
-        connection.execute(sa.insert(store.RESERVATION), [row])
+        connection.execute(sa.insert(models.RESERVATION), [row])
 
     with pytest.raises(ConflictError):
         await booking.database.write(insert_again)
-    [stored] = await rows(booking.database, store.RESERVATION)
+    [stored] = await rows(booking.database, models.RESERVATION)
     assert stored["reservation_id"] == reply.reservation.reservation_id
 
 
@@ -236,29 +234,24 @@ async def test_the_wall_itself_is_asked_when_the_pool_is_wrong(
 ) -> None:
     """If the choice of rooms were broken, the request would fail and not double-book."""
     await create(booking, account_id="first")
-    rooms = await booking.database.read(store.read_rooms)
+    rooms = await booking.database.read(pool.read_rooms)
     blind = Pool([room for room in rooms if room.room_id == "small-1"], [])
-    for name in ("read_pool", "lock_pool"):
-        monkeypatch.setattr(store, name, lambda *_: blind)
+    monkeypatch.setattr(admission, "read_pool", lambda *_: blind)
+    monkeypatch.setattr(reservations, "lock_pool", lambda *_: blind)
     monkeypatch.setattr(type(blind), "hold", lambda *_: None)
     with pytest.raises(errors.RpcError) as caught:
         await create(booking, account_id="second")
     assert is_contention(caught.value)
-    assert len(await rows(booking.database, store.RESERVATION)) == 1
+    assert len(await rows(booking.database, models.RESERVATION)) == 1
 
 
 async def test_on_behalf_needs_an_account_that_is_known(booking: Booking) -> None:
-    def on_behalf() -> Ask:
-        request = ask("support")
-        request.account_id, request.profile, request.roles = "booker", None, ""
-        return request
-
+    on_behalf = replace(wanted("support"), account_id="booker", profile=None, roles="")
     with pytest.raises(errors.RpcError) as caught:
-        await booking.intake.submit(on_behalf())
+        await booking.admission.create(on_behalf)
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
     await create(booking, minutes=30)  # refused, but now the account is known
-    reply = await booking.intake.submit(on_behalf())
-    assert isinstance(reply, api.CreateReservationResponse)
+    reply = await booking.admission.create(on_behalf)
     assert reply.reservation.organizer.email == "booker@example.org"
     assert reply.reservation.created_by == "support"
 
@@ -275,13 +268,13 @@ async def test_a_suspension_that_is_due_is_noticed_before_the_next_request(booki
 async def test_nobody_looks_in_vain_while_an_account_has_its_turn(booking: Booking) -> None:
     """The batch that goes on beside another one takes only what it can serve."""
     sizes = []
-    survey = booking.intake._survey
+    read_snapshot = booking.admission._read_snapshot
 
-    async def note(asks: list[Ask], now: int) -> Situation:
-        sizes.append(len(asks))
-        return await survey(asks, now)
+    async def note(batch: list[PendingRequest], now: int) -> BatchSnapshot:
+        sizes.append(len(batch))
+        return await read_snapshot(batch, now)
 
-    booking.intake._survey = note  # type: ignore[method-assign]
+    booking.admission._read_snapshot = note  # type: ignore[method-assign]
     await asyncio.gather(
         *(create(booking, start=TEN + index * HOUR) for index in range(6)), create(booking, account_id="b")
     )

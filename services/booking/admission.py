@@ -1,0 +1,338 @@
+"""New requests for rooms: concurrent ones are gathered, decided with one question and stored in one commit.
+
+A lone request never waits. A batch holds at most one request an account, so what a decision rests on cannot change
+inside it; what changes it from outside is noticed at the commit, and the request is decided again.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+import grpc
+from sqlalchemy.engine import Connection
+from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import decision_pb2 as policy
+from yunhui.policy.v1 import policy_service_pb2 as pdp
+
+from services.booking import alternatives, answers, meetings, requests, reservations
+from services.booking.accounts import AccountState, read_accounts
+from services.booking.decisions import PolicyAnswer, compose_question
+from services.booking.events import to_outcome
+from services.booking.meetings import Holder, OccurrenceKey, read_holders
+from services.booking.pool import Pool, read_pool
+from services.booking.requests import ReservationInput
+from services.booking.reservations import DecidedRequest
+from services.booking.transactions import ATTEMPTS, Transactions
+from services.platform.clock import DAY, to_timestamp
+from services.platform.data.database import ConflictError
+from services.platform.observing import metrics, traces
+from services.platform.serving import errors
+from services.platform.tasks import until_cancelled
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+LANES = 2
+"""While one batch is committed, the next is read and decided."""
+LOOK_AHEAD = 8 * DAY
+
+DECISIONS = metrics.counter("yunhui_booking_decisions_total", "requests that were decided and stored", "effect")
+BATCHES = metrics.histogram("yunhui_booking_batch_requests", "requests in one batch", buckets=metrics.SIZES)
+WAITS = metrics.histogram("yunhui_booking_queue_seconds", "how long a request waited for its batch")
+
+Reply = api.CreateReservationResponse | api.CheckReservationResponse
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PendingRequest:
+    """A request in the queue, and where its answer goes. `store` False: a mere check."""
+
+    wanted: ReservationInput
+    store: bool
+    attempts: int = 0
+    reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    trace: str = field(default_factory=traces.current)
+    arrival: float = field(default_factory=time.perf_counter)
+
+    def resolve(self, result: Reply | Exception) -> None:
+        if self.reply.done():  # the caller has gone
+            return
+        if isinstance(result, Exception):
+            self.reply.set_exception(result)
+        else:
+            self.reply.set_result(result)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSnapshot:
+    """Everything that a batch rests on, read at one moment."""
+
+    accounts: dict[str, AccountState]
+    pool: Pool
+    answers: dict[answers.RequestKey, answers.Stored]
+    holders: dict[OccurrenceKey, Holder]
+
+
+class Admission:
+    """Gathers, decides, stores."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        self._waiting: deque[PendingRequest] = deque()
+        self._under_way: set[str] = set()
+        self._arrived = asyncio.Event()
+
+    async def create(self, wanted: ReservationInput) -> api.CreateReservationResponse:
+        """Raises errors.RpcError; then nothing was stored."""
+        reply = await self._enqueue(PendingRequest(wanted, store=True))
+        assert isinstance(reply, api.CreateReservationResponse)  # noqa: S101 - told apart by `store`
+        return reply
+
+    async def check(self, wanted: ReservationInput) -> api.CheckReservationResponse:
+        """What `create` would answer, and the errors that it would raise; `wanted` is without a request_id."""
+        reply = await self._enqueue(PendingRequest(wanted, store=False))
+        assert isinstance(reply, api.CheckReservationResponse)  # noqa: S101 - told apart by `store`
+        return reply
+
+    def _enqueue(self, pending: PendingRequest) -> asyncio.Future[Reply]:
+        self._waiting.append(pending)
+        self._arrived.set()
+        return pending.reply
+
+    async def run(self) -> None:
+        await asyncio.gather(*(self._serve_batches() for _ in range(LANES)))
+
+    async def _serve_batches(self) -> None:
+        for _ in until_cancelled():
+            await self._arrived.wait()
+            batch = self._take()
+            if not batch:  # all that wait, wait for what is under way
+                continue
+            try:
+                with traces.batch("admission batch", [pending.trace for pending in batch.values()]):
+                    await self._serve(list(batch.values()))
+            except Exception as error:
+                # nobody may be left waiting, whatever happened
+                for pending in batch.values():
+                    pending.resolve(error)
+            self._under_way -= batch.keys()
+            if self._waiting:
+                self._arrived.set()
+
+    def _take(self) -> dict[str, PendingRequest]:
+        """The longest waiting requests by account, of accounts that have none under way."""
+        batch: dict[str, PendingRequest] = {}
+        later: deque[PendingRequest] = deque()
+        while self._waiting and len(batch) < BATCH:
+            pending = self._waiting.popleft()
+            account_id = pending.wanted.account_id
+            if account_id in batch or account_id in self._under_way:
+                later.append(pending)
+            else:
+                batch[account_id] = pending
+        if not self._waiting:
+            self._arrived.clear()
+        self._waiting.extendleft(reversed(later))
+        self._under_way |= batch.keys()
+        observe_batch(batch.values())
+        return batch
+
+    async def _serve(self, batch: list[PendingRequest]) -> None:
+        now = self._transactions.clock.now()
+        snapshot = await self._read_snapshot(batch, now)
+        batch = [pending for pending in batch if not self._answer_early(pending, snapshot, now)]
+        questions = [to_question(pending.wanted, snapshot, now) for pending in batch]
+        with traces.span("ask the policy", kind="client"):
+            policy_answers = await self._transactions.policy.decide(questions) if questions else []
+        others = await self._find_alternatives(batch, questions, policy_answers, now)
+        decided: list[tuple[PendingRequest, DecidedRequest]] = []
+        for pending, question, answer, offered in zip(batch, questions, policy_answers, others, strict=True):
+            if isinstance(answer, errors.RpcError):
+                pending.resolve(answer)
+            elif pending.store:
+                found = to_decided(pending.wanted, snapshot, question, answer, offered, pending.trace)
+                decided.append((pending, found))
+            else:
+                pending.resolve(to_check(pending.wanted, snapshot, answer, offered))
+        await self._store(decided, now)
+
+    async def _find_alternatives(
+        self,
+        batch: list[PendingRequest],
+        questions: list[pdp.DecideRequest],
+        policy_answers: list[PolicyAnswer],
+        now: int,
+    ) -> list[list[pb.Alternative]]:
+        """For each request, in order; only a refusal has any."""
+        denied = [is_denied(answer) for answer in policy_answers]
+        if not any(denied):
+            return [[] for _ in batch]
+        refused = [
+            (pending.wanted, question)
+            for pending, question, is_refused in zip(batch, questions, denied, strict=True)
+            if is_refused
+        ]
+        found = iter(await alternatives.find(self._transactions, refused, now))
+        return [next(found) if is_refused else [] for is_refused in denied]
+
+    async def _read_snapshot(self, batch: list[PendingRequest], now: int) -> BatchSnapshot:
+        wanted = [pending.wanted for pending in batch]
+        return await self._transactions.read_current(
+            lambda connection: read_snapshot(connection, wanted, now),
+            lambda snapshot: any(snapshot.accounts[each.account_id].overdue for each in wanted),
+        )
+
+    def _answer_early(self, pending: PendingRequest, snapshot: BatchSnapshot, now: int) -> bool:
+        """Answers what needs no decision: a repeated request, a time that has passed, an unknown room or account."""
+        try:
+            reply = early_reply(pending.wanted, snapshot, now)
+        except errors.RpcError as error:
+            pending.resolve(error)
+            return True
+        if reply:
+            pending.resolve(reply)
+        return reply is not None
+
+    async def _store(self, decided: list[tuple[PendingRequest, DecidedRequest]], now: int) -> None:
+        if not decided:
+            return
+        results = await self._commit([each for _, each in decided], now)
+        for (pending, request), result in zip(decided, results, strict=True):
+            if result is None:
+                self._decide_again(pending)
+            else:
+                pending.resolve(result)
+                if not isinstance(result, Exception):
+                    DECISIONS.count(policy.Effect.Name(request.decision.effect).removeprefix("EFFECT_"))
+        self._transactions.committed()
+
+    async def _commit(self, batch: list[DecidedRequest], now: int) -> list[Reply | Exception | None]:
+        """One transaction; if it fails, one each, so that only the guilty request suffers."""
+        database = self._transactions.database
+        try:
+            with traces.span("commit"):
+                return list(await database.write(lambda connection: reservations.commit(connection, batch, now)))
+        except errors.RpcError:
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                return [None if isinstance(error, ConflictError) else error]
+            log.warning("a batch of %d was not stored, each is tried alone: %s", len(batch), type(error).__name__)
+            return [result for each in batch for result in await self._commit([each], now)]
+
+    def _decide_again(self, pending: PendingRequest) -> None:
+        if pending.attempts + 1 < ATTEMPTS:
+            self._enqueue(replace(pending, attempts=pending.attempts + 1))
+        else:
+            words = "too many at once: please try again", "同时请求的人太多：请重试"
+            pending.resolve(errors.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words))
+
+
+def observe_batch(batch: Collection[PendingRequest]) -> None:
+    if metrics.on() and batch:
+        now = time.perf_counter()
+        BATCHES.observe(value=len(batch))
+        for pending in batch:
+            WAITS.observe(value=now - pending.arrival)
+
+
+def read_snapshot(connection: Connection, batch: Sequence[ReservationInput], now: int) -> BatchSnapshot:
+    pool = read_pool(connection, [wanted.interval for wanted in batch])
+    if without := {wanted.interval for wanted in batch if not free_rooms(wanted, pool)}:
+        # then it matters when one becomes free
+        longer = [(start, end + LOOK_AHEAD) for start, end in without]
+        pool = read_pool(connection, [*(wanted.interval for wanted in batch), *longer])
+    keys = [(wanted.actor, wanted.request_id) for wanted in batch if wanted.request_id]
+    return BatchSnapshot(
+        read_accounts(connection, [wanted.account_id for wanted in batch], now),
+        pool,
+        answers.read(connection, keys),
+        read_holders(connection, [wanted.meeting.key for wanted in batch if wanted.meeting]),
+    )
+
+
+def early_reply(wanted: ReservationInput, snapshot: BatchSnapshot, now: int) -> api.CreateReservationResponse | None:
+    """The stored answer of a repeated request; None when it must be decided. Raises errors.RpcError."""
+    if earlier := snapshot.answers.get((wanted.actor, wanted.request_id)):
+        return answers.replay(earlier, wanted.body_hash, api.CreateReservationResponse)
+    requests.check_ahead(wanted.start_time, now)
+    account = snapshot.accounts[wanted.account_id]
+    if account.overdue:  # its standing is not known: no answer rather than a wrong one
+        raise errors.unavailable("policy")
+    if wanted.profile is None and account.profile is None:
+        raise errors.not_found("account", "没有这个账号")
+    check_meeting(wanted, snapshot)
+    if wanted.room_id and wanted.room_id not in snapshot.pool.rooms:
+        raise errors.not_found("room", "没有这间会议室")
+    if wanted.room_id and (seats := snapshot.pool.rooms[wanted.room_id].capacity) < wanted.participant_count:
+        raise errors.invalid(
+            "room_id",
+            f"seats {seats}, but {wanted.participant_count} are expected: choose another room",
+            f"最多容纳 {seats} 人，而预计有 {wanted.participant_count} 人：请另选会议室",
+        )
+    return None
+
+
+def check_meeting(wanted: ReservationInput, snapshot: BatchSnapshot) -> None:
+    """Raises errors.RpcError when its meeting cannot be reserved."""
+    if wanted.obstacle:
+        raise wanted.obstacle
+    holder = snapshot.holders.get(wanted.meeting.key) if wanted.meeting else None
+    if holder:
+        raise meetings.already_reserved(holder.name_to(wanted.actor))
+
+
+def to_question(wanted: ReservationInput, snapshot: BatchSnapshot, now: int) -> pdp.DecideRequest:
+    account = snapshot.accounts[wanted.account_id]
+    profile, roles = account.charged(wanted.profile, wanted.roles)
+    free = free_rooms(wanted, snapshot.pool)
+    subject = pdp.Subject(
+        start_time=to_timestamp(wanted.start_time),
+        end_time=to_timestamp(wanted.end_time),
+        participant_count=wanted.participant_count,
+        free_room_count=len(free),
+    )
+    if not free and (start := next_free(wanted, snapshot.pool)):
+        subject.next_free_time.CopyFrom(to_timestamp(start))
+    return compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, account.history, now)
+
+
+def next_free(wanted: ReservationInput, pool: Pool) -> int | None:
+    start, end = wanted.interval
+    return pool.next_free(start, end - start, wanted.participant_count, wanted.room_id, start + LOOK_AHEAD)
+
+
+def free_rooms(wanted: ReservationInput, pool: Pool) -> list[pb.Room]:
+    return pool.free(wanted.start_time, wanted.end_time, wanted.participant_count, wanted.room_id)
+
+
+def is_denied(answer: PolicyAnswer) -> bool:
+    return isinstance(answer, policy.Decision) and answer.effect == policy.EFFECT_DENY
+
+
+def to_decided(
+    wanted: ReservationInput,
+    snapshot: BatchSnapshot,
+    question: pdp.DecideRequest,
+    decision: policy.Decision,
+    offered: list[pb.Alternative],
+    trace: str,
+) -> DecidedRequest:
+    account = snapshot.accounts[wanted.account_id]
+    profile, roles = account.charged(wanted.profile, wanted.roles)
+    return DecidedRequest(wanted, profile, roles, account, question, decision, offered, trace)
+
+
+def to_check(
+    wanted: ReservationInput, snapshot: BatchSnapshot, decision: policy.Decision, offered: list[pb.Alternative]
+) -> api.CheckReservationResponse:
+    outcome = to_outcome(policy.Effect.Name(decision.effect))
+    reply = api.CheckReservationResponse(outcome=outcome, decision=decision, alternatives=offered)
+    if decision.effect == policy.EFFECT_ALLOW:
+        for room in free_rooms(wanted, snapshot.pool)[:1]:
+            reply.room.CopyFrom(room)
+    return reply

@@ -1,0 +1,168 @@
+"""The policy's decisions: asked for, many with one NATS request, kept as rows, and what they oblige to.
+
+No answer means that nothing may be accepted.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import policy_service_pb2 as policy
+from yunhui.policy.v1.decision_pb2 import Decision, Effect, Obligation
+
+from services.booking.events import SYSTEM, new_id
+from services.contracts import subjects
+from services.platform.clock import SECOND, from_timestamp, to_timestamp
+from services.platform.observing import traces
+from services.platform.serving import errors
+
+DEADLINE_SECONDS = 2.0
+LARGEST_BYTES = 900_000  # nats.conf allows 1 MB
+LARGEST_BATCH = 256  # contract of DecideBatchRequest
+
+PolicyAnswer = Decision | errors.RpcError
+R = TypeVar("R", policy.DecideBatchResponse, policy.UsageReply)
+
+
+class PolicyClient:
+    """The enforcement point's side of the policy (XACML: PEP asks PDP)."""
+
+    def __init__(self, nats: Client) -> None:
+        self._nats = nats
+
+    async def decide(self, questions: list[policy.DecideRequest]) -> list[PolicyAnswer]:
+        """One answer a question, in order. Raises errors.unavailable when the policy does not answer in time."""
+        body = policy.DecideBatchRequest(requests=questions).SerializeToString()
+        if len(body) > LARGEST_BYTES or len(questions) > LARGEST_BATCH:
+            return await self._decide_in_parts(questions)
+        reply = await self._ask(subjects.DECIDE, body, policy.DecideBatchResponse)
+        if len(reply.results) != len(questions):
+            raise errors.unavailable("policy")
+        return [_to_answer(result) for result in reply.results]
+
+    async def usage(self, question: policy.UsageRequest) -> policy.Usage:
+        """What an account has used. Raises errors.RpcError."""
+        body = question.SerializeToString()
+        if len(body) > LARGEST_BYTES:
+            raise too_long()
+        reply = await self._ask(subjects.USAGE, body, policy.UsageReply)
+        if reply.HasField("error"):
+            raise _to_error(reply.error)
+        if not reply.HasField("usage"):
+            raise errors.unavailable("policy")
+        return reply.usage
+
+    async def _ask(self, subject: str, body: bytes, kind: type[R]) -> R:
+        try:
+            # a request into a broken connection would be buffered and answered too late to be of use
+            if not self._nats.is_connected:
+                raise errors.unavailable("policy")
+            reply = await self._nats.request(subject, body, timeout=DEADLINE_SECONDS, headers=traces.headers())
+            return kind.FromString(reply.data)
+        except (NatsError, TimeoutError, DecodeError) as error:
+            raise errors.unavailable("policy") from error
+
+    async def _decide_in_parts(self, questions: list[policy.DecideRequest]) -> list[PolicyAnswer]:
+        """One account with a very long history must not stand in the way of the others."""
+        if len(questions) == 1:
+            return [too_long()]
+        half = len(questions) // 2
+        return [*await self.decide(questions[:half]), *await self.decide(questions[half:])]
+
+    async def check(self) -> None:
+        """Raises errors.unavailable when no question would be answered."""
+        await self.decide([])
+
+    async def decide_one(self, question: policy.DecideRequest) -> Decision:
+        """As decide, for one question; raises its error."""
+        [answer] = await self.decide([question])
+        if isinstance(answer, errors.RpcError):
+            raise answer
+        return answer
+
+
+def _to_answer(result: policy.DecideResult) -> PolicyAnswer:
+    if result.HasField("decision"):
+        return result.decision
+    return _to_error(result.error)
+
+
+def _to_error(error: policy.DecideError) -> errors.RpcError:
+    codes = {code.value[0]: code for code in grpc.StatusCode}
+    code = codes.get(error.code, grpc.StatusCode.INTERNAL)
+    return errors.failure(code, "POLICY_REFUSED_THE_QUESTION", error.message, "")
+
+
+def too_long() -> errors.RpcError:
+    words = (
+        "this account's history is too long to be decided on: ask support",
+        "这个账号的记录过多，无法判定：请联系技术支持",
+    )
+    return errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", *words)
+
+
+def compose_question(
+    action: policy.Action.ValueType,
+    person: pb.Organizer,
+    roles: Iterable[str],
+    subject: policy.Subject,
+    history: policy.History,
+    now: int,
+) -> policy.DecideRequest:
+    """The one form in which booking asks. `person` is whose account is charged; `now` in epoch ms."""
+    return policy.DecideRequest(
+        decision_id=new_id("dec"),
+        action=action,
+        now=to_timestamp(now),
+        account=to_account(person, roles),
+        subject=subject,
+        history=history,
+    )
+
+
+def to_account(person: pb.Organizer, roles: Iterable[str]) -> policy.Account:
+    return policy.Account(account_id=person.account_id, department=person.department, roles=sorted(roles))
+
+
+def obligation(decision: Decision, kind: Obligation.Kind.ValueType) -> Obligation | None:
+    return next((each for each in decision.obligations if each.kind == kind), None)
+
+
+def attendance_times(decision: Decision, start: int) -> dict[str, int | None]:
+    """Between which moments (epoch ms) somebody must be inside; None when the policy asks for no such check."""
+    check = obligation(decision, Obligation.KIND_CHECK_ATTENDANCE)
+    return {
+        "attendance_start_time": start - check.early_seconds * SECOND if check else None,
+        "release_time": start + check.seconds * SECOND if check else None,
+    }
+
+
+def attendance_start(record: pb.Reservation) -> int:
+    """From when on being inside counts as having come, epoch ms."""
+    told = record.HasField("attendance_start_time")
+    return from_timestamp(record.attendance_start_time if told else record.start_time)
+
+
+def decision_row(
+    decision: Decision, question: policy.DecideRequest, actor: str, record: pb.Reservation
+) -> dict[str, Any]:
+    """The question is kept without its history: the facts in the decision are enough to replay it."""
+    kept = policy.DecideRequest()
+    kept.CopyFrom(question)
+    kept.ClearField("history")
+    return {
+        "decision_id": decision.decision_id,
+        "action": policy.Action.Name(question.action).removeprefix("ACTION_"),
+        "account_id": question.account.account_id,
+        "actor": actor or SYSTEM,
+        "time": from_timestamp(question.now),
+        "effect": Effect.Name(decision.effect).removeprefix("EFFECT_"),
+        "policy_version": decision.policy_version,
+        "reservation_id": record.reservation_id or None,
+        "request": kept.SerializeToString(),
+        "decision": decision.SerializeToString(),
+    }
