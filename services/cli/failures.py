@@ -45,7 +45,7 @@ class CommandError(Exception):
         near: Sequence[str] = (),
         **values: object,
     ) -> None:
-        super().__init__(why.name)
+        super().__init__(why.value)
         self.why, self.code, self.field = why, code, field
         self.values: Mapping[str, object] = values
         self.details: Sequence[Mapping[str, object]] = ()

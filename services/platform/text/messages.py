@@ -22,8 +22,8 @@ def catalog(language: str) -> Path:
 class Text(str):
     """A sentence that is said later, in the language of whoever reads it: itself is the English one.
 
-    `{name}` marks a value; among the values a Text is translated too. `context` tells apart what is one word in
-    English and two in Chinese.
+    `{name}` marks a value; among the values a Text is translated too, and a tuple is a list. `context`
+    tells apart what is one word in English and two in Chinese.
     """
 
     context: str
@@ -42,6 +42,8 @@ class Text(str):
 
 
 def _said(value: object, language: str) -> object:
+    if isinstance(value, tuple):
+        return pmessage("list", ", ").to(language).join(str(_said(each, language)) for each in value)
     return value.to(language) if isinstance(value, Text) else value
 
 
