@@ -7,16 +7,17 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from services.cli import moments, texts, words
+from services.cli import moments, words
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import Reason
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
 from services.contracts import event_names
 from services.installation.registry import EVENT_STREAMS
+from services.platform.text.messages import Text
 
 PREFIX = "yunhui."
 EVERYTHING = "yunhui.>"
-NAMES: Mapping[str, Text] = {subject: Text(name.zh, name.en) for subject, name in event_names.NAMES.items()}
+NAMES: Mapping[str, Text] = {subject: event.name for subject, event in event_names.NAMES.items()}
 """One line for each event type; a type that is not here is shown by its subject."""
 
 
@@ -41,7 +42,7 @@ def subjects(typed: str) -> dict[str, str]:
     pattern = typed if typed.startswith(PREFIX) else f"{PREFIX}*.{typed}"
     if not any(matches(pattern, subject) for subject in NAMES) and pattern not in _whole_streams():
         choices = dict.fromkeys(f"{subject.split('.')[2]}.*" for subject in NAMES)
-        raise CommandError(texts.BAD_FILTER, ExitCode.USAGE, typed=typed, choices=", ".join([*choices, EVERYTHING]))
+        raise CommandError(Reason.BAD_FILTER, ExitCode.USAGE, typed=typed, choices=", ".join([*choices, EVERYTHING]))
     return {stream: narrowed for owner, stream in EVENT_STREAMS.items() if (narrowed := _narrow(pattern, owner))}
 
 

@@ -3,8 +3,11 @@
 import os
 import shlex
 import shutil
+import string
 import sys
 from pathlib import Path
+
+from services.platform.text.messages import Text
 
 NAME = "yunhui"
 MODULE = "services.cli"
@@ -29,6 +32,20 @@ def name() -> str:
 def typed(words: str) -> str:
     """A whole command: `login booker` as `.venv/bin/yunhui login booker --state /tmp/x`."""
     return " ".join([name(), words, *map(shlex.quote, _place)])
+
+
+def said(text: Text, language: str, /, **values: object) -> str:
+    """A sentence of the command, in which `{yunhui:login booker}` is how that is typed here."""
+    given = {name: said(value, language) if isinstance(value, Text) else value for name, value in values.items()}
+    return text.to(language, yunhui=Typed(), **given)
+
+
+def hint(text: Text, /, **values: object) -> str:
+    """The first command that the sentence names, to be typed as it stands; "" when it names none."""
+    for _, name, words, _ in string.Formatter().parse(text):
+        if name == "yunhui" and words:
+            return typed(words.format(**values))
+    return ""
 
 
 class Typed:

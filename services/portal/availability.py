@@ -10,10 +10,10 @@ from starlette.responses import Response
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
+from services.platform.text.messages import message
 from services.portal import policies
 from services.portal.calls import ask, services_of
 from services.portal.rendering import reader_of, render
-from services.portal.texts import message
 from services.portal.times import Reader, stamp_of
 
 SLOT = timedelta(minutes=30)

@@ -19,10 +19,11 @@ from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 
 from services.contracts import invitations
+from services.platform.text.messages import message
 from services.portal import policies
 from services.portal.calls import Problem, ask, person_of, read, services_of, text_of
-from services.portal.rendering import reader_of, render, sentence, translate
-from services.portal.texts import LOOK_UPS, message
+from services.portal.rendering import reader_of, render, sentence
+from services.portal.texts import LOOK_UPS
 from services.portal.times import Reader, typed_interval
 
 MAX_PEOPLE = 10_000
@@ -211,7 +212,7 @@ async def _number_again(request: Request, typed: Typed, fault: str = "") -> Resp
     """Step 1 with what is wrong with the number, in the gateway's words; with a choice when there are several."""
     choices = invitations.numbers(typed.meeting_code)
     if len(choices) > 1:
-        fault = translate(reader_of(request).language, SEVERAL)
+        fault = SEVERAL.to(reader_of(request).language)
     elif not fault:
         _, fault = await look_up(request, typed.meeting_code)
     return await _step_one(request, typed, 404, choices if len(choices) > 1 else [], fault)
@@ -249,7 +250,7 @@ async def look_up(request: Request, code: str) -> tuple[meeting_pb2.Meeting | No
         return None, sentence(read(error).detail(language), language)
     if answer.outcome == lookups.LOOK_UP_OUTCOME_FOUND:
         return answer.meeting, ""
-    return None, translate(language, LOOK_UPS.get(answer.outcome, LOOK_UPS[lookups.LOOK_UP_OUTCOME_NOT_FOUND]))
+    return None, LOOK_UPS.get(answer.outcome, LOOK_UPS[lookups.LOOK_UP_OUTCOME_NOT_FOUND]).to(language)
 
 
 async def verdict(request: Request, typed: Typed, meeting: meeting_pb2.Meeting | None = None) -> dict[str, Any]:
@@ -371,7 +372,7 @@ def _with_typed_interval(typed: Typed, reader: Reader) -> Typed:
 
 
 def _faults(typed: Typed, reader: Reader) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     if not typed.subject:
         found["subject"] = message("Say what the meeting is about.")
     elif len(typed.subject) > MAX_SUBJECT:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.platform.text.messages import message
 from services.portal import (
     availability,
     booking,
@@ -25,7 +26,6 @@ from services.portal.calls import SUPPORT, read
 from services.portal.navigation import Tab
 from services.portal.rendering import render
 from services.portal.tables import Table
-from services.portal.texts import message
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

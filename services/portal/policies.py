@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from starlette.requests import Request
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as api
 
+from services.platform.text.languages import CHINESE
+from services.platform.text.messages import Text, message
+from services.platform.text.times import show_duration
 from services.portal.calls import ask, services_of
-from services.portal.times import CHINESE, span
 
 _FIELD = re.compile(r"\{([a-z_]+)(?::([a-z]+)(?: ([^ }]+) ([^ }]+))?)?\}")
 TONES: Mapping[int, str] = {
@@ -109,7 +112,7 @@ def _write(found: re.Match[str], numbers: Mapping[str, int], language: str) -> s
     if value is None:
         return found[0]
     if found[2] == "duration":
-        return span(value, language)
+        return show_duration(timedelta(seconds=value), language)
     return f"{value} {found[3] if value == 1 else found[4]}" if found[2] == "plural" else str(value)
 
 
@@ -179,7 +182,7 @@ def _figure(rule: api.RuleDescription, decision: decision_pb2.Decision, language
     own = [_short(decision.facts[each.fact], each.unit, language) for each in seen]
     if len(seen) == 1 and seen[0].threshold:
         limit, unit = decision.thresholds.get(seen[0].threshold, 0), seen[0].unit
-        own.append(span(limit, language, parts=2, smallest=60) if unit == "seconds" else str(limit))
+        own.append(_span(limit, language) if unit == "seconds" else str(limit))
         return " / ".join(own)
     return " · ".join(dict.fromkeys(own))
 
@@ -191,14 +194,18 @@ def _is_figure(each: api.ComparisonDescription) -> bool:
 
 def _short(value: int, unit: str, language: str) -> str:
     if unit == "seconds":
-        return span(value, language, parts=2, smallest=60)
+        return _span(value, language)
     words = _WORDS.get(unit)
-    return words[language].format(value) if words else str(value)
+    return words.to(language, number=value) if words else str(value)
 
 
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "rooms": {"zh-CN": "空闲 {} 间", "en": "{} free"},
-    "people": {"zh-CN": "{} 人", "en": "{} people"},
-    "escalations": {"zh-CN": "今天已申请 {} 次", "en": "asked {} today"},
+def _span(seconds: int, language: str) -> str:
+    return show_duration(timedelta(seconds=seconds), language, parts=2, smallest="minute")
+
+
+_WORDS: Mapping[str, Text] = {
+    "rooms": message("{number} free"),
+    "people": message("{number} people"),
+    "escalations": message("asked {number} today"),
 }
 """By what is counted."""

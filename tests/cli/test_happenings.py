@@ -10,10 +10,10 @@ from nats.js.api import DeliverPolicy
 from services.cli import events, happenings
 from services.cli.failures import CommandError
 from services.cli.happenings import Wanted
-from services.cli.languages import CHINESE, ENGLISH
 from services.cli.terminal import Terminal, open_terminal
 from services.installation.registry import SERVICE_NAMES
 from services.installation.state import write_private
+from services.platform.text.languages import CHINESE, ENGLISH
 
 HEADERS = {"ce-time": "2025-07-07T02:00:05.250Z"}
 CONFIRMED = "yunhui.booking.reservation.confirmed"
@@ -98,7 +98,7 @@ def test_what_is_not_known_is_shown_all_the_same(terminal: Terminal) -> None:
 
 def test_every_event_has_a_line() -> None:
     """Columns are wide enough for the longest name in both languages."""
-    widest = max(len(text.en) for text in happenings.NAMES.values())
+    widest = max(len(text) for text in happenings.NAMES.values())
     assert widest <= 18
 
 
