@@ -9,7 +9,7 @@ from nats.js.api import DeliverPolicy
 
 from services.cli import events, happenings
 from services.cli.failures import CommandError
-from services.cli.happenings import Wanted
+from services.cli.happenings import EventFilter
 from services.cli.terminal import Terminal, open_terminal
 from services.installation.registry import SERVICE_NAMES
 from services.installation.state import write_private
@@ -68,16 +68,16 @@ def test_patterns_match_as_in_nats(pattern: str, subject: str, expected: bool) -
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted(), True),
-        (Wanted(account="ann"), True),
-        (Wanted(account="bob"), False),
-        (Wanted(reservation="rsv_1"), True),
-        (Wanted(reservation="rsv_2"), False),
-        (Wanted(since=datetime(2025, 7, 7, 2, 0, 5, 250_000, UTC)), True),
-        (Wanted(since=datetime(2025, 7, 7, 2, 0, 5, 251_000, UTC)), False),
+        (EventFilter(), True),
+        (EventFilter(account="ann"), True),
+        (EventFilter(account="bob"), False),
+        (EventFilter(reservation="rsv_1"), True),
+        (EventFilter(reservation="rsv_2"), False),
+        (EventFilter(since=datetime(2025, 7, 7, 2, 0, 5, 250_000, UTC)), True),
+        (EventFilter(since=datetime(2025, 7, 7, 2, 0, 5, 251_000, UTC)), False),
     ],
 )
-def test_what_is_wanted_is_shown(wanted: Wanted, expected: bool) -> None:
+def test_what_is_wanted_is_shown(wanted: EventFilter, expected: bool) -> None:
     assert wanted.includes(HEADERS, PAYLOAD) is expected
 
 
@@ -108,7 +108,7 @@ def test_the_server_begins_early_enough_for_any_development_clock(tmp_path: Path
     here = open_terminal(str(tmp_path), ENGLISH, json=False)
     write_private(here.state.clock, {"offset_ms": ahead // timedelta(milliseconds=1)})
     arrival = datetime.now(UTC)  # an event that is dated `arrival + ahead`
-    policy, start = events.beginning(here, Wanted(since=arrival + ahead), follow=True)
+    policy, start = events.beginning(here, EventFilter(since=arrival + ahead), follow=True)
     assert policy is DeliverPolicy.BY_START_TIME
     assert start
     assert arrival - timedelta(minutes=2) < start <= arrival
