@@ -17,11 +17,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
 
-from services.cli import client, happenings, moments
+from services.cli import client, event_display, moments
 from services.cli.arguments import read_duration, read_moment
+from services.cli.event_display import EventFilter
 from services.cli.failures import CommandError, ExitCode
 from services.cli.feed import Feed, merged
-from services.cli.happenings import EventFilter
 from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
@@ -40,14 +40,14 @@ def tail(
     ] = "",
     only: Annotated[
         str, typer.Option("--filter", help=message("only these, e.g. 'reservation.*' or yunhui.booking.>"))
-    ] = happenings.EVERYTHING,
+    ] = event_display.EVERYTHING,
     account: Annotated[str, typer.Option("--account", help=message("only about this account"))] = "",
     reservation: Annotated[str, typer.Option("--reservation", help=message("only about this reservation"))] = "",
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help=message("wait for new ones, or end with what is there"))
     ] = True,
 ) -> None:
-    subjects = happenings.subjects(only)
+    subjects = event_display.subjects(only)
     wanted = EventFilter(account, reservation, read_since(since, now(terminal)) if since else None)
     asyncio.run(until_stopped(read(terminal, subjects, wanted, follow=follow)))
 
@@ -108,7 +108,9 @@ def show(terminal: Terminal, event: Msg, wanted: EventFilter) -> None:
     if not wanted.includes(headers, payload):
         return
     if not terminal.json:
-        terminal.out.print(happenings.to_line(terminal, event.subject, headers, payload), markup=False, soft_wrap=True)
+        terminal.out.print(
+            event_display.to_line(terminal, event.subject, headers, payload), markup=False, soft_wrap=True
+        )
         return
     # flushed: a reader at the other end of a pipe waits for this line, and may wait long for the next
     print(
