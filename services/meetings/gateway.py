@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -11,7 +12,6 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 
 from services.contracts import invitations
 from services.meetings import requests
-from services.meetings.limits import PerAccount
 from services.meetings.provider import (
     AwayError,
     Meeting,
@@ -27,11 +27,12 @@ from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import to_timestamp
 from services.platform.observing import metrics
 from services.platform.serving import errors
+from services.platform.serving.rates import Rate
 from services.platform.text.messages import Text, message
 
 log = logging.getLogger(__name__)
 
-LOOK_UPS, MISSES, PERIOD_SECONDS = 60, 20, 60
+LOOK_UPS, MISSES = 60, 20  # a minute, for each account
 CALLS = metrics.counter("yunhui_meetings_provider_calls_total", "questions to the provider", "question", "outcome")
 LOOK_UP, WHO_CAME = "look_up", "who_came"
 
@@ -62,11 +63,13 @@ class Window:
 class Gateway:
     """Asks the provider that holds the meeting, and remembers nothing but what was reported."""
 
-    def __init__(self, providers: Providers, webhook_events: WebhookEvents) -> None:
+    def __init__(
+        self, providers: Providers, webhook_events: WebhookEvents, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._providers = providers
         self._webhook_events = webhook_events
-        self._calls = PerAccount(LOOK_UPS, PERIOD_SECONDS)
-        self._misses = PerAccount(MISSES, PERIOD_SECONDS)
+        self._calls = Rate(LOOK_UPS, now)
+        self._misses = Rate(MISSES, now)
 
     async def look_up(
         self, asked: api.LookUpMeetingRequest, account: str, *, limited: bool = False

@@ -22,6 +22,7 @@ from services.platform.messaging import bus, outbox, outbox_service
 from services.platform.observing import metrics
 from services.platform.serving import permissions, rpc
 from services.platform.serving.identity import create_verifier
+from services.platform.serving.rates import Rate
 from services.platform.settings import ServerSettings
 
 
@@ -126,7 +127,7 @@ def server(host: Host[S], service: Service) -> rpc.RpcServer:
     roles = {method: who for name in servicers for method, who in permissions.of(name).items()}
     return rpc.RpcServer(
         settings.listen,
-        rpc.RpcGuard(create_verifier(settings), roles, rpc.Rate(settings.calls_a_minute)),
+        rpc.RpcGuard(create_verifier(settings), roles, Rate(settings.calls_a_minute)),
         servicers,
         with_reflection=settings.environment == "development",
         credentials=rpc.server_credentials(settings),

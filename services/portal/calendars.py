@@ -21,7 +21,7 @@ from yunhui.booking.v1 import calendar_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.contracts import calendars, subjects
-from services.platform.serving.rpc import Rate
+from services.platform.serving.rates import Rate
 from services.portal.session_store import Bucket, StoreAwayError
 
 PATIENCE_SECONDS = 5.0

@@ -16,7 +16,6 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub, add_
 from services.meetings import subscriptions
 from services.meetings.api import ROLES, SERVICE, MeetingService
 from services.meetings.gateway import Gateway
-from services.meetings.limits import PerAccount
 from services.meetings.providers import Providers
 from services.meetings.tencent.tencent import Tencent
 from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
@@ -27,7 +26,7 @@ from services.platform.settings import Settings
 from services.standin.cloud import CloudMeeting
 from services.standin.server import Standin
 from tests import templates
-from tests.meetings.builders import HOUR, HandClock, key
+from tests.meetings.builders import HOUR, key
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password
 
@@ -61,7 +60,7 @@ def meeting(standin: Standin) -> CloudMeeting:
 
 @pytest.fixture
 def gateway(tencent: Tencent, webhook_events: WebhookEvents) -> Gateway:
-    return Gateway(Providers({"": tencent}), webhook_events)
+    return Gateway(Providers({"": tencent}), webhook_events, now=lambda: 0.0)
 
 
 @pytest.fixture
@@ -236,21 +235,6 @@ async def test_nobody_uses_up_what_the_provider_allows_all(stub: Any, standin: S
         await look_up(stub, "booker:li", meeting_code=meeting.code)
     status, _ = await refused(look_up(stub, "booker:li", meeting_code=meeting.code))
     assert (status, len(standin.requests)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 60)
-
-
-def test_the_allowance_comes_back() -> None:
-    """One for each that lies a minute back."""
-    clock = HandClock()
-    allowance = PerAccount(2, 60, clock.seconds())
-    assert [allowance.take("li"), allowance.take("li")] == [0, 0]
-    clock.time += 59_000
-    assert allowance.take("li") == pytest.approx(1)
-    clock.time += 1_000
-    assert [allowance.take("li"), allowance.take("li")] == [0, 0]
-    assert allowance.take("li") > 0
-    allowance.give_back("li")
-    assert allowance.take("li") == 0
-    assert allowance.take("li") > 0
 
 
 async def test_who_came_is_known_and_nobody_is_known_too(stub: Any, standin: Standin, meeting: CloudMeeting) -> None:

@@ -18,6 +18,7 @@ from services.booking.api import ROLES, SERVICE
 from services.cli.failures import CallError
 from services.platform.serving import errors, places, rpc
 from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
+from services.platform.serving.rates import Rate
 from services.platform.text.messages import message
 from tests.servers import partly, until
 
@@ -79,7 +80,7 @@ def watch() -> Watch:
 async def channel(watch: Watch) -> AsyncIterator[grpc.aio.Channel]:
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES, rpc.Rate(200, watch)),
+        rpc.RpcGuard(NamedTokens(), ROLES, Rate(200, watch)),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=True,
     )
@@ -237,14 +238,29 @@ def test_a_time_is_one_that_databases_hold(seconds: int, nanos: int, fault: str)
 
 
 def test_the_rate_is_each_accounts_own_and_forgets_the_least_recent(watch: Watch) -> None:
-    rate = rpc.Rate(1, watch)
+    rate = Rate(1, watch)
     assert rate.take("a") == 0
     assert rate.take("b") == 0
     assert 0 < rate.take("a") <= 60
     for number in range(rate.REMEMBERED):
         assert rate.take(f"other-{number}") == 0
     assert rate.take("a") == 0
-    assert not any(rpc.Rate(0, watch).take("a") for _ in range(1000))
+    assert not any(Rate(0, watch).take("a") for _ in range(1000))
+
+
+def test_the_rate_comes_back_and_can_be_given_back(watch: Watch) -> None:
+    """One call for each half of a minute that has passed; or at once, when one did not count after all."""
+    rate = Rate(2, watch)
+    assert [rate.take("a"), rate.take("a")] == [0, 0]
+    assert rate.take("a") == pytest.approx(30)
+    watch.seconds += 29
+    assert rate.take("a") == pytest.approx(1)
+    watch.seconds += 1
+    assert rate.take("a") == 0
+    rate.give_back("a")
+    assert rate.take("a") == 0
+    assert rate.take("a") > 0
+    rate.give_back("unknown")
 
 
 async def test_a_call_without_a_deadline_ends_all_the_same(
@@ -403,7 +419,7 @@ async def test_a_long_message_counts_for_more_calls(channel: grpc.aio.Channel, w
 
 
 def test_what_costs_more_than_a_minute_allows_takes_all_of_a_minute(watch: Watch) -> None:
-    rate = rpc.Rate(10, watch)
+    rate = Rate(10, watch)
     assert rate.take("a", 1000) == 0
     assert rate.take("a") == pytest.approx(6)
     watch.seconds += 60

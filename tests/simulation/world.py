@@ -17,7 +17,6 @@ from services.booking.watchers import Watchers
 from services.contracts import subjects
 from services.meetings import subscriptions as meetings_subscriptions
 from services.meetings.gateway import Gateway
-from services.meetings.limits import PerAccount
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
 from services.meetings.webhook_events import WebhookEvents
@@ -31,6 +30,7 @@ from services.notifier.subscriptions import EventReceiver
 from services.notifier.values import Letterhead
 from services.platform.clock import MINUTE
 from services.platform.messaging.outbox import Relay
+from services.platform.serving.rates import NO_LIMIT
 from services.policy import subscriptions as policy_subscriptions
 from services.policy.decisions import Policy
 from tests.simulation.bus import Server, Wire, consume
@@ -89,7 +89,7 @@ class World:
         webhook_events = WebhookEvents(database, self.chaos, relay.wake)
         self.provider = Simulated(database, self.chaos, webhook_events)
         gateway = Gateway(Providers({"": self.provider}), webhook_events)
-        gateway._calls = gateway._misses = PerAccount(10**6, 60)  # they go by real time
+        gateway._calls = gateway._misses = NO_LIMIT  # they go by real time
 
         async def look_up(body: bytes) -> bytes:
             asked = LookUpMeetingRequest.FromString(body)

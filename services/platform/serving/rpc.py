@@ -5,7 +5,7 @@ import logging
 import math
 import resource
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +20,7 @@ from services.platform.observing import logs, metrics, traces
 from services.platform.serving import errors
 from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
 from services.platform.serving.places import Places, Strangers, give_back
+from services.platform.serving.rates import NO_LIMIT, Rate
 from services.platform.settings import ServerSettings
 from services.platform.text.messages import message
 
@@ -91,39 +92,6 @@ def principal() -> Principal:
 def method() -> str:
     """Full name of the method that is being served: package.Service/Method."""
     return _method.get()
-
-
-class Rate:
-    """At most so many calls a minute by one account: all of them at once, or one after the other (a token bucket).
-
-    Counted in each replica by itself; 0 is no limit. The least recent account is forgotten first.
-    """
-
-    REMEMBERED = 10_000
-
-    def __init__(self, calls_a_minute: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._interval = 60 / calls_a_minute if calls_a_minute else 0.0
-        self._most = calls_a_minute
-        self._now = now
-        self._full: OrderedDict[str, float] = OrderedDict()  # when the account's bucket will be full again
-
-    def take(self, account: str, calls: int = 1) -> float:
-        """0 when so many may be made, else the seconds to wait; more than a minute allows are taken as a minute's."""
-        if not self._interval:
-            return 0.0
-        now = self._now()
-        full = max(self._full.get(account, now), now) + self._interval * min(calls, self._most)
-        if full - now > self._interval * self._most + EPSILON:
-            return full - now - self._interval * self._most
-        self._full[account] = full
-        self._full.move_to_end(account)
-        if len(self._full) > self.REMEMBERED:
-            self._full.popitem(last=False)
-        return 0.0
-
-
-EPSILON = 1e-6
-NO_LIMIT = Rate(0)
 
 
 class RpcGuard(grpc.aio.ServerInterceptor):
