@@ -21,7 +21,7 @@ from services.cli import client, moments
 from services.cli.arguments import read_choice, read_moment
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation.registry import SERVICE_NAMES
 from services.platform.clock import from_timestamp
@@ -91,7 +91,9 @@ def verify(
         )
     for name, answer in found.items():
         if answer.broken_number:
-            raise CommandError(Reason.AUDIT_BROKEN, program=name, number=answer.broken_number, fault=answer.fault)
+            raise CommandError(
+                FailureReason.AUDIT_BROKEN, program=name, number=answer.broken_number, fault=answer.fault
+            )
 
 
 def export(
@@ -172,7 +174,7 @@ def read_export(file: Path) -> Iterator[tuple[str, ChainEntry]]:
                 content = json.loads(line)
                 yield str(content["program"]), ChainEntry(**{name: content[name] for name in FIELDS})
             except (ValueError, TypeError, KeyError) as error:
-                raise CommandError(Reason.AUDIT_NO_EXPORT, ExitCode.USAGE, file=file, line=number) from error
+                raise CommandError(FailureReason.AUDIT_NO_EXPORT, ExitCode.USAGE, file=file, line=number) from error
 
 
 def open_export(file: Path) -> IO[str]:
@@ -180,7 +182,7 @@ def open_export(file: Path) -> IO[str]:
     try:
         return file.open(encoding="utf-8")
     except OSError as error:
-        raise CommandError(Reason.NO_FILE, ExitCode.USAGE, path=file, field="--file") from error
+        raise CommandError(FailureReason.NO_FILE, ExitCode.USAGE, path=file, field="--file") from error
 
 
 def read_heads(typed: list[str]) -> Heads:
@@ -193,7 +195,7 @@ def read_heads(typed: list[str]) -> Heads:
             name in SERVICE_NAMES and number.isascii() and number.isdigit() and len(number) < 19 and len(expected) == 64
         )
         if not fits:
-            raise CommandError(Reason.BAD_HEAD, ExitCode.USAGE, typed=each)
+            raise CommandError(FailureReason.BAD_HEAD, ExitCode.USAGE, typed=each)
         if int(number):
             noted.setdefault(name, {})[int(number)] = expected
     return noted
@@ -259,7 +261,7 @@ def open_output(out: Path | None) -> AbstractContextManager[IO[str]]:
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise CommandError(Reason.CANNOT_WRITE, ExitCode.USAGE, file=out, reason=error.strerror) from error
+        raise CommandError(FailureReason.CANNOT_WRITE, ExitCode.USAGE, file=out, reason=error.strerror) from error
     return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import snapshot
 from services.installation.snapshot import Manifest, SnapshotError
@@ -17,13 +17,13 @@ from services.installation.state import State
 from services.platform.text.messages import Text, message
 
 REFUSALS = {
-    snapshot.NO_INSTALLATION: (Reason.NOTHING_TO_BACK_UP, ExitCode.NOT_FOUND),
-    snapshot.EXISTS: (Reason.BACKUP_EXISTS, ExitCode.USAGE),
-    snapshot.NOT_EMPTY: (Reason.STATE_NOT_EMPTY, ExitCode.USAGE),
-    snapshot.NO_BACKUP: (Reason.NO_BACKUP, ExitCode.USAGE),
-    snapshot.NEWER: (Reason.BACKUP_NEWER, ExitCode.OTHER),
-    snapshot.DAMAGED: (Reason.BACKUP_DAMAGED, ExitCode.OTHER),
-    snapshot.DISK: (Reason.BACKUP_DISK, ExitCode.OTHER),
+    snapshot.NO_INSTALLATION: (FailureReason.NOTHING_TO_BACK_UP, ExitCode.NOT_FOUND),
+    snapshot.EXISTS: (FailureReason.BACKUP_EXISTS, ExitCode.USAGE),
+    snapshot.NOT_EMPTY: (FailureReason.STATE_NOT_EMPTY, ExitCode.USAGE),
+    snapshot.NO_BACKUP: (FailureReason.NO_BACKUP, ExitCode.USAGE),
+    snapshot.NEWER: (FailureReason.BACKUP_NEWER, ExitCode.OTHER),
+    snapshot.DAMAGED: (FailureReason.BACKUP_DAMAGED, ExitCode.OTHER),
+    snapshot.DISK: (FailureReason.BACKUP_DISK, ExitCode.OTHER),
 }
 
 

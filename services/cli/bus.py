@@ -8,7 +8,7 @@ from nats.js.errors import APIError
 
 from services.cli import events
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import topology
 from services.installation.topology import Applied
@@ -34,10 +34,10 @@ async def apply_topology(terminal: Terminal) -> list[Applied]:
     try:
         return await topology.apply(connection)
     except topology.TopologyRefusedError as error:
-        raise CommandError(Reason.BUS_REFUSED, name=error.name, reason=error.reason) from error
+        raise CommandError(FailureReason.BUS_REFUSED, name=error.name, reason=error.reason) from error
     except (TimeoutError, nats.errors.Error, APIError) as error:
         # the answer to a user who may not administer is silence
-        raise CommandError(Reason.BUS_NOT_SET_UP, ExitCode.AWAY, reason=type(error).__name__) from error
+        raise CommandError(FailureReason.BUS_NOT_SET_UP, ExitCode.AWAY, reason=type(error).__name__) from error
     finally:
         await connection.close()
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from services.cli import arguments, moments
 from services.cli.client import no_state
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
 from services.installation.development_clock import BackwardsError
@@ -43,7 +43,7 @@ def development_state(terminal: Terminal) -> State:
 
 def backwards(error: BackwardsError, language: str) -> CommandError:
     return CommandError(
-        Reason.CLOCK_BACKWARDS,
+        FailureReason.CLOCK_BACKWARDS,
         ExitCode.USAGE,
         now=moments.show_moment(error.now, language),
         wanted=moments.show_moment(error.wanted, language),

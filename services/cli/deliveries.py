@@ -13,7 +13,7 @@ from services.cli import moments, words
 from services.cli.arguments import read_choice
 from services.cli.client import open_notifier
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.platform.text.messages import message, pmessage
 
@@ -152,7 +152,7 @@ def set_preferences(
 def read_wish(typed: str) -> api.NoticePreference:
     notice, separator, switch = typed.partition("=")
     if not separator or switch not in ("on", "off"):
-        raise CommandError(Reason.BAD_WISH, ExitCode.USAGE, typed=typed)
+        raise CommandError(FailureReason.BAD_WISH, ExitCode.USAGE, typed=typed)
     return api.NoticePreference(notice=notice, enabled=switch == "on")
 
 

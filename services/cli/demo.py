@@ -17,7 +17,7 @@ from rich.text import Text as Styled
 from services.cli import story
 from services.cli.failures import CommandError, ExitCode
 from services.cli.mail import Mail
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.stage import Stage, raised
 from services.cli.story import Scene
 from services.cli.terminal import Terminal
@@ -70,7 +70,7 @@ def place(terminal: Terminal, keep: Path | None) -> Iterator[Path]:
             yield Path(folder)
         return
     if keep.exists() and any(keep.iterdir()):
-        raise CommandError(Reason.NOT_EMPTY, ExitCode.USAGE, folder=keep)
+        raise CommandError(FailureReason.NOT_EMPTY, ExitCode.USAGE, folder=keep)
     yield keep.absolute()
     terminal.say(message("The state stays in {folder}; go on with {yunhui} up --state {folder}."), folder=keep)
 

@@ -13,7 +13,7 @@ from rich.text import Text as Styled
 from services.cli import client, events, moments, storage
 from services.cli.failures import CommandError, ExitCode
 from services.cli.findings import Finding
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock, health, topology
 from services.installation.registry import SERVICE_NAMES
@@ -39,7 +39,9 @@ def doctor(terminal: Terminal) -> None:
 
 
 def not_running(terminal: Terminal) -> CommandError:
-    return CommandError(Reason.NOT_RUNNING, ExitCode.AWAY) if terminal.state.exists() else client.no_state(terminal)
+    return (
+        CommandError(FailureReason.NOT_RUNNING, ExitCode.AWAY) if terminal.state.exists() else client.no_state(terminal)
+    )
 
 
 async def examine(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:

@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from services.cli import moments, myself, words
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.platform.serving import errors
 from services.platform.text.languages import CHINESE
 from services.platform.text.messages import message
@@ -37,7 +37,7 @@ class CommandError(Exception):
 
     def __init__(
         self,
-        why: Reason,
+        why: FailureReason,
         code: ExitCode = ExitCode.OTHER,
         *,
         field: str = "",
@@ -86,8 +86,8 @@ class CallError(CommandError):
 
     def __init__(self, error: grpc.RpcError, address: str) -> None:
         status = to_status(error)
-        why, code = _KINDS.get(_code(error), (Reason.OTHER_ERROR, ExitCode.OTHER))
-        said = status.message or ("" if why is Reason.AWAY else _code(error).name.lower().replace("_", " "))
+        why, code = _KINDS.get(_code(error), (FailureReason.OTHER_ERROR, ExitCode.OTHER))
+        said = status.message or ("" if why is FailureReason.AWAY else _code(error).name.lower().replace("_", " "))
         super().__init__(why, code, detail=said, address=address, name="")
         self.status = status
         self.details = [_detail_to_dict(detail) for detail in status.details]
@@ -113,8 +113,8 @@ class CallError(CommandError):
                 self.field = first.field
                 self.values = {**self.values, "name": words.field(first.field), "detail": first.description}
                 return
-        if self.why is Reason.INVALID_FIELD:
-            self.why = Reason.OTHER_ERROR
+        if self.why is FailureReason.INVALID_FIELD:
+            self.why = FailureReason.OTHER_ERROR
 
     def _say_the_reason(self, status: status_pb2.Status) -> None:
         """What we have a sentence of our own for, in either language."""
@@ -137,16 +137,16 @@ class CallError(CommandError):
 _CODES = {"MEETING_NOT_FOUND": ExitCode.NOT_FOUND}
 """Where the reason says more than the status: a meeting that is unknown is that to every command."""
 _REASONS = {
-    "RATE_LIMITED": Reason.RATE_LIMITED,
-    "MEETING_ELSEWHERE": Reason.MEETING_ELSEWHERE,
+    "RATE_LIMITED": FailureReason.RATE_LIMITED,
+    "MEETING_ELSEWHERE": FailureReason.MEETING_ELSEWHERE,
 }
 _KINDS = {
-    grpc.StatusCode.INVALID_ARGUMENT: (Reason.INVALID_FIELD, ExitCode.USAGE),
-    grpc.StatusCode.NOT_FOUND: (Reason.NOT_FOUND, ExitCode.NOT_FOUND),
-    grpc.StatusCode.UNAVAILABLE: (Reason.AWAY, ExitCode.AWAY),
-    grpc.StatusCode.DEADLINE_EXCEEDED: (Reason.AWAY, ExitCode.AWAY),
-    grpc.StatusCode.UNAUTHENTICATED: (Reason.UNAUTHENTICATED, ExitCode.OTHER),
-    grpc.StatusCode.PERMISSION_DENIED: (Reason.FORBIDDEN, ExitCode.OTHER),
+    grpc.StatusCode.INVALID_ARGUMENT: (FailureReason.INVALID_FIELD, ExitCode.USAGE),
+    grpc.StatusCode.NOT_FOUND: (FailureReason.NOT_FOUND, ExitCode.NOT_FOUND),
+    grpc.StatusCode.UNAVAILABLE: (FailureReason.AWAY, ExitCode.AWAY),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (FailureReason.AWAY, ExitCode.AWAY),
+    grpc.StatusCode.UNAUTHENTICATED: (FailureReason.UNAUTHENTICATED, ExitCode.OTHER),
+    grpc.StatusCode.PERMISSION_DENIED: (FailureReason.FORBIDDEN, ExitCode.OTHER),
 }
 
 

@@ -13,7 +13,7 @@ from rich.text import Text as Styled
 
 from services.cli import clock, moments
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.platform.text.messages import message, pmessage
 
@@ -73,7 +73,7 @@ def mails(terminal: Terminal) -> None:
 def show(terminal: Terminal, number: int) -> None:
     received = {mail.number: mail for mail in read_all(clock.development_state(terminal).mail)}
     if number not in received:
-        raise CommandError(Reason.NO_SUCH_MAIL, ExitCode.NOT_FOUND, number=number)
+        raise CommandError(FailureReason.NO_SUCH_MAIL, ExitCode.NOT_FOUND, number=number)
     mail = received[number]
     terminal.print_json({**mail.to_dict(), "text": mail.text})
     if not terminal.json:

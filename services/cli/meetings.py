@@ -16,7 +16,7 @@ from services.cli import client, moments
 from services.cli.arguments import read_moment
 from services.cli.client import Connection, open_meetings
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.rendering import MEETING_STATES
 from services.cli.terminal import Terminal
 from services.installation import development_clock
@@ -53,7 +53,9 @@ def check_found(answer: api.LookUpMeetingResponse, code: str) -> None:
     """Raises CommandError: what nobody has, or another has, is one thing to every command."""
     if answer.outcome != api.LOOK_UP_OUTCOME_FOUND:
         raise CommandError(
-            Reason.MEETING_OF_ANOTHER if answer.outcome == api.LOOK_UP_OUTCOME_ANOTHERS else Reason.MEETING_NOT_FOUND,
+            FailureReason.MEETING_OF_ANOTHER
+            if answer.outcome == api.LOOK_UP_OUTCOME_ANOTHERS
+            else FailureReason.MEETING_NOT_FOUND,
             ExitCode.NOT_FOUND,
             number=code,
             field="meeting_code",
@@ -189,5 +191,5 @@ def open_simulator(terminal: Terminal) -> Connection[SimulatorServiceStub]:
     """As whoever is signed in. Raises CommandError."""
     address = client.address_of(terminal, "meetings")
     if not is_loopback_address(address):
-        raise CommandError(Reason.ONLY_DEVELOPMENT, ExitCode.USAGE)
+        raise CommandError(FailureReason.ONLY_DEVELOPMENT, ExitCode.USAGE)
     return Connection(SimulatorServiceStub, address, client.token(terminal))

@@ -37,7 +37,7 @@ def typed(words: str) -> str:
 def said(text: Text, language: str, /, **values: object) -> str:
     """A sentence of the command, in which `{yunhui:login booker}` is how that is typed here."""
     given = {name: said(value, language) if isinstance(value, Text) else value for name, value in values.items()}
-    return text.to(language, yunhui=Typed(), **given)
+    return text.to(language, yunhui=TypedCommand(), **given)
 
 
 def hint(text: Text, /, **values: object) -> str:
@@ -48,7 +48,7 @@ def hint(text: Text, /, **values: object) -> str:
     return ""
 
 
-class Typed:
+class TypedCommand:
     """For templates: `{yunhui}` is the name, `{yunhui:login booker}` the whole command."""
 
     def __format__(self, words: str) -> str:

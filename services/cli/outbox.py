@@ -19,7 +19,7 @@ from services.cli import client, events, moments
 from services.cli.arguments import read_choice
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation.registry import EVENT_STREAMS
 from services.platform.text.messages import message
@@ -86,9 +86,9 @@ async def last_in_stream(terminal: Terminal, stream: str) -> str:
     except NotFoundError as error:
         if error.err_code == NO_MESSAGE:
             return ""
-        raise CommandError(Reason.NO_STREAM, ExitCode.OTHER, stream=stream) from error
+        raise CommandError(FailureReason.NO_STREAM, ExitCode.OTHER, stream=stream) from error
     except (TimeoutError, nats.errors.Error) as error:
-        raise CommandError(Reason.BUS_AWAY, ExitCode.AWAY, address=connection.connected_url or "") from error
+        raise CommandError(FailureReason.BUS_AWAY, ExitCode.AWAY, address=connection.connected_url or "") from error
     finally:
         await connection.close()
     return str((message.headers or {}).get("ce-id", ""))

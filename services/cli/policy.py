@@ -19,7 +19,7 @@ from services.cli import moments, rendering
 from services.cli.arguments import read_choice, read_duration, read_moment
 from services.cli.client import open_booking, open_policy
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
 from services.platform.text.messages import message
@@ -228,4 +228,4 @@ def read_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(Reason.NO_FILE, ExitCode.USAGE, path=path) from error
+        raise CommandError(FailureReason.NO_FILE, ExitCode.USAGE, path=path) from error

@@ -6,7 +6,7 @@ from services.platform.text.messages import message
 
 
 @unique
-class Reason(Enum):
+class FailureReason(Enum):
     """By the name that stands in the JSON of an error."""
 
     NO_SUCH_OPTION = message("There is no option {option}.")

@@ -11,7 +11,7 @@ from services.cli import moments, rendering
 from services.cli.arguments import read_moment, read_state
 from services.cli.client import Booking, claims, open_booking, token
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
 from services.platform.text.messages import message
@@ -37,7 +37,7 @@ def change(
     request_id: Annotated[str, typer.Option(help=message("idempotency key: sent again, it gets the same answer"))] = "",
 ) -> None:
     if start is None and minutes is None and people is None:
-        raise CommandError(Reason.NOTHING_TO_CHANGE, ExitCode.USAGE)
+        raise CommandError(FailureReason.NOTHING_TO_CHANGE, ExitCode.USAGE)
     first = read_moment(start, development_clock.now(terminal.state)) if start else None
     request = api.UpdateReservationRequest(
         request_id=request_id, reservation_id=reservation_id, participant_count=people

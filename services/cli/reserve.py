@@ -10,8 +10,8 @@ from services.cli import moments, proposal, rendering
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.failures import CommandError, ExitCode
-from services.cli.proposal import Wanted
-from services.cli.reasons import Reason
+from services.cli.proposal import ReservationDraft
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
 from services.platform.text.messages import message
@@ -56,22 +56,22 @@ def reserve(
     yes: Annotated[bool, typer.Option("--yes", help=message("do not ask again"))] = False,
 ) -> None:
     if dry_run and repeat:
-        raise CommandError(Reason.NO_DRY_SERIES, ExitCode.USAGE)
+        raise CommandError(FailureReason.NO_DRY_SERIES, ExitCode.USAGE)
     if meeting:
-        request = proposal.propose(terminal, meeting, Wanted(subject, start, minutes, people, account))
+        request = proposal.propose(terminal, meeting, ReservationDraft(subject, start, minutes, people, account))
         request.room_id = room or ""
         if not (yes or dry_run):
             proposal.confirm(terminal, request)
     else:
-        request = spelled_out(terminal, Wanted(subject, start, minutes, people, account), room)
+        request = spelled_out(terminal, ReservationDraft(subject, start, minutes, people, account), room)
         request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject))
     send(terminal, request, request_id=request_id, dry_run=dry_run, repeat=repeat, all_or_none=all_or_none)
 
 
-def spelled_out(terminal: Terminal, wanted: Wanted, room: str | None) -> api.CreateReservationRequest:
+def spelled_out(terminal: Terminal, wanted: ReservationDraft, room: str | None) -> api.CreateReservationRequest:
     """Without a look-up everything must be said; a number or subject that is missing, booking names itself."""
     if not (wanted.start and wanted.minutes and wanted.people):
-        raise CommandError(Reason.SAY_EVERYTHING, ExitCode.USAGE)
+        raise CommandError(FailureReason.SAY_EVERYTHING, ExitCode.USAGE)
     return to_request(terminal, wanted.start, wanted.minutes, wanted.people, room, wanted.account)
 
 

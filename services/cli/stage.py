@@ -22,7 +22,7 @@ from services.cli import mail, moments
 from services.cli.client import Booking, Connection, booking_at
 from services.cli.failures import CommandError
 from services.cli.mail import Mail
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.installation import development_clock, die_with_parent, issuer
 from services.installation.issuer import SampleAccount
 from services.installation.programs import base_environment
@@ -156,7 +156,7 @@ def raised(state: State, clock: str, language: str) -> Iterator[Stage]:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         line = process.stdout.readline()
         if not line:
-            raise CommandError(Reason.DEMO_NOT_STARTED, log=log.read_text(errors="replace"))
+            raise CommandError(FailureReason.DEMO_NOT_STARTED, log=log.read_text(errors="replace"))
         with Stage(state, json.loads(line), language) as stage:
             yield stage
     finally:

@@ -16,7 +16,7 @@ from services.cli import clock as clocks
 from services.cli import moments, myself
 from services.cli.arguments import read_choice, read_moment
 from services.cli.failures import CallError, CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock, issuer, ports, sample_rooms
 from services.installation.development_clock import BackwardsError
@@ -55,14 +55,14 @@ def up(
             chosen = choose_ports(auto=with_ports == "auto", metrics=metrics)
             run(terminal, wanted, chosen, standin=standin, meetings=meetings, portal=portal)
     except AlreadyRunningError as error:
-        raise CommandError(Reason.ALREADY_RUNNING, state=terminal.state.root) from error
+        raise CommandError(FailureReason.ALREADY_RUNNING, state=terminal.state.root) from error
 
 
 def choose_ports(*, auto: bool, metrics: bool) -> Mapping[str, int]:
     try:
         return ports.choose(auto=auto, metrics=metrics)
     except ports.PortTakenError as error:
-        raise CommandError(Reason.PORT_TAKEN, port=error.port, program=error.program) from error
+        raise CommandError(FailureReason.PORT_TAKEN, port=error.port, program=error.program) from error
 
 
 def run(
@@ -79,7 +79,7 @@ def run(
     if wanted:
         set_clock(terminal.state, wanted, terminal.language)
     plan = Plan(terminal.state, chosen, standin=standin, meetings=meetings, portal=portal)
-    asyncio.run(serve(terminal, Supervisor(plan, Narrator(terminal))))
+    asyncio.run(serve(terminal, Supervisor(plan, StartNarrator(terminal))))
 
 
 def set_clock(state: State, wanted: datetime, language: str) -> None:
@@ -90,7 +90,7 @@ def set_clock(state: State, wanted: datetime, language: str) -> None:
 
 
 async def serve(terminal: Terminal, supervisor: Supervisor) -> None:
-    narrator, started = Narrator(terminal), asyncio.Event()
+    narrator, started = StartNarrator(terminal), asyncio.Event()
     work = asyncio.create_task(_start_and_watch(terminal, supervisor, started))
     _stop_on_signals(work, supervisor)
     try:
@@ -153,13 +153,13 @@ def _stop_on_signals(work: "asyncio.Task[None]", supervisor: Supervisor) -> None
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-def _with_log(narrator: "Narrator", text: Text, program: str, reason: str, tail: str) -> CommandError:
+def _with_log(narrator: "StartNarrator", text: Text, program: str, reason: str, tail: str) -> CommandError:
     narrator.say(text, program=program, reason=reason)
     narrator.quote(tail)
-    return CommandError(Reason.STOPPED_AFTER_FAULT, program=program)
+    return CommandError(FailureReason.STOPPED_AFTER_FAULT, program=program)
 
 
-class Narrator(Observer):
+class StartNarrator(Observer):
     """Tells people what happens to the programs; on stderr when stdout belongs to a program."""
 
     def __init__(self, terminal: Terminal) -> None:

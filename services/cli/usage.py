@@ -27,7 +27,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from services.cli import languages, myself
 from services.cli.failures import CommandError, ExitCode
 from services.cli.panels import PANELS
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import DEFAULT_STATE, STATE_VARIABLE, console, report, speak
 from services.installation.state import State
 from services.platform.text.languages import CHINESE, ENGLISH, LANGUAGES, read
@@ -56,11 +56,11 @@ PLACEHOLDERS = {
 }
 """What stands for a value in help; what is not here is typed as it stands, as in fixed|auto."""
 FAULTS = {
-    "int_parsing": Reason.NOT_A_WHOLE_NUMBER,
-    "int_from_float": Reason.NOT_A_WHOLE_NUMBER,
-    "float_parsing": Reason.NOT_A_DECIMAL,
-    "greater_than_equal": Reason.AT_LEAST,
-    "less_than_equal": Reason.AT_MOST,
+    "int_parsing": FailureReason.NOT_A_WHOLE_NUMBER,
+    "int_from_float": FailureReason.NOT_A_WHOLE_NUMBER,
+    "float_parsing": FailureReason.NOT_A_DECIMAL,
+    "greater_than_equal": FailureReason.AT_LEAST,
+    "less_than_equal": FailureReason.AT_MOST,
 }
 """By the names that pydantic gives to what is wrong with a value."""
 
@@ -95,7 +95,7 @@ class Command(TyperCommand):
         ctx.allow_extra_args = True  # or typer would say in English that there are some
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            raise misused(ctx, Reason.TOO_MANY_WORDS, {"words": " ".join(rest)})
+            raise misused(ctx, FailureReason.TOO_MANY_WORDS, {"words": " ".join(rest)})
         return rest
 
 
@@ -109,7 +109,7 @@ class Group(TyperGroup):
         name = args[0]
         if name not in self.commands and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.commands)
-            raise misused(ctx, Reason.NO_SUCH_COMMAND, {"command": name}, near=near)
+            raise misused(ctx, FailureReason.NO_SUCH_COMMAND, {"command": name}, near=near)
         return super().resolve_command(ctx, args)
 
 
@@ -139,12 +139,12 @@ def attempt(work: Callable[[], int | None], seen: Glance) -> int:
     except Exception as error:
         if not seen.json:
             raise
-        failure = CommandError(Reason.UNEXPECTED, detail=f"{type(error).__name__}: {error}")
+        failure = CommandError(FailureReason.UNEXPECTED, detail=f"{type(error).__name__}: {error}")
         failure.details = [{"traceback": traceback.format_exc()}]
         code = fail(failure, seen)
     else:
         if code == ExitCode.INTERRUPTED:
-            fail(CommandError(Reason.INTERRUPTED, ExitCode.INTERRUPTED), seen)
+            fail(CommandError(FailureReason.INTERRUPTED, ExitCode.INTERRUPTED), seen)
     return code
 
 
@@ -153,7 +153,7 @@ def check_language(seen: Glance) -> None:
     for name in (seen.lang, os.environ.get(languages.VARIABLE)):
         if name and read(name) is None:
             choices = ", ".join(LANGUAGES)
-            raise CommandError(Reason.BAD_CHOICE, ExitCode.USAGE, typed=name, choices=choices, field="--lang")
+            raise CommandError(FailureReason.BAD_CHOICE, ExitCode.USAGE, typed=name, choices=choices, field="--lang")
 
 
 def fail(failure: CommandError, seen: Glance) -> int:
@@ -172,19 +172,21 @@ def to_failure(error: CommandError | faults.UsageError | typer.Abort | KeyboardI
     if isinstance(error, CommandError):
         return error
     if isinstance(error, typer.Abort | KeyboardInterrupt):  # the first of a question that was not answered
-        return CommandError(Reason.INTERRUPTED, ExitCode.INTERRUPTED)
+        return CommandError(FailureReason.INTERRUPTED, ExitCode.INTERRUPTED)
     context, name = error.ctx, _name_of(error)
     if isinstance(error, faults.NoSuchOption):
-        return misused(context, Reason.NO_SUCH_OPTION, {"option": name}, field=name, near=error.possibilities or ())
+        return misused(
+            context, FailureReason.NO_SUCH_OPTION, {"option": name}, field=name, near=error.possibilities or ()
+        )
     if isinstance(error, faults.MissingParameter):
-        return misused(context, Reason.MISSING_VALUE, {"name": Label(name)}, field=name)
+        return misused(context, FailureReason.MISSING_VALUE, {"name": Label(name)}, field=name)
     if isinstance(error, faults.BadOptionUsage):
-        why = Reason.VALUE_NEEDED if "requires" in error.message else Reason.NO_VALUE_WANTED
+        why = FailureReason.VALUE_NEEDED if "requires" in error.message else FailureReason.NO_VALUE_WANTED
         return misused(context, why, {"option": name}, field=name)
     if isinstance(error, faults.BadParameter):
         why, values = _fault_of(error)
         return misused(context, why, {"name": Label(name), **values}, field=name)
-    return misused(context, Reason.COMMAND_NEEDED, {})
+    return misused(context, FailureReason.COMMAND_NEEDED, {})
 
 
 def _name_of(error: faults.UsageError) -> str:
@@ -197,19 +199,28 @@ def _name_of(error: faults.UsageError) -> str:
     return str(parameter.opts[0]) if parameter else ""
 
 
-def _fault_of(error: faults.BadParameter) -> tuple[Reason, dict[str, object]]:
+def _fault_of(error: faults.BadParameter) -> tuple[FailureReason, dict[str, object]]:
     """What is wrong with a value, and the limit that it is beyond."""
     cause = error.__cause__
     found = cause.errors()[0] if isinstance(cause, ValidationError) else None
     if found is None:
-        return Reason.BAD_VALUE, {"fault": error.message}
+        return FailureReason.BAD_VALUE, {"fault": error.message}
     limits = found.get("ctx", {})
     limit = limits.get("ge", limits.get("le", ""))
-    return FAULTS.get(found["type"], Reason.BAD_VALUE), {"fault": found["msg"], "limit": limit, "typed": found["input"]}
+    return FAULTS.get(found["type"], FailureReason.BAD_VALUE), {
+        "fault": found["msg"],
+        "limit": limit,
+        "typed": found["input"],
+    }
 
 
 def misused(
-    context: Context | None, why: Reason, values: Mapping[str, object], *, field: str = "", near: Sequence[str] = ()
+    context: Context | None,
+    why: FailureReason,
+    values: Mapping[str, object],
+    *,
+    field: str = "",
+    near: Sequence[str] = (),
 ) -> CommandError:
     """`near` is what may have been meant."""
     path = context.command_path if context else myself.name()

@@ -115,7 +115,7 @@ async def _standing(request: Request, day: date) -> pb.Standing:
     return (await ask(request, services_of(request).booking.GetStanding, question)).standing
 
 
-def _rules(reader: Reader, day: date, policy: policies.Policy, standing: pb.Standing, people: int) -> Rules:
+def _rules(reader: Reader, day: date, policy: policies.PolicyInForce, standing: pb.Standing, people: int) -> Rules:
     bounds = policy.bounds(standing.thresholds)
     days = MOST_DAYS if bounds.days is None else min(bounds.days, MOST_DAYS)
     approval = bool(bounds.large and people >= bounds.large)

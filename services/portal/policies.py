@@ -46,7 +46,7 @@ Bound = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class PolicyInForce:
     description: api.PolicyDescription
 
     @property
@@ -120,10 +120,10 @@ def _of(bounds: list[Bound], measure: str, side: str) -> list[int]:
     return [number for what, where, number in bounds if (what, where) == (measure, side)]
 
 
-async def in_force(request: Request) -> tuple[api.PolicyVersion, Policy]:
+async def in_force(request: Request) -> tuple[api.PolicyVersion, PolicyInForce]:
     """Raises grpc.aio.AioRpcError."""
     answer = await ask(request, services_of(request).policy.GetPolicy, api.GetPolicyRequest())
-    return answer.policy, Policy(answer.description)
+    return answer.policy, PolicyInForce(answer.description)
 
 
 def deciding(lines: Sequence[Line], decision: decision_pb2.Decision) -> list[Line]:
@@ -131,7 +131,7 @@ def deciding(lines: Sequence[Line], decision: decision_pb2.Decision) -> list[Lin
     return [line for line in lines if line.tone == TONES.get(decision.effect)] if decision.rules else []
 
 
-def lines(policy: Policy, decision: decision_pb2.Decision, language: str) -> list[Line]:
+def lines(policy: PolicyInForce, decision: decision_pb2.Decision, language: str) -> list[Line]:
     """Every rule for new reservations, those that object first; with the person's figures."""
     fired = {rule.rule_id: rule for rule in decision.rules}
     asked = policy.rules(api.ACTION_CREATE)
@@ -140,7 +140,7 @@ def lines(policy: Policy, decision: decision_pb2.Decision, language: str) -> lis
 
 
 def _line(
-    policy: Policy,
+    policy: PolicyInForce,
     rule: api.RuleDescription,
     fired: decision_pb2.FiredRule | None,
     decision: decision_pb2.Decision,

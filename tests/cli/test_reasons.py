@@ -9,7 +9,7 @@ import typer
 
 from services.cli.commands import app
 from services.cli.failures import CommandError
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.platform.text.languages import LANGUAGES
 from tools import messages
 
@@ -41,8 +41,8 @@ def test_no_sentence_names_the_command_bare() -> None:
     assert [text for text in SAID if bare.search(text)] == []
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_programs_know_a_failure_by_its_name(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", FailureReason)
+def test_programs_know_a_failure_by_its_name(reason: FailureReason) -> None:
     """Not by its sentence, which may be worded better one day."""
     failure = CommandError(reason)
     assert failure.reason == reason.name
@@ -52,9 +52,11 @@ def test_programs_know_a_failure_by_its_name(reason: Reason) -> None:
 def test_the_names_that_programs_know_stay() -> None:
     """Scripts compare with them: one that goes, or is called otherwise, is a break."""
     names = {"NOT_SIGNED_IN", "NOT_RUNNING", "NO_STATE", "BUS_AWAY", "MISSING_VALUE", "NO_SUCH_OPTION", "SAY_YES"}
-    assert names <= {reason.name for reason in Reason}
+    assert names <= {reason.name for reason in FailureReason}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_hint_can_be_typed(language: str) -> None:
-    assert CommandError(Reason.NOT_SIGNED_IN).hint in CommandError(Reason.NOT_SIGNED_IN).sentence(language)
+    assert CommandError(FailureReason.NOT_SIGNED_IN).hint in CommandError(FailureReason.NOT_SIGNED_IN).sentence(
+        language
+    )

@@ -124,7 +124,10 @@ def test_others_get_neither_page_nor_file() -> None:
 
 
 def test_a_tab_is_seen_by_its_roles_and_lit_below_its_address() -> None:
-    tabs = (Tab("/", "a", "Book", also=["/book"]), Tab("/support", "b", "Support", frozenset({"support"})))
+    tabs = (
+        Tab("/", "a", message("Book"), also=["/book"]),
+        Tab("/support", "b", message("Support"), frozenset({"support"})),
+    )
     booker = Person("ann", "Ann", "", frozenset({"booker"}), "en", "token")
     assert [tab.path for tab in tabs_for(tabs, booker)] == ["/"]
     expected = {"/": "/", "/book": "/", "/book/find": "/", "/support/x": "/support", "/supporters": "", "/rules": ""}

@@ -12,6 +12,6 @@ from services.portal import policies
 def test_rules_are_worded_as_in_the_handbook(language: str) -> None:
     """With the same figures in them."""
     document = default_document()
-    policy = policies.Policy(describe(document))
+    policy = policies.PolicyInForce(describe(document))
     worded = {rule.rule_id: policy.sentence(rule, language) for rule in policy.description.rules}
     assert worded == {rule.id: summary(document, rule, language) for rule in document.rules}

@@ -6,11 +6,15 @@ Babel is imported by whoever shows the first time, and by nobody else.
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Literal
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from services.platform.text.languages import CHINESE, ENGLISH, LOCALES
 from services.platform.text.messages import message
+
+if TYPE_CHECKING:
+    from babel import Locale
 
 PLATFORM_ZONE = ZoneInfo("Asia/Shanghai")
 _DAYS = {CHINESE: "M月d日 EEE", ENGLISH: "EEE d MMM"}
@@ -45,7 +49,7 @@ def show_duration(length: timedelta, language: str, *, parts: int = 4, smallest:
     for unit, size in _UNITS:
         number, rest = divmod(rest, size)
         if number or (unit == smallest and not said):
-            said.append(format_unit(number, f"duration-{unit}", _LENGTHS[language], locale=LOCALES[language]))
+            said.append(format_unit(number, f"duration-{unit}", _LENGTHS[language], locale=_locale(language)))
         if unit == smallest:
             break
     sign = "-" if length < timedelta(0) else ""
@@ -58,14 +62,23 @@ def zone_name(zone: ZoneInfo, at: datetime, language: str) -> str:
         return message("Beijing time").to(language)
     from babel.dates import get_timezone_name
 
-    return get_timezone_name(at.astimezone(zone), locale=LOCALES[language])
+    return get_timezone_name(at.astimezone(zone), locale=_locale(language))
 
 
 def in_brackets(text: str, note: str, language: str) -> str:
     return message("{text} ({note})").to(language, text=text, note=note)
 
 
+@lru_cache(maxsize=1000)
 def _format(day: date, pattern: str, language: str) -> str:
     from babel.dates import format_date
 
-    return format_date(day, pattern, locale=LOCALES[language])
+    return format_date(day, pattern, locale=_locale(language))
+
+
+@cache
+def _locale(language: str) -> "Locale":
+    """Kept: to find one by its name takes Babel longer than all that is done with it."""
+    from babel import Locale
+
+    return Locale.parse(LOCALES[language])

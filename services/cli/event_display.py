@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from services.cli import moments, words
 from services.cli.failures import CommandError, ExitCode
-from services.cli.reasons import Reason
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.contracts import event_names
 from services.installation.registry import EVENT_STREAMS
@@ -22,7 +22,7 @@ NAMES: Mapping[str, Text] = {subject: event.name for subject, event in event_nam
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """What is shown; empty is any. `since` is compared with the time that an event is dated with."""
 
     account: str = ""
@@ -42,7 +42,9 @@ def subjects(typed: str) -> dict[str, str]:
     pattern = typed if typed.startswith(PREFIX) else f"{PREFIX}*.{typed}"
     if not any(matches(pattern, subject) for subject in NAMES) and pattern not in _whole_streams():
         choices = dict.fromkeys(f"{subject.split('.')[2]}.*" for subject in NAMES)
-        raise CommandError(Reason.BAD_FILTER, ExitCode.USAGE, typed=typed, choices=", ".join([*choices, EVERYTHING]))
+        raise CommandError(
+            FailureReason.BAD_FILTER, ExitCode.USAGE, typed=typed, choices=", ".join([*choices, EVERYTHING])
+        )
     return {stream: narrowed for owner, stream in EVENT_STREAMS.items() if (narrowed := _narrow(pattern, owner))}
 
 

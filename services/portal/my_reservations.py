@@ -15,7 +15,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.platform.clock import to_timestamp
 from services.portal import history, policies
-from services.portal.booking import CORRECTABLE, MADE, Typed, live_verdict, read_typed, said, with_interval
+from services.portal.booking import CORRECTABLE, MADE, BookingForm, live_verdict, read_typed, said, with_interval
 from services.portal.calendars import MEDIA_TYPE, to_file
 from services.portal.calls import Problem, ask, now_of, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render
@@ -102,13 +102,13 @@ async def mails(request: Request, record: pb.Reservation) -> list[Any]:
     return list((await ask(request, services_of(request).notifier.ListDeliveries, question)).deliveries)
 
 
-async def undo(request: Request, record: pb.Reservation) -> Typed | None:
+async def undo(request: Request, record: pb.Reservation) -> BookingForm | None:
     """The same reservation once more, while it would still be confirmed; asked as the form would ask for it."""
     mine = record.organizer.account_id == person_of(request).account_id
     ahead = record.start_time.seconds * 1000 > now_of(request)
     if not (record.state == pb.RESERVATION_STATE_CANCELLED and mine and ahead):
         return None
-    typed = Typed.of(record, reader_of(request))
+    typed = BookingForm.of(record, reader_of(request))
     question = api.CheckReservationRequest(request=typed.request())
     try:
         answer = await ask(request, services_of(request).booking.CheckReservation, question)
@@ -154,7 +154,7 @@ async def ask_change(request: Request) -> Response:
     if record.state not in OPEN:
         return RedirectResponse(f"/reservations/{record.reservation_id}", 303)
     typed = with_interval(
-        Typed(subject=record.subject, people=str(record.participant_count)),
+        BookingForm(subject=record.subject, people=str(record.participant_count)),
         record.start_time,
         record.end_time,
         reader_of(request),
@@ -163,7 +163,7 @@ async def ask_change(request: Request) -> Response:
 
 
 async def _change_page(
-    request: Request, record: pb.Reservation, typed: Typed, status: int = 200, refused: Problem | None = None
+    request: Request, record: pb.Reservation, typed: BookingForm, status: int = 200, refused: Problem | None = None
 ) -> Response:
     shown = said(typed, problem=refused) if refused else await _verdict(request, record, typed)
     return render(request, "change.html", status, record=record, refused=refused, reasons=[], **shown)
@@ -179,7 +179,7 @@ async def check_change(request: Request) -> Response:
     return await live_verdict(request, _verdict(request, record, typed), again)
 
 
-async def _verdict(request: Request, record: pb.Reservation, typed: Typed) -> dict[str, Any]:
+async def _verdict(request: Request, record: pb.Reservation, typed: BookingForm) -> dict[str, Any]:
     """What would be said to the change; nothing as long as nothing is to change."""
     if typed.faults or not typed.between or not _differs(record, typed):
         return said(typed)
@@ -196,12 +196,12 @@ async def _verdict(request: Request, record: pb.Reservation, typed: Typed) -> di
     return said(typed, answer, policies.lines(policy, answer.decision, reader_of(request).language))
 
 
-def _differs(record: pb.Reservation, typed: Typed) -> bool:
+def _differs(record: pb.Reservation, typed: BookingForm) -> bool:
     now = (record.start_time, record.end_time), str(record.participant_count)
     return (typed.between, typed.people) != now
 
 
-def _typed(form: Any, record: pb.Reservation, reader: Reader) -> Typed:
+def _typed(form: Any, record: pb.Reservation, reader: Reader) -> BookingForm:
     """As for a new one, but subject and meeting stay, and a start that has passed may stay too: booking says so."""
     typed = read_typed({**form, "subject": record.subject}, reader)
     faults = {name: fault for name, fault in typed.faults.items() if name != "start" or typed.between is None}
@@ -231,7 +231,7 @@ async def change(request: Request) -> Response:
     return render(request, "change.html", record=answer.reservation, refused=None, reasons=reasons, **shown)
 
 
-def _to_change(typed: Typed, record: pb.Reservation, version: str = "") -> api.UpdateReservationRequest:
+def _to_change(typed: BookingForm, record: pb.Reservation, version: str = "") -> api.UpdateReservationRequest:
     """Only without faults."""
     assert typed.between  # noqa: S101 - no faults
     return api.UpdateReservationRequest(

@@ -98,7 +98,7 @@ def show(
     language = language_of(request)
     page = render(
         request,
-        "gate.html",
+        "notice.html",
         status,
         title=notice.title.to(language),
         sentence=notice.sentence.to(language),
