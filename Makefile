@@ -78,7 +78,7 @@ bench: setup ## measure; a whole run takes about ten minutes and 5 GB of disk
 pictures: setup ## docs/portal.md anew: every page as a picture, what axe says, the story; some minutes, needs chromium
 	@$(BIN)/python -m tests.portal.pages.screenshots $(ARGS)
 
-check: setup ## ruff, mypy, import walls, buf, freshness of generated files
+check: setup ## ruff, mypy, import walls, buf, translations, freshness of generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -86,6 +86,7 @@ check: setup ## ruff, mypy, import walls, buf, freshness of generated files
 	@$(BIN)/deptry .
 	@$(BIN)/buf lint proto
 	@$(BIN)/buf format --diff --exit-code proto
+	@$(BIN)/python -m tools.messages --check
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	@tools/stubs_fresh
 

@@ -75,7 +75,7 @@ def main() -> None:
             up.set_clock(state, options.clock, "en")
         terminal = open_terminal(str(options.state), "en", json=True)
         plan = PlanOnPostgres(state, ports.choose(auto=True), options.url, meetings="off", portal="off")
-        asyncio.run(up.serve(terminal, Supervisor(plan, up.Narrator(terminal))))
+        asyncio.run(up.serve(terminal, Supervisor(plan, up.StartNarrator(terminal))))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from services.platform.data.database import ConflictError
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
 from services.platform.tasks import until_cancelled
+from services.platform.text.messages import message
 
 log = logging.getLogger(__name__)
 
@@ -228,8 +229,8 @@ class Admission:
         if pending.attempts + 1 < ATTEMPTS:
             self._enqueue(replace(pending, attempts=pending.attempts + 1))
         else:
-            words = "too many at once: please try again", "同时请求的人太多：请重试"
-            pending.resolve(errors.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words))
+            words = message("too many at once: please try again")
+            pending.resolve(errors.failure(grpc.StatusCode.ABORTED, "CONTENTION", words))
 
 
 def observe_batch(batch: Collection[PendingRequest]) -> None:
@@ -264,15 +265,18 @@ def early_reply(wanted: ReservationInput, snapshot: BatchSnapshot, now: int) -> 
     if account.overdue:  # its standing is not known: no answer rather than a wrong one
         raise errors.unavailable("policy")
     if wanted.profile is None and account.profile is None:
-        raise errors.not_found("account", "没有这个账号")
+        raise errors.not_found("account", message("there is no such account"))
     check_meeting(wanted, snapshot)
     if wanted.room_id and wanted.room_id not in snapshot.pool.rooms:
-        raise errors.not_found("room", "没有这间会议室")
+        raise errors.not_found("room", message("there is no such room"))
     if wanted.room_id and (seats := snapshot.pool.rooms[wanted.room_id].capacity) < wanted.participant_count:
         raise errors.invalid(
             "room_id",
-            f"seats {seats}, but {wanted.participant_count} are expected: choose another room",
-            f"最多容纳 {seats} 人，而预计有 {wanted.participant_count} 人：请另选会议室",
+            message(
+                "seats {seats}, but {participant_count} are expected: choose another room",
+                seats=seats,
+                participant_count=wanted.participant_count,
+            ),
         )
     return None
 

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from services.platform.data.database import ForEach
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 RequestKey = tuple[str, str]
 """Who asked (account id), and their request_id."""
@@ -47,6 +48,6 @@ def row(key: RequestKey, body: bytes, answer: Message) -> dict[str, Any]:
 def replay(stored: Stored, body: bytes, kind: type[Reply]) -> Reply:
     """Raises errors.RpcError when the key was used with another body."""
     if bytes(stored[0]) != body:
-        words = "request_id was used before with another body: use a new one", "request_id 已用于另一个请求：请换一个"
-        raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", *words)
+        words = message("request_id was used before with another body: use a new one")
+        raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", words)
     return kind.FromString(bytes(stored[1]))

@@ -40,6 +40,7 @@ from services.platform.data import audit
 from services.platform.data.database import ConflictError
 from services.platform.serving import errors, pages, permissions, rpc
 from services.platform.serving.identity import Principal
+from services.platform.text.messages import message
 
 SERVICE = "yunhui.booking.v1.BookingService"
 ROLES = permissions.of(SERVICE)
@@ -71,8 +72,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if request.first.request_id:
             raise errors.invalid(
                 "first.request_id",
-                "must be empty: give request_id for the whole series",
-                "须为空：请为整个系列给出 request_id",
+                message("must be empty: give request_id for the whole series"),
             )
         first = requests.to_input(request.first)
         starts = recurrence.occurrences(request.recurrence_rule, request.time_zone, first.start_time)
@@ -102,7 +102,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         )
         record = await self._database.read(lambda c: queries.read_reservation(c, wanted, owner))
         if record is None:
-            raise errors.not_found("reservation", "没有这个预约")
+            raise errors.not_found("reservation", message("there is no such reservation"))
         return api.GetReservationResponse(reservation=record)
 
     async def GetReservationHistory(
@@ -112,7 +112,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         owner = owner_of(rpc.principal(), SUPPORT)
         found = await self._database.read(lambda c: history.read(c, wanted, owner))
         if found is None:
-            raise errors.not_found("reservation", "没有这个预约")
+            raise errors.not_found("reservation", message("there is no such reservation"))
         return found
 
     async def ListReservations(
@@ -186,7 +186,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.ReportAttendanceResponse:
         entered = from_timestamp(requests.timestamp("enter_time", request.enter_time))
         if entered > self._clock.now():
-            raise errors.invalid("enter_time", "lies in the future", "在将来")
+            raise errors.invalid("enter_time", message("lies in the future"))
         wanted = requests.required_id("reservation_id", request.reservation_id)
         record = await attendance.report(
             self._transactions, wanted, entered, rpc.principal().account_id, by=audit.caller()
@@ -200,7 +200,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if account_id == caller.account_id:  # what the token says is newer than what was stored
             record.account.profile, record.account.roles = to_profile(caller), sorted(caller.roles)
         if record.account.profile is None:
-            raise errors.not_found("account", "没有这个账号")
+            raise errors.not_found("account", message("there is no such account"))
         moment = optional_moment(request, "time")
         question = standing.to_usage_request(record, now if moment is None else moment, now)
         usage = await self._transactions.policy.usage(question)
@@ -211,7 +211,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.WaiveViolationResponse:
         note = requests.text("note", request.note, requests.MAX_NOTE)
         if not note:
-            raise errors.invalid("note", "is required: say why the violation is waived", "必填：请说明为何撤销这次违约")
+            raise errors.invalid("note", message("is required: say why the violation is waived"))
         wanted = requests.required_id("violation_id", request.violation_id)
         return await standing.waive(self._transactions, wanted, rpc.principal().account_id, note, audit.caller())
 
@@ -220,7 +220,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.ObjectToViolationResponse:
         text = requests.lines("text", request.text, requests.MAX_OBJECTION)
         if not text:
-            raise errors.invalid("text", "is required: say why the violation is wrong", "必填：请说明这次违约为何不对")
+            raise errors.invalid("text", message("is required: say why the violation is wrong"))
         wanted = requests.required_id("violation_id", request.violation_id)
         violation = await objections.object_to(self._transactions, wanted, rpc.principal().account_id, text)
         return api.ObjectToViolationResponse(violation=violation)
@@ -230,7 +230,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     ) -> api.DismissObjectionResponse:
         note = requests.text("note", request.note, requests.MAX_NOTE)
         if not note:
-            raise errors.invalid("note", "is required: say why the violation stays", "必填：请说明为何维持这次违约")
+            raise errors.invalid("note", message("is required: say why the violation stays"))
         wanted = requests.required_id("violation_id", request.violation_id)
         violation = await objections.dismiss(
             self._transactions, wanted, rpc.principal().account_id, note, audit.caller()
@@ -254,7 +254,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         owner = owner_of(rpc.principal(), _SEES_ALL)
         found = await self._database.read(lambda c: queries.read_decision_record(c, wanted, owner))
         if found is None:
-            raise errors.not_found("decision", "没有这个决定")
+            raise errors.not_found("decision", message("there is no such decision"))
         return found
 
     async def ListRooms(self, request: api.ListRoomsRequest, context: rpc.Context) -> api.ListRoomsResponse:
@@ -301,8 +301,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         try:
             secret = await self._database.write(lambda c: calendar_feeds.create(c, account_id, now))
         except ConflictError as error:
-            words = "another was made at the same moment: look, and try again", "同一时刻另建了一个：请查看后重试"
-            raise errors.failure(grpc.StatusCode.ABORTED, "FEED_REPLACED", *words) from error
+            words = message("another was made at the same moment: look, and try again")
+            raise errors.failure(grpc.StatusCode.ABORTED, "FEED_REPLACED", words) from error
         return api.CreateCalendarFeedResponse(feed=api.CalendarFeed(create_time=to_timestamp(now)), secret=secret)
 
     async def DeleteCalendarFeed(
@@ -326,7 +326,7 @@ def visible_account(caller: Principal, asked: str) -> str:
     if caller.has(*_SEES_ALL):
         return asked
     if asked not in ("", caller.account_id):
-        raise errors.not_found("account", "没有这个账号")
+        raise errors.not_found("account", message("there is no such account"))
     return caller.account_id
 
 
@@ -338,12 +338,12 @@ def state_name(state: int) -> str:
     try:
         return states.from_proto(state)
     except ValueError as error:
-        raise errors.invalid("states", f"{state} is not a state", f"{state} 不是一种状态") from error
+        raise errors.invalid("states", message("{state} is not a state", state=state)) from error
 
 
 def outcome_name(outcome: int) -> str:
     if outcome not in pb.ObjectionOutcome.values() or not outcome:
-        raise errors.invalid("outcomes", f"{outcome} is not an outcome", f"{outcome} 不是一种结果")
+        raise errors.invalid("outcomes", message("{outcome} is not an outcome", outcome=outcome))
     return pb.ObjectionOutcome.Name(pb.ObjectionOutcome.ValueType(outcome)).removeprefix("OBJECTION_OUTCOME_")
 
 

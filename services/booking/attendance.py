@@ -29,6 +29,7 @@ from services.booking.transitions import (
 from services.platform.clock import HOUR, from_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 EARLY_ENTRY = HOUR
 
@@ -104,15 +105,15 @@ def check_entry(snapshot: Snapshot, event: str, enter_time: int) -> None:
     """Raises errors.RpcError when an entry at this time (epoch ms) cannot be one into this reservation in time."""
     record = snapshot.record
     if event == "prove" and is_early(record, enter_time):
-        words = "entered before the start: who left again did not come", "入会早于开始时间：开始前又离开的不算参会"
-        raise failed_precondition("TOO_EARLY", *words)
+        words = message("entered before the start: who left again did not come")
+        raise failed_precondition("TOO_EARLY", words)
     if event == "note" and enter_time < from_timestamp(record.start_time) - EARLY_ENTRY:
-        words = "entered more than an hour before the start: another occasion", "入会早于开始时间一小时以上：不是这一次"
-        raise failed_precondition("TOO_EARLY", *words)
+        words = message("entered more than an hour before the start: another occasion")
+        raise failed_precondition("TOO_EARLY", words)
     if enter_time >= from_timestamp(record.end_time):
-        raise errors.invalid("enter_time", "lies after the end of the reservation", "晚于预约的结束时间")
+        raise errors.invalid("enter_time", message("lies after the end of the reservation"))
     if record.HasField("release_time") and enter_time > from_timestamp(record.release_time):
-        raise failed_precondition("TOO_LATE", "entered after the room was due for release", "入会晚于会议室的释放时间")
+        raise failed_precondition("TOO_LATE", message("entered after the room was due for release"))
 
 
 def annul(

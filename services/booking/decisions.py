@@ -19,6 +19,7 @@ from services.contracts import subjects
 from services.platform.clock import SECOND, from_timestamp, to_timestamp
 from services.platform.observing import traces
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 DEADLINE_SECONDS = 2.0
 LARGEST_BYTES = 900_000  # nats.conf allows 1 MB
@@ -94,15 +95,12 @@ def _to_answer(result: policy.DecideResult) -> PolicyAnswer:
 def _to_error(error: policy.DecideError) -> errors.RpcError:
     codes = {code.value[0]: code for code in grpc.StatusCode}
     code = codes.get(error.code, grpc.StatusCode.INTERNAL)
-    return errors.failure(code, "POLICY_REFUSED_THE_QUESTION", error.message, "")
+    return errors.failure(code, "POLICY_REFUSED_THE_QUESTION", error.message)
 
 
 def too_long() -> errors.RpcError:
-    words = (
-        "this account's history is too long to be decided on: ask support",
-        "这个账号的记录过多，无法判定：请联系技术支持",
-    )
-    return errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", *words)
+    words = message("this account's history is too long to be decided on: ask support")
+    return errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "HISTORY_TOO_LONG", words)
 
 
 def compose_question(

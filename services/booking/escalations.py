@@ -24,6 +24,7 @@ from services.booking.transitions import (
 from services.platform.clock import from_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,8 @@ def free_room(connection: Connection, record: pb.Reservation, room_id: str) -> p
     # without itself: when it holds the room already, somebody else was faster, and `change` says so
     pool = lock_pool(connection, [(start, end)], record.reservation_id)
     if room_id and room_id not in pool.rooms:
-        raise errors.not_found("room", "没有这间会议室")
+        raise errors.not_found("room", message("there is no such room"))
     free = pool.free(start, end, record.participant_count, room_id)
     if not free:
-        raise failed_precondition(
-            "NO_ROOM_FREE", "no such room is free then: nothing was changed", "届时没有空闲的会议室：没有任何改变"
-        )
+        raise failed_precondition("NO_ROOM_FREE", message("no such room is free then: nothing was changed"))
     return free[0]

@@ -16,6 +16,7 @@ from services.booking.models import HOLDS_MEETING
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data.database import ForEach
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 CANCELLED, ENDED = "CANCELLED", "ENDED"
 
@@ -76,8 +77,8 @@ def choose(found: meeting_pb2.Meeting, start: int, end: int) -> SeenOccurrence:
     """The occurrence that [start, end) overlaps most. Raises errors.RpcError when none can be reserved then."""
     state = state_of(found)
     if state == CANCELLED or (state == ENDED and not found.recurring):
-        words = "this meeting was cancelled or is over: make a new one", "该会议已取消或已结束：请重新创建"
-        raise errors.invalid("meeting_code", *words, "MEETING_OVER")
+        words = message("this meeting was cancelled or is over: make a new one")
+        raise errors.invalid("meeting_code", words, reason="MEETING_OVER")
     takes_place = [each for each in found.occurrences if not each.cancelled]
     if not found.occurrences and not found.recurring:
         return SeenOccurrence(OccurrenceKey(found.provider, found.meeting_id, ""), state)
@@ -162,48 +163,57 @@ def to_row(seen: SeenOccurrence | None) -> dict[str, Any]:
 
 def not_found(meeting_code: str) -> errors.RpcError:
     """There is none that the provider shows us."""
-    words = "no such meeting was found: check the number; meetings of a personal free account cannot be looked up"
-    chinese = "没有查到这场会议：请核对会议号；用个人免费版账号创建的会议无法查询"
-    return errors.invalid("meeting_code", words, chinese, "MEETING_NOT_FOUND", {"meeting_code": meeting_code})
+    words = message(
+        "no such meeting was found: check the number; meetings of a personal free account cannot be looked up"
+    )
+    return errors.invalid("meeting_code", words, reason="MEETING_NOT_FOUND", figures={"meeting_code": meeting_code})
 
 
 def anothers(meeting_code: str) -> errors.RpcError:
     """There is one, of somebody who is not named."""
-    words = (
-        "this meeting was made with another account: sign in here with the account that made it, "
-        "be named as its host, or make it again with this account"
+    words = message(
+        "this meeting was made with another account: sign in here with the account that made "
+        "it, be named as its host, or make it again with this account"
     )
-    chinese = "这场会议是用其他账号创建的：请用创建它的账号登录，或请创建人将您指定为主持人，或用当前账号重新创建"
-    return errors.invalid("meeting_code", words, chinese, "MEETING_OF_ANOTHER", {"meeting_code": meeting_code})
+    return errors.invalid("meeting_code", words, reason="MEETING_OF_ANOTHER", figures={"meeting_code": meeting_code})
 
 
 def elsewhere(takes_place: Iterable[meeting_pb2.Occurrence], start: int) -> errors.RpcError:
     """Names the occurrence nearest to `start`."""
     nearest = min(takes_place, key=lambda each: abs(from_timestamp(each.start_time) - start), default=None)
     if nearest is None:
-        over = "this meeting takes place at no time to come: make a new one", "该会议今后不再举行：请重新创建"
-        return errors.invalid("start_time", *over, "MEETING_OVER")
+        over = message("this meeting takes place at no time to come: make a new one")
+        return errors.invalid("start_time", over, reason="MEETING_OVER")
     first, last = nearest.start_time.ToJsonString(), nearest.end_time.ToJsonString()
-    words = f"the meeting takes place from {first} until {last}: reserve a time that overlaps it, or move the meeting"
-    chinese = f"会议时间是 {first} 至 {last}：预约的时间须与之重叠，或先修改会议时间"
-    return errors.invalid("start_time", words, chinese, "MEETING_ELSEWHERE", {"start_time": first, "end_time": last})
+    words = message(
+        "the meeting takes place from {first} until {last}: reserve a time that overlaps it, or move the meeting",
+        first=first,
+        last=last,
+    )
+    return errors.invalid(
+        "start_time", words, reason="MEETING_ELSEWHERE", figures={"start_time": first, "end_time": last}
+    )
 
 
 def twice() -> errors.RpcError:
-    words = "two of these fall on one occurrence of the meeting: make the meeting a recurring one"
-    chinese = "其中两次落在会议的同一场：请把会议设为周期性会议"
-    return errors.invalid("recurrence_rule", words, chinese, "MEETING_ALREADY_RESERVED")
+    words = message("two of these fall on one occurrence of the meeting: make the meeting a recurring one")
+    return errors.invalid("recurrence_rule", words, reason="MEETING_ALREADY_RESERVED")
 
 
 def already_reserved(reservation_id: str) -> errors.RpcError:
     """`reservation_id` "": it is another's, who is not named."""
-    hint = f"by {reservation_id}: change or cancel that" if reservation_id else "by another account"
-    chinese = f"预约为 {reservation_id}：请修改或取消它" if reservation_id else "由其他账号预定"
+    words = (
+        message(
+            "this meeting is reserved already, by {reservation_id}: change or cancel that",
+            reservation_id=reservation_id,
+        )
+        if reservation_id
+        else message("this meeting is reserved already, by another account")
+    )
     return errors.failure(
         grpc.StatusCode.ALREADY_EXISTS,
         "MEETING_ALREADY_RESERVED",
-        f"this meeting is reserved already, {hint}",
-        f"这场会议已经预定，{chinese}",
+        words,
         figures={"reservation_id": reservation_id} if reservation_id else {},
     )
 

@@ -19,11 +19,12 @@ from services.contracts import subjects
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.observing import traces
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 LOOK_UP_SECONDS = 8.0  # the gateway takes 10 at most, and whoever waits for a room has no more patience than that
 PARTICIPANTS_SECONDS = 30.0  # the gateway takes 25 at most
 GATEWAY: Final = "the meetings gateway"
-MANY = "查询会议过于频繁：请稍候"
+MANY = message("meetings are looked up too often: wait a little")
 GATEWAY_AWAY = "GATEWAY_AWAY"
 INVALID, AWAY, EXHAUSTED = (
     grpc.StatusCode[name].value[0] for name in ("INVALID_ARGUMENT", "UNAVAILABLE", "RESOURCE_EXHAUSTED")
@@ -120,9 +121,10 @@ async def find_again(client: MeetingsClient | None, after: pb.Reservation) -> Se
         return None
     found = await client.get(meetings.from_key(after.meeting.key))
     if found is None:
-        words = "its meeting is no longer there: cancel the reservation, and make a new one for another meeting"
-        chinese = "它的会议已不存在：请取消预约，并为另一场会议重新预定"
-        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEETING_NOT_FOUND", words, chinese)
+        words = message(
+            "its meeting is no longer there: cancel the reservation, and make a new one for another meeting"
+        )
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEETING_NOT_FOUND", words)
     return meetings.choose(found, from_timestamp(after.start_time), from_timestamp(after.end_time))
 
 
@@ -132,9 +134,10 @@ def _unknown(reason: str) -> gateway.ListParticipantsResponse:
 
 def _to_error(error: gateway.MeetingsError) -> errors.RpcError:
     if error.code == INVALID:
-        return errors.invalid("meeting_code", error.message, "会议服务不接受这个会议号")
+        return errors.invalid("meeting_code", message("the meetings service does not take this number"))
     if error.code == AWAY:
         return errors.unavailable("the meeting provider", max(1, error.retry_after_ms // 1000))
     if error.code == EXHAUSTED:
-        return errors.exhausted("TOO_MANY_LOOK_UPS", error.message, MANY, max(1, error.retry_after_ms // 1000))
-    return errors.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", error.message, "会议服务无法回答")
+        return errors.exhausted("TOO_MANY_LOOK_UPS", MANY, max(1, error.retry_after_ms // 1000))
+    words, figures = message("the meetings service cannot answer"), {"said": error.message}
+    return errors.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", words, figures=figures)

@@ -25,6 +25,7 @@ from services.booking.transactions import Transactions
 from services.platform.clock import from_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
+from services.platform.text.messages import Text, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,13 @@ def store_dismissal(connection: Connection, violation_id: str, actor: str, note:
     account, violation = _lock(connection, violation_id)
     second_person.require(connection, violation.reservation_id, actor)
     if not violation.HasField("objection"):
-        words = "nobody objected to this violation: there is nothing to dismiss", "没有人对这次违约提出申诉：无可驳回"
-        raise _refused("OBJECTION_MISSING", *words)
+        words = message("nobody objected to this violation: there is nothing to dismiss")
+        raise _refused("OBJECTION_MISSING", words)
     answer = violation.objection
     if answer.outcome != pb.OBJECTION_OUTCOME_OPEN:
         if (answer.outcome, answer.answered_by, answer.answer_note) != (pb.OBJECTION_OUTCOME_DISMISSED, actor, note):
-            words = "the objection has been answered already: nothing was changed", "申诉已有答复：没有任何改变"
-            raise _refused("OBJECTION_ANSWERED", *words)
+            words = message("the objection has been answered already: nothing was changed")
+            raise _refused("OBJECTION_ANSWERED", words)
         return Dismissal(violation, changed=False)
     standing.answer_objection(connection, violation_id, "DISMISSED", actor, note, now)
     return Dismissal(_tell("objection_dismissed", connection, account, violation_id, actor, now), changed=True)
@@ -101,33 +102,24 @@ def _lock(connection: Connection, violation_id: str, owner: str | None = None) -
         which &= VIOLATION.c.account_id == owner
     violation = read_violation(connection, which)
     if violation is None:
-        raise errors.not_found("violation", "没有这次违约")
+        raise errors.not_found("violation", message("there is no such violation"))
     account = lock_account(connection, violation.account_id)
     return account, read_violation(connection, which) or violation
 
 
 def _require_objectionable(violation: pb.Violation, now: int) -> None:
     if violation.waived:
-        words = (
-            "the violation is waived and does not count: there is nothing to object to",
-            "这次违约已撤销，不计入：无需申诉",
-        )
-        raise _refused("VIOLATION_WAIVED", *words)
+        words = message("the violation is waived and does not count: there is nothing to object to")
+        raise _refused("VIOLATION_WAIVED", words)
     if violation.objection.outcome == pb.OBJECTION_OUTCOME_OPEN:
-        words = (
-            "there is an objection already, with another text: please wait for the answer",
-            "已提出过申诉：请等待答复",
-        )
-        raise _refused("OBJECTION_OPEN", *words)
+        words = message("there is an objection already, with another text: please wait for the answer")
+        raise _refused("OBJECTION_OPEN", words)
     if violation.HasField("objection"):
-        words = (
-            "support has answered an objection already: write to support if need be",
-            "技术支持已答复过申诉：如有需要请致信技术支持",
-        )
-        raise _refused("OBJECTION_ANSWERED", *words)
+        words = message("support has answered an objection already: write to support if need be")
+        raise _refused("OBJECTION_ANSWERED", words)
     if from_timestamp(violation.violation_time) < now - HISTORY:
-        words = "the violation is more than 35 days old and has no effect any more", "这次违约已超过 35 天，不再有影响"
-        raise _refused("VIOLATION_TOO_OLD", *words)
+        words = message("the violation is more than 35 days old and has no effect any more")
+        raise _refused("VIOLATION_TOO_OLD", words)
 
 
 def _tell(
@@ -148,5 +140,5 @@ def _tell(
     return violation
 
 
-def _refused(reason: str, message: str, chinese: str) -> errors.RpcError:
-    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)
+def _refused(reason: str, words: Text) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, words)

@@ -17,6 +17,7 @@ from services.platform.clock import DAY, from_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
 from services.platform.serving.identity import Principal
+from services.platform.text.messages import message
 
 MAX_PARTICIPANTS = 10_000
 MAX_SUBJECT = 200
@@ -104,7 +105,7 @@ def with_caller(wanted: ReservationInput, caller: Principal) -> ReservationInput
         roles, account_id = " ".join(sorted(caller.roles)), caller.account_id
         return replace(wanted, actor=account_id, account_id=account_id, profile=to_profile(caller), roles=roles)
     if not caller.has(*SUPPORT):
-        raise errors.role_missing("account_id: booking for another account", "account_id：为其他账号预定", SUPPORT)
+        raise errors.role_missing(message("account_id: booking for another account"), SUPPORT)
     return replace(wanted, actor=caller.account_id, by=audit.caller())
 
 
@@ -123,13 +124,10 @@ def to_change(request: api.UpdateReservationRequest) -> ChangeInput:
     if not (request.HasField("start_time") or request.HasField("end_time") or request.HasField("participant_count")):
         raise errors.invalid(
             "start_time",
-            "give what is to change: start_time, end_time or participant_count",
-            "请给出要修改的内容：start_time、end_time 或 participant_count",
+            message("give what is to change: start_time, end_time or participant_count"),
         )
     if request.version < 0:
-        raise errors.invalid(
-            "version", "must be that of the reservation, or 0 for any", "须为预约的版本号，或 0 表示任意版本"
-        )
+        raise errors.invalid("version", message("must be that of the reservation, or 0 for any"))
     people = request.participant_count if request.HasField("participant_count") else None
     return ChangeInput(
         request_id=optional_id("request_id", request.request_id),
@@ -148,18 +146,18 @@ def check_ahead(start: int, now: int) -> None:
     Checked when it is known that the request is not a repeated one: that gets its answer at any time.
     """
     if start < now:
-        raise errors.invalid("start_time", "lies in the past: choose a time to come", "已经过去：请选择将来的时间")
+        raise errors.invalid("start_time", message("lies in the past: choose a time to come"))
     if start > now + MAX_AHEAD:
-        raise errors.invalid("start_time", "lies more than a year ahead", "超过一年之后")
+        raise errors.invalid("start_time", message("lies more than a year ahead"))
 
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     """start before end, whole seconds, at most a day long."""
     start, end = whole_second("start_time", start_time), whole_second("end_time", end_time)
     if end <= start:
-        raise errors.invalid("end_time", *errors.LATER)
+        raise errors.invalid("end_time", errors.LATER)
     if end - start > MAX_DURATION:
-        raise errors.invalid("end_time", "must be at most 24 hours after start_time", "最多在开始时间之后 24 小时")
+        raise errors.invalid("end_time", message("must be at most 24 hours after start_time"))
     return start, end
 
 
@@ -167,16 +165,16 @@ def search_window(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]
     """start before end, whole seconds, at most 31 days apart."""
     start, end = whole_second("start_time", start_time), whole_second("end_time", end_time)
     if end <= start:
-        raise errors.invalid("end_time", *errors.LATER)
+        raise errors.invalid("end_time", errors.LATER)
     if end - start > MAX_SEARCH:
-        raise errors.invalid("end_time", "must be at most 31 days after start_time", "最多在开始时间之后 31 天")
+        raise errors.invalid("end_time", message("must be at most 31 days after start_time"))
     return start, end
 
 
 def whole_second(field: str, value: Timestamp) -> int:
     """Required; epoch ms of a whole second."""
     if timestamp(field, value).nanos:
-        raise errors.invalid(field, "must be a whole second", "须为整秒")
+        raise errors.invalid(field, message("must be a whole second"))
     return from_timestamp(value)
 
 
@@ -189,7 +187,7 @@ def timestamp(field: str, value: Timestamp) -> Timestamp:
 def subject(given: str) -> str:
     value = text("subject", given, MAX_SUBJECT)
     if not value:
-        raise errors.invalid("subject", "is required: say what the meeting is about", "必填：请写明会议主题")
+        raise errors.invalid("subject", message("is required: say what the meeting is about"))
     return value
 
 
@@ -198,7 +196,7 @@ def text(field: str, given: str, longest: int) -> str:
     value = given.strip()
     check_length(field, value, longest)
     if has_controls(value):
-        raise errors.invalid(field, "must be one line without control characters", "须为一行，不含控制字符")
+        raise errors.invalid(field, message("must be one line without control characters"))
     return value
 
 
@@ -207,9 +205,7 @@ def lines(field: str, given: str, longest: int) -> str:
     value = given.replace("\r\n", "\n").strip()
     check_length(field, value, longest)
     if has_controls(value.replace("\n", "")):
-        raise errors.invalid(
-            field, "must not have control characters other than ends of lines", "除换行外不得含控制字符"
-        )
+        raise errors.invalid(field, message("must not have control characters other than ends of lines"))
     return value
 
 
@@ -217,8 +213,7 @@ def check_length(field: str, value: str, longest: int) -> None:
     if len(value) > longest:
         raise errors.invalid(
             field,
-            f"must be at most {longest:,} characters, has {len(value):,}",
-            f"最多 {longest:,} 个字符，现有 {len(value):,} 个",
+            message("must be at most {longest:,} characters, has {length:,}", longest=longest, length=len(value)),
         )
 
 
@@ -228,9 +223,7 @@ def has_controls(value: str) -> bool:
 
 def count(field: str, value: int, most: int) -> int:
     if not 1 <= value <= most:
-        raise errors.invalid(
-            field, f"must be between 1 and {most:,}, is {value:,}", f"须在 1 到 {most:,} 之间，现为 {value:,}"
-        )
+        raise errors.invalid(field, message("must be between 1 and {most:,}, is {value:,}", most=most, value=value))
     return value
 
 
@@ -240,13 +233,11 @@ def optional_id(field: str, value: str) -> str:
 
 def required_id(field: str, value: str) -> str:
     if not value:
-        raise errors.invalid(field, *errors.REQUIRED)
+        raise errors.invalid(field, errors.REQUIRED)
     return identifier(field, value)
 
 
 def identifier(field: str, value: str) -> str:
     if not _ID.fullmatch(value):
-        raise errors.invalid(
-            field, 'must be 1 to 64 letters, digits, ".", "_" or "-"', "须为 1 到 64 个字母、数字、“.”、“_”或“-”"
-        )
+        raise errors.invalid(field, message('must be 1 to 64 letters, digits, ".", "_" or "-"'))
     return value

@@ -12,6 +12,7 @@ from services.booking import models, requests, states
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 MAX_NAME = 100
 
@@ -30,8 +31,8 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
         insert = audit.audited(lambda connection: connection.execute(sa.insert(models.ROOM), [row]), lambda _: act)
         await database.write(insert)
     except ConflictError as error:
-        words = f"there is a room {room.room_id} already", f"已有会议室 {room.room_id}"
-        raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", *words) from error
+        words = message("there is a room {room_id} already", room_id=room.room_id)
+        raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", words) from error
     return room
 
 
@@ -50,13 +51,12 @@ def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
     if not given:
         raise errors.invalid(
             "display_name",
-            "give this, capacity or enabled: there is nothing to change",
-            "请给出 display_name、capacity 或 enabled：没有要修改的内容",
+            message("give this, capacity or enabled: there is nothing to change"),
         )
     if "display_name" in given:
         given["display_name"] = requests.text("display_name", request.display_name, MAX_NAME)
         if not given["display_name"]:
-            raise errors.invalid("display_name", "must not be empty", "不能为空")
+            raise errors.invalid("display_name", message("must not be empty"))
     if "capacity" in given:
         requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS)
     return given
@@ -68,7 +68,7 @@ def change(connection: Connection, room_id: str, changes: dict[str, Any]) -> Roo
     # the lock comes first: whoever is about to take the room (pool.lock_pool) commits before it, or sees the change
     row = connection.execute(sa.select(models.ROOM).where(wanted).with_for_update()).mappings().first()
     if row is None:
-        raise errors.not_found("room", "没有这间会议室")
+        raise errors.not_found("room", message("there is no such room"))
     if "capacity" in changes:
         require_fit(connection, room_id, changes["capacity"])
     connection.execute(sa.update(models.ROOM).where(wanted).values(changes))
@@ -82,6 +82,9 @@ def require_fit(connection: Connection, room_id: str, capacity: int) -> None:
     query = query.where(c.room_id == room_id, c.state.in_(states.HOLDING), c.participant_count > capacity)
     count, largest = connection.execute(query).one()
     if count:
-        message = f"{count} live reservations would no longer fit, the largest expects {largest} people"
-        chinese = f"有 {count} 个有效预约将容纳不下，其中最多的一个预计有 {largest} 人"
-        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ROOM_TOO_SMALL", message, chinese)
+        words = message(
+            "{count} live reservations would no longer fit, the largest expects {largest} people",
+            count=count,
+            largest=largest,
+        )
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ROOM_TOO_SMALL", words)

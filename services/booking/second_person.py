@@ -5,6 +5,7 @@ from sqlalchemy.engine import Connection
 
 from services.booking import queries
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 
 def require(connection: Connection, reservation_id: str, actor: str) -> None:
@@ -13,6 +14,5 @@ def require(connection: Connection, reservation_id: str, actor: str) -> None:
     In the transaction of what is decided: a change that comes in between counts too.
     """
     if actor in queries.read_parties(connection, reservation_id):
-        message = "it is for you, or you asked for it or changed it: somebody else of support has to decide"
-        chinese = "这项预约属于您，或由您提出或更改过：须由另一位技术支持人员处理"
-        raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "SECOND_PERSON_NEEDED", message, chinese)
+        words = message("it is for you, or you asked for it or changed it: somebody else of support has to decide")
+        raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "SECOND_PERSON_NEEDED", words)

@@ -28,6 +28,7 @@ from services.platform.clock import SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 ANSWERED = 2**60
 """Added to the time by which objections are listed, epoch ms: answered ones come after all open ones."""
@@ -141,7 +142,7 @@ async def waive(
     def work(connection: Connection) -> Waiver:
         violation = read_violation(connection, VIOLATION.c.violation_id == violation_id)
         if violation is None:
-            raise errors.not_found("violation", "没有这次违约")
+            raise errors.not_found("violation", message("there is no such violation"))
         second_person.require(connection, violation.reservation_id, actor)
         return store_waiver(connection, violation, actor, note, transactions.clock.now())
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from yunhui.booking.v1.reservation_pb2 import ReservationState
 
+from services.platform.text.messages import pmessage
+
 PENDING_APPROVAL = "PENDING_APPROVAL"
 CONFIRMED = "CONFIRMED"
 IN_USE = "IN_USE"
@@ -149,26 +151,26 @@ _TABLE = (
 )
 
 STATE_WORDS = {
-    PENDING_APPROVAL: ("waits for support", "待审批"),
-    CONFIRMED: ("is confirmed", "已确认、尚未使用"),
-    IN_USE: ("is in use", "正在使用"),
-    COMPLETED: ("is completed", "已结束"),
-    NO_SHOW: ("is a no-show", "因未参会已释放"),
-    CANCELLED: ("is cancelled", "已取消"),
-    DECLINED: ("was declined", "已驳回"),
-    EXPIRED: ("has expired", "审批已超时"),
+    PENDING_APPROVAL: pmessage("a reservation that", "waits for support"),
+    CONFIRMED: pmessage("a reservation that", "is confirmed"),
+    IN_USE: pmessage("a reservation that", "is in use"),
+    COMPLETED: pmessage("a reservation that", "is completed"),
+    NO_SHOW: pmessage("a reservation that", "is a no-show"),
+    CANCELLED: pmessage("a reservation that", "is cancelled"),
+    DECLINED: pmessage("a reservation that", "was declined"),
+    EXPIRED: pmessage("a reservation that", "has expired"),
 }
 EVENT_WORDS = {
-    "approve": ("approved", "批准"),
-    "cancel": ("cancelled", "取消"),
-    "decline": ("declined", "驳回"),
-    "end": ("ended early", "提前结束"),
-    "enter": ("entered", "记为有人入会"),
-    "note": ("entered", "记为有人入会"),
-    "prove": ("entered", "记为有人入会"),
-    "update": ("changed", "更改"),
+    "approve": pmessage("cannot be", "approved"),
+    "cancel": pmessage("cannot be", "cancelled"),
+    "decline": pmessage("cannot be", "declined"),
+    "end": pmessage("cannot be", "ended early"),
+    "enter": pmessage("cannot be", "entered"),
+    "note": pmessage("cannot be", "entered"),
+    "prove": pmessage("cannot be", "entered"),
+    "update": pmessage("cannot be", "changed"),
 }
-"""How a state, and what was asked for, is said in English and Chinese when the one does not allow the other."""
+"""How a state, and what was asked for, is said when the one does not allow the other."""
 
 TRANSITIONS = {(each.state, each.event): each for each in _TABLE if each.state != _NEW}
 EVENTS = tuple(dict.fromkeys(event for _, event in TRANSITIONS))

@@ -14,6 +14,7 @@ from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 log = logging.getLogger(__name__)
 
@@ -64,5 +65,5 @@ async def until_fresh(attempt: Callable[[], Awaitable[T]]) -> T:
             return await attempt()
         except (StaleError, ConflictError):  # a conflict: the room, or the request_id, went to another in this moment
             continue
-    words = "changed by others all the time: please try again", "一直有他人在修改：请重试"
-    raise errors.failure(grpc.StatusCode.ABORTED, "CONTENTION", *words)
+    words = message("changed by others all the time: please try again")
+    raise errors.failure(grpc.StatusCode.ABORTED, "CONTENTION", words)

@@ -22,6 +22,7 @@ from services.booking.transactions import Transactions, until_fresh
 from services.platform.data import audit
 from services.platform.messaging import outbox
 from services.platform.serving import errors
+from services.platform.text.messages import Text, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def read_snapshot(connection: Connection, reservation_id: str, owner: str | None
 def existing(found: Snapshot | None) -> Snapshot:
     """Raises errors.RpcError when there is none."""
     if found is None:
-        raise errors.not_found("reservation", "没有这个预约")
+        raise errors.not_found("reservation", message("there is no such reservation"))
     return found
 
 
@@ -143,21 +144,23 @@ def change(
 
 def require(snapshot: Snapshot, event: str) -> None:
     if not states.next_state(snapshot.state, event):
-        english, chinese = states.STATE_WORDS[snapshot.state]
-        act, act_chinese = states.EVENT_WORDS[event]
-        words = f"a reservation that {english} cannot be {act}", f"预约{chinese}，不能{act_chinese}"
-        raise failed_precondition("STATE", *words)
+        state, act = states.STATE_WORDS[snapshot.state], states.EVENT_WORDS[event]
+        words = message("a reservation that {state} cannot be {act}", state=state, act=act)
+        raise failed_precondition("STATE", words)
 
 
 def check_version(record: pb.Reservation, version: int) -> None:
     if version not in (0, record.version):
-        message = f"the reservation is at version {record.version} now, not {version}: look at it again"
-        chinese = f"预约现在是第 {record.version} 版，不是第 {version} 版：请重新查看"
-        raise errors.failure(grpc.StatusCode.ABORTED, "VERSION", message, chinese)
+        words = message(
+            "the reservation is at version {version} now, not {version_}: look at it again",
+            version=record.version,
+            version_=version,
+        )
+        raise errors.failure(grpc.StatusCode.ABORTED, "VERSION", words)
 
 
-def failed_precondition(reason: str, message: str, chinese: str) -> errors.RpcError:
-    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, message, chinese)
+def failed_precondition(reason: str, words: Text) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, reason, words)
 
 
 def describe(

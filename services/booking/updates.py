@@ -35,6 +35,7 @@ from services.booking.transitions import (
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ async def _read_current(
         lambda found: found is not None and found.current.account.overdue,
     )
     if snapshot is None:
-        raise errors.not_found("reservation", "没有这个预约")
+        raise errors.not_found("reservation", message("there is no such reservation"))
     if snapshot.current.account.overdue:
         raise errors.unavailable("policy")
     return snapshot

@@ -44,7 +44,7 @@ class Watcher:
             return
         if self._untold.full():
             message = f"more than {BACKLOG} changes were waiting to be taken: list again, then watch again"
-            self.end(errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message, ""))
+            self.end(errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message))
         else:
             self._untold.put_nowait(record)
 
@@ -177,4 +177,4 @@ class Watchers:
 
 
 def expired() -> errors.RpcError:
-    return errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token has expired: sign in again", "")
+    return errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", "the token has expired: sign in again")

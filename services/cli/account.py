@@ -5,18 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli import client, texts
+from services.cli import client
 from services.cli.arguments import read_account, read_choice
 from services.cli.terminal import Terminal
 from services.installation import issuer
 from services.installation.issuer import SampleAccount
 from services.installation.state import write_private
+from services.platform.text.messages import message
 
 
 def login(
     terminal: Terminal,
     role: Annotated[str, typer.Argument(metavar="|".join(issuer.ROLES))],
-    account: Annotated[str, typer.Option(help=texts.OPTION_ACCOUNT.help)] = "",
+    account: Annotated[str, typer.Option(help=message("name of the sample account"))] = "",
 ) -> None:
     role = read_choice(role, issuer.ROLES)
     sample = SampleAccount(read_account(account or role), role, terminal.language)
@@ -29,13 +30,13 @@ def login(
     language = {"language": terminal.language} if terminal.language_asked_for else {}
     write_private(terminal.state.session, session | language)
     terminal.print_json({"account": sample.account_id, "role": role})
-    terminal.say(texts.SIGNED_IN, account=sample.account_id, role=role)
+    terminal.say(message("Signed in as {account} ({role}), for 12 hours."), account=sample.account_id, role=role)
 
 
 def logout(terminal: Terminal) -> None:
     terminal.state.session.unlink(missing_ok=True)
     terminal.print_json({})
-    terminal.say(texts.SIGNED_OUT)
+    terminal.say(message("Signed out."))
 
 
 def whoami(terminal: Terminal) -> None:
@@ -46,9 +47,9 @@ def whoami(terminal: Terminal) -> None:
     }
     terminal.print_json(shown)
     roles = ", ".join(str(role) for role in claims.get("roles", ()))
-    terminal.say(texts.WHO, **_who(terminal, claims, roles))
+    terminal.say(message("{account} ({roles}) {origin}"), **_who(terminal, claims, roles))
 
 
 def _who(terminal: Terminal, claims: dict[str, Any], roles: str) -> dict[str, str]:
-    origin = terminal.text(texts.TOKEN_FROM_ENVIRONMENT) if "YUNHUI_TOKEN" in os.environ else ""
+    origin = terminal.text(message("(from YUNHUI_TOKEN)")) if "YUNHUI_TOKEN" in os.environ else ""
     return {"account": str(claims.get("sub")), "roles": roles, "origin": origin}

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.cli import moments, texts
+from services.cli import moments
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 STATE_PREFIX = "RESERVATION_STATE_"
@@ -17,25 +18,25 @@ def read_moment(typed: str, now: datetime) -> datetime:
     try:
         return moments.parse_moment(moments.name_day(typed, now))
     except ValueError as error:
-        raise CommandError(texts.BAD_TIME, ExitCode.USAGE, typed=typed, example=moments.EXAMPLE) from error
+        raise CommandError(FailureReason.BAD_TIME, ExitCode.USAGE, typed=typed, example=moments.EXAMPLE) from error
 
 
 def read_duration(typed: str) -> timedelta:
     try:
         return moments.parse_duration(typed)
     except ValueError as error:
-        raise CommandError(texts.BAD_DURATION, ExitCode.USAGE, typed=typed) from error
+        raise CommandError(FailureReason.BAD_DURATION, ExitCode.USAGE, typed=typed) from error
 
 
 def read_account(typed: str) -> str:
     if not _ACCOUNT.fullmatch(typed):
-        raise CommandError(texts.BAD_ACCOUNT, ExitCode.USAGE)
+        raise CommandError(FailureReason.BAD_ACCOUNT, ExitCode.USAGE)
     return typed
 
 
 def read_choice(typed: str, choices: tuple[str, ...]) -> str:
     if typed not in choices:
-        raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=typed, choices=", ".join(choices))
+        raise CommandError(FailureReason.BAD_CHOICE, ExitCode.USAGE, typed=typed, choices=", ".join(choices))
     return typed
 
 

@@ -17,33 +17,37 @@ from rich.text import Text as Styled
 from yunhui.audit.v1 import audit_service_pb2 as api
 from yunhui.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 
-from services.cli import client, moments, texts
+from services.cli import client, moments
 from services.cli.arguments import read_choice, read_moment
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation.registry import SERVICE_NAMES
 from services.platform.clock import from_timestamp
 from services.platform.data.chain import FIELDS, ChainEntry, Check
 from services.platform.serving import spreadsheets
+from services.platform.text.messages import message
 
 PAGE = 500
 Heads = dict[str, dict[int, str]]
 """By program: hashes that were noted, by number."""
 ProgramOption = Annotated[
-    str, typer.Option("--program", metavar="|".join(SERVICE_NAMES), help=texts.OPTION_PROGRAM.help)
+    str, typer.Option("--program", metavar="|".join(SERVICE_NAMES), help=message("only of this program"))
 ]
 
 
 def entries(
     terminal: Terminal,
     program: ProgramOption = "",
-    actor: Annotated[str, typer.Option(help=texts.OPTION_ACTOR.help)] = "",
-    account: Annotated[str, typer.Option(help=texts.OPTION_CONCERNED.help)] = "",
-    target: Annotated[str, typer.Option(metavar="KIND[/ID]", help=texts.OPTION_TARGET.help)] = "",
-    since: Annotated[str, typer.Option(help=texts.OPTION_AFTER.help)] = "",
-    until: Annotated[str, typer.Option(help=texts.OPTION_BEFORE.help)] = "",
-    limit: Annotated[int, typer.Option(min=1, max=PAGE, help=texts.OPTION_LIMIT.help)] = 50,
+    actor: Annotated[str, typer.Option(help=message("account of who acted"))] = "",
+    account: Annotated[str, typer.Option(help=message("account that it concerns"))] = "",
+    target: Annotated[
+        str, typer.Option(metavar="KIND[/ID]", help=message("what was acted on, for example room/small-1"))
+    ] = "",
+    since: Annotated[str, typer.Option(help=message("from this time on (real time)"))] = "",
+    until: Annotated[str, typer.Option(help=message("until this time (real time)"))] = "",
+    limit: Annotated[int, typer.Option(min=1, max=PAGE, help=message("list at most so many"))] = 50,
 ) -> None:
     kind, _, target_id = target.partition("/")
     request = api.ListAuditEntriesRequest(
@@ -67,8 +71,11 @@ def entries(
 def verify(
     terminal: Terminal,
     program: ProgramOption = "",
-    head: Annotated[list[str] | None, typer.Option(metavar="PROGRAM:NUMBER:HASH", help=texts.OPTION_HEAD.help)] = None,
-    file: Annotated[Path | None, typer.Option(help=texts.OPTION_EXPORT.help)] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PROGRAM:NUMBER:HASH", help=message("a head noted earlier; may be given more than once")),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help=message("check an export of JSON lines; needs no service"))] = None,
 ) -> None:
     noted = read_heads(head or [])
     found = dict(verify_file(file, noted)) if file else dict(verify_programs(terminal, chosen(program), noted))
@@ -76,17 +83,24 @@ def verify(
     terminal.print_json({"programs": {name: MessageToDict(answer) for name, answer in found.items()}})
     for name, answer in found.items():
         say = {"program": name, "count": answer.checked_count, "head": to_head(name, answer.head)}
-        terminal.say(texts.AUDIT_BROKEN_IN if answer.broken_number else texts.AUDIT_WHOLE, **say)
+        terminal.say(
+            message("{program}: broken after {count} entries in order. Last head in order {head}")
+            if answer.broken_number
+            else message("{program}: {count} entries, whole. Head {head}"),
+            **say,
+        )
     for name, answer in found.items():
         if answer.broken_number:
-            raise CommandError(texts.AUDIT_BROKEN, program=name, number=answer.broken_number, fault=answer.fault)
+            raise CommandError(
+                FailureReason.AUDIT_BROKEN, program=name, number=answer.broken_number, fault=answer.fault
+            )
 
 
 def export(
     terminal: Terminal,
     program: ProgramOption = "",
-    form: Annotated[str, typer.Option("--format", metavar="jsonl|csv", help=texts.OPTION_FORMAT.help)] = "jsonl",
-    out: Annotated[Path | None, typer.Option(help=texts.OPTION_OUT.help)] = None,
+    form: Annotated[str, typer.Option("--format", metavar="jsonl|csv", help=message("format"))] = "jsonl",
+    out: Annotated[Path | None, typer.Option(help=message("write to a new file instead of standard output"))] = None,
 ) -> None:
     write = FORMATS[read_choice(form, tuple(FORMATS))]
     count = 0
@@ -97,7 +111,7 @@ def export(
                 put(name, entry)
                 count += 1
     if out:
-        terminal.say(texts.AUDIT_EXPORTED, count=count, file=out)
+        terminal.say(message("{count} entries were exported to {file}."), count=count, file=out)
 
 
 def chosen(program: str) -> tuple[str, ...]:
@@ -160,7 +174,7 @@ def read_export(file: Path) -> Iterator[tuple[str, ChainEntry]]:
                 content = json.loads(line)
                 yield str(content["program"]), ChainEntry(**{name: content[name] for name in FIELDS})
             except (ValueError, TypeError, KeyError) as error:
-                raise CommandError(texts.AUDIT_NO_EXPORT, ExitCode.USAGE, file=file, line=number) from error
+                raise CommandError(FailureReason.AUDIT_NO_EXPORT, ExitCode.USAGE, file=file, line=number) from error
 
 
 def open_export(file: Path) -> IO[str]:
@@ -168,7 +182,7 @@ def open_export(file: Path) -> IO[str]:
     try:
         return file.open(encoding="utf-8")
     except OSError as error:
-        raise CommandError(texts.NO_FILE, ExitCode.USAGE, path=file, field="--file") from error
+        raise CommandError(FailureReason.NO_FILE, ExitCode.USAGE, path=file, field="--file") from error
 
 
 def read_heads(typed: list[str]) -> Heads:
@@ -181,7 +195,7 @@ def read_heads(typed: list[str]) -> Heads:
             name in SERVICE_NAMES and number.isascii() and number.isdigit() and len(number) < 19 and len(expected) == 64
         )
         if not fits:
-            raise CommandError(texts.BAD_HEAD, ExitCode.USAGE, typed=each)
+            raise CommandError(FailureReason.BAD_HEAD, ExitCode.USAGE, typed=each)
         if int(number):
             noted.setdefault(name, {})[int(number)] = expected
     return noted
@@ -247,17 +261,24 @@ def open_output(out: Path | None) -> AbstractContextManager[IO[str]]:
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise CommandError(texts.CANNOT_WRITE, ExitCode.USAGE, file=out, reason=error.strerror) from error
+        raise CommandError(FailureReason.CANNOT_WRITE, ExitCode.USAGE, file=out, reason=error.strerror) from error
     return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
 
 
 def show(terminal: Terminal, found: list[tuple[str, api.AuditEntry]]) -> None:
     if not found:
-        terminal.say(texts.NO_ENTRIES)
+        terminal.say(message("there are no entries."))
         return
     listed = Table(padding=(0, 1))
-    headings = (texts.PROGRAM, texts.NUMBER, texts.TIME, texts.ACTOR, texts.ACT, texts.TARGET)
-    for text in (*headings, texts.CONCERNED, texts.OUTCOME, texts.DETAIL):
+    headings = (
+        message("program"),
+        message("number"),
+        message("time"),
+        message("by"),
+        message("act"),
+        message("target"),
+    )
+    for text in (*headings, message("concerns"), message("outcome"), message("detail")):
         listed.add_column(terminal.text(text), overflow="fold")
     for name, entry in found:
         listed.add_row(

@@ -8,44 +8,56 @@ from typing import Annotated
 
 import typer
 
-from services.cli import texts
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
 from services.installation import snapshot
 from services.installation.snapshot import Manifest, SnapshotError
 from services.installation.state import State
+from services.platform.text.messages import Text, message
 
 REFUSALS = {
-    snapshot.NO_INSTALLATION: (texts.NOTHING_TO_BACK_UP, ExitCode.NOT_FOUND),
-    snapshot.EXISTS: (texts.BACKUP_EXISTS, ExitCode.USAGE),
-    snapshot.NOT_EMPTY: (texts.STATE_NOT_EMPTY, ExitCode.USAGE),
-    snapshot.NO_BACKUP: (texts.NO_BACKUP, ExitCode.USAGE),
-    snapshot.NEWER: (texts.BACKUP_NEWER, ExitCode.OTHER),
-    snapshot.DAMAGED: (texts.BACKUP_DAMAGED, ExitCode.OTHER),
-    snapshot.DISK: (texts.BACKUP_DISK, ExitCode.OTHER),
+    snapshot.NO_INSTALLATION: (FailureReason.NOTHING_TO_BACK_UP, ExitCode.NOT_FOUND),
+    snapshot.EXISTS: (FailureReason.BACKUP_EXISTS, ExitCode.USAGE),
+    snapshot.NOT_EMPTY: (FailureReason.STATE_NOT_EMPTY, ExitCode.USAGE),
+    snapshot.NO_BACKUP: (FailureReason.NO_BACKUP, ExitCode.USAGE),
+    snapshot.NEWER: (FailureReason.BACKUP_NEWER, ExitCode.OTHER),
+    snapshot.DAMAGED: (FailureReason.BACKUP_DAMAGED, ExitCode.OTHER),
+    snapshot.DISK: (FailureReason.BACKUP_DISK, ExitCode.OTHER),
 }
 
 
 def backup(
-    terminal: Terminal, directory: Annotated[Path, typer.Argument(metavar="DIR", help=texts.ARGUMENT_BACKUP.help)]
+    terminal: Terminal,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help=message("directory of the backup"))],
 ) -> None:
-    with refusals(), progress(terminal, texts.COPYING) as told:
+    with refusals(), progress(terminal, message("copying {name}")) as told:
         manifest = snapshot.take(terminal.state, directory.absolute(), told)
     answer(terminal, manifest, directory)
-    terminal.say(texts.BACKED_UP, directory=directory, size=megabytes(manifest))
+    terminal.say(message("backed up to {directory} ({size})."), directory=directory, size=megabytes(manifest))
     say_heads(terminal, manifest)
-    terminal.say(texts.BACKUP_IS_SECRET)
+    terminal.say(
+        message("it holds keys and personal data: keep it as you would a password, and note the audit heads elsewhere.")
+    )
 
 
 def restore(
-    terminal: Terminal, directory: Annotated[Path, typer.Argument(metavar="DIR", help=texts.ARGUMENT_BACKUP.help)]
+    terminal: Terminal,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help=message("directory of the backup"))],
 ) -> None:
     state = State(terminal.state.root.absolute())
-    with refusals(), progress(terminal, texts.COPYING) as told:
+    with refusals(), progress(terminal, message("copying {name}")) as told:
         manifest = snapshot.restore(directory.absolute(), state, told)
     answer(terminal, manifest, directory)
-    terminal.say(texts.RESTORED, state=state.root, time=manifest.begin_time, version=manifest.version)
+    terminal.say(
+        message(
+            "restored to {state}: the backup of {time}, version {version}. `{yunhui:up}` publishes "
+            "all events again; no notice that the backup knows as sent is sent again."
+        ),
+        state=state.root,
+        time=manifest.begin_time,
+        version=manifest.version,
+    )
     say_heads(terminal, manifest)
 
 
@@ -55,8 +67,8 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except SnapshotError as error:
-        text, code = REFUSALS[error.reason]
-        raise CommandError(text, code, what=error.what) from error
+        why, code = REFUSALS[error.reason]
+        raise CommandError(why, code, what=error.what) from error
 
 
 @contextmanager
@@ -76,7 +88,7 @@ def answer(terminal: Terminal, manifest: Manifest, directory: Path) -> None:
 def say_heads(terminal: Terminal, manifest: Manifest) -> None:
     """Noted elsewhere, they prove later that the audit log up to here was not changed."""
     for program, head in manifest.audit_heads.items():
-        terminal.say(texts.AUDIT_HEAD, head=f"{program}:{head}")
+        terminal.say(message("  audit head {head}"), head=f"{program}:{head}")
 
 
 def megabytes(manifest: Manifest) -> str:

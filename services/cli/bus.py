@@ -6,13 +6,19 @@ import json
 import nats.errors
 from nats.js.errors import APIError
 
-from services.cli import events, texts
+from services.cli import events
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import topology
 from services.installation.topology import Applied
+from services.platform.text.messages import message
 
-SENTENCES = {"created": texts.BUS_CREATED, "updated": texts.BUS_UPDATED, "unchanged": texts.BUS_UNCHANGED}
+SENTENCES = {
+    "created": message("{name}: created"),
+    "updated": message("{name}: updated ({settings})"),
+    "unchanged": message("{name}: as declared, nothing to do"),
+}
 
 
 def setup(terminal: Terminal) -> None:
@@ -28,10 +34,10 @@ async def apply_topology(terminal: Terminal) -> list[Applied]:
     try:
         return await topology.apply(connection)
     except topology.TopologyRefusedError as error:
-        raise CommandError(texts.BUS_REFUSED, name=error.name, reason=error.reason) from error
+        raise CommandError(FailureReason.BUS_REFUSED, name=error.name, reason=error.reason) from error
     except (TimeoutError, nats.errors.Error, APIError) as error:
         # the answer to a user who may not administer is silence
-        raise CommandError(texts.BUS_NOT_SET_UP, ExitCode.AWAY, reason=type(error).__name__) from error
+        raise CommandError(FailureReason.BUS_NOT_SET_UP, ExitCode.AWAY, reason=type(error).__name__) from error
     finally:
         await connection.close()
 

@@ -15,8 +15,8 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
-from services.cli import texts
 from services.cli.failures import CallError, CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.platform.settings import is_loopback_address
 
@@ -98,14 +98,14 @@ def open_notifier(terminal: Terminal) -> Connection[NotifierServiceStub]:
 def address_of(terminal: Terminal, service: str) -> str:
     address = os.environ.get(f"YUNHUI_{service.upper()}_ADDRESS") or terminal.state.read_run().get(service)
     if not address:
-        raise CommandError(texts.NOT_RUNNING, ExitCode.AWAY)
+        raise CommandError(FailureReason.NOT_RUNNING, ExitCode.AWAY)
     return str(address)
 
 
 def token(terminal: Terminal) -> str:
     found = os.environ.get("YUNHUI_TOKEN") or terminal.session().get("token")
     if not found:
-        raise CommandError(texts.NOT_SIGNED_IN)
+        raise CommandError(FailureReason.NOT_SIGNED_IN)
     return str(found)
 
 
@@ -115,12 +115,12 @@ def claims(jwt: str) -> dict[str, Any]:
         payload = jwt.split(".")[1]
         content = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError) as error:
-        raise CommandError(texts.NO_TOKEN, ExitCode.USAGE) from error
+        raise CommandError(FailureReason.NO_TOKEN, ExitCode.USAGE) from error
     return content if isinstance(content, dict) else {}
 
 
 def no_state(terminal: Terminal) -> CommandError:
-    return CommandError(texts.NO_STATE, state=terminal.state.root)
+    return CommandError(FailureReason.NO_STATE, state=terminal.state.root)
 
 
 def open_channel(address: str) -> grpc.Channel:
@@ -142,7 +142,7 @@ def channel_credentials() -> grpc.ChannelCredentials:
             for name in ("YUNHUI_TLS_CA", "YUNHUI_TLS_KEY", "YUNHUI_TLS_CERTIFICATE")
         )
     except OSError as error:
-        raise CommandError(texts.NO_CERTIFICATE, ExitCode.USAGE, file=error.filename) from error
+        raise CommandError(FailureReason.NO_CERTIFICATE, ExitCode.USAGE, file=error.filename) from error
     if bool(key) != bool(certificate):  # grpc would abort the process
-        raise CommandError(texts.HALF_A_CERTIFICATE, ExitCode.USAGE)
+        raise CommandError(FailureReason.HALF_A_CERTIFICATE, ExitCode.USAGE)
     return grpc.ssl_channel_credentials(authorities, key, certificate)

@@ -2,13 +2,16 @@
 
 from datetime import datetime, timedelta
 
-from services.cli import arguments, moments, texts
+from services.cli import arguments, moments
 from services.cli.client import no_state
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
 from services.installation.development_clock import BackwardsError
 from services.installation.state import State
+from services.platform.text.messages import message
+from services.platform.text.times import PLATFORM_ZONE
 
 
 def show(terminal: Terminal) -> None:
@@ -40,7 +43,7 @@ def development_state(terminal: Terminal) -> State:
 
 def backwards(error: BackwardsError, language: str) -> CommandError:
     return CommandError(
-        texts.CLOCK_BACKWARDS,
+        FailureReason.CLOCK_BACKWARDS,
         ExitCode.USAGE,
         now=moments.show_moment(error.now, language),
         wanted=moments.show_moment(error.wanted, language),
@@ -48,5 +51,5 @@ def backwards(error: BackwardsError, language: str) -> CommandError:
 
 
 def tell(terminal: Terminal, now: datetime) -> None:
-    terminal.print_json({"time": now.astimezone(moments.PLATFORM_ZONE).isoformat(timespec="milliseconds")})
-    terminal.say(texts.CLOCK_IS, time=moments.show_moment(now, terminal.language))
+    terminal.print_json({"time": now.astimezone(PLATFORM_ZONE).isoformat(timespec="milliseconds")})
+    terminal.say(message("development clock: {time}"), time=moments.show_moment(now, terminal.language))

@@ -25,23 +25,26 @@ from services.cli import (
     rooms,
     standin,
     standing,
-    texts,
     up,
     watch,
     webhooks,
 )
 from services.cli.terminal import Terminal, command, group
-from services.cli.texts import Text
 from services.cli.usage import Command, Group, Root
+from services.platform.text.messages import Text, message
 
 app = typer.Typer(
-    cls=Root, help=texts.HELP.help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    cls=Root,
+    help=message("Yunhui hands out cloud meeting rooms fairly."),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 app.callback()(group())
 
 
 def add(name: str, text: Text, function: Callable[..., None], to: typer.Typer = app) -> None:
-    to.command(name, cls=Command, help=text.help)(command(function))
+    to.command(name, cls=Command, help=text)(command(function))
 
 
 def add_group(
@@ -50,99 +53,107 @@ def add_group(
     """`alone` is what the group does when no command is named; help is shown when there is none."""
     made = typer.Typer(cls=Group, no_args_is_help=alone is None, invoke_without_command=alone is not None)
     made.callback()(group(alone))
-    to.add_typer(made, name=name, help=text.help)
+    to.add_typer(made, name=name, help=text)
     return made
 
 
-add("up", texts.HELP_UP, up.up)
-add("demo", texts.HELP_DEMO, demo.demo)
-add("doctor", texts.HELP_DOCTOR, doctor.doctor)
-add("login", texts.HELP_LOGIN, account.login)
-add("logout", texts.HELP_LOGOUT, account.logout)
-add("whoami", texts.HELP_WHOAMI, account.whoami)
-add("query", texts.HELP_QUERY, meetings.query)
-add("reserve", texts.HELP_RESERVE, reserve.reserve)
-add("check", texts.HELP_CHECK, reserve.check)
-add("show", texts.HELP_SHOW, reservations.show)
-add("change", texts.HELP_CHANGE, reservations.change)
-add("cancel", texts.HELP_CANCEL, reservations.cancel)
-add("end", texts.HELP_END, reservations.end)
-add("approve", texts.HELP_APPROVE, reservations.approve)
-add("decline", texts.HELP_DECLINE, reservations.decline)
-add("mine", texts.HELP_MINE, reservations.mine)
-add("entered", texts.HELP_ENTERED, reservations.entered)
-add("watch", texts.HELP_WATCH, watch.watch)
-add("quota", texts.HELP_QUOTA, standing.quota)
-add("object", texts.HELP_OBJECT, objections.object_to)
-add("objections", texts.HELP_OBJECTIONS, objections.objections)
-add("waive", texts.HELP_WAIVE, reservations.waive)
-add("dismiss", texts.HELP_DISMISS, objections.dismiss)
+add("up", message("start everything on this machine (development)"), up.up)
+add("demo", message("play the tutorial's rules on real processes"), demo.demo)
+add("doctor", message("check that all is well"), doctor.doctor)
+add("login", message("sign in as a sample account (development)"), account.login)
+add("logout", message("sign out"), account.logout)
+add("whoami", message("who is signed in"), account.whoami)
+add("query", message("look a meeting up by its number (step 1 of the tutorial)"), meetings.query)
+add("reserve", message("reserve a room"), reserve.reserve)
+add("check", message("ask what a reservation would come to; nothing is stored"), reserve.check)
+add("show", message("show one reservation"), reservations.show)
+add("change", message("change the time or the number of people"), reservations.change)
+add("cancel", message("cancel a reservation"), reservations.cancel)
+add("end", message("end early and give the rest back"), reservations.end)
+add("approve", message("approve an escalation (support)"), reservations.approve)
+add("decline", message("decline an escalation (support)"), reservations.decline)
+add("mine", message("list my reservations"), reservations.mine)
+add(
+    "entered",
+    message("report that somebody is inside (role service); before the start it is only noted"),
+    reservations.entered,
+)
+add("watch", message("follow changes of reservations as they happen"), watch.watch)
+add("quota", message("quota, violations and suspension"), standing.quota)
+add("object", message("object to a violation of yours"), objections.object_to)
+add("objections", message("list open objections (support)"), objections.objections)
+add("waive", message("waive a violation (support)"), reservations.waive)
+add("dismiss", message("dismiss an objection (support)"), objections.dismiss)
 
-add("backup", texts.HELP_BACKUP, backup.backup)
-add("restore", texts.HELP_RESTORE, backup.restore)
+add("backup", message("back up the data of this machine, also while it runs"), backup.backup)
+add("restore", message("restore a backup into an empty state directory"), backup.restore)
 
-rooms_app = add_group("rooms", texts.HELP_ROOMS, rooms.rooms)
-add("add", texts.HELP_ROOMS_ADD, rooms.add, rooms_app)
-add("set", texts.HELP_ROOMS_SET, rooms.change, rooms_app)
-add("free", texts.HELP_FREE, rooms.free)
+rooms_app = add_group("rooms", message("the pool of rooms; administrators add and change them"), rooms.rooms)
+add("add", message("add a room (role admin)"), rooms.add, rooms_app)
+add("set", message("change a room (role admin)"), rooms.change, rooms_app)
+add("free", message("when rooms are free"), rooms.free)
 
-simulate_app = add_group("simulate", texts.HELP_SIMULATE)
-add("meeting", texts.HELP_SIMULATE_MEETING, meetings.make, simulate_app)
-add("enter", texts.HELP_SIMULATE_ENTER, meetings.enter, simulate_app)
-add("leave", texts.HELP_SIMULATE_LEAVE, meetings.leave, simulate_app)
-add("wait", texts.HELP_SIMULATE_WAIT, meetings.wait, simulate_app)
-add("end", texts.HELP_SIMULATE_END, meetings.end, simulate_app)
-add("cancel", texts.HELP_SIMULATE_CANCEL, meetings.cancel, simulate_app)
-add("move", texts.HELP_SIMULATE_MOVE, meetings.move, simulate_app)
-add("standin", texts.HELP_STANDIN, standin.standin)
+simulate_app = add_group("simulate", message("play what happens in the meeting client (development)"))
+add("meeting", message("make a simulated meeting"), meetings.make, simulate_app)
+add("enter", message("somebody enters"), meetings.enter, simulate_app)
+add("leave", message("somebody leaves"), meetings.leave, simulate_app)
+add("wait", message("somebody comes into the waiting room, which is not entering"), meetings.wait, simulate_app)
+add("end", message("the host ends it"), meetings.end, simulate_app)
+add("cancel", message("its creator cancels it"), meetings.cancel, simulate_app)
+add("move", message("its creator moves it"), meetings.move, simulate_app)
+add("standin", message("a local stand-in for Tencent's cloud (development)"), standin.standin)
 
-policy_app = add_group("policy", texts.HELP_POLICY, policy.versions)
-add("list", texts.HELP_POLICY_LIST, policy.versions, policy_app)
-add("show", texts.HELP_POLICY_SHOW, policy.show, policy_app)
-add("test", texts.HELP_POLICY_TEST, policy.run_tests, policy_app)
-add("publish", texts.HELP_POLICY_PUBLISH, policy.publish, policy_app)
-add("rollback", texts.HELP_POLICY_ROLLBACK, policy.rollback, policy_app)
-add("explain", texts.HELP_POLICY_EXPLAIN, policy.explain, policy_app)
-add("simulate", texts.HELP_POLICY_SIMULATE, policy.simulate, policy_app)
+policy_app = add_group(
+    "policy", message("the rules: show, test, publish, roll back, explain, simulate"), policy.versions
+)
+add("list", message("list the published versions"), policy.versions, policy_app)
+add("show", message("show the source of a version"), policy.show, policy_app)
+add("test", message("run the test table of a policy"), policy.run_tests, policy_app)
+add("publish", message("publish a new version (admin)"), policy.publish, policy_app)
+add("rollback", message("go back to an earlier version (admin)"), policy.rollback, policy_app)
+add("explain", message("explain a decision, and decide it again from its facts"), policy.explain, policy_app)
+add("simulate", message("try a draft on what was really asked (admin)"), policy.simulate, policy_app)
 
-clock_app = add_group("clock", texts.HELP_CLOCK, clock.show)
-add("advance", texts.HELP_CLOCK_ADVANCE, clock.advance, clock_app)
-add("set", texts.HELP_CLOCK_SET, clock.set_to, clock_app)
+clock_app = add_group("clock", message("the development clock: look, or move it forward"), clock.show)
+add("advance", message("move forward by, for example, 45m"), clock.advance, clock_app)
+add("set", message("move forward to a moment"), clock.set_to, clock_app)
 
-mail_app = add_group("mail", texts.HELP_MAIL, mail.mails)
-add("show", texts.HELP_MAIL_SHOW, mail.show, mail_app)
+mail_app = add_group("mail", message("mail that the development sink received"), mail.mails)
+add("show", message("show one mail"), mail.show, mail_app)
 
-events_app = add_group("events", texts.HELP_EVENTS)
-add("tail", texts.HELP_EVENTS_TAIL, events.tail, events_app)
+events_app = add_group("events", message("events: follow them, settle those that could not be read"))
+add("tail", message("show events: those that were, and those that come"), events.tail, events_app)
 
-outbox_app = add_group("outbox", texts.HELP_OUTBOX, outbox.status)
-add("status", texts.HELP_OUTBOX_STATUS, outbox.status, outbox_app)
-add("replay", texts.HELP_OUTBOX_REPLAY, outbox.replay, outbox_app)
-dead_app = add_group("dead", texts.HELP_DEAD, dead_events.dead, to=events_app)
-add("list", texts.HELP_DEAD_LIST, dead_events.dead, dead_app)
-add("show", texts.HELP_DEAD_SHOW, dead_events.show, dead_app)
-add("retry", texts.HELP_DEAD_RETRY, dead_events.retry, dead_app)
-add("drop", texts.HELP_DEAD_DROP, dead_events.drop, dead_app)
+outbox_app = add_group("outbox", message("the outbox: publication of events (role admin)"), outbox.status)
+add("status", message("how far publication has come"), outbox.status, outbox_app)
+add("replay", message("rebuild a lost stream from the outbox"), outbox.replay, outbox_app)
+dead_app = add_group("dead", message("events that could not be read (admin)"), dead_events.dead, to=events_app)
+add("list", message("list them"), dead_events.dead, dead_app)
+add("show", message("show all of one"), dead_events.show, dead_app)
+add("retry", message("take it in again"), dead_events.retry, dead_app)
+add("drop", message("settle it without effect, with the reason on the record"), dead_events.drop, dead_app)
 
-deliveries_app = add_group("deliveries", texts.HELP_DELIVERIES, deliveries.deliveries)
-add("list", texts.HELP_DELIVERIES_LIST, deliveries.deliveries, deliveries_app)
-add("show", texts.HELP_DELIVERIES_SHOW, deliveries.show, deliveries_app)
-add("resend", texts.HELP_DELIVERIES_RESEND, deliveries.resend, deliveries_app)
+deliveries_app = add_group(
+    "deliveries", message("who was told what, and how that went (support)"), deliveries.deliveries
+)
+add("list", message("list deliveries, newest first"), deliveries.deliveries, deliveries_app)
+add("show", message("show a delivery and each of its attempts"), deliveries.show, deliveries_app)
+add("resend", message("send it again"), deliveries.resend, deliveries_app)
 
-preferences_app = add_group("preferences", texts.HELP_PREFERENCES, deliveries.preferences)
-add("show", texts.HELP_PREFERENCES_SHOW, deliveries.preferences, preferences_app)
-add("set", texts.HELP_PREFERENCES_SET, deliveries.set_preferences, preferences_app)
+preferences_app = add_group("preferences", message("which notices one gets"), deliveries.preferences)
+add("show", message("show which notices are sent"), deliveries.preferences, preferences_app)
+add("set", message("switch notices on or off, e.g. reminder=off"), deliveries.set_preferences, preferences_app)
 
-webhooks_app = add_group("webhooks", texts.HELP_WEBHOOKS, webhooks.webhooks)
-add("list", texts.HELP_WEBHOOKS_LIST, webhooks.webhooks, webhooks_app)
-add("add", texts.HELP_WEBHOOKS_ADD, webhooks.add, webhooks_app)
-add("set", texts.HELP_WEBHOOKS_SET, webhooks.change, webhooks_app)
-add("remove", texts.HELP_WEBHOOKS_REMOVE, webhooks.remove, webhooks_app)
+webhooks_app = add_group("webhooks", message("webhooks (admin)"), webhooks.webhooks)
+add("list", message("list the webhooks"), webhooks.webhooks, webhooks_app)
+add("add", message("register a webhook; its secret is shown once"), webhooks.add, webhooks_app)
+add("set", message("change it, switch it off or on again"), webhooks.change, webhooks_app)
+add("remove", message("remove a webhook"), webhooks.remove, webhooks_app)
 
-audit_app = add_group("audit", texts.HELP_AUDIT, audit.entries)
-add("list", texts.HELP_AUDIT_LIST, audit.entries, audit_app)
-add("verify", texts.HELP_AUDIT_VERIFY, audit.verify, audit_app)
-add("export", texts.HELP_AUDIT_EXPORT, audit.export, audit_app)
+audit_app = add_group("audit", message("the audit log: who did what when (role admin)"), audit.entries)
+add("list", message("list entries, newest first"), audit.entries, audit_app)
+add("verify", message("check that the chain of hashes is whole"), audit.verify, audit_app)
+add("export", message("export as JSON lines or CSV"), audit.export, audit_app)
 
-bus_app = add_group("bus", texts.HELP_BUS)
-add("setup", texts.HELP_BUS_SETUP, bus.setup, bus_app)
+bus_app = add_group("bus", message("the bus: declare its streams and consumers"))
+add("setup", message("declare streams and consumers (admin step, repeatable)"), bus.setup, bus_app)

@@ -8,23 +8,26 @@ from rich.table import Table
 from rich.text import Text as Styled
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
-from services.cli import moments, texts
+from services.cli import moments
 from services.cli.arguments import read_choice
 from services.cli.client import open_notifier
 from services.cli.terminal import Terminal
+from services.platform.text.messages import message
 
 STATES = {
-    "open": (api.DEAD_EVENT_STATE_OPEN, texts.DEAD_OPEN),
-    "retried": (api.DEAD_EVENT_STATE_RETRIED, texts.DEAD_RETRIED),
-    "dropped": (api.DEAD_EVENT_STATE_DROPPED, texts.DEAD_DROPPED),
+    "open": (api.DEAD_EVENT_STATE_OPEN, message("open")),
+    "retried": (api.DEAD_EVENT_STATE_RETRIED, message("taken in")),
+    "dropped": (api.DEAD_EVENT_STATE_DROPPED, message("dropped")),
 }
-State = Annotated[str, typer.Option("--only", metavar="|".join(STATES), help=texts.OPTION_DEAD_STATE.help)]
+State = Annotated[
+    str, typer.Option("--only", metavar="|".join(STATES), help=message("only in this state; open by default"))
+]
 
 
 def dead(
     terminal: Terminal,
     only: State = "open",
-    page: Annotated[str, typer.Option(help=texts.OPTION_PAGE.help)] = "",
+    page: Annotated[str, typer.Option(help=message("go on: the token that the page before ended with"))] = "",
 ) -> None:
     wanted = STATES[read_choice(only, tuple(STATES))][0]
     with open_notifier(terminal) as notifier:
@@ -42,24 +45,31 @@ def show(terminal: Terminal, dead_event_id: str) -> None:
 def retry(terminal: Terminal, dead_event_id: str) -> None:
     with open_notifier(terminal) as notifier:
         answer = notifier.ask(notifier.stub.RetryDeadEvent, api.RetryDeadEventRequest(dead_event_id=dead_event_id))
-    terminal.answer(answer, lambda to: to.say(texts.DEAD_TAKEN_IN, id=dead_event_id))
+    terminal.answer(answer, lambda to: to.say(message("{id} was taken in."), id=dead_event_id))
 
 
-def drop(
-    terminal: Terminal, dead_event_id: str, note: Annotated[str, typer.Option(help=texts.OPTION_WHY.help)]
-) -> None:
+def drop(terminal: Terminal, dead_event_id: str, note: Annotated[str, typer.Option(help=message("why"))]) -> None:
     with open_notifier(terminal) as notifier:
         request = api.DropDeadEventRequest(dead_event_id=dead_event_id, note=note)
         answer = notifier.ask(notifier.stub.DropDeadEvent, request)
-    terminal.answer(answer, lambda to: to.say(texts.DEAD_SETTLED, id=dead_event_id))
+    terminal.answer(
+        answer, lambda to: to.say(message("{id} is dropped; the reason is on the record."), id=dead_event_id)
+    )
 
 
 def show_list(terminal: Terminal, answer: api.ListDeadEventsResponse) -> None:
     if not answer.dead_events:
-        terminal.say(texts.NO_DEAD_EVENTS)
+        terminal.say(message("No such events."))
         return
     table = Table(padding=(0, 1))
-    for text in (texts.EVENT, texts.TIME, texts.ADDRESS, texts.REASON, texts.STATE, texts.NOTE):
+    for text in (
+        message("event"),
+        message("time"),
+        message("address"),
+        message("reason"),
+        message("state"),
+        message("note"),
+    ):
         table.add_column(terminal.text(text), overflow="fold")
     for each in answer.dead_events:
         note = ": ".join(filter(None, (each.actor, each.note)))
@@ -73,7 +83,7 @@ def show_list(terminal: Terminal, answer: api.ListDeadEventsResponse) -> None:
         )
     terminal.out.print(table)
     if answer.next_page_token:
-        terminal.say(texts.MORE, page=answer.next_page_token)
+        terminal.say(message("there is more: --page {page}"), page=answer.next_page_token)
 
 
 def state_of(terminal: Terminal, state: int) -> str:

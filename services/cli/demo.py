@@ -14,26 +14,29 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Styled
 
-from services.cli import story, texts
+from services.cli import story
 from services.cli.failures import CommandError, ExitCode
 from services.cli.mail import Mail
+from services.cli.reasons import FailureReason
 from services.cli.stage import Stage, raised
 from services.cli.story import Scene
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
 from services.cli.words import in_words
 from services.installation.state import State
+from services.platform.text.messages import Text, message
 
 Play = Callable[[Stage], Scene]
 
 
 def demo(
     terminal: Terminal,
-    keep: Annotated[Path | None, typer.Option(metavar="DIR", help=texts.OPTION_KEEP.help)] = None,
-    stay: Annotated[bool, typer.Option("--stay", help=texts.OPTION_STAY.help)] = False,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help=message("keep the state in this directory"))] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help=message("go on running after the story, to be looked at in a browser"))
+    ] = False,
 ) -> None:
     with place(terminal, keep) as root:
-        terminal.say(texts.STARTING)
+        terminal.say(message("starting ..."))
         with raised(State(root), story.CLOCK, terminal.language) as stage:
             scenes = perform(terminal, stage)
             if stay:
@@ -44,7 +47,16 @@ def demo(
 def invite(terminal: Terminal, stage: Stage) -> None:
     """What the story left behind can be looked at until Ctrl-C or SIGTERM."""
     address = stage.state.read_run()["portal"]
-    terminal.say(texts.STAYING, address=address, state=stage.state.root)
+    terminal.say(
+        message(
+            "What the story left behind is to be seen at {address}:\n  sign in as booker for a "
+            "reservation, under “Somebody else” as booker-4 for one that waits for support\n  and as "
+            "booker-5 for two no-shows and closed booking, and as support to decide what waits.\n  "
+            "Mails: {yunhui} mail --state {state}. Ctrl-C ends it."
+        ),
+        address=address,
+        state=stage.state.root,
+    )
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -58,9 +70,9 @@ def place(terminal: Terminal, keep: Path | None) -> Iterator[Path]:
             yield Path(folder)
         return
     if keep.exists() and any(keep.iterdir()):
-        raise CommandError(texts.NOT_EMPTY, ExitCode.USAGE, folder=keep)
+        raise CommandError(FailureReason.NOT_EMPTY, ExitCode.USAGE, folder=keep)
     yield keep.absolute()
-    terminal.say(texts.KEPT, folder=keep)
+    terminal.say(message("The state stays in {folder}; go on with {yunhui} up --state {folder}."), folder=keep)
 
 
 def perform(terminal: Terminal, stage: Stage) -> list[Scene]:
@@ -104,11 +116,11 @@ def to_dict(scene: Scene) -> dict[str, object]:
 
 
 def empty_table(terminal: Terminal) -> Table:
-    table = Table(title=terminal.text(texts.STORY_TITLE), show_lines=True, expand=True)
+    table = Table(title=terminal.text(message("the tutorial as a story")), show_lines=True, expand=True)
     table.add_column("#", justify="right", no_wrap=True)
-    heading = f"{terminal.text(texts.STEP)} / {terminal.text(texts.ASKED)}"
+    heading = " / ".join(terminal.text(each) for each in (message("step"), message("asked")))
     table.add_column(heading, ratio=2, overflow="fold")
-    table.add_column(terminal.text(texts.ANSWER), ratio=3, overflow="fold")
+    table.add_column(terminal.text(message("answer")), ratio=3, overflow="fold")
     table.add_column("", no_wrap=True, min_width=6)
     return table
 
@@ -119,15 +131,15 @@ def add_row(terminal: Terminal, table: Table, number: int, title: Text, scene: S
         answer.append(f"\n{reason}", "not bold")
     if not scene.passed:
         expected = in_words(scene.expected, terminal.language) or "–"
-        answer.append("\n" + terminal.text(texts.EXPECTED, expected=expected), "red")
-    word = terminal.text(texts.CASE_PASSED if scene.passed else texts.CASE_FAILED)
+        answer.append("\n" + terminal.text(message("expected: {expected}"), expected=expected), "red")
+    word = terminal.text(message("passed") if scene.passed else message("FAILED"))
     mark = Styled(word, "green" if scene.passed else "bold red")
     step = Styled(terminal.text(title), "bold").append(f"\n{scene.asked}", "not bold")
     table.add_row(str(number), step, answer, mark)
 
 
 def letter_panel(terminal: Terminal, letter: Mail) -> Panel:
-    title = f"{terminal.text(texts.MAIL_TO)}: {letter.header('to')}"
+    title = terminal.text(message("to")) + f": {letter.header('to')}"
     return Panel(
         Styled(f"{letter.header('subject')}\n\n{letter.text.strip()}"), title=Styled(title), title_align="left"
     )

@@ -10,17 +10,19 @@ import typer
 from rich.table import Table
 from rich.text import Text as Styled
 
-from services.cli import client, events, moments, storage, texts
+from services.cli import client, events, moments, storage
 from services.cli.failures import CommandError, ExitCode
 from services.cli.findings import Finding
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock, health, topology
 from services.installation.registry import SERVICE_NAMES
 from services.installation.state import read_json
 from services.platform.settings import DEVELOPMENT_ISSUER
+from services.platform.text.messages import message
 
 MOST_SECONDS_APART = 2.0
-WORDS = {"ok": (texts.GOOD, "green"), "warn": (texts.WARNED, "yellow"), "fail": (texts.BAD, "red")}
+WORDS = {"ok": (message("ok"), "green"), "warn": (message("warning"), "yellow"), "fail": (message("wrong"), "red")}
 
 
 def doctor(terminal: Terminal) -> None:
@@ -37,7 +39,9 @@ def doctor(terminal: Terminal) -> None:
 
 
 def not_running(terminal: Terminal) -> CommandError:
-    return CommandError(texts.NOT_RUNNING, ExitCode.AWAY) if terminal.state.exists() else client.no_state(terminal)
+    return (
+        CommandError(FailureReason.NOT_RUNNING, ExitCode.AWAY) if terminal.state.exists() else client.no_state(terminal)
+    )
 
 
 async def examine(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
@@ -61,8 +65,8 @@ async def check_services(terminal: Terminal, run: dict[str, Any]) -> list[Findin
         Finding(
             name,
             good,
-            f"{run[name]} {terminal.text(texts.ANSWERS if good else texts.SILENT)}",
-            texts.SEE_LOG,
+            " ".join([str(run[name]), terminal.text(message("answers") if good else message("does not answer"))]),
+            message("see the log: {log}"),
             values={"log": terminal.state.log(name)},
         )
         for name, good in zip(SERVICE_NAMES, serving, strict=True)
@@ -74,12 +78,17 @@ async def check_bus(_terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
     settings = report.get("jetstream", {}).get("config", {})
     always = bool(settings.get("sync_always"))
     return [
-        Finding("nats", bool(report), f"{run['nats']} {report.get('version', '')}".strip(), texts.RESTART_UP),
+        Finding(
+            "nats",
+            bool(report),
+            f"{run['nats']} {report.get('version', '')}".strip(),
+            message("stop {yunhui} up and start it again"),
+        ),
         Finding(
             "JetStream sync_interval",
             always,
             "always" if always else str(settings.get("sync_interval", "?")),
-            texts.SET_SYNC_ALWAYS,
+            message("set sync_interval: always under jetstream in the configuration of NATS, and restart NATS"),
         ),
         _check_time(report),
     ]
@@ -89,9 +98,11 @@ def _check_time(report: dict[str, Any]) -> Finding:
     try:
         told = datetime.fromisoformat(str(report["now"])[:23] + "+00:00")
     except (KeyError, ValueError):
-        return Finding("nats time", False, "?", texts.RESTART_UP)
+        return Finding("nats time", False, "?", message("stop {yunhui} up and start it again"))
     apart = abs((datetime.now(UTC) - told).total_seconds())
-    return Finding("nats time", apart < MOST_SECONDS_APART, f"{apart:.2f} s", texts.SET_CLOCKS)
+    return Finding(
+        "nats time", apart < MOST_SECONDS_APART, f"{apart:.2f} s", message("set the clocks of the machines by NTP")
+    )
 
 
 async def check_streams(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:
@@ -108,14 +119,21 @@ async def check_streams(terminal: Terminal, _run: dict[str, Any]) -> list[Findin
         await connection.close()
     details = {**different, **dict.fromkeys(absent, "?")}
     return [
-        Finding(name, name not in details, details.get(name, "JetStream"), texts.RUN_BUS_SETUP)
+        Finding(name, name not in details, details.get(name, "JetStream"), message("run {yunhui:bus setup}"))
         for name in topology.names()
     ]
 
 
 async def check_mail(_terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
     said = await health.hello(str(run["smtp"]))
-    return [Finding("smtp", bool(said), f"{run['smtp']} {said}".strip(), texts.START_MAIL_SERVER)]
+    return [
+        Finding(
+            "smtp",
+            bool(said),
+            f"{run['smtp']} {said}".strip(),
+            message("check the address of the mail server, and that it runs"),
+        )
+    ]
 
 
 async def check_issuer(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]:
@@ -123,7 +141,11 @@ async def check_issuer(terminal: Terminal, _run: dict[str, Any]) -> list[Finding
     keys = read_json(terminal.state.public_keys).get("keys")
     number = len(keys) if isinstance(keys, list) else 0
     file = {"file": terminal.state.public_keys}
-    return [Finding("issuer", number > 0, f"JWKS: {number}", texts.RENEW_KEYS, values=file)]
+    return [
+        Finding(
+            "issuer", number > 0, f"JWKS: {number}", message("restore the issuer's public keys: {file}"), values=file
+        )
+    ]
 
 
 async def check_pages(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
@@ -135,12 +157,18 @@ async def check_pages(terminal: Terminal, run: dict[str, Any]) -> list[Finding]:
         health.page_answers(f"{run['portal']}/health"), health.page_field(document, "issuer")
     )
     return [
-        Finding("portal", portal, str(run["portal"]), texts.SEE_LOG, values={"log": terminal.state.log("portal")}),
+        Finding(
+            "portal",
+            portal,
+            str(run["portal"]),
+            message("see the log: {log}"),
+            values={"log": terminal.state.log("portal")},
+        ),
         Finding(
             "sign-in",
             named == DEVELOPMENT_ISSUER,
             f"{document} {named}".strip(),
-            texts.SEE_LOG,
+            message("see the log: {log}"),
             values={"log": terminal.state.log("issuer")},
         ),
     ]
@@ -153,11 +181,11 @@ async def check_clock(terminal: Terminal, _run: dict[str, Any]) -> list[Finding]
 
 def show_findings(terminal: Terminal, findings: list[Finding]) -> None:
     table = Table(padding=(0, 1))
-    table.add_column(terminal.text(texts.CHECKED), no_wrap=True)
-    table.add_column(terminal.text(texts.STATE), no_wrap=True)
-    table.add_column(terminal.text(texts.FOUND), overflow="fold")
+    table.add_column(terminal.text(message("checked")), no_wrap=True)
+    table.add_column(terminal.text(message("state")), no_wrap=True)
+    table.add_column(terminal.text(message("found")), overflow="fold")
     if any(finding.way_out_in(terminal.language) for finding in findings):
-        table.add_column(terminal.text(texts.WAY_OUT), overflow="fold")
+        table.add_column(terminal.text(message("way out")), overflow="fold")
     for finding in findings:
         word, colour = WORDS[finding.state]
         cells = (Styled(finding.detail), Styled(finding.way_out_in(terminal.language)))

@@ -17,15 +17,16 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
 
-from services.cli import client, happenings, moments, texts
+from services.cli import client, event_display, moments
 from services.cli.arguments import read_duration, read_moment
+from services.cli.event_display import EventFilter
 from services.cli.failures import CommandError, ExitCode
 from services.cli.feed import Feed, merged
-from services.cli.happenings import Wanted
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
 from services.installation import development_clock
 from services.platform.messaging import bus
+from services.platform.text.messages import Text, message
 
 CONNECT_SECONDS = 3.0
 CLOCKS_APART = timedelta(minutes=1)
@@ -34,14 +35,20 @@ CLOCKS_APART = timedelta(minutes=1)
 
 def tail(
     terminal: Terminal,
-    since: Annotated[str, typer.Option("--since", help=texts.OPTION_EVENTS_SINCE.help)] = "",
-    only: Annotated[str, typer.Option("--filter", help=texts.OPTION_FILTER.help)] = happenings.EVERYTHING,
-    account: Annotated[str, typer.Option("--account", help=texts.OPTION_EVENTS_ACCOUNT.help)] = "",
-    reservation: Annotated[str, typer.Option("--reservation", help=texts.OPTION_EVENTS_RESERVATION.help)] = "",
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help=texts.OPTION_FOLLOW.help)] = True,
+    since: Annotated[
+        str, typer.Option("--since", help=message("from when on: 10m (ago), or a moment; only new ones if not given"))
+    ] = "",
+    only: Annotated[
+        str, typer.Option("--filter", help=message("only these, e.g. 'reservation.*' or yunhui.booking.>"))
+    ] = event_display.EVERYTHING,
+    account: Annotated[str, typer.Option("--account", help=message("only about this account"))] = "",
+    reservation: Annotated[str, typer.Option("--reservation", help=message("only about this reservation"))] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help=message("wait for new ones, or end with what is there"))
+    ] = True,
 ) -> None:
-    subjects = happenings.subjects(only)
-    wanted = Wanted(account, reservation, read_since(since, now(terminal)) if since else None)
+    subjects = event_display.subjects(only)
+    wanted = EventFilter(account, reservation, read_since(since, now(terminal)) if since else None)
     asyncio.run(until_stopped(read(terminal, subjects, wanted, follow=follow)))
 
 
@@ -66,29 +73,29 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
         await task
 
 
-async def read(terminal: Terminal, subjects: dict[str, str], wanted: Wanted, *, follow: bool) -> None:
-    narrator = Narrator(terminal)
+async def read(terminal: Terminal, subjects: dict[str, str], wanted: EventFilter, *, follow: bool) -> None:
+    narrator = EventNarrator(terminal)
     connection = await connect_patiently(terminal, narrator)
     try:
         feeds = [Feed(connection, stream, subject, narrator) for stream, subject in subjects.items()]
         await asyncio.gather(*(feed.open(*beginning(terminal, wanted, follow=follow)) for feed in feeds))
-        terminal.say(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
-        async for message in merged(feeds):
-            show(terminal, message, wanted)
+        terminal.say(message("time ({zone})"), zone=moments.zone_name(terminal.language))
+        async for event in merged(feeds):
+            show(terminal, event, wanted)
         if follow:
-            narrator.say(texts.WAITING_FOR_EVENTS)
+            narrator.say(message("waiting for events ... (Ctrl-C ends)"))
             await asyncio.gather(*(show_live(terminal, feed, wanted) for feed in feeds))
     finally:
         narrator.leaving = True
         await connection.close()
 
 
-async def show_live(terminal: Terminal, feed: Feed, wanted: Wanted) -> None:
-    async for message in feed.live():
-        show(terminal, message, wanted)
+async def show_live(terminal: Terminal, feed: Feed, wanted: EventFilter) -> None:
+    async for event in feed.live():
+        show(terminal, event, wanted)
 
 
-def beginning(terminal: Terminal, wanted: Wanted, *, follow: bool) -> tuple[DeliverPolicy, datetime | None]:
+def beginning(terminal: Terminal, wanted: EventFilter, *, follow: bool) -> tuple[DeliverPolicy, datetime | None]:
     """Where the server begins. It knows when an event reached it, which is never before the time that it tells of."""
     if wanted.since is None:
         return (DeliverPolicy.NEW if follow else DeliverPolicy.ALL), None
@@ -96,18 +103,18 @@ def beginning(terminal: Terminal, wanted: Wanted, *, follow: bool) -> tuple[Deli
     return DeliverPolicy.BY_START_TIME, wanted.since.astimezone(UTC) - ahead - CLOCKS_APART
 
 
-def show(terminal: Terminal, message: Msg, wanted: Wanted) -> None:
-    headers, payload = message.headers or {}, read_payload(message.data)
+def show(terminal: Terminal, event: Msg, wanted: EventFilter) -> None:
+    headers, payload = event.headers or {}, read_payload(event.data)
     if not wanted.includes(headers, payload):
         return
     if not terminal.json:
         terminal.out.print(
-            happenings.to_line(terminal, message.subject, headers, payload), markup=False, soft_wrap=True
+            event_display.to_line(terminal, event.subject, headers, payload), markup=False, soft_wrap=True
         )
         return
     # flushed: a reader at the other end of a pipe waits for this line, and may wait long for the next
     print(
-        json.dumps({"subject": message.subject, "headers": headers, "data": payload}, ensure_ascii=False),
+        json.dumps({"subject": event.subject, "headers": headers, "data": payload}, ensure_ascii=False),
         flush=True,
     )
 
@@ -120,7 +127,7 @@ def read_payload(data: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-class Narrator:
+class EventNarrator:
     """Says what is no event: on stderr, for people and programs alike."""
 
     def __init__(self, terminal: Terminal) -> None:
@@ -131,17 +138,17 @@ class Narrator:
         self._terminal.err.print(self._terminal.text(text, **values), markup=False, style="dim")
 
     def away(self, stream: str) -> None:
-        self.say(texts.STREAM_AWAY, stream=stream)
+        self.say(message("the stream {stream} is away; trying again ..."), stream=stream)
 
     def back(self, stream: str) -> None:
-        self.say(texts.STREAM_BACK, stream=stream)
+        self.say(message("the stream {stream} is back."), stream=stream)
 
     async def bus_away(self) -> None:
         if not self.leaving:
-            self.say(texts.BUS_LOST)
+            self.say(message("the bus is away; connecting again ..."))
 
     async def bus_back(self) -> None:
-        self.say(texts.BUS_BACK)
+        self.say(message("connected again, going on from where it was."))
 
 
 async def connect(terminal: Terminal, user: str) -> Client:
@@ -149,7 +156,7 @@ async def connect(terminal: Terminal, user: str) -> Client:
     return await _connect(terminal, user, allow_reconnect=False)
 
 
-async def connect_patiently(terminal: Terminal, narrator: Narrator) -> Client:
+async def connect_patiently(terminal: Terminal, narrator: EventNarrator) -> Client:
     """As a subscriber who stays: the bus must be there now, and may be away later. Raises CommandError."""
     await (await connect(terminal, "subscriber")).close()
     return await _connect(
@@ -169,7 +176,7 @@ async def _connect(terminal: Terminal, user: str, **options: Any) -> Client:
     try:
         return await nats.connect(url, connect_timeout=CONNECT_SECONDS, **login, **bus_tls(), **options)
     except (TimeoutError, OSError, nats.errors.Error) as error:
-        raise CommandError(texts.BUS_AWAY, ExitCode.AWAY, address=url) from error
+        raise CommandError(FailureReason.BUS_AWAY, ExitCode.AWAY, address=url) from error
 
 
 def bus_tls() -> dict[str, Any]:
@@ -188,7 +195,7 @@ def bus_login(terminal: Terminal, user: str) -> tuple[str, str, str]:
         )
     url = terminal.state.read_run().get("nats")
     if not url:
-        raise CommandError(texts.NOT_RUNNING, ExitCode.AWAY)
+        raise CommandError(FailureReason.NOT_RUNNING, ExitCode.AWAY)
     if not terminal.state.exists():
         raise client.no_state(terminal)
     return str(url), user, terminal.state.password(user)

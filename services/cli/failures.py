@@ -9,10 +9,11 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from services.cli import moments, texts, words
-from services.cli.languages import CHINESE
-from services.cli.texts import Text
+from services.cli import moments, myself, words
+from services.cli.reasons import FailureReason
 from services.platform.serving import errors
+from services.platform.text.languages import CHINESE
+from services.platform.text.messages import message
 
 
 class ExitCode(IntEnum):
@@ -31,12 +32,12 @@ class CommandError(Exception):
     """Shown as one sentence, never as a traceback.
 
     `field` is the option, or the service's field, that it is about; `way` a command that helps, as it is typed; `near`
-    what may have been meant. Among `values` a Text is said in the reader's language. `details` are for programs only.
+    what may have been meant. A sentence among `values` is translated too. `details` are for programs only.
     """
 
     def __init__(
         self,
-        text: Text,
+        why: FailureReason,
         code: ExitCode = ExitCode.OTHER,
         *,
         field: str = "",
@@ -44,8 +45,8 @@ class CommandError(Exception):
         near: Sequence[str] = (),
         **values: object,
     ) -> None:
-        super().__init__(text.en)
-        self.text, self.code, self.field = text, code, field
+        super().__init__(why.value)
+        self.why, self.code, self.field = why, code, field
         self.values: Mapping[str, object] = values
         self.details: Sequence[Mapping[str, object]] = ()
         self._way, self._near = way, near
@@ -53,17 +54,17 @@ class CommandError(Exception):
     @property
     def reason(self) -> str:
         """UPPER_SNAKE_CASE, stable."""
-        return texts.name_of(self.text)
+        return self.why.name
 
     @property
     def hint(self) -> str:
         """A command that helps, to be typed as it stands; "" when none is known."""
-        return self._way or self.text.hint(**self.values)
+        return self._way or myself.hint(self.why.value, **self.values)
 
     def sentence(self, language: str) -> str:
-        values = {name: value.to(language) if isinstance(value, Text) else value for name, value in self.values.items()}
-        said = self.text.to(language, **values)
-        return f"{said} {texts.DID_YOU_MEAN.to(language, choices=', '.join(self._near))}" if self._near else said
+        said = myself.said(self.why.value, language, **self.values)
+        meant = message("Did you mean {choices}?", choices=", ".join(self._near))
+        return f"{said} {meant.to(language)}" if self._near else said
 
     def to_json(self, language: str) -> str:
         """One line."""
@@ -85,9 +86,9 @@ class CallError(CommandError):
 
     def __init__(self, error: grpc.RpcError, address: str) -> None:
         status = to_status(error)
-        text, code = _KINDS.get(_code(error), (texts.OTHER_ERROR, ExitCode.OTHER))
-        said = status.message or ("" if text is texts.AWAY else _code(error).name.lower().replace("_", " "))
-        super().__init__(text, code, detail=said, address=address, name="")
+        why, code = _KINDS.get(_code(error), (FailureReason.OTHER_ERROR, ExitCode.OTHER))
+        said = status.message or ("" if why is FailureReason.AWAY else _code(error).name.lower().replace("_", " "))
+        super().__init__(why, code, detail=said, address=address, name="")
         self.status = status
         self.details = [_detail_to_dict(detail) for detail in status.details]
         self._chinese = errors.chinese_of(status)
@@ -112,15 +113,15 @@ class CallError(CommandError):
                 self.field = first.field
                 self.values = {**self.values, "name": words.field(first.field), "detail": first.description}
                 return
-        if self.text is texts.INVALID_FIELD:
-            self.text = texts.OTHER_ERROR
+        if self.why is FailureReason.INVALID_FIELD:
+            self.why = FailureReason.OTHER_ERROR
 
     def _say_the_reason(self, status: status_pb2.Status) -> None:
         """What we have a sentence of our own for, in either language."""
         reason = self.reason
         self.code = _CODES.get(reason, self.code)
         if reason in _REASONS:
-            self.text = _REASONS[reason]
+            self.why = _REASONS[reason]
             self.values = {**self.values, "metadata": metadata(status), "seconds": retry_seconds(status)}
 
     def sentence(self, language: str) -> str:
@@ -136,16 +137,16 @@ class CallError(CommandError):
 _CODES = {"MEETING_NOT_FOUND": ExitCode.NOT_FOUND}
 """Where the reason says more than the status: a meeting that is unknown is that to every command."""
 _REASONS = {
-    "RATE_LIMITED": texts.RATE_LIMITED,
-    "MEETING_ELSEWHERE": texts.MEETING_ELSEWHERE,
+    "RATE_LIMITED": FailureReason.RATE_LIMITED,
+    "MEETING_ELSEWHERE": FailureReason.MEETING_ELSEWHERE,
 }
 _KINDS = {
-    grpc.StatusCode.INVALID_ARGUMENT: (texts.INVALID_FIELD, ExitCode.USAGE),
-    grpc.StatusCode.NOT_FOUND: (texts.NOT_FOUND, ExitCode.NOT_FOUND),
-    grpc.StatusCode.UNAVAILABLE: (texts.AWAY, ExitCode.AWAY),
-    grpc.StatusCode.DEADLINE_EXCEEDED: (texts.AWAY, ExitCode.AWAY),
-    grpc.StatusCode.UNAUTHENTICATED: (texts.UNAUTHENTICATED, ExitCode.OTHER),
-    grpc.StatusCode.PERMISSION_DENIED: (texts.FORBIDDEN, ExitCode.OTHER),
+    grpc.StatusCode.INVALID_ARGUMENT: (FailureReason.INVALID_FIELD, ExitCode.USAGE),
+    grpc.StatusCode.NOT_FOUND: (FailureReason.NOT_FOUND, ExitCode.NOT_FOUND),
+    grpc.StatusCode.UNAVAILABLE: (FailureReason.AWAY, ExitCode.AWAY),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (FailureReason.AWAY, ExitCode.AWAY),
+    grpc.StatusCode.UNAUTHENTICATED: (FailureReason.UNAUTHENTICATED, ExitCode.OTHER),
+    grpc.StatusCode.PERMISSION_DENIED: (FailureReason.FORBIDDEN, ExitCode.OTHER),
 }
 
 

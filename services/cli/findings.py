@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.cli.texts import Text
+from services.cli import myself
+from services.platform.text.messages import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Finding:
 
     def way_out_in(self, language: str) -> str:
         """Empty when all is well, or nobody knows one."""
-        return "" if self.good or self.way_out is None else self.way_out.to(language, **self.values)
+        return "" if self.good or self.way_out is None else myself.said(self.way_out, language, **self.values)
 
     def to_json(self, language: str) -> dict[str, Any]:
         way_out = {"wayOut": said} if (said := self.way_out_in(language)) else {}

@@ -11,9 +11,11 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text as Styled
 
-from services.cli import clock, moments, texts
+from services.cli import clock, moments
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
+from services.platform.text.messages import message, pmessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def mails(terminal: Terminal) -> None:
 def show(terminal: Terminal, number: int) -> None:
     received = {mail.number: mail for mail in read_all(clock.development_state(terminal).mail)}
     if number not in received:
-        raise CommandError(texts.NO_SUCH_MAIL, ExitCode.NOT_FOUND, number=number)
+        raise CommandError(FailureReason.NO_SUCH_MAIL, ExitCode.NOT_FOUND, number=number)
     mail = received[number]
     terminal.print_json({**mail.to_dict(), "text": mail.text})
     if not terminal.json:
@@ -80,13 +82,13 @@ def show(terminal: Terminal, number: int) -> None:
 
 def show_list(terminal: Terminal, received: list[Mail]) -> None:
     if not received:
-        terminal.say(texts.NO_MAIL)
+        terminal.say(message("No mail."))
         return
     table = Table(padding=(0, 1))
-    table.add_column(terminal.text(texts.MAIL_NUMBER), justify="right", no_wrap=True)
-    table.add_column(terminal.text(texts.MAIL_DATE), overflow="fold")
-    table.add_column(terminal.text(texts.MAIL_TO), overflow="fold")
-    table.add_column(terminal.text(texts.MAIL_SUBJECT), overflow="fold", ratio=1)
+    table.add_column(terminal.text(message("no.")), justify="right", no_wrap=True)
+    table.add_column(terminal.text(message("date")), overflow="fold")
+    table.add_column(terminal.text(message("to")), overflow="fold")
+    table.add_column(terminal.text(message("subject")), overflow="fold", ratio=1)
     for mail in received:
         row = (date(mail, terminal.language), mail.header("to"), mail.header("subject"))
         table.add_row(str(mail.number), *(Styled(cell) for cell in row))
@@ -95,11 +97,11 @@ def show_list(terminal: Terminal, received: list[Mail]) -> None:
 
 def show_one(terminal: Terminal, mail: Mail) -> None:
     for text, value in (
-        (texts.MAIL_FROM, mail.header("from")),
-        (texts.MAIL_TO, mail.header("to")),
-        (texts.MAIL_DATE, date(mail, terminal.language)),
-        (texts.MAIL_SUBJECT, mail.header("subject")),
-        (texts.ATTACHMENT, ", ".join(mail.attachments)),
+        (pmessage("mail", "from"), mail.header("from")),
+        (message("to"), mail.header("to")),
+        (message("date"), date(mail, terminal.language)),
+        (message("subject"), mail.header("subject")),
+        (message("attached"), ", ".join(mail.attachments)),
     ):
         terminal.out.print(f"{terminal.text(text)}: {value}", markup=False, style="bold", soft_wrap=True)
     terminal.out.print()

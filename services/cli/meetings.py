@@ -12,26 +12,35 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
-from services.cli import client, moments, texts
+from services.cli import client, moments
 from services.cli.arguments import read_moment
 from services.cli.client import Connection, open_meetings
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.rendering import MEETING_STATES
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
 from services.installation import development_clock
 from services.platform.settings import is_loopback_address
+from services.platform.text.messages import Text, message
+from services.platform.text.times import PLATFORM_ZONE
 
-Code = Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)]
-One = Annotated[str, typer.Option("--occurrence", metavar="NUMBER", help=texts.OPTION_OCCURRENCE.help)]
-Who = Annotated[str, typer.Option("--account", help=texts.OPTION_WHO.help)]
+Code = Annotated[str, typer.Argument(metavar="CODE", help=message("the meeting's number, 9 or 10 digits"))]
+One = Annotated[
+    str,
+    typer.Option(
+        "--occurrence",
+        metavar="NUMBER",
+        help=message("which occurrence of a recurring meeting; the one under way or next by default"),
+    ),
+]
+Who = Annotated[str, typer.Option("--account", help=message("who; whoever is signed in by default"))]
 
 
 def query(
     terminal: Terminal,
     code: Code,
-    account: Annotated[str, typer.Option(help=texts.OPTION_BEHALF.help)] = "",
-    anyone: Annotated[bool, typer.Option("--any", help=texts.OPTION_ANY_OWNER.help)] = False,
+    account: Annotated[str, typer.Option(help=message("on behalf of this account (support, admin)"))] = "",
+    anyone: Annotated[bool, typer.Option("--any", help=message("also meetings of others (support, admin)"))] = False,
 ) -> None:
     request = api.LookUpMeetingRequest(meeting_code=code, account_id=account, any_owner=anyone)
     with open_meetings(terminal) as meetings:
@@ -44,7 +53,9 @@ def check_found(answer: api.LookUpMeetingResponse, code: str) -> None:
     """Raises CommandError: what nobody has, or another has, is one thing to every command."""
     if answer.outcome != api.LOOK_UP_OUTCOME_FOUND:
         raise CommandError(
-            texts.MEETING_OF_ANOTHER if answer.outcome == api.LOOK_UP_OUTCOME_ANOTHERS else texts.MEETING_NOT_FOUND,
+            FailureReason.MEETING_OF_ANOTHER
+            if answer.outcome == api.LOOK_UP_OUTCOME_ANOTHERS
+            else FailureReason.MEETING_NOT_FOUND,
             ExitCode.NOT_FOUND,
             number=code,
             field="meeting_code",
@@ -61,24 +72,24 @@ def show_meeting(terminal: Terminal, meeting: pb.Meeting) -> None:
 
 
 def facts(terminal: Terminal, meeting: pb.Meeting) -> Iterable[tuple[Text, str]]:
-    yield texts.MEETING, dashed(meeting.meeting_code)
-    yield texts.SUBJECT, meeting.subject
-    yield texts.STATE, terminal.text(MEETING_STATES[meeting.state])
-    yield texts.TIME, "\n".join(times(terminal, meeting))
+    yield message("meeting"), dashed(meeting.meeting_code)
+    yield message("subject"), meeting.subject
+    yield message("state"), terminal.text(MEETING_STATES[meeting.state])
+    yield message("time"), "\n".join(times(terminal, meeting))
     if meeting.creator_account_id:
-        yield texts.CREATOR, meeting.creator_account_id
+        yield message("made by"), meeting.creator_account_id
     if meeting.host_account_ids:
-        yield texts.HOSTS, ", ".join(meeting.host_account_ids)
-    yield texts.MEETING_ID, f"{meeting.provider}/{meeting.meeting_id}"
+        yield message("hosts"), ", ".join(meeting.host_account_ids)
+    yield message("meeting id"), f"{meeting.provider}/{meeting.meeting_id}"
 
 
 def times(terminal: Terminal, meeting: pb.Meeting) -> Iterable[str]:
     for each in meeting.occurrences:
         number = f"{each.sub_meeting_id}: " if meeting.recurring else ""  # what --occurrence takes
-        off = terminal.text(texts.CALLED_OFF) if each.cancelled else ""
+        off = terminal.text(message("(called off)")) if each.cancelled else ""
         yield f"{number}{moments.show_interval(each.start_time, each.end_time, terminal.language)} {off}".rstrip()
     if meeting.more_occurrences:
-        yield terminal.text(texts.MORE_OCCURRENCES)
+        yield terminal.text(message("and more"))
 
 
 def dashed(code: str) -> str:
@@ -88,22 +99,26 @@ def dashed(code: str) -> str:
 
 def make(
     terminal: Terminal,
-    start: Annotated[str, typer.Option(help=texts.OPTION_START.help)],
-    minutes: Annotated[int, typer.Option(min=1, max=1440, help=texts.OPTION_LENGTH.help)],
-    code: Annotated[str, typer.Argument(metavar="CODE", help=texts.OPTION_CODE.help)] = "",
-    subject: Annotated[str, typer.Option(help=texts.OPTION_SUBJECT.help)] = "",
+    start: Annotated[
+        str, typer.Option(help=message("start (Beijing time), e.g. '2025-07-07 10:00' or 'tomorrow 10:00'"))
+    ],
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help=message("how long the meeting is, in minutes"))],
+    code: Annotated[str, typer.Argument(metavar="CODE", help=message("the meeting's number, 9 or 10 digits"))] = "",
+    subject: Annotated[str, typer.Option(help=message("what the meeting is about"))] = "",
     account: Who = "",
-    repeat: Annotated[str, typer.Option(metavar="RRULE", help=texts.OPTION_REPEAT.help)] = "",
+    repeat: Annotated[
+        str, typer.Option(metavar="RRULE", help=message("repeat by a rule of RFC 5545, e.g. 'FREQ=WEEKLY;COUNT=4'"))
+    ] = "",
 ) -> None:
     first = read_moment(start, development_clock.now(terminal.state))
     request = simulator.CreateMeetingRequest(
         meeting_code=code,
-        subject=subject or terminal.text(texts.SAMPLE_SUBJECT),
+        subject=subject or terminal.text(message("seminar")),
         start_time=moments.to_timestamp(first),
         end_time=moments.to_timestamp(first + timedelta(minutes=minutes)),
         account_id=account,
         recurrence_rule=repeat,
-        time_zone=str(moments.PLATFORM_ZONE) if repeat else "",
+        time_zone=str(PLATFORM_ZONE) if repeat else "",
     )
     with open_simulator(terminal) as meetings:
         answer = meetings.ask(meetings.stub.CreateMeeting, request)
@@ -129,7 +144,9 @@ def end(terminal: Terminal, code: Code, occurrence: One = "") -> None:
 def cancel(
     terminal: Terminal,
     code: Code,
-    occurrence: Annotated[str, typer.Option(metavar="NUMBER", help=texts.OPTION_ONLY_ONE.help)] = "",
+    occurrence: Annotated[
+        str, typer.Option(metavar="NUMBER", help=message("only this occurrence of a recurring meeting; all by default"))
+    ] = "",
 ) -> None:
     act(terminal, code, simulator.SIMULATED_ACT_CANCEL, occurrence=occurrence)
 
@@ -137,8 +154,12 @@ def cancel(
 def move(
     terminal: Terminal,
     code: Code,
-    start: Annotated[str, typer.Option(help=texts.OPTION_START.help)],
-    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=texts.OPTION_LENGTH.help)] = None,
+    start: Annotated[
+        str, typer.Option(help=message("start (Beijing time), e.g. '2025-07-07 10:00' or 'tomorrow 10:00'"))
+    ],
+    minutes: Annotated[
+        int | None, typer.Option(min=1, max=1440, help=message("how long the meeting is, in minutes"))
+    ] = None,
     occurrence: One = "",
 ) -> None:
     first = read_moment(start, development_clock.now(terminal.state))
@@ -170,5 +191,5 @@ def open_simulator(terminal: Terminal) -> Connection[SimulatorServiceStub]:
     """As whoever is signed in. Raises CommandError."""
     address = client.address_of(terminal, "meetings")
     if not is_loopback_address(address):
-        raise CommandError(texts.ONLY_DEVELOPMENT, ExitCode.USAGE)
+        raise CommandError(FailureReason.ONLY_DEVELOPMENT, ExitCode.USAGE)
     return Connection(SimulatorServiceStub, address, client.token(terminal))

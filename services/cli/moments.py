@@ -2,17 +2,13 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-PLATFORM_ZONE = ZoneInfo("Asia/Shanghai")
-ZONE_NAMES = {"zh-CN": "北京时间", "en": "Beijing time"}
+from services.platform.text import times
+from services.platform.text.times import PLATFORM_ZONE
+
 EXAMPLE = "2025-07-07 10:00"
-_WEEKDAYS = {
-    "zh-CN": ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
-    "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
-}
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DAYS = {"today": 0, "今天": 0, "tomorrow": 1, "明天": 1}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -88,7 +84,7 @@ def show_moment(moment: datetime, language: str) -> str:
 def show_second(moment: datetime, language: str) -> str:
     """Without the zone: for lists whose heading names it."""
     local = moment.astimezone(PLATFORM_ZONE)
-    return f"{_minute(local, language)}:{local:%S}"
+    return f"{show_day(local.date(), language)} {times.show_time(local, seconds=True)}"
 
 
 def show_interval(start: Timestamp, end: Timestamp, language: str) -> str:
@@ -99,7 +95,7 @@ def show_interval(start: Timestamp, end: Timestamp, language: str) -> str:
 def show_bare_interval(start: Timestamp, end: Timestamp, language: str) -> str:
     """Without the zone: for tables that name it in the heading."""
     first, last = to_moment(start), to_moment(end)
-    until = f"{last:%H:%M}" if first.date() == last.date() else _minute(last, language)
+    until = times.show_time(last) if first.date() == last.date() else _minute(last, language)
     return f"{_minute(first, language)}–{until}"
 
 
@@ -110,21 +106,17 @@ def example_start(now: datetime) -> datetime:
 
 
 def zone_name(language: str) -> str:
-    return ZONE_NAMES[language]
+    return times.zone_name(PLATFORM_ZONE, datetime.now(UTC), language)
 
 
 def show_day(day: date, language: str) -> str:
     """2025-07-07 周一"""
-    return f"{day:%Y-%m-%d} {_WEEKDAYS[language][day.weekday()]}"
+    return times.show_iso_date(day, language)
 
 
 def _minute(moment: datetime, language: str) -> str:
-    return f"{show_day(moment.date(), language)} {moment:%H:%M}"
-
-
-def in_brackets(text: str, note: str, language: str) -> str:
-    return f"{text}（{note}）" if language == "zh-CN" else f"{text} ({note})"
+    return f"{show_day(moment.date(), language)} {times.show_time(moment)}"
 
 
 def _with_zone(text: str, language: str) -> str:
-    return in_brackets(text, zone_name(language), language)
+    return times.in_brackets(text, zone_name(language), language)

@@ -3,8 +3,11 @@
 import os
 import shlex
 import shutil
+import string
 import sys
 from pathlib import Path
+
+from services.platform.text.messages import Text
 
 NAME = "yunhui"
 MODULE = "services.cli"
@@ -31,7 +34,21 @@ def typed(words: str) -> str:
     return " ".join([name(), words, *map(shlex.quote, _place)])
 
 
-class Typed:
+def said(text: Text, language: str, /, **values: object) -> str:
+    """A sentence of the command, in which `{yunhui:login booker}` is how that is typed here."""
+    given = {name: said(value, language) if isinstance(value, Text) else value for name, value in values.items()}
+    return text.to(language, yunhui=TypedCommand(), **given)
+
+
+def hint(text: Text, /, **values: object) -> str:
+    """The first command that the sentence names, to be typed as it stands; "" when it names none."""
+    for _, name, words, _ in string.Formatter().parse(text):
+        if name == "yunhui" and words:
+            return typed(words.format(**values))
+    return ""
+
+
+class TypedCommand:
     """For templates: `{yunhui}` is the name, `{yunhui:login booker}` the whole command."""
 
     def __format__(self, words: str) -> str:

@@ -8,10 +8,11 @@ from rich.text import Text as Styled
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.cli import moments, texts
+from services.cli import moments
 from services.cli.client import Booking, open_booking
 from services.cli.standing import OBJECTIONS
 from services.cli.terminal import Terminal
+from services.platform.text.messages import message
 
 PAGE = 100
 
@@ -19,28 +20,36 @@ PAGE = 100
 def object_to(
     terminal: Terminal,
     violation_id: str,
-    because: Annotated[str, typer.Option(help=texts.OPTION_BECAUSE.help)],
+    because: Annotated[str, typer.Option(help=message("why the violation is wrong, at most 1,000 characters"))],
 ) -> None:
     request = api.ObjectToViolationRequest(violation_id=violation_id, text=because)
     with open_booking(terminal) as booking:
         answer = booking.ask(booking.stub.ObjectToViolation, request)
-    terminal.answer(answer, lambda to: to.say(texts.OBJECTED, id=answer.violation.violation_id))
+    terminal.answer(
+        answer,
+        lambda to: to.say(
+            message("Objected to violation {id}; the answer comes by mail."), id=answer.violation.violation_id
+        ),
+    )
 
 
 def dismiss(
     terminal: Terminal,
     violation_id: str,
-    note: Annotated[str, typer.Option(help=texts.OPTION_TO_BOOKER.help)],
+    note: Annotated[str, typer.Option(help=message("what the booker is told"))],
 ) -> None:
     request = api.DismissObjectionRequest(violation_id=violation_id, note=note)
     with open_booking(terminal) as booking:
         answer = booking.ask(booking.stub.DismissObjection, request)
-    terminal.answer(answer, lambda to: to.say(texts.DISMISSED, id=answer.violation.violation_id))
+    terminal.answer(
+        answer,
+        lambda to: to.say(message("The objection to violation {id} is dismissed."), id=answer.violation.violation_id),
+    )
 
 
 def objections(
     terminal: Terminal,
-    answered: Annotated[bool, typer.Option("--answered", help=texts.OPTION_ANSWERED.help)] = False,
+    answered: Annotated[bool, typer.Option("--answered", help=message("answered ones, too"))] = False,
 ) -> None:
     outcomes = () if answered else (pb.OBJECTION_OUTCOME_OPEN,)
     with open_booking(terminal) as booking:
@@ -60,10 +69,10 @@ def every_page(booking: Booking, request: api.ListObjectionsRequest) -> api.List
 
 def show_objections(terminal: Terminal, answer: api.ListObjectionsResponse) -> None:
     if not answer.objections:
-        terminal.say(texts.NO_OBJECTIONS)
+        terminal.say(message("No open objections."))
         return
     table = Table(padding=(0, 1))
-    for text in (texts.VIOLATION, texts.ACCOUNT, texts.TIME, texts.OBJECTION, texts.STATE):
+    for text in (message("violation"), message("account"), message("time"), message("objection"), message("state")):
         table.add_column(terminal.text(text), overflow="fold")
     for each in answer.objections:
         violation, objection = each.violation, each.violation.objection

@@ -15,12 +15,14 @@ from rich.text import Text as Styled
 from yunhui.outbox.v1 import outbox_service_pb2 as api
 from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 
-from services.cli import client, events, moments, texts
+from services.cli import client, events, moments
 from services.cli.arguments import read_choice
 from services.cli.client import Connection
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation.registry import EVENT_STREAMS
+from services.platform.text.messages import message
 
 POLL_SECONDS = 0.2
 
@@ -41,7 +43,10 @@ def status(terminal: Terminal) -> None:
 def replay(
     terminal: Terminal,
     program: Annotated[str, typer.Argument(metavar="|".join(EVENT_STREAMS))],
-    from_start: Annotated[bool, typer.Option("--from-start", help=texts.OPTION_FROM_START.help)] = False,
+    from_start: Annotated[
+        bool,
+        typer.Option("--from-start", help=message("publish all again (default: after the last event in the stream)")),
+    ] = False,
 ) -> None:
     program = read_choice(program, tuple(EVENT_STREAMS))
     after = "" if from_start else asyncio.run(last_in_stream(terminal, EVENT_STREAMS[program]))
@@ -49,13 +54,17 @@ def replay(
         number = outbox.ask(outbox.stub.ReplayOutbox, api.ReplayOutboxRequest(after_event_id=after)).event_count
         wait_until_published(terminal, outbox)
     terminal.print_json({"published": number, "after": after})
-    terminal.say(texts.REPLAYED, number=number, stream=EVENT_STREAMS[program])
+    terminal.say(
+        message("{number} events were published again to the stream {stream}."),
+        number=number,
+        stream=EVENT_STREAMS[program],
+    )
 
 
 def wait_until_published(terminal: Terminal, outbox: Connection[OutboxServiceStub]) -> None:
     """Shows how it goes. What is not published when somebody gives up waiting, is published all the same."""
     with Progress(console=terminal.err, transient=True, disable=terminal.json) as progress:
-        task = progress.add_task(terminal.text(texts.REPLAYING), total=None)
+        task = progress.add_task(terminal.text(message("publishing")), total=None)
         while waiting := outbox.ask(outbox.stub.GetOutboxStatus, api.GetOutboxStatusRequest()).waiting_count:
             total = max(progress.tasks[0].total or 0, waiting)
             progress.update(task, total=total, completed=total - waiting)
@@ -77,9 +86,9 @@ async def last_in_stream(terminal: Terminal, stream: str) -> str:
     except NotFoundError as error:
         if error.err_code == NO_MESSAGE:
             return ""
-        raise CommandError(texts.NO_STREAM, ExitCode.OTHER, stream=stream) from error
+        raise CommandError(FailureReason.NO_STREAM, ExitCode.OTHER, stream=stream) from error
     except (TimeoutError, nats.errors.Error) as error:
-        raise CommandError(texts.BUS_AWAY, ExitCode.AWAY, address=connection.connected_url or "") from error
+        raise CommandError(FailureReason.BUS_AWAY, ExitCode.AWAY, address=connection.connected_url or "") from error
     finally:
         await connection.close()
     return str((message.headers or {}).get("ce-id", ""))
@@ -107,9 +116,15 @@ def show_status(
     terminal: Terminal, answers: dict[str, api.GetOutboxStatusResponse], lengths: dict[str, int | None]
 ) -> None:
     table = Table()
-    for text in (texts.PROGRAM, texts.STORED_EVENTS, texts.WAITING_EVENTS, texts.WAITING_SINCE, texts.IN_STREAM):
-        table.add_column(terminal.text(text), justify="right" if text is not texts.PROGRAM else "left")
-    table.add_column(terminal.text(texts.PUBLISHED_BY), overflow="fold")
+    for text in (
+        message("program"),
+        message("stored"),
+        message("waiting"),
+        message("waiting since"),
+        message("in stream"),
+    ):
+        table.add_column(terminal.text(text), justify="right" if text is not message("program") else "left")
+    table.add_column(terminal.text(message("published by")), overflow="fold")
     for name, answer in answers.items():
         oldest = answer.oldest_waiting_time
         since = moments.show(oldest, terminal.language) if oldest.seconds else ""
@@ -119,7 +134,7 @@ def show_status(
             str(answer.last_number),
             Styled(str(answer.waiting_count), "yellow" if answer.waiting_count else ""),
             since,
-            Styled(terminal.text(texts.MISSING), "red") if length is None else str(length),
+            Styled(terminal.text(message("missing")), "red") if length is None else str(length),
             Styled(answer.owner),
         )
     terminal.out.print(table)

@@ -15,22 +15,24 @@ from yunhui.booking.v1 import booking_service_pb2 as booking_api
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as api
 
-from services.cli import moments, rendering, texts
+from services.cli import moments, rendering
 from services.cli.arguments import read_choice, read_duration, read_moment
 from services.cli.client import open_booking, open_policy
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
+from services.platform.text.messages import message
 
 ACTIONS = {
-    api.ACTION_CREATE: texts.ACTION_CREATE,
-    api.ACTION_UPDATE: texts.ACTION_UPDATE,
-    api.ACTION_CANCEL: texts.ACTION_CANCEL,
-    api.ACTION_NO_SHOW: texts.ACTION_NO_SHOW,
+    api.ACTION_CREATE: message("reserve"),
+    api.ACTION_UPDATE: message("change"),
+    api.ACTION_CANCEL: message("cancel"),
+    api.ACTION_NO_SHOW: message("no-show or not"),
 }
 Rules = Annotated[Path, typer.Argument(metavar="RULES.yaml")]
-Tests = Annotated[Path | None, typer.Option("--tests", help=texts.OPTION_TESTS.help)]
-Why = Annotated[str, typer.Option("--note", help=texts.OPTION_WHY.help)]
+Tests = Annotated[Path | None, typer.Option("--tests", help=message("the test table; beside the rules if not given"))]
+Why = Annotated[str, typer.Option("--note", help=message("why"))]
 
 
 def versions(terminal: Terminal) -> None:
@@ -41,13 +43,17 @@ def versions(terminal: Terminal) -> None:
 
 def show_versions(terminal: Terminal, listed: Iterable[api.PolicyVersion]) -> None:
     table = Table()
-    for text in (texts.VERSION, texts.EFFECTIVE_AT, texts.PUBLISHED_AT, texts.AUTHOR, texts.NOTE):
+    for text in (
+        message("version"),
+        message("in force from"),
+        message("published"),
+        message("author"),
+        message("note"),
+    ):
         table.add_column(terminal.text(text), overflow="fold")
     for each in listed:
         ever = not each.effective_time.seconds
-        effective = (
-            terminal.text(texts.FROM_THE_START) if ever else moments.show(each.effective_time, terminal.language)
-        )
+        effective = terminal.text(message("ever")) if ever else moments.show(each.effective_time, terminal.language)
         published = moments.show(each.publish_time, terminal.language)
         table.add_row(each.version, effective, published, Styled(each.author), Styled(each.note))
     terminal.out.print(table)
@@ -56,7 +62,7 @@ def show_versions(terminal: Terminal, listed: Iterable[api.PolicyVersion]) -> No
 def show(
     terminal: Terminal,
     version: Annotated[str, typer.Argument()] = "",
-    part: Annotated[str, typer.Option("--part", help=texts.OPTION_RULES_PART.help)] = "rules",
+    part: Annotated[str, typer.Option("--part", help=message("which part: rules or tests"))] = "rules",
 ) -> None:
     read_choice(part, ("rules", "tests"))
     with open_policy(terminal) as policy:
@@ -78,10 +84,10 @@ def run_tests(terminal: Terminal, rules: Rules, tests: Tests = None) -> None:
 
 def show_report(terminal: Terminal, report: api.ValidatePolicyResponse) -> None:
     cases = Table()
-    for text in (texts.CASE, texts.RESULT, texts.REASON):
+    for text in (message("case"), message("result"), message("reason")):
         cases.add_column(terminal.text(text), overflow="fold")
     for case in report.tests:
-        result = Styled(terminal.text(texts.CASE_PASSED if case.passed else texts.CASE_FAILED))
+        result = Styled(terminal.text(message("passed") if case.passed else message("FAILED")))
         result.stylize("green" if case.passed else "bold red")
         cases.add_row(Styled(case.name), result, Styled(case.message))
     if report.tests:
@@ -90,12 +96,12 @@ def show_report(terminal: Terminal, report: api.ValidatePolicyResponse) -> None:
         show_faults(terminal, report.faults)
     passed = sum(case.passed for case in report.tests)
     counts = {"passed": passed, "failed": len(report.tests) - passed, "faults": len(report.faults)}
-    terminal.say(texts.TESTS_SUMMARY, **counts)
+    terminal.say(message("{passed} passed, {failed} failed, {faults} faults."), **counts)
 
 
 def show_faults(terminal: Terminal, faults: Iterable[api.PolicyFault]) -> None:
     table = Table()
-    for text in (texts.LINE, texts.RULE, texts.FAULT):
+    for text in (message("line"), message("rule"), message("fault")):
         table.add_column(terminal.text(text), overflow="fold")
     for fault in faults:
         table.add_row(str(fault.line or ""), fault.rule_id, Styled(fault.message))
@@ -107,8 +113,10 @@ def publish(
     rules: Rules,
     note: Why,
     tests: Tests = None,
-    effective: Annotated[str | None, typer.Option("--effective", help=texts.OPTION_EFFECTIVE.help)] = None,
-    base: Annotated[str, typer.Option("--base", help=texts.OPTION_BASE.help)] = "",
+    effective: Annotated[
+        str | None, typer.Option("--effective", help=message("from when it decides; at once if not given"))
+    ] = None,
+    base: Annotated[str, typer.Option("--base", help=message("the version that the draft was made from"))] = "",
 ) -> None:
     request = api.PublishPolicyRequest(
         source=read_file(rules), tests=read_file(tests or beside(rules)), note=note, base_version=base
@@ -118,14 +126,14 @@ def publish(
         request.effective_time.CopyFrom(moments.to_timestamp(moment))
     with open_policy(terminal) as policy:
         answer = policy.ask(policy.stub.PublishPolicy, request)
-    terminal.answer(answer, lambda to: to.say(texts.PUBLISHED, version=answer.policy.version))
+    terminal.answer(answer, lambda to: to.say(message("{version} is published."), version=answer.policy.version))
 
 
 def rollback(terminal: Terminal, version: str, note: Why) -> None:
     with open_policy(terminal) as policy:
         request = api.RollbackPolicyRequest(version=version, note=note)
         answer = policy.ask(policy.stub.RollbackPolicy, request)
-    terminal.answer(answer, lambda to: to.say(texts.PUBLISHED, version=answer.policy.version))
+    terminal.answer(answer, lambda to: to.say(message("{version} is published."), version=answer.policy.version))
 
 
 def explain(terminal: Terminal, decision_id: str) -> None:
@@ -143,26 +151,35 @@ def show_explanation(terminal: Terminal, stored: booking_api.GetDecisionResponse
     question, decision = stored.question, stored.decision
     action = terminal.text(ACTIONS[question.action]) if question.action in ACTIONS else str(question.action)
     time = moments.show(question.now, terminal.language)
-    terminal.say(texts.QUESTION, action=action, account=question.account.account_id, time=time)
+    terminal.say(
+        message("question: {action} for {account} at {time}"),
+        action=action,
+        account=question.account.account_id,
+        time=time,
+    )
     effect = terminal.text(rendering.EFFECTS[decision.effect][0])
-    terminal.say(texts.DECIDED_BY, effect=effect, version=decision.policy_version)
+    terminal.say(message("answer: {effect}, by {version}"), effect=effect, version=decision.policy_version)
     rendering.show_rules(terminal, decision)
-    for text, numbers in ((texts.FACTS, decision.facts), (texts.THRESHOLDS, decision.thresholds)):
+    for text, numbers in ((message("facts"), decision.facts), (message("thresholds"), decision.thresholds)):
         listed = ", ".join(f"{name}={value}" for name, value in sorted(numbers.items()))
         terminal.out.print(f"{terminal.text(text)}: {listed}", markup=False, style="dim")
-    terminal.say(texts.REPLAY_EQUAL if equal else texts.REPLAY_DIFFERS)
+    terminal.say(
+        message("Decided again from its facts: the same answer, bit for bit.")
+        if equal
+        else message("Decided again from its facts: ANOTHER answer. Was it tampered with?")
+    )
 
 
 def simulate(
     terminal: Terminal,
     rules: Rules,
-    since: Annotated[str, typer.Option("--since", help=texts.OPTION_SINCE.help)] = "30d",
+    since: Annotated[str, typer.Option("--since", help=message("requests of the last e.g. 30d"))] = "30d",
 ) -> None:
     start = development_clock.now(terminal.state) - read_duration(since)
     request = api.SimulatePolicyRequest(source=read_file(rules), since=moments.to_timestamp(start))
     report = api.SimulatePolicyResponse()
     with open_policy(terminal) as policy, Progress(console=terminal.err, transient=True) as progress:
-        task = progress.add_task(terminal.text(texts.SIMULATING), total=None)
+        task = progress.add_task(terminal.text(message("simulating")), total=None)
         for report in policy.follow(policy.stub.SimulatePolicy, request):
             progress.update(task, completed=report.done, total=report.total or None)
     terminal.answer(report, lambda to: show_simulation(to, report))
@@ -171,25 +188,25 @@ def simulate(
 def show_simulation(terminal: Terminal, report: api.SimulatePolicyResponse) -> None:
     changed = False
     for text, rows in (
-        (texts.BY_RULE, report.by_rule),
-        (texts.BY_DEPARTMENT, report.by_department),
-        (texts.BY_WEEK, report.by_week),
+        (message("by rule"), report.by_rule),
+        (message("by department"), report.by_department),
+        (message("by week"), report.by_week),
     ):
         moved = [row for row in rows if row.before != row.after]
         changed = changed or bool(moved)
         if moved:
             show_changes(terminal, terminal.text(text), moved)
     if not changed:
-        terminal.say(texts.NOTHING_CHANGES, total=report.total)
+        terminal.say(message("{total} requests, and nothing would change."), total=report.total)
 
 
 def show_changes(terminal: Terminal, key: str, rows: Iterable[api.SimulationRow]) -> None:
     table = Table()
-    for heading in (key, terminal.text(texts.BEFORE), terminal.text(texts.AFTER)):
+    for heading in (key, terminal.text(message("then")), terminal.text(message("under the draft"))):
         table.add_column(heading, overflow="fold")
-    for text in (texts.REQUESTS, texts.ACCOUNTS):
+    for text in (message("requests"), message("accounts")):
         table.add_column(terminal.text(text), justify="right")
-    table.add_column(terminal.text(texts.WHO_CHANGES), overflow="fold")
+    table.add_column(terminal.text(message("who")), overflow="fold")
     for row in rows:
         effects = [effect_label(terminal, effect) for effect in (row.before, row.after)]
         who = Styled(", ".join(row.account_ids))
@@ -211,4 +228,4 @@ def read_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(texts.NO_FILE, ExitCode.USAGE, path=path) from error
+        raise CommandError(FailureReason.NO_FILE, ExitCode.USAGE, path=path) from error

@@ -10,16 +10,18 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.meetings.v1 import meeting_pb2 as meetings_pb
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 
-from services.cli import meetings, moments, texts
+from services.cli import meetings, moments
 from services.cli.arguments import read_moment
 from services.cli.client import open_meetings
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
+from services.platform.text.messages import message
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReservationDraft:
     """What was said with options; None or "" is proposed."""
 
     subject: str
@@ -29,14 +31,14 @@ class Wanted:
     account: str | None
 
 
-def propose(terminal: Terminal, code: str, wanted: Wanted) -> api.CreateReservationRequest:
+def propose(terminal: Terminal, code: str, wanted: ReservationDraft) -> api.CreateReservationRequest:
     """A request with the meeting's own time and subject where nothing else was said. Raises CommandError."""
     meeting = look_up(terminal, code, wanted.account)
     now = development_clock.now(terminal.state)
     said = read_moment(wanted.start, now) if wanted.start else None
     planned = occurrence(meeting, said or now)
     if planned is None and not (said and wanted.minutes):
-        raise CommandError(texts.MEETING_TELLS_NO_TIME, ExitCode.USAGE)
+        raise CommandError(FailureReason.MEETING_TELLS_NO_TIME, ExitCode.USAGE)
     start, end = interval(planned, said, wanted.minutes)
     return api.CreateReservationRequest(
         meeting_code=meeting.meeting_code,
@@ -81,29 +83,29 @@ def interval(
 def ask_people(terminal: Terminal) -> int:
     """No provider says how many are expected. Raises CommandError where nobody can be asked."""
     if terminal.json or not terminal.out.is_terminal:
-        raise CommandError(texts.SAY_PEOPLE, ExitCode.USAGE)
-    return int(typer.prompt(terminal.text(texts.PEOPLE), type=int))
+        raise CommandError(FailureReason.SAY_PEOPLE, ExitCode.USAGE)
+    return int(typer.prompt(terminal.text(message("people")), type=int))
 
 
 def confirm(terminal: Terminal, request: api.CreateReservationRequest) -> None:
     """Shows what will be asked. Raises typer.Exit when that is not wanted, CommandError where nobody can be asked."""
     if terminal.json:
-        raise CommandError(texts.SAY_YES, ExitCode.USAGE)
+        raise CommandError(FailureReason.SAY_YES, ExitCode.USAGE)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     when = moments.show_interval(request.start_time, request.end_time, terminal.language)
     rows = [
-        (texts.MEETING, meetings.dashed(request.meeting_code)),
-        (texts.SUBJECT, request.subject),
-        (texts.TIME, when),
-        (texts.PEOPLE, str(request.participant_count)),
+        (message("meeting"), meetings.dashed(request.meeting_code)),
+        (message("subject"), request.subject),
+        (message("time"), when),
+        (message("people"), str(request.participant_count)),
     ]
     for text, value in rows:
         table.add_row(terminal.text(text), Styled(value))
     terminal.out.print(table)
     if not terminal.out.is_terminal:
-        raise CommandError(texts.SAY_YES, ExitCode.USAGE)
-    if not typer.confirm(terminal.text(texts.RESERVE_THIS), default=True):
-        terminal.say(texts.NOTHING_RESERVED)
+        raise CommandError(FailureReason.SAY_YES, ExitCode.USAGE)
+    if not typer.confirm(terminal.text(message("Reserve this?")), default=True):
+        terminal.say(message("Nothing was reserved."))
         raise typer.Exit(ExitCode.OK)

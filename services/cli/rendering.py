@@ -9,41 +9,41 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.policy.v1 import decision_pb2 as policy
 
-from services.cli import moments, texts, words
-from services.cli.languages import CHINESE
+from services.cli import moments, words
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
+from services.platform.text.languages import CHINESE
+from services.platform.text.messages import Text, message, pmessage
 
 OUTCOMES: Mapping[int, tuple[Text, str]] = {
-    pb.OUTCOME_CONFIRMED: (texts.CONFIRMED, "bold green"),
-    pb.OUTCOME_PENDING_APPROVAL: (texts.PENDING, "bold yellow"),
-    pb.OUTCOME_REDIRECTED: (texts.REDIRECTED, "bold yellow"),
-    pb.OUTCOME_DENIED: (texts.DENIED, "bold red"),
+    pb.OUTCOME_CONFIRMED: (message("confirmed"), "bold green"),
+    pb.OUTCOME_PENDING_APPROVAL: (message("sent to support: a person will decide"), "bold yellow"),
+    pb.OUTCOME_REDIRECTED: (message("please use your personal free account"), "bold yellow"),
+    pb.OUTCOME_DENIED: (message("refused"), "bold red"),
 }
 EFFECTS: Mapping[int, tuple[Text, str]] = {
-    policy.EFFECT_ALLOW: (texts.ALLOWED_EFFECT, "green"),
-    policy.EFFECT_ESCALATE: (texts.ESCALATE_EFFECT, "yellow"),
-    policy.EFFECT_REDIRECT: (texts.REDIRECT_EFFECT, "yellow"),
-    policy.EFFECT_DENY: (texts.DENY_EFFECT, "red"),
+    policy.EFFECT_ALLOW: (message("allow"), "green"),
+    policy.EFFECT_ESCALATE: (message("escalate"), "yellow"),
+    policy.EFFECT_REDIRECT: (message("redirect"), "yellow"),
+    policy.EFFECT_DENY: (message("deny"), "red"),
 }
 STATES: Mapping[int, Text] = {
-    pb.RESERVATION_STATE_PENDING_APPROVAL: texts.STATE_PENDING,
-    pb.RESERVATION_STATE_CONFIRMED: texts.STATE_CONFIRMED,
-    pb.RESERVATION_STATE_IN_USE: texts.STATE_IN_USE,
-    pb.RESERVATION_STATE_COMPLETED: texts.STATE_COMPLETED,
-    pb.RESERVATION_STATE_NO_SHOW: texts.STATE_NO_SHOW,
-    pb.RESERVATION_STATE_CANCELLED: texts.STATE_CANCELLED,
-    pb.RESERVATION_STATE_DECLINED: texts.STATE_DECLINED,
-    pb.RESERVATION_STATE_EXPIRED: texts.STATE_EXPIRED,
+    pb.RESERVATION_STATE_PENDING_APPROVAL: pmessage("state", "pending approval"),
+    pb.RESERVATION_STATE_CONFIRMED: pmessage("state", "confirmed"),
+    pb.RESERVATION_STATE_IN_USE: pmessage("state", "in use"),
+    pb.RESERVATION_STATE_COMPLETED: pmessage("state", "completed"),
+    pb.RESERVATION_STATE_NO_SHOW: pmessage("state", "no-show, released"),
+    pb.RESERVATION_STATE_CANCELLED: pmessage("state", "cancelled"),
+    pb.RESERVATION_STATE_DECLINED: pmessage("state", "declined"),
+    pb.RESERVATION_STATE_EXPIRED: pmessage("state", "expired"),
 }
 
 
 MEETING_STATES: Mapping[int, Text] = {
-    meeting_pb2.MEETING_STATE_UNSPECIFIED: texts.MEETING_UNKNOWN,
-    meeting_pb2.MEETING_STATE_SCHEDULED: texts.MEETING_SCHEDULED,
-    meeting_pb2.MEETING_STATE_RUNNING: texts.MEETING_RUNNING,
-    meeting_pb2.MEETING_STATE_ENDED: texts.MEETING_ENDED,
-    meeting_pb2.MEETING_STATE_CANCELLED: texts.MEETING_CANCELLED,
+    meeting_pb2.MEETING_STATE_UNSPECIFIED: message("unknown"),
+    meeting_pb2.MEETING_STATE_SCHEDULED: message("to come"),
+    meeting_pb2.MEETING_STATE_RUNNING: message("under way"),
+    meeting_pb2.MEETING_STATE_ENDED: message("over"),
+    meeting_pb2.MEETING_STATE_CANCELLED: message("cancelled"),
 }
 
 
@@ -64,7 +64,11 @@ def is_refused(value: int) -> bool:
 
 def show_update(terminal: Terminal, answer: api.UpdateReservationResponse) -> None:
     refused = is_refused(answer.outcome)
-    text, style = (texts.NOT_CHANGED, "bold red") if refused else (texts.CHANGED, "bold green")
+    text, style = (
+        (message("not changed: the reservation stays as it was"), "bold red")
+        if refused
+        else (message("changed"), "bold green")
+    )
     terminal.out.print(Styled(terminal.text(text), style))
     show_rules(terminal, answer.decision)
     show_reservation(terminal, answer.reservation)
@@ -72,9 +76,9 @@ def show_update(terminal: Terminal, answer: api.UpdateReservationResponse) -> No
 
 def show_series(terminal: Terminal, answer: api.CreateReservationSeriesResponse) -> None:
     """One line an occurrence, then the reasons of those that were refused."""
-    heading = terminal.text(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
+    heading = terminal.text(message("time ({zone})"), zone=moments.zone_name(terminal.language))
     table = Table(padding=(0, 1))
-    for title in (heading, *map(terminal.text, (texts.RESULT, texts.ROOM, texts.RESERVATION))):
+    for title in (heading, *map(terminal.text, (message("result"), message("room"), message("reservation")))):
         table.add_column(title, overflow="fold")
     for each in answer.occurrences:
         when = moments.show_bare_interval(each.start_time, each.end_time, terminal.language)
@@ -84,7 +88,7 @@ def show_series(terminal: Terminal, answer: api.CreateReservationSeriesResponse)
     for rule in {rule.rule_id: rule for each in answer.occurrences for rule in each.decision.rules}.values():
         terminal.out.print(Styled(f"{rule.rule_id}: {localized(rule.reason, terminal.language)}"))
     made = sum(each.HasField("reservation") for each in answer.occurrences)
-    terminal.say(texts.SERIES_SUMMARY, made=made, total=len(answer.occurrences))
+    terminal.say(message("{made} of {total} were made."), made=made, total=len(answer.occurrences))
 
 
 def show_create(terminal: Terminal, answer: api.CreateReservationResponse) -> None:
@@ -97,12 +101,12 @@ def show_create(terminal: Terminal, answer: api.CreateReservationResponse) -> No
 
 def show_check(terminal: Terminal, answer: api.CheckReservationResponse) -> None:
     words = outcome(terminal, answer.outcome)
-    terminal.out.print(Styled(terminal.text(texts.WOULD_BE, outcome=words.plain), words.style))
+    terminal.out.print(Styled(terminal.text(message("if reserved now: {outcome}"), outcome=words.plain), words.style))
     show_rules(terminal, answer.decision)
     if not answer.decision.rules:
-        terminal.say(texts.NO_RULE)
+        terminal.say(message("No rule objects."))
     if answer.HasField("room"):
-        terminal.out.print(f"{terminal.text(texts.ROOM)}: {room_label(answer.room)}", markup=False)
+        terminal.out.print(terminal.text(message("room")) + f": {room_label(answer.room)}", markup=False)
     show_alternatives(terminal, answer.alternatives)
 
 
@@ -113,7 +117,9 @@ def show_alternatives(terminal: Terminal, alternatives: Iterable[pb.Alternative]
         for each in alternatives
     ]
     if lines:
-        terminal.out.print("\n".join([terminal.text(texts.ALTERNATIVES), *lines]), markup=False, style="green")
+        terminal.out.print(
+            "\n".join([terminal.text(message("These times are free for you:")), *lines]), markup=False, style="green"
+        )
 
 
 def show_rules(terminal: Terminal, decision: policy.Decision) -> None:
@@ -121,9 +127,9 @@ def show_rules(terminal: Terminal, decision: policy.Decision) -> None:
     if not decision.rules:
         return
     table = Table(padding=(0, 1), show_lines=len(decision.rules) > 1)
-    table.add_column(terminal.text(texts.RULE), no_wrap=True)
-    table.add_column(terminal.text(texts.EFFECT), no_wrap=True)
-    table.add_column(terminal.text(texts.REASON), overflow="fold")
+    table.add_column(terminal.text(message("rule")), no_wrap=True)
+    table.add_column(terminal.text(message("effect")), no_wrap=True)
+    table.add_column(terminal.text(message("reason")), overflow="fold")
     for rule in decision.rules:
         text, style = EFFECTS[rule.effect]
         table.add_row(rule.rule_id, Styled(terminal.text(text), style), _explanation(terminal, rule))
@@ -133,7 +139,11 @@ def show_rules(terminal: Terminal, decision: policy.Decision) -> None:
 def _explanation(terminal: Terminal, rule: policy.FiredRule) -> Styled:
     cell = Styled(localized(rule.reason, terminal.language))
     if rule.HasField("remedy"):
-        cell.append("\n" + terminal.text(texts.REMEDY, remedy=localized(rule.remedy.text, terminal.language)), "green")
+        cell.append(
+            "\n"
+            + terminal.text(message("what helps: {remedy}"), remedy=localized(rule.remedy.text, terminal.language)),
+            "green",
+        )
     return cell
 
 
@@ -148,35 +158,35 @@ def show_reservation(terminal: Terminal, record: pb.Reservation) -> None:
 
 def reservation_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tuple[Text, str]]:
     language = terminal.language
-    yield texts.RESERVATION, record.reservation_id
-    yield texts.STATE, terminal.text(STATES[record.state])
-    yield texts.SUBJECT, record.subject
-    yield texts.MEETING, record.meeting_code
-    yield texts.TIME, moments.show_interval(record.start_time, record.end_time, language)
-    yield texts.PEOPLE, str(record.participant_count)
-    yield texts.ROOM, room_label(record.room) if record.HasField("room") else terminal.text(texts.NO_ROOM_YET)
-    yield texts.ACCOUNT, record.organizer.account_id
+    yield message("reservation"), record.reservation_id
+    yield message("state"), terminal.text(STATES[record.state])
+    yield message("subject"), record.subject
+    yield message("meeting"), record.meeting_code
+    yield message("time"), moments.show_interval(record.start_time, record.end_time, language)
+    yield message("people"), str(record.participant_count)
+    yield message("room"), room_label(record.room) if record.HasField("room") else terminal.text(message("none yet"))
+    yield message("account"), record.organizer.account_id
     if record.HasField("release_time"):
-        yield texts.RELEASE_AT, moments.show(record.release_time, language)
+        yield message("released unless entered by"), moments.show(record.release_time, language)
     if record.HasField("enter_time"):
-        yield texts.ENTERED_AT, moments.show(record.enter_time, language)
+        yield message("there from"), moments.show(record.enter_time, language)
     if record.HasField("early_enter_time"):
-        yield texts.EARLY_ENTERED_AT, moments.show(record.early_enter_time, language)
+        yield message("looked in early"), moments.show(record.early_enter_time, language)
     yield from meeting_facts(terminal, record)
     if record.note:
-        yield texts.NOTE, record.note
+        yield message("note"), record.note
 
 
 def meeting_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tuple[Text, str]]:
     """What became of the meeting, where that is news, and what was said about who came."""
     meeting, language = record.meeting, terminal.language
     if meeting.state in (meeting_pb2.MEETING_STATE_CANCELLED, meeting_pb2.MEETING_STATE_ENDED):
-        yield texts.MEETING_STATE, terminal.text(MEETING_STATES[meeting.state])
+        yield pmessage("state", "meeting"), terminal.text(MEETING_STATES[meeting.state])
     moved = (meeting.start_time, meeting.end_time) != (record.start_time, record.end_time)
     if meeting.HasField("start_time") and moved:
-        yield texts.MEETING_PLANNED, moments.show_interval(meeting.start_time, meeting.end_time, language)
+        yield message("meeting planned"), moments.show_interval(meeting.start_time, meeting.end_time, language)
     if record.HasField("attendance"):
-        yield texts.CAME, attendance(terminal, record)
+        yield message("who came"), attendance(terminal, record)
 
 
 def attendance(terminal: Terminal, record: pb.Reservation) -> str:
@@ -184,21 +194,31 @@ def attendance(terminal: Terminal, record: pb.Reservation) -> str:
     if asked.knowledge != meeting_pb2.KNOWLEDGE_KNOWN:
         known = words.UNKNOWN_BECAUSE.get(asked.unknown_reason)
         because = terminal.text(known) if known else asked.unknown_reason
-        return terminal.text(texts.CAME_UNKNOWN, time=said, count=asked.ask_count, reason=because)
-    return terminal.text(texts.CAME_SOMEBODY if record.HasField("enter_time") else texts.CAME_NOBODY, time=said)
+        return terminal.text(
+            message("asked {time}, time {count}: unknown ({reason}); it counts against nobody"),
+            time=said,
+            count=asked.ask_count,
+            reason=because,
+        )
+    return terminal.text(
+        message("asked {time}: somebody was there")
+        if record.HasField("enter_time")
+        else message("asked {time}: nobody was there"),
+        time=said,
+    )
 
 
 def show_reservations(terminal: Terminal, records: Iterable[pb.Reservation], *, with_account: bool) -> None:
-    heading = terminal.text(texts.TIME_IN_ZONE, zone=moments.zone_name(terminal.language))
+    heading = terminal.text(message("time ({zone})"), zone=moments.zone_name(terminal.language))
     table = Table(padding=(0, 1))
     # nothing is cut off: an id that cannot be copied is of no use; a narrow terminal folds instead
-    table.add_column(terminal.text(texts.RESERVATION), overflow="fold", min_width=16)
+    table.add_column(terminal.text(message("reservation")), overflow="fold", min_width=16)
     table.add_column(heading, overflow="fold")
-    table.add_column(terminal.text(texts.STATE), overflow="fold")
-    table.add_column(terminal.text(texts.ROOM), overflow="fold")
-    table.add_column(terminal.text(texts.SUBJECT), overflow="fold")
+    table.add_column(terminal.text(message("state")), overflow="fold")
+    table.add_column(terminal.text(message("room")), overflow="fold")
+    table.add_column(terminal.text(message("subject")), overflow="fold")
     if with_account:
-        table.add_column(terminal.text(texts.ACCOUNT), overflow="fold")
+        table.add_column(terminal.text(message("account")), overflow="fold")
     for record in records:
         table.add_row(*_row(terminal, record, with_account=with_account))
     terminal.out.print(table)

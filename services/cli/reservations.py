@@ -7,16 +7,18 @@ import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.cli import moments, rendering, texts
+from services.cli import moments, rendering
 from services.cli.arguments import read_moment, read_state
 from services.cli.client import Booking, claims, open_booking, token
 from services.cli.failures import CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
+from services.platform.text.messages import message
 
 PAGE = 100
 
-ToBooker = Annotated[str, typer.Option("--note", help=texts.OPTION_TO_BOOKER.help)]
+ToBooker = Annotated[str, typer.Option("--note", help=message("what the booker is told"))]
 
 
 def show(terminal: Terminal, reservation_id: str) -> None:
@@ -29,13 +31,13 @@ def show(terminal: Terminal, reservation_id: str) -> None:
 def change(
     terminal: Terminal,
     reservation_id: str,
-    start: Annotated[str | None, typer.Option(help=texts.OPTION_NEW_START.help)] = None,
-    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=texts.OPTION_NEW_MINUTES.help)] = None,
-    people: Annotated[int | None, typer.Option(min=1, help=texts.OPTION_NEW_PEOPLE.help)] = None,
-    request_id: Annotated[str, typer.Option(help=texts.OPTION_REQUEST_ID.help)] = "",
+    start: Annotated[str | None, typer.Option(help=message("the new start; as long as before"))] = None,
+    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=message("the new duration in minutes"))] = None,
+    people: Annotated[int | None, typer.Option(min=1, help=message("the new number of people"))] = None,
+    request_id: Annotated[str, typer.Option(help=message("idempotency key: sent again, it gets the same answer"))] = "",
 ) -> None:
     if start is None and minutes is None and people is None:
-        raise CommandError(texts.NOTHING_TO_CHANGE, ExitCode.USAGE)
+        raise CommandError(FailureReason.NOTHING_TO_CHANGE, ExitCode.USAGE)
     first = read_moment(start, development_clock.now(terminal.state)) if start else None
     request = api.UpdateReservationRequest(
         request_id=request_id, reservation_id=reservation_id, participant_count=people
@@ -63,13 +65,18 @@ def end(terminal: Terminal, reservation_id: str) -> None:
     with open_booking(terminal) as booking:
         request = api.EndReservationRequest(reservation_id=reservation_id)
         answer = booking.ask(booking.stub.EndReservation, request)
-    terminal.answer(answer, lambda to: to.say(texts.ENDED, id=answer.reservation.reservation_id))
+    terminal.answer(
+        answer,
+        lambda to: to.say(
+            message("{id} has ended; the rest of the time is given back."), id=answer.reservation.reservation_id
+        ),
+    )
 
 
 def waive(
     terminal: Terminal,
     violation_id: str,
-    note: Annotated[str, typer.Option(help=texts.OPTION_TO_BOOKER.help)],
+    note: Annotated[str, typer.Option(help=message("what the booker is told"))],
 ) -> None:
     with open_booking(terminal) as booking:
         request = api.WaiveViolationRequest(violation_id=violation_id, note=note)
@@ -78,15 +85,15 @@ def waive(
 
 
 def show_waived(terminal: Terminal, answer: api.WaiveViolationResponse) -> None:
-    terminal.say(texts.WAIVED_NOW, id=answer.violation.violation_id)
+    terminal.say(message("Violation {id} is waived."), id=answer.violation.violation_id)
     if answer.HasField("lifted"):
-        terminal.say(texts.LIFTED)
+        terminal.say(message("The suspension that it led to is lifted: booking is open."))
 
 
 def cancel(
     terminal: Terminal,
     reservation_id: str,
-    note: Annotated[str, typer.Option(help=texts.OPTION_NOTE.help)] = "",
+    note: Annotated[str, typer.Option(help=message("why"))] = "",
 ) -> None:
     with open_booking(terminal) as booking:
         request = api.CancelReservationRequest(reservation_id=reservation_id, note=note)
@@ -95,15 +102,23 @@ def cancel(
 
 
 def show_cancelled(terminal: Terminal, answer: api.CancelReservationResponse) -> None:
-    text = texts.CANCELLED_RETURNED if answer.quota_returned else texts.CANCELLED_KEPT
+    text = (
+        message("{id} is cancelled; the quota came back.")
+        if answer.quota_returned
+        else message("{id} is cancelled; the quota does not come back.")
+    )
     terminal.say(text, id=answer.reservation.reservation_id)
     rendering.show_rules(terminal, answer.decision)
 
 
 def mine(
     terminal: Terminal,
-    all_accounts: Annotated[bool, typer.Option("--all-accounts", help=texts.OPTION_ALL.help)] = False,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="STATE", help=texts.OPTION_STATES.help)] = None,
+    all_accounts: Annotated[
+        bool, typer.Option("--all-accounts", help=message("all accounts (support, admin)"))
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="STATE", help=message("only in this state; repeatable"))
+    ] = None,
 ) -> None:
     states = [read_state(typed) for typed in only or ()]
     with open_booking(terminal) as booking:
@@ -131,22 +146,22 @@ def show_mine(terminal: Terminal, answer: api.ListReservationsResponse, *, with_
     if answer.reservations:
         rendering.show_reservations(terminal, answer.reservations, with_account=with_account)
     else:
-        terminal.say(texts.NO_RESERVATIONS)
+        terminal.say(message("No reservations."))
 
 
 def approve(
     terminal: Terminal,
     reservation_id: str,
     note: ToBooker = "",
-    room: Annotated[str | None, typer.Option(help=texts.OPTION_ROOM.help)] = None,
+    room: Annotated[str | None, typer.Option(help=message("this room and no other"))] = None,
 ) -> None:
     record = resolve(terminal, reservation_id, approve=True, note=note, room_id=room)
-    terminal.say(texts.APPROVED, id=record.reservation_id, room=record.room.room_id)
+    terminal.say(message("{id} is approved, room {room}."), id=record.reservation_id, room=record.room.room_id)
 
 
 def decline(terminal: Terminal, reservation_id: str, note: ToBooker = "") -> None:
     record = resolve(terminal, reservation_id, approve=False, note=note)
-    terminal.say(texts.DECLINED, id=record.reservation_id)
+    terminal.say(message("{id} is declined."), id=record.reservation_id)
 
 
 def resolve(terminal: Terminal, reservation_id: str, **answer: Any) -> pb.Reservation:
@@ -160,7 +175,7 @@ def resolve(terminal: Terminal, reservation_id: str, **answer: Any) -> pb.Reserv
 def entered(
     terminal: Terminal,
     reservation_id: str,
-    at: Annotated[str | None, typer.Option(help=texts.OPTION_AT.help)] = None,
+    at: Annotated[str | None, typer.Option(help=message("when; now by default"))] = None,
 ) -> None:
     now = development_clock.now(terminal.state)
     moment = read_moment(at, now) if at else now
@@ -169,5 +184,12 @@ def entered(
             reservation_id=reservation_id, enter_time=moments.to_timestamp(moment.replace(microsecond=0))
         )
         answer = booking.ask(booking.stub.ReportAttendance, request)
-    said = texts.ENTERED if answer.reservation.HasField("enter_time") else texts.ENTERED_EARLY
+    said = (
+        message("entry recorded: {id}")
+        if answer.reservation.HasField("enter_time")
+        else message(
+            "noted only, for it is before the start, and {id} can still be cancelled or changed: "
+            "report again who is inside at the start."
+        )
+    )
     terminal.answer(answer, lambda to: to.say(said, id=answer.reservation.reservation_id))

@@ -6,56 +6,72 @@ from typing import Annotated
 import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import moments, proposal, rendering, texts
+from services.cli import moments, proposal, rendering
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.failures import CommandError, ExitCode
-from services.cli.proposal import Wanted
+from services.cli.proposal import ReservationDraft
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
+from services.platform.text.messages import message
+from services.platform.text.times import PLATFORM_ZONE
 
-Start = Annotated[str, typer.Option(help=texts.OPTION_START.help)]
-Minutes = Annotated[int, typer.Option(min=1, max=1440, help=texts.OPTION_MINUTES.help)]
-People = Annotated[int, typer.Option(min=1, help=texts.OPTION_PEOPLE.help)]
-Code = Annotated[str, typer.Option(help=texts.OPTION_CODE.help)]
-Subject = Annotated[str, typer.Option(help=texts.OPTION_SUBJECT.help)]
-Room = Annotated[str | None, typer.Option(help=texts.OPTION_ROOM.help)]
-For = Annotated[str | None, typer.Option("--account", help=texts.OPTION_FOR.help)]
+Start = Annotated[str, typer.Option(help=message("start (Beijing time), e.g. '2025-07-07 10:00' or 'tomorrow 10:00'"))]
+Minutes = Annotated[int, typer.Option(min=1, max=1440, help=message("reserved duration in minutes"))]
+People = Annotated[int, typer.Option(min=1, help=message("people expected"))]
+Code = Annotated[str, typer.Option(help=message("the meeting's number, 9 or 10 digits"))]
+Subject = Annotated[str, typer.Option(help=message("what the meeting is about"))]
+Room = Annotated[str | None, typer.Option(help=message("this room and no other"))]
+For = Annotated[str | None, typer.Option("--account", help=message("reserve for this account (support, admin)"))]
 
 
 def reserve(
     terminal: Terminal,
-    meeting: Annotated[str, typer.Option(metavar="CODE", help=texts.OPTION_MEETING.help)] = "",
+    meeting: Annotated[
+        str,
+        typer.Option(
+            metavar="CODE",
+            help=message(
+                "the meeting's number: it is looked up, and its time and subject are proposed; other "
+                "options adjust them"
+            ),
+        ),
+    ] = "",
     code: Code = "",
     subject: Subject = "",
     start: Start = "",
-    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=texts.OPTION_MINUTES.help)] = None,
-    people: Annotated[int | None, typer.Option(min=1, help=texts.OPTION_PEOPLE.help)] = None,
+    minutes: Annotated[int | None, typer.Option(min=1, max=1440, help=message("reserved duration in minutes"))] = None,
+    people: Annotated[int | None, typer.Option(min=1, help=message("people expected"))] = None,
     room: Room = None,
     account: For = None,
-    request_id: Annotated[str, typer.Option(help=texts.OPTION_REQUEST_ID.help)] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help=texts.OPTION_DRY_RUN.help)] = False,
-    repeat: Annotated[str, typer.Option(metavar="RRULE", help=texts.OPTION_REPEAT.help)] = "",
-    all_or_none: Annotated[bool, typer.Option("--all-or-none", help=texts.OPTION_ALL_OR_NONE.help)] = False,
-    yes: Annotated[bool, typer.Option("--yes", help=texts.OPTION_YES.help)] = False,
+    request_id: Annotated[str, typer.Option(help=message("idempotency key: sent again, it gets the same answer"))] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=message("only ask; nothing is stored"))] = False,
+    repeat: Annotated[
+        str, typer.Option(metavar="RRULE", help=message("repeat by a rule of RFC 5545, e.g. 'FREQ=WEEKLY;COUNT=4'"))
+    ] = "",
+    all_or_none: Annotated[
+        bool, typer.Option("--all-or-none", help=message("with --repeat: all of them or none"))
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=message("do not ask again"))] = False,
 ) -> None:
     if dry_run and repeat:
-        raise CommandError(texts.NO_DRY_SERIES, ExitCode.USAGE)
+        raise CommandError(FailureReason.NO_DRY_SERIES, ExitCode.USAGE)
     if meeting:
-        request = proposal.propose(terminal, meeting, Wanted(subject, start, minutes, people, account))
+        request = proposal.propose(terminal, meeting, ReservationDraft(subject, start, minutes, people, account))
         request.room_id = room or ""
         if not (yes or dry_run):
             proposal.confirm(terminal, request)
     else:
-        request = spelled_out(terminal, Wanted(subject, start, minutes, people, account), room)
+        request = spelled_out(terminal, ReservationDraft(subject, start, minutes, people, account), room)
         request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject))
     send(terminal, request, request_id=request_id, dry_run=dry_run, repeat=repeat, all_or_none=all_or_none)
 
 
-def spelled_out(terminal: Terminal, wanted: Wanted, room: str | None) -> api.CreateReservationRequest:
+def spelled_out(terminal: Terminal, wanted: ReservationDraft, room: str | None) -> api.CreateReservationRequest:
     """Without a look-up everything must be said; a number or subject that is missing, booking names itself."""
     if not (wanted.start and wanted.minutes and wanted.people):
-        raise CommandError(texts.SAY_EVERYTHING, ExitCode.USAGE)
+        raise CommandError(FailureReason.SAY_EVERYTHING, ExitCode.USAGE)
     return to_request(terminal, wanted.start, wanted.minutes, wanted.people, room, wanted.account)
 
 
@@ -71,7 +87,7 @@ def send(
     if dry_run:
         ask_only(terminal, request)
     elif repeat:
-        zone = str(moments.PLATFORM_ZONE)
+        zone = str(PLATFORM_ZONE)
         ask_series(
             terminal,
             api.CreateReservationSeriesRequest(

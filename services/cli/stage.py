@@ -18,14 +18,16 @@ from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1.meeting_pb2 import Meeting
 from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
-from services.cli import mail, moments, texts
+from services.cli import mail, moments
 from services.cli.client import Booking, Connection, booking_at
 from services.cli.failures import CommandError
 from services.cli.mail import Mail
+from services.cli.reasons import FailureReason
 from services.installation import development_clock, die_with_parent, issuer
 from services.installation.issuer import SampleAccount
 from services.installation.programs import base_environment
 from services.installation.state import State
+from services.platform.text.messages import message
 
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ class Stage:
     def make_meeting(self, account: str, start: datetime, minutes: int) -> Meeting:
         """Raises CallError."""
         request = simulator.CreateMeetingRequest(
-            subject=texts.SAMPLE_SUBJECT.to(self.language),
+            subject=message("seminar").to(self.language),
             start_time=moments.to_timestamp(start),
             end_time=moments.to_timestamp(start + timedelta(minutes=minutes)),
         )
@@ -154,7 +156,7 @@ def raised(state: State, clock: str, language: str) -> Iterator[Stage]:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         line = process.stdout.readline()
         if not line:
-            raise CommandError(texts.DEMO_NOT_STARTED, log=log.read_text(errors="replace"))
+            raise CommandError(FailureReason.DEMO_NOT_STARTED, log=log.read_text(errors="replace"))
         with Stage(state, json.loads(line), language) as stage:
             yield stage
     finally:

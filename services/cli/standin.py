@@ -7,33 +7,47 @@ from typing import Annotated
 
 import typer
 
-from services.cli import texts
 from services.cli.terminal import Terminal
 from services.installation.programs import DEFAULT_PORTS, HOST, STANDIN_SETTINGS, base_environment
 from services.installation.state import WEBHOOK_TOKEN
+from services.platform.text.messages import message
 
 PORT = 7109
 
-Share = Annotated[float, typer.Option(min=0, max=1, help=texts.OPTION_SHARE.help)]
+Share = Annotated[float, typer.Option(min=0, max=1, help=message("share of the events that this befalls, 0 to 1"))]
 
 
 def standin(
     terminal: Terminal,
-    port: Annotated[int, typer.Option(min=0, max=65535, help=texts.OPTION_PORT.help)] = PORT,
-    webhooks: Annotated[str | None, typer.Option(help=texts.OPTION_WEBHOOKS.help)] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help=message("port; 0 for any that is free"))] = PORT,
+    webhooks: Annotated[
+        str | None,
+        typer.Option(
+            help=message("where events are sent: to the {yunhui} up of this machine by default; empty for nowhere")
+        ),
+    ] = None,
     lost: Share = 0.0,
     doubled: Share = 0.0,
     late: Share = 0.0,
     swapped: Share = 0.0,
     forged: Share = 0.0,
-    users: Annotated[list[str] | None, typer.Option("--user", help=texts.OPTION_USERS.help)] = None,
+    users: Annotated[
+        list[str] | None, typer.Option("--user", help=message("somebody of the enterprise; repeatable"))
+    ] = None,
 ) -> None:
     terminal.state.prepare()
     target = f"http://{HOST}:{DEFAULT_PORTS['webhooks']}/tencent" if webhooks is None else webhooks
     shares = {"lost": lost, "doubled": doubled, "late": late, "swapped": swapped, "forged": forged}
     options = [f"--{name}={share}" for name, share in shares.items()]
     known = [f"--user={name}" for name in [*(users or []), "booker", "support", "admin"]]
-    terminal.say(texts.STANDIN_RUNS, address=f"http://{HOST}:{port}", webhooks=target or "–")
+    terminal.say(
+        message(
+            "The stand-in is at {address} and sends events to {webhooks}. In another terminal: "
+            "{yunhui:up --standin {address}} (Ctrl-C ends)"
+        ),
+        address=f"http://{HOST}:{port}",
+        webhooks=target or "–",
+    )
     sys.stdout.flush()
     command = [sys.executable, "-m", "services.standin", f"--port={port}", f"--webhooks={target}", *options, *known]
     os.execve(sys.executable, command, environment(terminal))  # noqa: S606 - our own program takes this one's place

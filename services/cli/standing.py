@@ -13,18 +13,19 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2
 
-from services.cli import moments, texts
+from services.cli import moments
 from services.cli.client import Booking, open_booking
 from services.cli.rendering import localized
 from services.cli.reservations import PAGE, every_page, own_account
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
 from services.installation import development_clock
+from services.platform.text.messages import Text, message, pmessage
+from services.platform.text.times import PLATFORM_ZONE, in_brackets
 
 OBJECTIONS = {
-    pb.OBJECTION_OUTCOME_OPEN: texts.OBJECTION_OPEN,
-    pb.OBJECTION_OUTCOME_UPHELD: texts.OBJECTION_UPHELD,
-    pb.OBJECTION_OUTCOME_DISMISSED: texts.OBJECTION_DISMISSED,
+    pb.OBJECTION_OUTCOME_OPEN: pmessage("objection", "open"),
+    pb.OBJECTION_OUTCOME_UPHELD: message("upheld"),
+    pb.OBJECTION_OUTCOME_DISMISSED: message("dismissed"),
 }
 HELD = (
     pb.RESERVATION_STATE_PENDING_APPROVAL,
@@ -48,9 +49,9 @@ class Day:
 
 def quota(
     terminal: Terminal,
-    account: Annotated[str, typer.Option(help=texts.OPTION_WHOSE.help)] = "",
+    account: Annotated[str, typer.Option(help=message("of this account (support, admin)"))] = "",
 ) -> None:
-    today = development_clock.now(terminal.state).astimezone(moments.PLATFORM_ZONE).date()
+    today = development_clock.now(terminal.state).astimezone(PLATFORM_ZONE).date()
     with open_booking(terminal) as booking:
         answer = booking.ask(booking.stub.GetStanding, api.GetStandingRequest(account_id=account))
         days = list(reserved_days(booking, account or own_account(terminal), today))
@@ -63,11 +64,11 @@ def quota(
 
 def reserved_days(booking: Booking, account: str, today: date) -> Iterator[Day]:
     """From `today` on, in order; what was cancelled, declined or has expired makes none."""
-    midnight = moments.to_timestamp(datetime.combine(today, time(), moments.PLATFORM_ZONE))
+    midnight = moments.to_timestamp(datetime.combine(today, time(), PLATFORM_ZONE))
     request = api.ListReservationsRequest(account_id=account, states=HELD, after=midnight, page_size=PAGE)
     starts = {moments.to_moment(each.start_time).date() for each in every_page(booking, request).reservations}
     for each in sorted(day for day in starts if day >= today):
-        noon = moments.to_timestamp(datetime.combine(each, time(12), moments.PLATFORM_ZONE))
+        noon = moments.to_timestamp(datetime.combine(each, time(12), PLATFORM_ZONE))
         question = api.GetStandingRequest(account_id=account, time=noon)
         yield Day(each, list(booking.ask(booking.stub.GetStanding, question).standing.quotas))
 
@@ -77,20 +78,24 @@ def show_standing(terminal: Terminal, standing: pb.Standing) -> None:
     for quota_standing in standing.quotas:
         if not quota_standing.remaining:
             fresh = moments.show(quota_standing.usage.period_end, terminal.language)
-            terminal.say(texts.OPEN_AGAIN, time=fresh)
+            terminal.say(message("A fresh period begins {time}."), time=fresh)
     if standing.HasField("closed_until"):
-        terminal.say(texts.SUSPENDED, time=moments.show(standing.closed_until, terminal.language))
+        terminal.say(
+            message("Booking is closed until {time}."),
+            time=moments.show(standing.closed_until, terminal.language),
+        )
     else:
-        terminal.say(texts.NOT_SUSPENDED)
+        terminal.say(message("Booking is open."))
     if standing.HasField("closing"):
-        terminal.say(texts.VIOLATIONS_COUNTED, count=standing.closing.violations, limit=standing.closing.limit)
+        counted = message("violations that count: {count}/{limit}")
+        terminal.say(counted, count=standing.closing.violations, limit=standing.closing.limit)
 
 
 def show_days(terminal: Terminal, days: list[Day]) -> None:
     """Each with what is used and left of its day and of its week."""
     if not days:
         return
-    terminal.say(texts.QUOTA_BY_DAY)
+    terminal.say(message("Days with reservations:"))
     for day in days:
         figures = (quota_of_day(terminal, row) for row in day.quotas)
         when = moments.show_day(day.day, terminal.language)
@@ -100,7 +105,7 @@ def show_days(terminal: Terminal, days: list[Day]) -> None:
 def quota_of_day(terminal: Terminal, row: decision_pb2.QuotaStanding) -> str:
     """当日 1/3（还可预定 2 次）"""
     used = f"{period(terminal, row.usage)} {row.usage.used}/{row.usage.limit}"
-    return moments.in_brackets(used, terminal.text(texts.LEFT, count=row.remaining), terminal.language)
+    return in_brackets(used, terminal.text(message("{count} left"), count=row.remaining), terminal.language)
 
 
 def quota_line(terminal: Terminal, standing: pb.Standing) -> str:
@@ -115,22 +120,22 @@ def period(terminal: Terminal, usage: decision_pb2.QuotaUsage) -> str:
 
 def show_violations(terminal: Terminal, standing: pb.Standing) -> None:
     if not standing.violations:
-        terminal.say(texts.NO_VIOLATIONS)
+        terminal.say(message("No violations in the last 35 days."))
         return
     table = Table(padding=(0, 1))
-    for text in (texts.VIOLATION, texts.TIME, texts.RESERVATION, texts.STATE):
+    for text in (message("violation"), message("time"), message("reservation"), message("state")):
         table.add_column(terminal.text(text), overflow="fold")
     for violation in standing.violations:
         when = moments.show(violation.violation_time, terminal.language)
         condition = terminal.text(_condition(violation))
         if violation.HasField("objection"):
             state = terminal.text(OBJECTIONS[violation.objection.outcome])
-            condition = f"{condition} · {terminal.text(texts.OBJECTION)} {state}"
+            condition = " ".join([condition, "·", terminal.text(message("objection")), state])
         table.add_row(violation.violation_id, when, violation.reservation_id, condition)
     terminal.out.print(table)
 
 
 def _condition(violation: pb.Violation) -> Text:
     if violation.waived:
-        return texts.WAIVED
-    return texts.USED_UP if violation.suspension_id else texts.VALID
+        return message("waived")
+    return message("led to a suspension") if violation.suspension_id else message("counts")

@@ -8,11 +8,11 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 
-from services.cli import moments, rendering, texts
+from services.cli import moments, rendering
 from services.cli.mail import Mail
 from services.cli.stage import Stage, wait_for
-from services.cli.texts import Text
 from services.installation.issuer import SampleAccount
+from services.platform.text.messages import Text, message
 
 CLOCK = "2025-07-07T08:00+08:00"
 MONDAY = moments.parse_moment("2025-07-07 00:00")
@@ -91,16 +91,16 @@ def suspended_account(stage: Stage) -> Scene:
 
 
 STEPS: Sequence[Step] = (
-    (texts.DEMO_TUTORIAL, tutorial_meeting),
-    (texts.DEMO_ORDINARY, ordinary_meeting),
-    (texts.DEMO_DAILY, fourth_of_a_day),
-    (texts.DEMO_WEEKLY, eleventh_of_a_week),
-    (texts.DEMO_HORIZON, eight_days_ahead),
-    (texts.DEMO_CUTOFF, shortly_before),
-    (texts.DEMO_LARGE, large_meeting),
-    (texts.DEMO_NO_SHOW, nobody_comes),
-    (texts.DEMO_SECOND, nobody_comes_again),
-    (texts.DEMO_SUSPENDED, suspended_account),
+    (message("the tutorial's own 30-minute meeting"), tutorial_meeting),
+    (message("an ordinary meeting of an hour"), ordinary_meeting),
+    (message("the 4th of one day"), fourth_of_a_day),
+    (message("the 11th of one week"), eleventh_of_a_week),
+    (message("8 days ahead"), eight_days_ahead),
+    (message("29 minutes before the start"), shortly_before),
+    (message("a large meeting of 120"), large_meeting),
+    (message("nobody enters within 30 minutes"), nobody_comes),
+    (message("the second no-show of a week"), nobody_comes_again),
+    (message("reserving while suspended"), suspended_account),
 )
 
 
@@ -161,7 +161,7 @@ def standing_summary(standing: pb.Standing) -> str:
 
 
 def describe(stage: Stage, account: str, start: datetime, minutes: int, people: int) -> str:
-    return texts.DEMO_ASKED.to(
+    return message("{account}, {start}, {minutes} min, {people} people").to(
         stage.language, account=account, start=f"{start:%m-%d %H:%M}", minutes=minutes, people=people
     )
 

@@ -13,10 +13,10 @@ from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
 
-from services.cli import languages, texts
+from services.cli import languages, myself
 from services.cli.failures import CommandError, ExitCode
-from services.cli.texts import Text
 from services.installation.state import State, read_json
+from services.platform.text.messages import Text, message
 
 DEFAULT_STATE = ".yunhui"
 STATE_VARIABLE = "YUNHUI_STATE"
@@ -34,7 +34,7 @@ class Terminal:
     language_asked_for: bool = False
 
     def text(self, text: Text, **values: object) -> str:
-        return text.to(self.language, **values)
+        return myself.said(text, self.language, **values)
 
     def say(self, text: Text, **values: object) -> None:
         """A sentence for people; a program that asked for JSON does not get it."""
@@ -135,13 +135,27 @@ def report(failure: CommandError, language: str, *, as_json: bool) -> None:
         return
     err.print(failure.sentence(language), markup=False, style="red", soft_wrap=True)
     if failure.code == ExitCode.USAGE and failure.hint and failure.hint.endswith("--help"):
-        err.print(texts.TRY_HELP.to(language, command=failure.hint), markup=False, style="dim", soft_wrap=True)
+        err.print(
+            message("How to use it: {command}").to(language, command=failure.hint),
+            markup=False,
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def _common_options() -> list[inspect.Parameter]:
-    place = typer.Option("--state", envvar=STATE_VARIABLE, metavar="DIR", help=texts.OPTION_STATE.help)
-    lang = typer.Option("--lang", metavar="LANG", help=texts.OPTION_LANG.help)
-    as_json = typer.Option("--json", help=texts.OPTION_JSON.help)
+    place = typer.Option(
+        "--state", envvar=STATE_VARIABLE, metavar="DIR", help=message("state directory; .yunhui by default")
+    )
+    lang = typer.Option(
+        "--lang",
+        metavar="LANG",
+        help=message(
+            "language: zh-CN or en; if not given, YUNHUI_LANG, else what you chose when you signed "
+            "in, else the locale (en for an English one), else zh-CN"
+        ),
+    )
+    as_json = typer.Option("--json", help=message("print JSON, for programs"))
     return [
         _option("state", Annotated[str | None, place], None),
         _option("lang", Annotated[str | None, lang], None),

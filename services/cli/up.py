@@ -13,27 +13,37 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli import clock as clocks
-from services.cli import moments, myself, texts
+from services.cli import moments, myself
 from services.cli.arguments import read_choice, read_moment
 from services.cli.failures import CallError, CommandError, ExitCode
+from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
-from services.cli.texts import Text
 from services.installation import development_clock, issuer, ports, sample_rooms
 from services.installation.development_clock import BackwardsError
 from services.installation.programs import Plan, Program
 from services.installation.state import AlreadyRunningError, State
 from services.installation.supervised_process import StartError
 from services.installation.supervisor import Observer, Supervisor, TooManyDeathsError
+from services.platform.text.messages import Text, message
 
 
 def up(
     terminal: Terminal,
-    with_ports: Annotated[str, typer.Option("--ports", metavar="fixed|auto", help=texts.OPTION_PORTS.help)] = "fixed",
-    clock: Annotated[str | None, typer.Option(help=texts.OPTION_CLOCK.help)] = None,
-    standin: Annotated[str, typer.Option(metavar="URL", help=texts.OPTION_STANDIN.help)] = "",
-    meetings: Annotated[str, typer.Option(metavar="required|off", help=texts.OPTION_MEETINGS.help)] = "required",
-    portal: Annotated[str, typer.Option(metavar="on|off", help=texts.OPTION_PORTAL.help)] = "on",
-    metrics: Annotated[bool, typer.Option("--metrics", help=texts.OPTION_METRICS.help)] = False,
+    with_ports: Annotated[
+        str, typer.Option("--ports", metavar="fixed|auto", help=message("auto: use free ports"))
+    ] = "fixed",
+    clock: Annotated[str | None, typer.Option(help=message("let the clock start at this moment"))] = None,
+    standin: Annotated[
+        str, typer.Option(metavar="URL", help=message("use the stand-in there (see {yunhui} standin --help)"))
+    ] = "",
+    meetings: Annotated[
+        str,
+        typer.Option(metavar="required|off", help=message("off: meetings are not looked up, and any number will do")),
+    ] = "required",
+    portal: Annotated[str, typer.Option(metavar="on|off", help=message("off: without the pages"))] = "on",
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help=message("serve a Prometheus page for each program, on this machine"))
+    ] = False,
 ) -> None:
     read_choice(with_ports, ("fixed", "auto"))
     read_choice(meetings, ("required", "off"))
@@ -45,14 +55,14 @@ def up(
             chosen = choose_ports(auto=with_ports == "auto", metrics=metrics)
             run(terminal, wanted, chosen, standin=standin, meetings=meetings, portal=portal)
     except AlreadyRunningError as error:
-        raise CommandError(texts.ALREADY_RUNNING, state=terminal.state.root) from error
+        raise CommandError(FailureReason.ALREADY_RUNNING, state=terminal.state.root) from error
 
 
 def choose_ports(*, auto: bool, metrics: bool) -> Mapping[str, int]:
     try:
         return ports.choose(auto=auto, metrics=metrics)
     except ports.PortTakenError as error:
-        raise CommandError(texts.PORT_TAKEN, port=error.port, program=error.program) from error
+        raise CommandError(FailureReason.PORT_TAKEN, port=error.port, program=error.program) from error
 
 
 def run(
@@ -69,7 +79,7 @@ def run(
     if wanted:
         set_clock(terminal.state, wanted, terminal.language)
     plan = Plan(terminal.state, chosen, standin=standin, meetings=meetings, portal=portal)
-    asyncio.run(serve(terminal, Supervisor(plan, Narrator(terminal))))
+    asyncio.run(serve(terminal, Supervisor(plan, StartNarrator(terminal))))
 
 
 def set_clock(state: State, wanted: datetime, language: str) -> None:
@@ -80,20 +90,32 @@ def set_clock(state: State, wanted: datetime, language: str) -> None:
 
 
 async def serve(terminal: Terminal, supervisor: Supervisor) -> None:
-    narrator, started = Narrator(terminal), asyncio.Event()
+    narrator, started = StartNarrator(terminal), asyncio.Event()
     work = asyncio.create_task(_start_and_watch(terminal, supervisor, started))
     _stop_on_signals(work, supervisor)
     try:
         await work
     except asyncio.CancelledError:
-        narrator.say(texts.STOPPING)
+        narrator.say(message("stopping ... (Ctrl-C again ends at once)"))
     except StartError as error:
-        raise _with_log(narrator, texts.START_FAILED, error.program, error.reason, error.tail) from error
+        raise _with_log(
+            narrator,
+            message("{program} did not start ({reason}). Its log ends with:"),
+            error.program,
+            error.reason,
+            error.tail,
+        ) from error
     except TooManyDeathsError as error:
-        raise _with_log(narrator, texts.GAVE_UP, error.program, "", error.tail) from error
+        raise _with_log(
+            narrator,
+            message("{program} ends again and again; stopping all. Its log ends with:"),
+            error.program,
+            "",
+            error.tail,
+        ) from error
     finally:
         await supervisor.stop()
-    narrator.say(texts.STOPPED, state=terminal.state.root)
+    narrator.say(message("All stopped. The data stays in {state}."), state=terminal.state.root)
     if not started.is_set():  # to be told to stop is the usual end of what runs, but what waits for the start must know
         raise typer.Exit(ExitCode.INTERRUPTED)
 
@@ -131,13 +153,13 @@ def _stop_on_signals(work: "asyncio.Task[None]", supervisor: Supervisor) -> None
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-def _with_log(narrator: "Narrator", text: Text, program: str, reason: str, tail: str) -> CommandError:
+def _with_log(narrator: "StartNarrator", text: Text, program: str, reason: str, tail: str) -> CommandError:
     narrator.say(text, program=program, reason=reason)
     narrator.quote(tail)
-    return CommandError(texts.STOPPED_AFTER_FAULT, program=program)
+    return CommandError(FailureReason.STOPPED_AFTER_FAULT, program=program)
 
 
-class Narrator(Observer):
+class StartNarrator(Observer):
     """Tells people what happens to the programs; on stderr when stdout belongs to a program."""
 
     def __init__(self, terminal: Terminal) -> None:
@@ -151,33 +173,37 @@ class Narrator(Observer):
         self._console.print(lines, markup=False, style="dim", soft_wrap=True)
 
     def started(self, program: Program) -> None:
-        word = self._terminal.text(texts.STARTED)
+        word = self._terminal.text(message("started"))
         self._console.print(f"[green]✓[/] {program.name:<9}{program.address:<17}{word}")
 
     def died(self, program: Program, code: int | None, pause: float) -> None:
-        self.say(texts.DIED, "yellow", program=program.name, code=code, pause=f"{pause:g}")
+        self.say(
+            message("{program} ended ({code}); starting it again in {pause} s"),
+            "yellow",
+            program=program.name,
+            code=code,
+            pause=f"{pause:g}",
+        )
 
     def recovered(self, program: Program) -> None:
-        self.say(texts.RECOVERED, "green", program=program.name)
+        self.say(message("{program} is back"), "green", program=program.name)
 
 
 def show_welcome(terminal: Terminal, report: dict[str, object]) -> None:
     language = terminal.language
     facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    facts.add_row(
-        terminal.text(texts.CLOCK_SHOWS), moments.show_moment(development_clock.now(terminal.state), language)
-    )
-    facts.add_row(terminal.text(texts.MAILBOX), str(report["mail"]))
-    facts.add_row(terminal.text(texts.LOGS), str(terminal.state.root / "logs"))
+    facts.add_row(terminal.text(message("clock")), moments.show_moment(development_clock.now(terminal.state), language))
+    facts.add_row(terminal.text(message("mail")), str(report["mail"]))
+    facts.add_row(terminal.text(message("logs")), str(terminal.state.root / "logs"))
     if "portal" in report:
-        facts.add_row(terminal.text(texts.PORTAL), str(report["portal"]))
-        facts.add_row("", terminal.text(texts.SAMPLE_SIGN_INS))
+        facts.add_row(terminal.text(message("pages")), str(report["portal"]))
+        facts.add_row("", terminal.text(message("sign in there as booker, booker-2, support or admin; no password")))
     for page in terminal.state.read_run().get("metrics", {}).values():
-        facts.add_row(terminal.text(texts.METRICS), page)
+        facts.add_row(terminal.text(message("metrics")), page)
     terminal.out.print()
     terminal.out.print(facts)
     terminal.out.print()
-    terminal.say(texts.TRY_NEXT)
+    terminal.say(message("try next, in another terminal"))
     start = moments.example_start(development_clock.now(terminal.state))
     for command in (
         "login booker",

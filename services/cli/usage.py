@@ -24,41 +24,43 @@ from typer._click.core import Context
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from services.cli import languages, myself, texts
+from services.cli import languages, myself
 from services.cli.failures import CommandError, ExitCode
 from services.cli.panels import PANELS
+from services.cli.reasons import FailureReason
 from services.cli.terminal import DEFAULT_STATE, STATE_VARIABLE, console, report, speak
-from services.cli.texts import Text
 from services.installation.state import State
+from services.platform.text.languages import CHINESE, ENGLISH, LANGUAGES, read
+from services.platform.text.messages import Text, message
 
 Parameter = TyperArgument | TyperOption
 KINDS = {int: "NUMBER", float: "NUMBER", Path: "FILE"}
 PLACEHOLDERS = {
-    "ACCOUNT": texts.ACCOUNT,
-    "CODE": texts.MEETING,
-    "DIR": texts.WORD_DIRECTORY,
-    "DURATION": texts.WORD_DURATION,
-    "FILE": texts.WORD_FILE,
-    "HASH": texts.WORD_HASH,
-    "ID": texts.NUMBER,
-    "KIND": texts.WORD_KIND,
-    "LANG": texts.WORD_LANGUAGE,
-    "MOMENT": texts.WORD_MOMENT,
-    "NOTICE": texts.NOTICE,
-    "NUMBER": texts.WORD_NUMBER,
-    "PROGRAM": texts.PROGRAM,
-    "RULES": texts.WORD_RULES,
-    "STATE": texts.STATE,
-    "TEXT": texts.WORD_TEXT,
-    "VERSION": texts.VERSION,
+    "ACCOUNT": message("account"),
+    "CODE": message("meeting"),
+    "DIR": message("DIR"),
+    "DURATION": message("DURATION"),
+    "FILE": message("FILE"),
+    "HASH": message("HASH"),
+    "ID": message("number"),
+    "KIND": message("KIND"),
+    "LANG": message("LANG"),
+    "MOMENT": message("MOMENT"),
+    "NOTICE": message("notice"),
+    "NUMBER": message("NUMBER"),
+    "PROGRAM": message("program"),
+    "RULES": message("RULES"),
+    "STATE": message("state"),
+    "TEXT": message("TEXT"),
+    "VERSION": message("version"),
 }
 """What stands for a value in help; what is not here is typed as it stands, as in fixed|auto."""
 FAULTS = {
-    "int_parsing": texts.NOT_A_WHOLE_NUMBER,
-    "int_from_float": texts.NOT_A_WHOLE_NUMBER,
-    "float_parsing": texts.NOT_A_DECIMAL,
-    "greater_than_equal": texts.AT_LEAST,
-    "less_than_equal": texts.AT_MOST,
+    "int_parsing": FailureReason.NOT_A_WHOLE_NUMBER,
+    "int_from_float": FailureReason.NOT_A_WHOLE_NUMBER,
+    "float_parsing": FailureReason.NOT_A_DECIMAL,
+    "greater_than_equal": FailureReason.AT_LEAST,
+    "less_than_equal": FailureReason.AT_MOST,
 }
 """By the names that pydantic gives to what is wrong with a value."""
 
@@ -93,7 +95,7 @@ class Command(TyperCommand):
         ctx.allow_extra_args = True  # or typer would say in English that there are some
         rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            raise misused(ctx, texts.TOO_MANY_WORDS, {"words": " ".join(rest)})
+            raise misused(ctx, FailureReason.TOO_MANY_WORDS, {"words": " ".join(rest)})
         return rest
 
 
@@ -107,14 +109,14 @@ class Group(TyperGroup):
         name = args[0]
         if name not in self.commands and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.commands)
-            raise misused(ctx, texts.NO_SUCH_COMMAND, {"command": name}, near=near)
+            raise misused(ctx, FailureReason.NO_SUCH_COMMAND, {"command": name}, near=near)
         return super().resolve_command(ctx, args)
 
 
 class Root(Group):
     """`yunhui` itself: whatever goes wrong below ends here, as a sentence or as JSON, and as an exit code."""
 
-    language = languages.CHINESE
+    language = CHINESE
 
     def main(self, args: Sequence[str] | None = None, *_: object, **__: object) -> NoReturn:
         arguments = sys.argv[1:] if args is None else list(args)
@@ -137,21 +139,21 @@ def attempt(work: Callable[[], int | None], seen: Glance) -> int:
     except Exception as error:
         if not seen.json:
             raise
-        failure = CommandError(texts.UNEXPECTED, detail=f"{type(error).__name__}: {error}")
+        failure = CommandError(FailureReason.UNEXPECTED, detail=f"{type(error).__name__}: {error}")
         failure.details = [{"traceback": traceback.format_exc()}]
         code = fail(failure, seen)
     else:
         if code == ExitCode.INTERRUPTED:
-            fail(CommandError(texts.INTERRUPTED, ExitCode.INTERRUPTED), seen)
+            fail(CommandError(FailureReason.INTERRUPTED, ExitCode.INTERRUPTED), seen)
     return code
 
 
 def check_language(seen: Glance) -> None:
     """Raises CommandError for a language that was asked for and is none of ours."""
     for name in (seen.lang, os.environ.get(languages.VARIABLE)):
-        if name and languages.read(name) is None:
-            choices = ", ".join(languages.LANGUAGES)
-            raise CommandError(texts.BAD_CHOICE, ExitCode.USAGE, typed=name, choices=choices, field="--lang")
+        if name and read(name) is None:
+            choices = ", ".join(LANGUAGES)
+            raise CommandError(FailureReason.BAD_CHOICE, ExitCode.USAGE, typed=name, choices=choices, field="--lang")
 
 
 def fail(failure: CommandError, seen: Glance) -> int:
@@ -170,19 +172,21 @@ def to_failure(error: CommandError | faults.UsageError | typer.Abort | KeyboardI
     if isinstance(error, CommandError):
         return error
     if isinstance(error, typer.Abort | KeyboardInterrupt):  # the first of a question that was not answered
-        return CommandError(texts.INTERRUPTED, ExitCode.INTERRUPTED)
+        return CommandError(FailureReason.INTERRUPTED, ExitCode.INTERRUPTED)
     context, name = error.ctx, _name_of(error)
     if isinstance(error, faults.NoSuchOption):
-        return misused(context, texts.NO_SUCH_OPTION, {"option": name}, field=name, near=error.possibilities or ())
+        return misused(
+            context, FailureReason.NO_SUCH_OPTION, {"option": name}, field=name, near=error.possibilities or ()
+        )
     if isinstance(error, faults.MissingParameter):
-        return misused(context, texts.MISSING_VALUE, {"name": label(name)}, field=name)
+        return misused(context, FailureReason.MISSING_VALUE, {"name": Label(name)}, field=name)
     if isinstance(error, faults.BadOptionUsage):
-        text = texts.VALUE_NEEDED if "requires" in error.message else texts.NO_VALUE_WANTED
-        return misused(context, text, {"option": name}, field=name)
+        why = FailureReason.VALUE_NEEDED if "requires" in error.message else FailureReason.NO_VALUE_WANTED
+        return misused(context, why, {"option": name}, field=name)
     if isinstance(error, faults.BadParameter):
-        text, values = _fault_of(error)
-        return misused(context, text, {"name": label(name), **values}, field=name)
-    return misused(context, texts.COMMAND_NEEDED, {})
+        why, values = _fault_of(error)
+        return misused(context, why, {"name": Label(name), **values}, field=name)
+    return misused(context, FailureReason.COMMAND_NEEDED, {})
 
 
 def _name_of(error: faults.UsageError) -> str:
@@ -195,58 +199,72 @@ def _name_of(error: faults.UsageError) -> str:
     return str(parameter.opts[0]) if parameter else ""
 
 
-def _fault_of(error: faults.BadParameter) -> tuple[Text, dict[str, object]]:
+def _fault_of(error: faults.BadParameter) -> tuple[FailureReason, dict[str, object]]:
     """What is wrong with a value, and the limit that it is beyond."""
     cause = error.__cause__
     found = cause.errors()[0] if isinstance(cause, ValidationError) else None
     if found is None:
-        return texts.BAD_VALUE, {"fault": error.message}
+        return FailureReason.BAD_VALUE, {"fault": error.message}
     limits = found.get("ctx", {})
     limit = limits.get("ge", limits.get("le", ""))
-    return FAULTS.get(found["type"], texts.BAD_VALUE), {"fault": found["msg"], "limit": limit, "typed": found["input"]}
+    return FAULTS.get(found["type"], FailureReason.BAD_VALUE), {
+        "fault": found["msg"],
+        "limit": limit,
+        "typed": found["input"],
+    }
 
 
 def misused(
-    context: Context | None, text: Text, values: Mapping[str, object], *, field: str = "", near: Sequence[str] = ()
+    context: Context | None,
+    why: FailureReason,
+    values: Mapping[str, object],
+    *,
+    field: str = "",
+    near: Sequence[str] = (),
 ) -> CommandError:
     """`near` is what may have been meant."""
     path = context.command_path if context else myself.name()
-    failure = CommandError(text, ExitCode.USAGE, field=field, way=f"{path} --help", near=near)
+    failure = CommandError(why, ExitCode.USAGE, field=field, way=f"{path} --help", near=near)
     failure.values = values
     return failure
+
+
+def help_of(documented: AnyCommand | Parameter, language: str) -> str:
+    """Typer keeps the English of it, and nothing else."""
+    return myself.said(Text(documented.help or ""), language)
 
 
 def show_help(command: AnyCommand, context: Context) -> None:
     """How it is used, what it does, its arguments, options and commands."""
     out, root = console(stderr=False), context.find_root().command
-    language = root.language if isinstance(root, Root) else languages.CHINESE
+    language = root.language if isinstance(root, Root) else CHINESE
     parameters = command.get_params(context)
     arguments = [each for each in parameters if isinstance(each, TyperArgument)]
     options = [each for each in parameters if isinstance(each, TyperOption)]
     usage = usage_of(command, context, arguments, language)
-    out.print(texts.USAGE.to(language, command=usage), markup=False, style="bold")
-    out.print(f"\n{texts.from_help(command.help or '').to(language)}\n", markup=False)
-    show_panel(out, texts.ARGUMENTS.to(language), [argument_row(each, language) for each in arguments])
-    show_panel(out, texts.OPTIONS.to(language), [option_row(each, language) for each in options])
+    out.print(message("usage: {command}").to(language, command=usage), markup=False, style="bold")
+    out.print(f"\n{help_of(command, language)}\n", markup=False)
+    show_panel(out, message("arguments").to(language), [argument_row(each, language) for each in arguments])
+    show_panel(out, message("options").to(language), [option_row(each, language) for each in options])
     if isinstance(command, TyperGroup):
         show_commands(out, command, language)
 
 
 def show_commands(out: Console, group: TyperGroup, language: str) -> None:
     """In one panel; those of `yunhui` itself in several, with their second columns one below the other."""
-    rows = {name: (name, texts.from_help(each.help or "").to(language)) for name, each in group.commands.items()}
-    panels = PANELS if isinstance(group, Root) else ((texts.COMMANDS, tuple(rows)),)
+    rows = {name: (name, help_of(each, language)) for name, each in group.commands.items()}
+    panels = PANELS if isinstance(group, Root) else ((message("commands"), tuple(rows)),)
     for title, names in panels:
         show_panel(out, title.to(language), [rows[name] for name in names], width=max(map(len, rows)))
 
 
 def usage_of(command: AnyCommand, context: Context, arguments: Iterable[TyperArgument], language: str) -> str:
-    words = [context.command_path, texts.WORD_OPTIONS.to(language)]
+    words = [context.command_path, message("[OPTIONS]").to(language)]
     for each in arguments:
         placeholder = in_words(placeholder_of(each), language) + ("..." if each.nargs != 1 else "")
         words.append(placeholder if each.required else f"[{placeholder}]")
     if isinstance(command, TyperGroup):
-        words.append(texts.WORD_COMMAND.to(language))
+        words.append(message("COMMAND [ARGUMENTS]...").to(language))
     return " ".join(words)
 
 
@@ -273,16 +291,16 @@ def option_row(option: TyperOption, language: str) -> tuple[str, ...]:
 def explained(parameter: Parameter, language: str) -> str:
     """Its help, its limits, the variable that gives it, its default, and whether it must be given."""
     if "--help" in parameter.opts:
-        return texts.OPTION_HELP.to(language)
+        return message("show this").to(language)
     low, high = parameter.min, parameter.max
     notes = [
         "" if low is None or high is None else f"{low}–{high}",
         "" if low is None or high is not None else f"≥ {low}",
-        texts.FROM_VARIABLE.to(language, name=parameter.envvar) if parameter.envvar else "",
-        texts.BY_DEFAULT.to(language, value=parameter.default) if has_default(parameter) else "",
-        texts.MUST_BE_GIVEN.to(language) if parameter.required else "",
+        message("variable: {name}").to(language, name=parameter.envvar) if parameter.envvar else "",
+        message("default: {value}").to(language, value=parameter.default) if has_default(parameter) else "",
+        message("required").to(language) if parameter.required else "",
     ]
-    told = texts.from_help(parameter.help or "").to(language)
+    told = help_of(parameter, language)
     return " ".join([told, *(f"[{note}]" for note in notes if note)]).strip()
 
 
@@ -292,9 +310,11 @@ def has_default(parameter: Parameter) -> bool:
     return isinstance(default, str | int | float) and bool(default) and default is not True
 
 
-def label(name: str) -> Text:
-    """An option is called the same in every language."""
-    return Text(*(in_words(name, language) for language in languages.LANGUAGES))
+class Label(Text):
+    """An option or a placeholder in a sentence; an option is called the same in every language."""
+
+    def to(self, language: str, /, **_: object) -> str:
+        return in_words(self, language)
 
 
 def placeholder_of(parameter: Parameter) -> str:
@@ -313,7 +333,7 @@ def placeholder_of(parameter: Parameter) -> str:
 
 def in_words(placeholder: str, language: str) -> str:
     """NOTICE=on|off as 通知=on|off."""
-    if language == languages.ENGLISH:
+    if language == ENGLISH:
         return placeholder
 
     def word(found: re.Match[str]) -> str:

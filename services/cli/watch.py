@@ -9,14 +9,15 @@ from google.protobuf.json_format import MessageToJson
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.cli import moments, rendering, texts
+from services.cli import moments, rendering
 from services.cli.client import open_booking
 from services.cli.terminal import Terminal
+from services.platform.text.messages import message
 
 
 def watch(
     terminal: Terminal,
-    account: Annotated[str, typer.Option("--account", help=texts.OPTION_WHOSE.help)] = "",
+    account: Annotated[str, typer.Option("--account", help=message("of this account (support, admin)"))] = "",
 ) -> None:
     request = api.WatchReservationsRequest(account_id=account)
     with open_booking(terminal) as booking, contextlib.suppress(KeyboardInterrupt):
@@ -27,7 +28,7 @@ def watch(
 
 
 def say_waiting(terminal: Terminal) -> None:
-    terminal.err.print(terminal.text(texts.WAITING_FOR_CHANGES), style="dim")
+    terminal.err.print(terminal.text(message("waiting for changes ... (Ctrl-C ends)")), style="dim")
 
 
 def show_change(terminal: Terminal, change: api.WatchReservationsResponse) -> None:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 from services.platform.serving import errors
+from services.platform.text.messages import Text, message
 
 LONGEST = 5_000
 """Characters. The longest invitations, with a telephone number for each country, have some 2,000."""
@@ -45,21 +46,16 @@ def meeting_code(given: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise errors.invalid("meeting_code", *several(found))
+        raise errors.invalid("meeting_code", several(found))
     raise errors.invalid(
         "meeting_code",
-        "must be the 9 or 10 digits of one meeting, for example 123-456-789",
-        "须为一场会议的 9 或 10 位会议号，例如 123-456-789",
+        message("must be the 9 or 10 digits of one meeting, for example 123-456-789"),
     )
 
 
-def several(found: Iterable[str]) -> tuple[str, str]:
-    """In English and in Chinese."""
-    told = [dashed(each) for each in found]
-    return (
-        f"holds the numbers of several meetings, {', '.join(told)}: give one of them",
-        f"含有多个会议号（{'、'.join(told)}）：请只给出其中一个",
-    )
+def several(found: Iterable[str]) -> Text:
+    told = tuple(dashed(each) for each in found)
+    return message("holds the numbers of several meetings, {told}: give one of them", told=told)
 
 
 def dashed(code: str) -> str:

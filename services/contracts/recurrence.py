@@ -10,6 +10,7 @@ from dateutil.rrule import rrulestr
 
 from services.platform.clock import SECOND
 from services.platform.serving import errors
+from services.platform.text.messages import Text, message
 
 MOST = 60
 LONGEST = 200
@@ -35,17 +36,14 @@ def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
     try:
         found = list(islice(rrulestr(";".join(parts), dtstart=first), MOST + 1))
     except (ValueError, OverflowError) as error:
-        raise _wrong(str(error), "无法理解") from error
+        raise _wrong(message("is not understood")) from error
     if len(found) > MOST:
         raise errors.invalid(
             "recurrence_rule",
-            f"has more than {MOST} occurrences: give a smaller COUNT or UNTIL",
-            f"超过 {MOST} 次：请减小 COUNT 或 UNTIL",
+            message("has more than {limit} occurrences: give a smaller COUNT or UNTIL", limit=MOST),
         )
     if not found or found[0].replace(tzinfo=None) != first.replace(tzinfo=None, fold=0):
-        raise errors.invalid(
-            "recurrence_rule", "does not fall on the start_time of the first occurrence", "与第一次的开始时间不符"
-        )
+        raise errors.invalid("recurrence_rule", message("does not fall on the start_time of the first occurrence"))
     # the first as it was given: in the hour that comes twice, the rule alone does not know which
     return [start, *(int(each.astimezone(UTC).timestamp()) * SECOND for each in found[1:])]
 
@@ -54,31 +52,29 @@ def time_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise errors.invalid(
-            "time_zone", "must be an IANA zone, for example Asia/Shanghai", "须为 IANA 时区，例如 Asia/Shanghai"
-        ) from error
+        raise errors.invalid("time_zone", message("must be an IANA zone, for example Asia/Shanghai")) from error
 
 
-def _wrong(english: str, chinese: str) -> errors.RpcError:
-    return errors.invalid("recurrence_rule", f"{english}: for example {_RULE}", f"{chinese}：例如 {_RULE}")
+def _wrong(why: Text) -> errors.RpcError:
+    return errors.invalid("recurrence_rule", message("{why}: for example {rule}", why=why, rule=_RULE))
 
 
 def read_parts(rule: str) -> list[str]:
     """The parts, checked one by one and for what they must not be together."""
     given = rule.strip().upper().removeprefix("RRULE:")
     if len(given) > LONGEST:
-        raise errors.invalid("recurrence_rule", f"must be at most {LONGEST} characters", f"最多 {LONGEST} 个字符")
+        raise errors.invalid("recurrence_rule", message("must be at most {limit} characters", limit=LONGEST))
     parts = [part for part in given.split(";") if part]
     values: dict[str, str] = {}
     for part in parts:
         name, _, value = part.partition("=")
         if name in values or not re.fullmatch(_PARTS.get(name, r"(?!)"), value, re.ASCII):
-            raise _wrong(f"{part!r} is not understood", f"无法理解“{part}”")
+            raise _wrong(message("{part!r} is not understood", part=part))
         values[name] = value
     if "FREQ" not in values or ("COUNT" in values) == ("UNTIL" in values):
-        raise _wrong("needs FREQ, and either COUNT or UNTIL", "需要 FREQ，以及 COUNT 或 UNTIL 之一")
+        raise _wrong(message("needs FREQ, and either COUNT or UNTIL"))
     if contradicts(values):
-        raise _wrong("these parts cannot stand together", "这些部分不能同时出现")
+        raise _wrong(message("these parts cannot stand together"))
     return parts
 
 

@@ -21,6 +21,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from services.platform.text.languages import CHINESE, ENGLISH, LANGUAGES
+from services.platform.text.messages import Text, message
+
 CLIENT_ID = "yunhui-portal"
 CODE_SECONDS = 60
 TOKEN_SECONDS = 12 * 3600
@@ -73,16 +76,15 @@ class Sample:
 
     account_id: str
     role: str
-    zh: str = ""
-    en: str = ""
+    does: Text | None = None
     name: str = ""
 
 
 SAMPLES = (
-    Sample("booker", "booker", "预约会议的人", "books meetings"),
-    Sample("booker-2", "booker", "另一位预约会议的人", "books meetings too"),
-    Sample("support", "support", "技术支持", "decides what support must decide"),
-    Sample("admin", "admin", "管理员", "administers rooms and rules"),
+    Sample("booker", "booker", message("books meetings")),
+    Sample("booker-2", "booker", message("books meetings too")),
+    Sample("support", "support", message("decides what support must decide")),
+    Sample("admin", "admin", message("administers rooms and rules")),
 )
 
 
@@ -149,7 +151,7 @@ class DevelopmentIssuer:
                 "token_endpoint_auth_methods_supported": ["none"],
                 "code_challenge_methods_supported": ["S256"],
                 "authorization_response_iss_parameter_supported": True,
-                "ui_locales_supported": ["zh-CN", "en"],
+                "ui_locales_supported": list(LANGUAGES),
             }
         )
 
@@ -158,8 +160,7 @@ class DevelopmentIssuer:
 
     async def choose(self, request: Request) -> Response:
         asked = self._read(request.query_params)
-        english = language(request) == "en"
-        answer = HTMLResponse(page(asked, english=english))
+        answer = HTMLResponse(page(asked, language(request)))
         allowed = (
             f"form-action 'self' {self._identity.portal_url}"  # browsers hold it against the redirect that follows
         )
@@ -173,7 +174,7 @@ class DevelopmentIssuer:
         sample = chosen(form)
         code = secrets.token_urlsafe(32)
         self._forget_old()
-        locale = "en" if form.get("locale") == "en" else "zh-CN"
+        locale = ENGLISH if form.get("locale") == ENGLISH else CHINESE
         self._grants[code] = Grant(sample, asked, locale, self._now() + CODE_SECONDS)
         answer = {"code": code, "state": asked["state"], "iss": self._identity.issuer}
         return RedirectResponse(f"{self._identity.redirect_uri}?{urlencode(answer)}", 303)
@@ -262,40 +263,35 @@ def claims(sample: Sample, locale: str) -> dict[str, Any]:
 
 def language(request: Request) -> str:
     wished = request.query_params.get("ui_locales") or request.headers.get("accept-language", "")
-    return "en" if wished.lower().startswith("en") else "zh-CN"
+    return ENGLISH if wished.lower().startswith("en") else CHINESE
 
 
-def page(asked: Mapping[str, str], *, english: bool) -> str:
+def page(asked: Mapping[str, str], language: str) -> str:
     """A button for each sample account; no password."""
-    title = "Sign in for development" if english else "开发环境登录"
-    sentence = (
-        "This sign-in is for trying things on this machine. Choose who you are; there is no password."
-        if english
-        else "此登录仅供在本机试用。请选择您的身份，无需密码。"
-    )
-    kept = {**asked, "code_challenge_method": "S256", "locale": "en" if english else "zh-CN"}
+    title = message("Sign in for development").to(language)
+    sentence = message("This sign-in is for trying things on this machine. Choose who you are; there is no password.")
+    kept = {**asked, "code_challenge_method": "S256", "locale": language}
     fields = "\n".join(f'<input type="hidden" name="{escape(n)}" value="{escape(v)}">' for n, v in kept.items())
     buttons = "\n".join(
         f'<button class="who" name="account" value="{each.account_id}"><b>{each.account_id}</b>'
-        f"<span>{words}</span></button>"
+        f"<span>{each.does.to(language)}</span></button>"
         for each in SAMPLES
-        if (words := each.en if english else each.zh)
+        if each.does
     )
-    others = (
-        ("Somebody else", "Account", "Name", "Role", "Sign in")
-        if english
-        else ("其他人", "账号", "姓名", "角色", "登录")
-    )
+    others = [
+        text.to(language)
+        for text in (message("Somebody else"), message("Account"), message("Name"), message("Role"), message("Sign in"))
+    ]
     roles = "".join(f"<option>{role}</option>" for role in ROLES)
     return f"""<!doctype html>
-<html lang="{"en" if english else "zh-CN"}">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>{LOOK}</style>
 </head>
-<body><main><h1>{title}</h1><p class="note">{sentence}</p>
+<body><main><h1>{title}</h1><p class="note">{sentence.to(language)}</p>
 <form method="post" action="/authorize">
 {fields}
 {buttons}

@@ -13,6 +13,7 @@ from services.meetings.gateway import Gateway, to_proto
 from services.meetings.provider import Meeting
 from services.meetings.simulated import Simulated
 from services.platform.serving import errors, permissions, rpc
+from services.platform.text.messages import message
 
 SERVICE = "yunhui.meetings.v1.MeetingService"
 SIMULATOR = "yunhui.meetings.v1.SimulatorService"
@@ -31,7 +32,7 @@ class MeetingService(pb_grpc.MeetingServiceServicer):
         account = requests.account(request.account_id) or caller.account_id
         trusted = caller.has(*_ALL_MEETINGS)
         if not trusted and (request.any_owner or account != caller.account_id):
-            raise errors.role_missing("looking up the meetings of others", "查询他人的会议", _ALL_MEETINGS)
+            raise errors.role_missing(message("looking up the meetings of others"), _ALL_MEETINGS)
         return await self._gateway.look_up(request, account, limited=not trusted)
 
     async def ListParticipants(
@@ -79,7 +80,6 @@ class SimulatorService(simulator_grpc.SimulatorServiceServicer):
         else:
             raise errors.invalid(
                 "act",
-                "say what happens: ENTER, LEAVE, WAIT, END, CANCEL or MOVE",
-                "请说明发生什么：ENTER、LEAVE、WAIT、END、CANCEL 或 MOVE",
+                message("say what happens: ENTER, LEAVE, WAIT, END, CANCEL or MOVE"),
             )
         return simulator.ActInMeetingResponse(meeting=to_proto(after))

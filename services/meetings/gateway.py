@@ -28,6 +28,7 @@ from services.platform.clock import to_timestamp
 from services.platform.observing import metrics
 from services.platform.serving import errors
 from services.platform.serving.rates import Rate
+from services.platform.text.messages import Text, message
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +80,8 @@ class Gateway:
         """
         if not limited:
             return await self._answer(asked, account)
-        check(self._calls.take(account), LOOK_UPS, "look-ups")
-        check(self._misses.take(account), MISSES, "look-ups that find nothing")
+        check(self._calls.take(account), LOOK_UPS, message("look-ups"))
+        check(self._misses.take(account), MISSES, message("look-ups that find nothing"))
         answer = None
         try:
             answer = await self._answer(asked, account)
@@ -103,10 +104,8 @@ class Gateway:
         except ProviderError as error:
             CALLS.count(LOOK_UP, "refused")
             log.error("a look-up was refused: %s", error)
-            words = "the meeting provider does not understand our question; it was logged"
-            raise errors.failure(
-                grpc.StatusCode.INTERNAL, "PROVIDER_REFUSED", words, "会议提供方不理解我们的请求；已记入日志"
-            ) from error
+            words = message("the meeting provider does not understand our question; it was logged")
+            raise errors.failure(grpc.StatusCode.INTERNAL, "PROVIDER_REFUSED", words) from error
         CALLS.count(LOOK_UP, "found")
         if not asked.any_owner and not meeting.belongs_to(account):
             return ANOTHERS if asked.meeting_code else NOT_FOUND
@@ -141,9 +140,7 @@ class Gateway:
 
     async def _look_up(self, asked: api.LookUpMeetingRequest, account: str | None) -> Meeting:
         if bool(asked.meeting_code) == asked.HasField("meeting"):
-            raise errors.invalid(
-                "meeting_code", "give either meeting_code or meeting", "请给出 meeting_code 或 meeting 之一"
-            )
+            raise errors.invalid("meeting_code", message("give either meeting_code or meeting"))
         if asked.meeting_code:
             code = invitations.meeting_code(asked.meeting_code)
             return await self._providers.of_number(code).find(code, account)
@@ -154,18 +151,18 @@ class Gateway:
         return await self._providers.of_meeting(key).participants(key, window.since)
 
 
-def check(seconds: float, limit: int, what: str) -> None:
+def check(seconds: float, limit: int, what: Text) -> None:
     """`seconds` to wait before there may be more; 0 is fine. Raises errors.RpcError RESOURCE_EXHAUSTED."""
     if seconds:
-        words = f"more than {limit} {what} a minute: wait a little"
-        raise errors.exhausted("TOO_MANY_LOOK_UPS", words, f"每分钟最多 {limit} 次查询：请稍候", int(seconds) + 1)
+        words = message("more than {limit} {what} a minute: wait a little", limit=limit, what=what)
+        raise errors.exhausted("TOO_MANY_LOOK_UPS", words, int(seconds) + 1)
 
 
 def read_window(asked: api.ListParticipantsRequest) -> Window:
     since = errors.moment("start_time", asked.start_time) if asked.HasField("start_time") else None
     until = errors.moment("end_time", asked.end_time) if asked.HasField("end_time") else None
     if since is not None and until is not None and until <= since:
-        raise errors.invalid("end_time", *errors.LATER)
+        raise errors.invalid("end_time", errors.LATER)
     return Window(since, until)
 
 

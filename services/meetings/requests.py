@@ -5,6 +5,7 @@ from yunhui.meetings.v1 import meeting_pb2 as pb
 
 from services.meetings.provider import MeetingKey
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 LONGEST_ID = 64
 LONGEST_ACCOUNT = 128
@@ -16,10 +17,10 @@ def meeting_key(given: pb.MeetingKey) -> MeetingKey:
         value = getattr(given, name)
         if len(value) > LONGEST_ID or not value.isprintable():
             raise errors.invalid(
-                f"meeting.{name}", f"must be at most {LONGEST_ID} printable characters", f"最多 {LONGEST_ID} 个可见字符"
+                f"meeting.{name}", message("must be at most {limit} printable characters", limit=LONGEST_ID)
             )
         if not value and name != "sub_meeting_id":
-            raise errors.invalid(f"meeting.{name}", *errors.REQUIRED)
+            raise errors.invalid(f"meeting.{name}", errors.REQUIRED)
     return MeetingKey(given.provider, given.meeting_id, given.sub_meeting_id)
 
 
@@ -27,8 +28,7 @@ def account(given: str) -> str:
     if len(given) > LONGEST_ACCOUNT or not given.isprintable():
         raise errors.invalid(
             "account_id",
-            f"must be at most {LONGEST_ACCOUNT} printable characters",
-            f"最多 {LONGEST_ACCOUNT} 个可见字符",
+            message("must be at most {limit} printable characters", limit=LONGEST_ACCOUNT),
         )
     return given
 
@@ -37,8 +37,7 @@ def subject(given: str) -> str:
     if not given.strip() or len(given) > LONGEST_SUBJECT or not given.isprintable():
         raise errors.invalid(
             "subject",
-            f"say what the meeting is about, in at most {LONGEST_SUBJECT} characters",
-            f"请写明会议主题，最多 {LONGEST_SUBJECT} 个字符",
+            message("say what the meeting is about, in at most {limit} characters", limit=LONGEST_SUBJECT),
         )
     return given.strip()
 
@@ -46,5 +45,5 @@ def subject(given: str) -> str:
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
     start, end = errors.moment("start_time", start_time), errors.moment("end_time", end_time)
     if end <= start:
-        raise errors.invalid("end_time", *errors.LATER)
+        raise errors.invalid("end_time", errors.LATER)
     return start, end

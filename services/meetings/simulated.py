@@ -27,6 +27,7 @@ from services.platform.clock import Clock
 from services.platform.data.database import Database
 from services.platform.data.rows import open_session
 from services.platform.serving import errors
+from services.platform.text.messages import Text, message
 
 T = TypeVar("T")
 
@@ -115,14 +116,15 @@ class Simulated:
         def add(session: Session) -> Meeting:
             code = meeting_code or free_code(session)
             if not self._leads_here(code):
-                raise errors.invalid("meeting_code", *elsewhere(code))
+                raise errors.invalid("meeting_code", elsewhere(code))
             if meeting_code and self._in_use(session, code):
-                words = "this number belongs to a meeting that is not over: choose another one, or cancel that one"
+                words = message(
+                    "this number belongs to a meeting that is not over: choose another one, or cancel that one"
+                )
                 raise errors.failure(
                     grpc.StatusCode.ALREADY_EXISTS,
                     "NUMBER_IN_USE",
                     words,
-                    "这个会议号正在使用：请换一个，或取消那场会议",
                 )
             made = SimulatedMeeting(meeting_code=code, subject=subject, creator=creator, start_time=start, end_time=end)
             session.add(made)
@@ -138,9 +140,7 @@ class Simulated:
         def work(session: Session, sitting: Sitting) -> None:
             now = self._clock.now()
             if sitting.is_off:
-                raise not_allowed(
-                    "nobody can enter a meeting that was cancelled or ended", "会议已取消或已结束，无法进入"
-                )
+                raise not_allowed(message("nobody can enter a meeting that was cancelled or ended"))
             if any(each.account == account for each in inside(session, sitting)):
                 return
             visit = SimulatedVisit(
@@ -154,7 +154,7 @@ class Simulated:
     async def leave(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         def work(session: Session, sitting: Sitting) -> None:
             if not any(each.account == account for each in inside(session, sitting)):
-                raise not_allowed(f"{account} is not inside", f"{account} 不在会议中")
+                raise not_allowed(message("{account} is not inside", account=account))
             self._leave(session, sitting, account)
 
         return await self._act(meeting_code, sub_meeting_id, work)
@@ -172,9 +172,7 @@ class Simulated:
         def work(session: Session, meeting: SimulatedMeeting) -> None:
             named = [sitting_of(session, meeting, sub_meeting_id)] if sub_meeting_id else sittings(session, meeting)
             if any(inside(session, each) for each in named):
-                raise not_allowed(
-                    "a meeting with people inside cannot be cancelled: end it", "会议中有人，不能取消：请结束会议"
-                )
+                raise not_allowed(message("a meeting with people inside cannot be cancelled: end it"))
             for each in [sitting for sitting in named if not sitting.times.cancelled]:
                 each.times.cancelled = True
                 self._report(session, to_webhook_event(Kind.CANCELLED, each, self._clock.now()))
@@ -188,7 +186,7 @@ class Simulated:
             times = sitting.times
             last = end or start + times.end_time - times.start_time
             if last <= start:
-                raise errors.invalid("end_time", *errors.LATER)
+                raise errors.invalid("end_time", errors.LATER)
             times.start_time, times.end_time = start, last
             told = to_webhook_event(Kind.CHANGED, sitting, self._clock.now())
             self._report(session, replace(told, start_time=start, end_time=last))
@@ -212,9 +210,9 @@ class Simulated:
                 with open_session(connection) as session:
                     work(session, newest(session, meeting_code))
             except NoSuchMeetingError as error:
-                raise errors.not_found("meeting", "没有这场会议") from error
+                raise errors.not_found("meeting", message("there is no such meeting")) from error
             except NoSuchOccurrenceError as error:
-                raise errors.not_found("occurrence", "没有这一场") from error
+                raise errors.not_found("occurrence", message("there is no such occurrence")) from error
 
         await self._webhook_events.write(act)
         return await self.find(meeting_code, None)
@@ -351,11 +349,10 @@ def free_code(session: Session) -> str:
     return str(FIRST_CODE + newest_id + 1)
 
 
-def elsewhere(meeting_code: str) -> tuple[str, str]:
-    """In English and in Chinese."""
-    return (
-        f"the number {meeting_code} leads to another provider: give one that YUNHUI_MEETINGS_PROVIDER leads here",
-        f"会议号 {meeting_code} 属于另一会议提供方：请改用 YUNHUI_MEETINGS_PROVIDER 指向本提供方的会议号",
+def elsewhere(meeting_code: str) -> Text:
+    return message(
+        "the number {meeting_code} leads to another provider: give one that YUNHUI_MEETINGS_PROVIDER leads here",
+        meeting_code=meeting_code,
     )
 
 
@@ -373,5 +370,5 @@ def to_webhook_event(kind: Kind, sitting: Sitting, now: int, account: str = "") 
     return WebhookEvent(kind, key, now, (str(ULID()),), meeting_code=sitting.meeting.meeting_code, account=account)
 
 
-def not_allowed(message: str, chinese: str) -> errors.RpcError:
-    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", message, chinese)
+def not_allowed(words: Text) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", words)

@@ -42,7 +42,7 @@ async def look_up(gateway: Gateway, asked: pb.LookUpMeetingRequest) -> pb.LookUp
     async def find() -> pb.LookUpMeetingReply:
         account = requests.account(asked.account_id)
         if not account and not asked.any_owner:
-            raise errors.invalid("account_id", "is required: on whose behalf?", "")
+            raise errors.invalid("account_id", "is required: on whose behalf?")
         return pb.LookUpMeetingReply(response=await gateway.look_up(asked, account, limited=not asked.any_owner))
 
     return await _with_errors(pb.LookUpMeetingReply, find)
@@ -63,7 +63,7 @@ async def _with_errors(reply: type[A], find: Callable[[], Awaitable[A]]) -> A:
         return reply(error=_error(error))
     except Exception:
         log.exception("%s failed", reply.DESCRIPTOR.name)
-        return reply(error=_error(errors.failure(grpc.StatusCode.INTERNAL, "INTERNAL", *errors.OURS)))
+        return reply(error=_error(errors.failure(grpc.StatusCode.INTERNAL, "INTERNAL", errors.OURS)))
 
 
 def _error(error: errors.RpcError) -> pb.MeetingsError:

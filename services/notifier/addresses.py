@@ -10,6 +10,9 @@ import socket
 from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import urlsplit
 
+from services.platform.text.languages import ENGLISH
+from services.platform.text.messages import Text, message
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -38,15 +41,15 @@ ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 """What stands before an IPv4 address in the lower half of an IPv6 address that leads to it (RFC 5214)."""
 PORTS = frozenset({443})
 MOST_URL = 2000
-NO_URL = "is not a URL, for example https://example.org/hook", "不是网址，例如 https://example.org/hook"
+NO_URL = message("is not a URL, for example https://example.org/hook")
 
 
 class RefusedAddressError(Exception):
-    """The URL does not lead to where webhooks may; the message says why, and `chinese` too."""
+    """The URL does not lead to where webhooks may; `words` say why."""
 
-    def __init__(self, message: str, chinese: str) -> None:
-        super().__init__(message)
-        self.chinese = chinese
+    def __init__(self, words: Text) -> None:
+        super().__init__(words.to(ENGLISH))
+        self.words = words
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -69,18 +72,18 @@ class AddressGuard:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise RefusedAddressError(*NO_URL) from None
+            raise RefusedAddressError(NO_URL) from None
         if not url.isascii() or not url.isprintable() or " " in url or len(url) > MOST_URL or not host:
-            raise RefusedAddressError(*NO_URL)
+            raise RefusedAddressError(NO_URL)
         if parts.scheme != "https" and not (self._development and parts.scheme == "http"):
-            raise RefusedAddressError("must begin with https://", "须以 https:// 开头")
+            raise RefusedAddressError(message("must begin with https://"))
         if parts.username is not None or parts.password is not None or parts.fragment:
-            raise RefusedAddressError("must hold neither user, password nor fragment", "不得含用户名、密码或片段")
+            raise RefusedAddressError(message("must hold neither user, password nor fragment"))
         if port is None:
             port = 443 if parts.scheme == "https" else 80
         if not self._development and port not in self._ports:
             allowed = ", ".join(map(str, sorted(self._ports)))
-            raise RefusedAddressError(f"must lead to port {allowed}", f"须使用端口 {allowed}")
+            raise RefusedAddressError(message("must lead to port {allowed}", allowed=allowed))
         return host, port
 
     async def pin(self, url: str) -> str:
@@ -89,11 +92,11 @@ class AddressGuard:
         try:
             found = await self._resolve(host, port)
         except (OSError, UnicodeError):
-            raise RefusedAddressError(f"the host {host} cannot be found", f"找不到主机 {host}") from None
+            raise RefusedAddressError(message("the host {host} cannot be found", host=host)) from None
         if not found:
-            raise RefusedAddressError(f"the host {host} cannot be found", f"找不到主机 {host}")
+            raise RefusedAddressError(message("the host {host} cannot be found", host=host))
         if not self._development and not all(is_public(address) for address in found):
-            raise RefusedAddressError(f"the host {host} leads to a private address", f"主机 {host} 指向私有地址")
+            raise RefusedAddressError(message("the host {host} leads to a private address", host=host))
         return found[0]
 
 

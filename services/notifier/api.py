@@ -23,6 +23,7 @@ from services.platform.data import audit
 from services.platform.data.database import Database
 from services.platform.serving import errors, pages, permissions, rpc
 from services.platform.serving.identity import Principal
+from services.platform.text.messages import message
 
 SERVICE = "yunhui.notifier.v1.NotifierService"
 ROLES = permissions.of(SERVICE)
@@ -120,11 +121,8 @@ class NotifierService(api_grpc.NotifierServiceServicer):
 
         def work(connection: Connection) -> Webhook:
             if len(webhooks.read_all(connection)) >= MAX_WEBHOOKS:
-                words = (
-                    f"there are {MAX_WEBHOOKS} webhooks already: remove one first",
-                    f"已有 {MAX_WEBHOOKS} 个 webhook：请先删除一个",
-                )
-                raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", *words)
+                words = message("there are {limit} webhooks already: remove one first", limit=MAX_WEBHOOKS)
+                raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_WEBHOOKS", words)
             return webhooks.create(connection, url, subjects, description, now)
 
         by = audit.caller()
@@ -190,7 +188,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         wanted = required_id("dead_event_id", request.dead_event_id)
         note = checked_text("note", request.note, MAX_NOTE)
         if not note:
-            raise errors.invalid("note", "is required: say why it is dropped", "必填：请说明为何丢弃")
+            raise errors.invalid("note", message("is required: say why it is dropped"))
         row = await self._ingester.drop(wanted, rpc.principal().account_id, note, audit.caller())
         return api.DropDeadEventResponse(dead_event=dead_letters.to_message(row))
 
@@ -198,7 +196,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         try:
             await self._guard.pin(url)
         except RefusedAddressError as error:
-            raise errors.invalid("url", str(error), error.chinese) from error
+            raise errors.invalid("url", error.words) from error
         return url
 
 
@@ -216,7 +214,7 @@ def own_account(caller: Principal, asked: str) -> str:
     """Whose preferences; the same answer for what is another's and what does not exist."""
     if asked in ("", caller.account_id) or caller.has("admin"):
         return checked_text("account_id", asked, 128) or caller.account_id
-    raise errors.not_found("account", "没有这个账号")
+    raise errors.not_found("account", message("there is no such account"))
 
 
 def all_notices(off: set[str]) -> list[api.NoticePreference]:
@@ -242,7 +240,7 @@ def masked(text: str) -> str:
 
 def required_id(field: str, value: str) -> str:
     if not value:
-        raise errors.invalid(field, *errors.REQUIRED)
+        raise errors.invalid(field, errors.REQUIRED)
     return optional_id(field, value)
 
 
@@ -250,8 +248,7 @@ def optional_id(field: str, value: str) -> str:
     if value and not _ID.fullmatch(value):
         raise errors.invalid(
             field,
-            "is not one of ours: 1 to 128 letters, digits, '.', '_' or '-'",
-            "不是我们的编号：1 到 128 个字母、数字、“.”、“_”或“-”",
+            message("is not one of ours: 1 to 128 letters, digits, '.', '_' or '-'"),
         )
     return value
 
@@ -259,7 +256,7 @@ def optional_id(field: str, value: str) -> str:
 def checked_text(field: str, value: str, longest: int) -> str:
     text = value.strip()
     if len(text) > longest or not text.isprintable():
-        raise errors.invalid(field, f"at most {longest} characters on one line", f"须为一行，最多 {longest} 个字符")
+        raise errors.invalid(field, message("at most {longest} characters on one line", longest=longest))
     return text
 
 
@@ -267,8 +264,9 @@ def checked_filter(subjects: str) -> str:
     if not _FILTER.fullmatch(subjects):
         raise errors.invalid(
             "filter",
-            f"must be a subject such as yunhui.booking.reservation.* or {webhooks.EVERYTHING}",
-            f"须为事件主题，例如 yunhui.booking.reservation.* 或 {webhooks.EVERYTHING}",
+            message(
+                "must be a subject such as yunhui.booking.reservation.* or {everything}", everything=webhooks.EVERYTHING
+            ),
         )
     return subjects
 
@@ -280,5 +278,5 @@ def _enum(kind: "type[object]", field: str, number: int) -> str:
     try:
         name: str = kind.Name(number)  # type: ignore[attr-defined] # of every protobuf enum
     except ValueError:
-        raise errors.invalid(field, f"{number} is not known", f"{number} 是未知的值") from None
+        raise errors.invalid(field, message("{number} is not known", number=number)) from None
     return name.removeprefix(kind.Name(0).removesuffix("UNSPECIFIED")).lower()  # type: ignore[attr-defined]

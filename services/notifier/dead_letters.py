@@ -13,6 +13,7 @@ from services.notifier.models import DeadEvent, DeadEventState
 from services.platform.clock import to_timestamp
 from services.platform.data.rows import open_session
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 SUBJECT_PREFIX = "yunhui.dead.notifier."
 MOST_PAYLOAD = 900_000
@@ -70,15 +71,15 @@ def lock_open(session: Session, dead_event_id: str) -> DeadEvent:
 
 def _found(dead_event: DeadEvent | None) -> DeadEvent:
     if dead_event is None:
-        raise errors.not_found("dead event", "没有这个无法处理的事件")
+        raise errors.not_found("dead event", message("there is no such dead event"))
     return dead_event
 
 
 def _still_open(dead_event: DeadEvent) -> DeadEvent:
     if dead_event.state != DeadEventState.OPEN:
         state, actor = dead_event.state, dead_event.actor
-        words = f"it was {state} by {actor} already", f"{actor} 已处理（{state}）"
-        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEAD_EVENT_SETTLED", *words)
+        words = message("it was {state} by {actor} already", state=state, actor=actor)
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEAD_EVENT_SETTLED", words)
     return dead_event
 
 

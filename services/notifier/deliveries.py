@@ -25,6 +25,7 @@ from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 TABLE = SQLModel.metadata.tables[str(Delivery.__tablename__)]
 ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
@@ -320,19 +321,18 @@ def _get(connection: Connection, delivery_id: str, *, lock: bool = False) -> sa.
     query = sa.select(*LOG).where(TABLE.c.delivery_id == delivery_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise errors.not_found("delivery", "没有这次投递")
+        raise errors.not_found("delivery", message("there is no such delivery"))
     return row
 
 
 def _resend(connection: Connection, delivery_id: str, now: int) -> sa.Row[Any]:
     row = _get(connection, delivery_id, lock=True)
     if row.state == DeliveryState.QUEUED:
-        words = "it waits for its next attempt already: see due_time", "已在等待下一次尝试：见 due_time"
-        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_QUEUED", *words)
+        words = message("it waits for its next attempt already: see due_time")
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_QUEUED", words)
     if not row.kept:
-        message = "what it said is kept no longer, to protect personal data: it cannot be sent again"
-        chinese = "为保护个人数据，其内容已不再保存：无法重新发送"
-        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_FORGOTTEN", message, chinese)
+        words = message("what it said is kept no longer, to protect personal data: it cannot be sent again")
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "CONTENT_FORGOTTEN", words)
     values = {"state": DeliveryState.QUEUED, "due_time": now, "first_time": now, "lease_end": 0, "update_time": now}
     connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == delivery_id).values(**values))
     return _get(connection, delivery_id)

@@ -25,6 +25,7 @@ from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session
 from services.platform.observing import traces
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 log = logging.getLogger(__name__)
 
@@ -244,8 +245,8 @@ class Ingester:
 
         changed = await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row)))
         if prepared.fault:
-            words = f"{prepared.fault}; it stays open", f"{prepared.fault}；仍待处理"
-            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", *words)
+            words = message("{fault}; it stays open", fault=prepared.fault)
+            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "STILL_DEAD", words)
         self.queued()
         return changed
 

@@ -16,10 +16,12 @@ from services.notifier.envelope import CalendarPart, Letter, Mailbox
 from services.notifier.events import BookingEvent
 from services.notifier.rendering import Section, Tone
 from services.notifier.values import Digest, Letterhead, Values, listed
-from services.notifier.wording import CHINESE, ENGLISH, Calendar, Meter, language
+from services.notifier.wording import Calendar, Meter, language
+from services.platform.text.languages import LANGUAGES
+from services.platform.text.messages import pmessage
 
 ESCALATION, WITHDRAWN = "escalation", "withdrawn"
-SENDER_NAMES = {CHINESE: "云会", ENGLISH: "Yunhui"}
+SENDER_NAME = pmessage("mail", "Yunhui")
 WITHDRAWALS: Mapping[str, str] = {
     "reservation.updated": "settled",
     "reservation.cancelled": "cancelled",
@@ -111,7 +113,7 @@ class Composer:
         draft = Draft(
             kind="digest",
             to=to,
-            languages=(CHINESE, ENGLISH),
+            languages=LANGUAGES,
             tone="waiting",
             values=lambda calendar: self._values.digest(calendar, digest),
             entries=lambda calendar: self._digest_entries(calendar, digest),
@@ -170,7 +172,7 @@ class Composer:
         return Draft(
             kind=kind,
             to=support,
-            languages=(CHINESE, ENGLISH),  # nobody has told us which one they read
+            languages=LANGUAGES,  # nobody has told us which one they read
             tone=tone,
             values=lambda calendar: {**self._values.reservation(calendar, body), **shown, "support": ""},
             reservation=body.reservation,
@@ -224,7 +226,7 @@ class Composer:
         draft = Draft(
             kind="objection",
             to=self._support,
-            languages=(CHINESE, ENGLISH),  # nobody has told us which one they read
+            languages=LANGUAGES,  # nobody has told us which one they read
             tone="waiting",
             values=lambda calendar: {**self._values.objection(calendar, body), "support": ""},
             reservation=body.reservation if body.HasField("reservation") else None,
@@ -256,7 +258,7 @@ class Composer:
 
     def _write(self, source_id: str, time: datetime, draft: Draft) -> Message:
         sections = [self._section(draft, locale) for locale in draft.languages]
-        sender = Mailbox(self._letterhead.sender, SENDER_NAMES[draft.languages[0]])
+        sender = Mailbox(self._letterhead.sender, SENDER_NAME.to(draft.languages[0]))
         suffix = f"-{draft.number + 1}" if draft.number else ""
         letter = Letter(
             message_id=f"{source_id}.{draft.kind}{suffix}@{sender.domain}",

@@ -10,6 +10,7 @@ from services.notifier.events import BookingEvent
 from services.notifier.models import OptOut
 from services.platform.data.rows import open_session
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 OPTIONAL = ("confirmation", "change", "own_cancellation", "reminder", "pending", "waived")
 MANDATORY = (
@@ -53,13 +54,15 @@ def check(wishes: Sequence[tuple[str, bool]]) -> Mapping[str, bool]:
         if notice not in (*OPTIONAL, *MANDATORY):
             raise errors.invalid(
                 f"{field}.notice",
-                f"is not one of: {', '.join((*OPTIONAL, *MANDATORY))}",
-                f"须为其中之一：{'、'.join((*OPTIONAL, *MANDATORY))}",
+                message("is not one of: {notices}", notices=(*OPTIONAL, *MANDATORY)),
             )
         if notice in MANDATORY and not enabled:
             raise errors.invalid(
                 f"{field}.enabled",
-                f"'{notice}' is mandatory and cannot be switched off; {', '.join(OPTIONAL)} can",
-                f"“{notice}”是必发通知，不能关闭；可以关闭的有：{'、'.join(OPTIONAL)}",
+                message(
+                    "'{notice}' is mandatory and cannot be switched off; {others} can",
+                    notice=notice,
+                    others=tuple(OPTIONAL),
+                ),
             )
     return {notice: enabled for notice, enabled in wishes if notice in OPTIONAL}

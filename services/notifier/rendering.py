@@ -9,6 +9,7 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from services.notifier.wording import Meter
+from services.platform.text.messages import translations
 
 Tone = Literal["good", "waiting", "bad", "quiet"]
 SEPARATOR = " :: "
@@ -34,11 +35,12 @@ class Section:
     """What a mail lists: each with heading, rows and actions."""
 
 
-@lru_cache(maxsize=1)
-def environment() -> Environment:
+@lru_cache
+def environment(language: str) -> Environment:
     """Escapes in *.html; wording and *.txt stay text until a layout shows them."""
     made = Environment(
         loader=PackageLoader("services.notifier"),
+        extensions=["jinja2.ext.i18n"],
         autoescape=select_autoescape(enabled_extensions=("html",), default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -46,6 +48,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,  # it would ask the file system about every template of every mail
     )
+    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # as documented
     made.filters["pad"] = pad
     made.tests["overlong"] = lambda label: columns(label) >= LABEL_COLUMNS
     return made
@@ -58,7 +61,7 @@ def section(
     meters: Sequence[Meter] = (),
     entries: Sequence[Section] = (),
 ) -> Section:
-    """Fills the wording <language>/<kind>.txt. A block that the wording leaves out is empty."""
+    """Fills the wording <kind>.txt. A block that the wording leaves out is empty."""
     wording, footer = _Wording(language, kind, values), _Wording(language, "footer", values)
     return Section(
         language=language,
@@ -80,7 +83,7 @@ class _Wording:
     """One wording template, block by block. Values hold no line break and no tab, so they cannot make up rows."""
 
     def __init__(self, language: str, kind: str, values: Mapping[str, Any]) -> None:
-        self._template = environment().get_template(f"{language}/{kind}.txt")
+        self._template = environment(language).get_template(f"{kind}.txt")
         self._context = self._template.new_context(dict(values))
 
     def paragraphs(self, block: str) -> list[str]:
@@ -98,11 +101,11 @@ class _Wording:
 
 
 def as_text(sections: Sequence[Section]) -> str:
-    return environment().get_template("layout.txt").render(sections=sections)
+    return environment(sections[0].language).get_template("layout.txt").render(sections=sections)
 
 
 def as_html(sections: Sequence[Section], tone: Tone) -> str:
-    return environment().get_template("layout.html").render(sections=sections, tone=tone)
+    return environment(sections[0].language).get_template("layout.html").render(sections=sections, tone=tone)
 
 
 def columns(text: str) -> int:

@@ -29,6 +29,7 @@ from services.platform.clock import to_timestamp
 from services.platform.data.database import Database
 from services.platform.data.rows import open_session
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 EVERYTHING = "yunhui.booking.>"
 SECRET_BYTES = 32
@@ -64,7 +65,7 @@ def get(connection: Connection, webhook_id: str) -> Webhook:
 def _get(session: Session, webhook_id: str) -> Webhook:
     webhook = session.get(Webhook, webhook_id)
     if webhook is None:
-        raise errors.not_found("webhook", "没有这个 webhook")
+        raise errors.not_found("webhook", message("there is no such webhook"))
     return webhook
 
 

@@ -9,18 +9,12 @@ from zoneinfo import ZoneInfo
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1.decision_pb2 import LocalizedText, QuotaUsage
 
-from services.platform.clock import MINUTE
+from services.platform.text import times
+from services.platform.text.languages import CHINESE, ENGLISH, read
+from services.platform.text.messages import message
+from services.platform.text.times import PLATFORM_ZONE, show_date, show_time
 
-CHINESE, ENGLISH = "zh-CN", "en"
-MINUTES_PER_HOUR, MINUTES_PER_DAY = 60, 24 * 60
 ELLIPSIS = "…"
-
-_WEEKDAYS = {
-    CHINESE: ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
-    ENGLISH: ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
-}
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_ZONES = {"Asia/Shanghai": {CHINESE: "北京时间", ENGLISH: "Beijing time"}}
 
 # Direction overrides can make a subject read as something else (CVE-2021-42574 is the same trick in source code).
 _DIRECTION = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -40,7 +34,7 @@ def _printable(character: str) -> str:
 
 
 def language(locale: str) -> str:
-    return ENGLISH if locale.lower().startswith("en") else CHINESE
+    return read(locale) or CHINESE
 
 
 def localized(text: LocalizedText, locale: str) -> str:
@@ -57,13 +51,8 @@ def meeting_number(code: str) -> str:
 
 
 def span(milliseconds: int, locale: str) -> str:
-    """The two largest of days, hours and minutes, rounded down: "3 小时 20 分钟", "1 d 4 h"."""
-    minutes = max(0, milliseconds) // MINUTE
-    days, rest = divmod(minutes, MINUTES_PER_DAY)
-    counts = (days, *divmod(rest, MINUTES_PER_HOUR))
-    units = ("d", "h", "min") if locale == ENGLISH else ("天", "小时", "分钟")
-    named = [f"{count} {unit}" for count, unit in zip(counts, units, strict=True) if count]
-    return " ".join(named[:2]) or f"0 {units[-1]}"
+    """The two largest of days, hours and minutes, rounded down: "3 小时 20 分钟", "1 day 4 hours"."""
+    return times.show_duration(timedelta(milliseconds=max(0, milliseconds)), locale, parts=2, smallest="minute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,52 +82,46 @@ class Calendar:
         return stamp.ToDatetime(UTC).astimezone(self.zone)
 
     def hour(self, stamp: Timestamp) -> str:
-        return f"{self.local(stamp):%H:%M}"
+        return show_time(self.local(stamp))
 
     def zoned_hour(self, stamp: Timestamp) -> str:
         local = self.local(stamp)
-        return f"{local:%H:%M}{self.zone_note(local)}"
+        return f"{show_time(local)}{self.zone_note(local)}"
 
     def date(self, moment: datetime, *, year: bool = False) -> str:
-        weekday = _WEEKDAYS[self.locale][moment.weekday()]
-        if self.locale == ENGLISH:
-            written = f"{moment.day} {_MONTHS[moment.month - 1]}"
-            return f"{weekday} {written} {moment.year}" if year else f"{weekday} {written}"
-        written = f"{moment.month}月{moment.day}日 {weekday}"
-        return f"{moment.year}年{written}" if year else written
+        return show_date(moment.date(), self.locale, year=year)
 
     def moment(self, stamp: Timestamp) -> str:
         """With year, hour and zone."""
         local = self.local(stamp)
-        return f"{self.date(local, year=True)} {local:%H:%M}{self.zone_note(local)}"
+        return f"{self.date(local, year=True)} {show_time(local)}{self.zone_note(local)}"
 
     def short_moment(self, stamp: Timestamp) -> str:
         """For subject lines: no year; the zone only where it is not the usual one."""
         local = self.local(stamp)
-        return f"{self.date(local)} {local:%H:%M}{self._unusual_zone(local)}"
+        return f"{self.date(local)} {show_time(local)}{self._unusual_zone(local)}"
 
     def interval(self, start: Timestamp, end: Timestamp) -> str:
         """With year and zone; the second date only when it differs."""
         first = self.local(start)
-        return f"{self.date(first, year=True)} {first:%H:%M}–{self._until(start, end)}{self.zone_note(first)}"
+        return f"{self.date(first, year=True)} {show_time(first)}–{self._until(start, end)}{self.zone_note(first)}"
 
     def short_interval(self, start: Timestamp, end: Timestamp) -> str:
         """For subject lines, as short_moment."""
         first = self.local(start)
-        return f"{self.date(first)} {first:%H:%M}–{self._until(start, end)}{self._unusual_zone(first)}"
+        return f"{self.date(first)} {show_time(first)}–{self._until(start, end)}{self._unusual_zone(first)}"
 
     def _unusual_zone(self, moment: datetime) -> str:
-        return "" if self.zone.key in _ZONES else self.zone_note(moment)
+        return "" if self.zone == PLATFORM_ZONE else self.zone_note(moment)
 
     def _until(self, start: Timestamp, end: Timestamp) -> str:
         first, last = self.local(start), self.local(end)
-        return f"{last:%H:%M}" if first.date() == last.date() else f"{self.date(last)} {last:%H:%M}"
+        return show_time(last) if first.date() == last.date() else f"{self.date(last)} {show_time(last)}"
 
     def zone_note(self, moment: datetime) -> str:
-        name = _ZONES.get(self.zone.key, {}).get(self.locale, self.zone.key)
         offset = f"{moment:%z}"
-        written = f"{name} UTC{offset[:3]}:{offset[3:5]}"
-        return f" ({written})" if self.locale == ENGLISH else f"（{written}）"
+        name = times.zone_name(self.zone, moment, self.locale)
+        return times.in_brackets("", f"{name} UTC{offset[:3]}:{offset[3:5]}", self.locale)
 
     def meters(self, quotas: Iterable[QuotaUsage], now: datetime) -> list[Meter]:
         """Usage as policy counted it, plus the one reservation that was just confirmed."""
@@ -149,9 +132,8 @@ class Calendar:
         current = start <= now < end
         span = end - start
         if span <= timedelta(hours=25):  # a day with a clock change is longer
-            today = {CHINESE: "今日", ENGLISH: "today"}[self.locale]
-            return today if current else self.date(start)
+            return message("today").to(self.locale) if current else self.date(start)
         if span <= timedelta(days=7, hours=1):
-            this, other = {CHINESE: ("本周", "{}起一周"), ENGLISH: ("this week", "week of {}")}[self.locale]
-            return this if current else other.format(self.date(start))
+            week = message("this week") if current else message("week of {day}", day=self.date(start))
+            return week.to(self.locale)
         return f"{self.date(start)}–{self.date(end)}"

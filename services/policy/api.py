@@ -12,6 +12,7 @@ from yunhui.policy.v1 import policy_service_pb2_grpc as pb_grpc
 from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.serving import errors, pages, permissions, rpc
+from services.platform.text.messages import message
 from services.policy import drafts
 from services.policy.description import describe
 from services.policy.questions import InvalidRequestError
@@ -40,20 +41,18 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         try:
             return pb.DecideResponse(decision=await self._beside(request, self._versions.decide, request))
         except InvalidRequestError as error:
-            raise errors.invalid(error.field, error.description, "") from error
+            raise errors.invalid(error.field, error.description) from error
 
     async def ReplayDecision(
         self, request: pb.ReplayDecisionRequest, context: rpc.Context
     ) -> pb.ReplayDecisionResponse:
         if not request.decision.facts:
-            raise errors.invalid(
-                "decision.facts", "a decision without facts cannot be replayed", "没有事实的决定无法重演"
-            )
+            raise errors.invalid("decision.facts", message("a decision without facts cannot be replayed"))
         policy = self._versions.named(request.decision.policy_version).policy
         try:
             replayed = await self._beside(request, policy.replay, request.question, request.decision)
         except InvalidRequestError as error:
-            raise errors.invalid(f"question.{error.field}", error.description, "") from error
+            raise errors.invalid(f"question.{error.field}", error.description) from error
         return pb.ReplayDecisionResponse(decision=replayed, equal=replayed == request.decision)
 
     async def _beside(self, asked: Message, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -101,7 +100,7 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         self, request: pb.RollbackPolicyRequest, context: rpc.Context
     ) -> pb.RollbackPolicyResponse:
         if not request.version:
-            raise errors.invalid("version", *errors.REQUIRED)
+            raise errors.invalid("version", errors.REQUIRED)
         earlier = self._versions.named(request.version)
         published = await self._publish(
             PolicyDraft(
@@ -126,8 +125,8 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
         checked = await asyncio.to_thread(drafts.validate, draft.source, draft.tests)
         if not checked.valid:
             faults = "; ".join(drafts.complaints(checked))
-            words = f"not published: {faults}", f"未发布：{faults}"
-            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", *words)
+            words = message("not published: {faults}", faults=faults)
+            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_VALID", words)
         return await self._versions.publish(draft, audit.caller())
 
     def _effective_time(self, request: pb.PublishPolicyRequest) -> int | None:
@@ -135,15 +134,11 @@ class PolicyService(pb_grpc.PolicyServiceServicer):
             return None
         moment = errors.moment("effective_time", request.effective_time)
         if moment < self._clock.now():
-            raise errors.invalid(
-                "effective_time", "lies in the past: what was decided stays decided", "已经过去：做出的决定不再改变"
-            )
+            raise errors.invalid("effective_time", message("lies in the past: what was decided stays decided"))
         return moment
 
 
 def checked_note(given: str) -> str:
     if not given.strip() or len(given) > MAX_NOTE:
-        raise errors.invalid(
-            "note", f"say why, in at most {MAX_NOTE} characters", f"请说明原因，最多 {MAX_NOTE} 个字符"
-        )
+        raise errors.invalid("note", message("say why, in at most {limit} characters", limit=MAX_NOTE))
     return given.strip()

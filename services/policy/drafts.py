@@ -7,6 +7,7 @@ from google.protobuf.json_format import MessageToJson
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.platform.serving import errors
+from services.platform.text.messages import message
 from services.policy import test_table
 from services.policy.decisions import Policy
 from services.policy.yaml_source import InvalidPolicyError
@@ -41,13 +42,13 @@ def validate(source: str, tests: str) -> pb.ValidatePolicyResponse:
 def load(source: str) -> Policy:
     """A draft to be tried. Raises errors.RpcError INVALID_ARGUMENT with the first fault."""
     if fault := _too_long(source, ""):
-        raise errors.invalid("source", fault.message, "")
+        raise errors.invalid("source", fault.message)
     try:
         return Policy.load(source)
     except InvalidPolicyError as error:
         first = error.faults[0]
         raise errors.invalid(
-            "source", f"line {first.line}: {first.message}", f"第 {first.line} 行：{first.message}"
+            "source", message("line {line}: {message}", line=first.line, message=first.message)
         ) from error
 
 

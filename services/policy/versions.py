@@ -24,6 +24,7 @@ from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.tasks import run_forever
+from services.platform.text.messages import Text, message
 from services.policy.decisions import Policy
 from services.policy.models import PublishedVersion
 
@@ -96,7 +97,7 @@ class Versions:
         for version in self._known:
             if version.info.version == name:
                 return version
-        raise errors.not_found("policy_version", "没有这个规则版本")
+        raise errors.not_found("policy_version", message("there is no such policy_version"))
 
     def newest_first(self) -> Sequence[Version]:
         return self._known[::-1]
@@ -139,8 +140,10 @@ class Versions:
             newest = read_after(connection, 0)[-1:]
             if draft.base is not None and draft.base != (newest[0].version if newest else ""):
                 raise aborted(
-                    f"{draft.base} is not the newest version any more: look at what changed, and try again",
-                    f"{draft.base} 已不是最新版本：请查看变化后重试",
+                    message(
+                        "{base} is not the newest version any more: look at what changed, and try again",
+                        base=draft.base,
+                    ),
                 )
             row = to_row(draft, name, newest[0].number + 1 if newest else 1, now)
             with open_session(connection) as session:
@@ -152,8 +155,7 @@ class Versions:
             await self._database.write(audit.audited(work, lambda row: to_audit_entry(row, draft.rolled_back_to, by)))
         except ConflictError as error:
             raise aborted(
-                "another version was published at the same time: look at it, and try again",
-                "同时发布了另一个版本：请查看后重试",
+                message("another version was published at the same time: look at it, and try again"),
             ) from error
         self._committed()
         await self.refresh()
@@ -215,5 +217,5 @@ def to_audit_entry(row: PublishedVersion, rolled_back_to: str, by: audit.Caller 
     return audit.AuditEntry(by, "policy", row.version, "", "rolled_back" if rolled_back_to else "published", detail)
 
 
-def aborted(message: str, chinese: str) -> errors.RpcError:
-    return errors.failure(grpc.StatusCode.ABORTED, "NOT_THE_NEWEST", message, chinese)
+def aborted(words: Text) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.ABORTED, "NOT_THE_NEWEST", words)

@@ -9,10 +9,10 @@ from services.portal.attempts import to_key
 from services.portal.calendars import Feeds
 from services.portal.client import Services
 from services.portal.oidc import Issuer
+from services.portal.session_store import Bucket, Store
 from services.portal.sessions import Session, Sessions
 from services.portal.settings import PortalSettings
 from services.portal.sign_in import SignIn
-from services.portal.store import Bucket, Store
 
 
 def build(settings: PortalSettings) -> app.Portal:

@@ -20,12 +20,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.platform import readiness
 from services.platform.clock import Clock
-from services.portal import assets, calendars, csrf, gate, headers
+from services.portal import assets, calendars, csrf, headers, notices
 from services.portal.client import Services
 from services.portal.navigation import Tab
+from services.portal.session_store import StoreAwayError
 from services.portal.sessions import Sessions
 from services.portal.sign_in import SignIn, again, here, typed
-from services.portal.store import StoreAwayError
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Door:
             body = await read_body(Request(scope, receive))
             answer = await self._answer(Request(scope, replayed(scope, body, receive)))
         except TooLargeError:
-            body, answer = b"", gate.show(Request(scope), gate.TOO_LARGE, 413)
+            body, answer = b"", notices.show(Request(scope), notices.TOO_LARGE, 413)
         except (TimeoutError, ClientDisconnect):
             body, answer = b"", Response(status_code=408, headers={"connection": "close"})
         await (answer or self.app)(scope, replayed(scope, body, receive), send)
@@ -83,15 +83,15 @@ class Door:
 
     async def _refusal(self, request: Request) -> Response | None:
         if csrf.is_foreign(request, self.portal_url):
-            return gate.show(request, gate.FORGED, 403)
+            return notices.show(request, notices.FORGED, 403)
         if await csrf.is_genuine(request):
             return None
         if "origin" not in request.headers:
-            return gate.show(request, gate.FORGED, 403)
+            return notices.show(request, notices.FORGED, 403)
         # a page of ours, of an earlier sign-in: nothing is done, and nothing typed is lost
         if request.state.person is None:
             return await again(request)
-        return gate.show(request, gate.STALE, 403, form=await typed(request))
+        return notices.show(request, notices.STALE, 403, form=await typed(request))
 
 
 class Portal(Starlette):
@@ -174,7 +174,7 @@ def replayed(scope: Scope, body: bytes, receive: Receive) -> Receive:
 
 async def store_away(request: Request) -> Response:
     form = None if request.method in csrf.SAFE else await typed(request)
-    return gate.show(request, gate.STORE_AWAY, 503, target=here(request), form=form)
+    return notices.show(request, notices.STORE_AWAY, 503, target=here(request), form=form)
 
 
 async def store_went_away(request: Request, _: Exception) -> Response:
@@ -183,13 +183,13 @@ async def store_went_away(request: Request, _: Exception) -> Response:
 
 async def no_page(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    notice = {404: gate.NOT_FOUND, 405: gate.WRONG_METHOD}.get(status, gate.FAILED)
-    return gate.show(request, notice, status)
+    notice = {404: notices.NOT_FOUND, 405: notices.WRONG_METHOD}.get(status, notices.FAILED)
+    return notices.show(request, notice, status)
 
 
 async def failed(request: Request, error: Exception) -> Response:
     log.exception("%s %s failed", request.method, calendars.without_secret(request.scope["path"]), exc_info=error)
-    return gate.show(request, gate.FAILED, 500)
+    return notices.show(request, notices.FAILED, 500)
 
 
 async def healthy(_: Request) -> Response:

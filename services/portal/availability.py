@@ -10,10 +10,10 @@ from starlette.responses import Response
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
+from services.platform.text.messages import message
 from services.portal import policies
 from services.portal.calls import ask, services_of
 from services.portal.rendering import reader_of, render
-from services.portal.texts import message
 from services.portal.times import Reader, stamp_of
 
 SLOT = timedelta(minutes=30)
@@ -115,7 +115,7 @@ async def _standing(request: Request, day: date) -> pb.Standing:
     return (await ask(request, services_of(request).booking.GetStanding, question)).standing
 
 
-def _rules(reader: Reader, day: date, policy: policies.Policy, standing: pb.Standing, people: int) -> Rules:
+def _rules(reader: Reader, day: date, policy: policies.PolicyInForce, standing: pb.Standing, people: int) -> Rules:
     bounds = policy.bounds(standing.thresholds)
     days = MOST_DAYS if bounds.days is None else min(bounds.days, MOST_DAYS)
     approval = bool(bounds.large and people >= bounds.large)

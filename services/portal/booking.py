@@ -19,10 +19,11 @@ from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 
 from services.contracts import invitations
+from services.platform.text.messages import message
 from services.portal import policies
 from services.portal.calls import Problem, ask, person_of, read, services_of, text_of
-from services.portal.rendering import reader_of, render, sentence, translate
-from services.portal.texts import LOOK_UPS, message
+from services.portal.rendering import reader_of, render, sentence
+from services.portal.texts import LOOK_UPS
 from services.portal.times import Reader, typed_interval
 
 MAX_PEOPLE = 10_000
@@ -42,7 +43,7 @@ CORRECTABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class BookingForm:
     """What the form of step 2 holds. `nonce` is the form's own: the same form sent twice is one request.
 
     `meeting_code`: the digits, or what was pasted when they are not to be found in it.
@@ -61,7 +62,7 @@ class Typed:
     faults: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: pb.Reservation, reader: Reader) -> "Typed":
+    def of(cls, record: pb.Reservation, reader: Reader) -> "BookingForm":
         """The same once more."""
         typed = cls(
             meeting_code=record.meeting_code,
@@ -115,7 +116,7 @@ async def find(request: Request) -> Response:
     return RedirectResponse(f"/book?{carried(typed)}", 303)
 
 
-def carried(typed: Typed) -> str:
+def carried(typed: BookingForm) -> str:
     """What goes from step to step in an address."""
     return urlencode({name: value for name in CARRIED if (value := getattr(typed, name))})
 
@@ -162,13 +163,13 @@ async def reserve(request: Request) -> Response:
     return await _refused(request, typed, answer)
 
 
-async def _refused(request: Request, typed: Typed, answer: api.CreateReservationResponse) -> Response:
+async def _refused(request: Request, typed: BookingForm, answer: api.CreateReservationResponse) -> Response:
     (_, policy), (meeting, _) = await asyncio.gather(policies.in_force(request), look_up(request, typed.meeting_code))
     lines = policies.lines(policy, answer.decision, reader_of(request).language)
     return render(
         request,
         "refusal.html",
-        typed=replace(typed, nonce=Typed().nonce),
+        typed=replace(typed, nonce=BookingForm().nonce),
         answer=answer,
         lines=lines,
         reasons=policies.deciding(lines, answer.decision),
@@ -179,7 +180,7 @@ async def _refused(request: Request, typed: Typed, answer: api.CreateReservation
 
 async def _step_two(
     request: Request,
-    typed: Typed,
+    typed: BookingForm,
     *,
     propose: bool = False,
     status: int = 200,
@@ -207,11 +208,11 @@ async def _step_two(
     )
 
 
-async def _number_again(request: Request, typed: Typed, fault: str = "") -> Response:
+async def _number_again(request: Request, typed: BookingForm, fault: str = "") -> Response:
     """Step 1 with what is wrong with the number, in the gateway's words; with a choice when there are several."""
     choices = invitations.numbers(typed.meeting_code)
     if len(choices) > 1:
-        fault = translate(reader_of(request).language, SEVERAL)
+        fault = SEVERAL.to(reader_of(request).language)
     elif not fault:
         _, fault = await look_up(request, typed.meeting_code)
     return await _step_one(request, typed, 404, choices if len(choices) > 1 else [], fault)
@@ -219,7 +220,7 @@ async def _number_again(request: Request, typed: Typed, fault: str = "") -> Resp
 
 async def _step_one(
     request: Request,
-    typed: Typed,
+    typed: BookingForm,
     status: int = 200,
     choices: Sequence[str] = (),
     fault: str = "",
@@ -249,10 +250,10 @@ async def look_up(request: Request, code: str) -> tuple[meeting_pb2.Meeting | No
         return None, sentence(read(error).detail(language), language)
     if answer.outcome == lookups.LOOK_UP_OUTCOME_FOUND:
         return answer.meeting, ""
-    return None, translate(language, LOOK_UPS.get(answer.outcome, LOOK_UPS[lookups.LOOK_UP_OUTCOME_NOT_FOUND]))
+    return None, LOOK_UPS.get(answer.outcome, LOOK_UPS[lookups.LOOK_UP_OUTCOME_NOT_FOUND]).to(language)
 
 
-async def verdict(request: Request, typed: Typed, meeting: meeting_pb2.Meeting | None = None) -> dict[str, Any]:
+async def verdict(request: Request, typed: BookingForm, meeting: meeting_pb2.Meeting | None = None) -> dict[str, Any]:
     """What the templates say about a request that is not made yet: what would be said to it."""
     if typed.faults or not typed.people or not typed.between:
         return said(typed)
@@ -275,7 +276,7 @@ async def verdict(request: Request, typed: Typed, meeting: meeting_pb2.Meeting |
 
 
 def said(
-    typed: Typed,
+    typed: BookingForm,
     answer: api.CheckReservationResponse | api.CheckUpdateResponse | None = None,
     lines: Sequence[policies.Line] = (),
     *,
@@ -293,8 +294,8 @@ def to_come(meeting: meeting_pb2.Meeting, reader: Reader) -> list[meeting_pb2.Oc
 
 
 def proposed(
-    typed: Typed, meeting: meeting_pb2.Meeting, occurrences: list[meeting_pb2.Occurrence], reader: Reader
-) -> Typed:
+    typed: BookingForm, meeting: meeting_pb2.Meeting, occurrences: list[meeting_pb2.Occurrence], reader: Reader
+) -> BookingForm:
     """The meeting's next time and its subject, where nothing else was said."""
     typed = replace(typed, subject=typed.subject or meeting.subject)
     if typed.between or not occurrences:
@@ -303,7 +304,7 @@ def proposed(
     return with_interval(typed, start, end, reader)
 
 
-def with_interval(typed: Typed, start: Timestamp, end: Timestamp, reader: Reader) -> Typed:
+def with_interval(typed: BookingForm, start: Timestamp, end: Timestamp, reader: Reader) -> BookingForm:
     first, last = reader.local(start), reader.local(end)
     return replace(
         typed,
@@ -327,9 +328,9 @@ def _overlaps(meeting: meeting_pb2.Meeting, other: pb.Alternative) -> bool:
     )
 
 
-def read_typed(form: Any, reader: Reader, *, check: bool = True) -> Typed:
+def read_typed(form: Any, reader: Reader, *, check: bool = True) -> BookingForm:
     """Faults name their field; an interval that was offered ("take") stands above what is typed."""
-    typed = Typed(
+    typed = BookingForm(
         meeting_code=_number(text_of(form, "meeting_code", invitations.LONGEST)),
         subject=text_of(form, "subject", MAX_SUBJECT + 1),
         day=text_of(form, "day", 10),
@@ -352,7 +353,9 @@ def _number(pasted: str) -> str:
 
 def _nonce(said: str) -> str:
     return (
-        said if said and all(each.isascii() and (each.isalnum() or each in "-_.") for each in said) else Typed().nonce
+        said
+        if said and all(each.isascii() and (each.isalnum() or each in "-_.") for each in said)
+        else BookingForm().nonce
     )
 
 
@@ -363,15 +366,15 @@ def _taken(said: str) -> tuple[Timestamp, Timestamp] | None:
     return Timestamp(seconds=int(start)), Timestamp(seconds=int(end))
 
 
-def _with_typed_interval(typed: Typed, reader: Reader) -> Typed:
+def _with_typed_interval(typed: BookingForm, reader: Reader) -> BookingForm:
     try:
         return replace(typed, between=typed_interval(typed.day, typed.start, typed.end, reader.zone))
     except (ValueError, OverflowError):
         return typed
 
 
-def _faults(typed: Typed, reader: Reader) -> dict[str, str]:
-    found = {}
+def _faults(typed: BookingForm, reader: Reader) -> dict[str, str]:
+    found: dict[str, str] = {}
     if not typed.subject:
         found["subject"] = message("Say what the meeting is about.")
     elif len(typed.subject) > MAX_SUBJECT:

@@ -22,7 +22,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.contracts import calendars, subjects
 from services.platform.serving.rates import Rate
-from services.portal.store import Bucket, StoreAwayError
+from services.portal.session_store import Bucket, StoreAwayError
 
 PATIENCE_SECONDS = 5.0
 RETRY_SECONDS = 60

@@ -14,9 +14,9 @@ from starlette.requests import Request
 
 from services.platform.clock import Clock, SystemClock
 from services.platform.serving import errors
+from services.platform.text.languages import CHINESE
 from services.portal.client import Services
 from services.portal.sessions import Person
-from services.portal.times import CHINESE
 
 A = TypeVar("A", bound=Message)
 

@@ -4,9 +4,10 @@ from starlette.requests import Request
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
+from services.platform.text.messages import message
 from services.portal.calls import ask, services_of
 from services.portal.tables import Act, Asked, Column, Listing, Table, TableFilter
-from services.portal.texts import DELIVERY_STATES, NOTICES, message
+from services.portal.texts import DELIVERY_STATES, NOTICES
 
 STATES = {
     "queued": pb.DELIVERY_STATE_QUEUED,
@@ -51,8 +52,8 @@ TABLE = Table(
     fetch,
     columns=[
         Column(message("When"), lambda each: each.update_time),
-        Column(message("Notice"), kind, words=True, link=reservation),
-        Column(message("State"), lambda each: DELIVERY_STATES[each.state], words=True, width="narrow"),
+        Column(message("Notice"), kind, link=reservation),
+        Column(message("State"), lambda each: DELIVERY_STATES[each.state], width="narrow"),
         Column(message("Account"), lambda each: each.account_id),
         Column(message("To"), lambda each: each.recipient),
         Column(message("Attempts"), lambda each: each.attempt_count, width="narrow"),

@@ -28,7 +28,7 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 
 def policy(report_uri: str = "", **others: str) -> str:
-    """The Content-Security-Policy. `others` replace directives: form_action="'self' https://..."."""
+    """The Content-Security-PolicyInForce. `others` replace directives: form_action="'self' https://..."."""
     directives = POLICY | {name.replace("_", "-"): value for name, value in others.items()}
     if report_uri:
         directives["report-uri"] = report_uri

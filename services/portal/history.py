@@ -13,11 +13,11 @@ from yunhui.meetings.v1 import meeting_pb2
 from yunhui.policy.v1 import decision_pb2
 
 from services.contracts import event_names
+from services.platform.text.messages import Text, message
 from services.portal import policies
 from services.portal.calls import ask, services_of
-from services.portal.rendering import reader_of, translate
-from services.portal.texts import message
-from services.portal.times import CHINESE, Reader
+from services.portal.rendering import reader_of
+from services.portal.times import Reader
 
 SYSTEM = "system"
 TONES: Mapping[str, str] = {
@@ -105,10 +105,10 @@ def _happening(
 
 def sentence(subject: str, language: str) -> str:
     """What the event means to a person; the subject itself for one that is not known here yet."""
-    name = event_names.NAMES.get(subject)
-    if name is None:
+    known = event_names.NAMES.get(subject)
+    if known is None:
         return subject
-    return (name.sentence_zh or name.zh) if language == CHINESE else (name.sentence_en or name.en)
+    return (known.sentence or known.name).to(language)
 
 
 def _note(before: pb.Reservation | None, after: pb.Reservation) -> str:
@@ -118,7 +118,7 @@ def _note(before: pb.Reservation | None, after: pb.Reservation) -> str:
 
 def _who(actor: str, record: pb.Reservation, reader: Reader) -> str:
     if actor == SYSTEM:
-        return translate(reader.language, message("the system"))
+        return message("the system").to(reader.language)
     return record.organizer.display_name if actor == record.organizer.account_id else actor
 
 
@@ -140,11 +140,11 @@ def changes(before: pb.Reservation, after: pb.Reservation, reader: Reader) -> It
 def besides(record: pb.Reservation, reader: Reader) -> Iterator[Happening]:
     """What no event tells: that somebody was asked who came, and what is to come."""
     if record.HasField("attendance"):
-        yield Happening(record.attendance.ask_time, translate(reader.language, _asked(record.attendance)))
+        yield Happening(record.attendance.ask_time, _asked(record.attendance).to(reader.language))
     if record.state == pb.RESERVATION_STATE_CONFIRMED and record.release_time.seconds > reader.now.timestamp():
-        yield Happening(record.release_time, translate(reader.language, TO_COME), "coming")
+        yield Happening(record.release_time, TO_COME.to(reader.language), "coming")
 
 
-def _asked(attendance: pb.Attendance) -> str:
+def _asked(attendance: pb.Attendance) -> Text:
     known = attendance.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
     return message("Looked up who came") if known else message("Nobody could say who came; it counts against nobody")

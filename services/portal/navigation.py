@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.platform.text.messages import Text
 from services.portal.calls import has_role
 from services.portal.sessions import Person
 
@@ -13,7 +14,7 @@ class Tab:
 
     path: str
     icon: str
-    label: str
+    label: Text
     roles: frozenset[str] = frozenset()
     also: Sequence[str] = ()
 

@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.platform.text.messages import message
 from services.portal import (
     availability,
     booking,
     deliveries,
     live,
-    mine,
+    my_reservations,
     preferences,
     rules,
     sign_in,
@@ -25,7 +26,6 @@ from services.portal.calls import SUPPORT, read
 from services.portal.navigation import Tab
 from services.portal.rendering import render
 from services.portal.tables import Table
-from services.portal.texts import message
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -106,15 +106,15 @@ routes: list[Route] = [
     page("/book", booking.reserve, "POST"),
     page("/book/check", booking.check, "POST"),
     page("/rooms", availability.show),
-    page("/reservations", mine.show_all),
-    page("/reservations/{reservation_id}", mine.show_one),
-    page("/reservations/{reservation_id}/calendar.ics", mine.calendar),
-    page("/reservations/{reservation_id}/cancel", mine.ask_cancel),
-    page("/reservations/{reservation_id}/cancel", mine.cancel, "POST"),
-    page("/reservations/{reservation_id}/change", mine.ask_change),
-    page("/reservations/{reservation_id}/change", mine.change, "POST"),
-    page("/reservations/{reservation_id}/change/check", mine.check_change, "POST"),
-    page("/reservations/{reservation_id}/end", mine.end, "POST"),
+    page("/reservations", my_reservations.show_all),
+    page("/reservations/{reservation_id}", my_reservations.show_one),
+    page("/reservations/{reservation_id}/calendar.ics", my_reservations.calendar),
+    page("/reservations/{reservation_id}/cancel", my_reservations.ask_cancel),
+    page("/reservations/{reservation_id}/cancel", my_reservations.cancel, "POST"),
+    page("/reservations/{reservation_id}/change", my_reservations.ask_change),
+    page("/reservations/{reservation_id}/change", my_reservations.change, "POST"),
+    page("/reservations/{reservation_id}/change/check", my_reservations.check_change, "POST"),
+    page("/reservations/{reservation_id}/end", my_reservations.end, "POST"),
     page("/standing", standing.show),
     page("/standing/violations/{violation_id}", standing.object_to, "POST"),
     page("/rules", rules.show),

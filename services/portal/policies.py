@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from starlette.requests import Request
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as api
 
+from services.platform.text.languages import CHINESE
+from services.platform.text.messages import Text, message
+from services.platform.text.times import show_duration
 from services.portal.calls import ask, services_of
-from services.portal.times import CHINESE, span
 
 _FIELD = re.compile(r"\{([a-z_]+)(?::([a-z]+)(?: ([^ }]+) ([^ }]+))?)?\}")
 TONES: Mapping[int, str] = {
@@ -43,7 +46,7 @@ Bound = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class PolicyInForce:
     description: api.PolicyDescription
 
     @property
@@ -109,7 +112,7 @@ def _write(found: re.Match[str], numbers: Mapping[str, int], language: str) -> s
     if value is None:
         return found[0]
     if found[2] == "duration":
-        return span(value, language)
+        return show_duration(timedelta(seconds=value), language)
     return f"{value} {found[3] if value == 1 else found[4]}" if found[2] == "plural" else str(value)
 
 
@@ -117,10 +120,10 @@ def _of(bounds: list[Bound], measure: str, side: str) -> list[int]:
     return [number for what, where, number in bounds if (what, where) == (measure, side)]
 
 
-async def in_force(request: Request) -> tuple[api.PolicyVersion, Policy]:
+async def in_force(request: Request) -> tuple[api.PolicyVersion, PolicyInForce]:
     """Raises grpc.aio.AioRpcError."""
     answer = await ask(request, services_of(request).policy.GetPolicy, api.GetPolicyRequest())
-    return answer.policy, Policy(answer.description)
+    return answer.policy, PolicyInForce(answer.description)
 
 
 def deciding(lines: Sequence[Line], decision: decision_pb2.Decision) -> list[Line]:
@@ -128,7 +131,7 @@ def deciding(lines: Sequence[Line], decision: decision_pb2.Decision) -> list[Lin
     return [line for line in lines if line.tone == TONES.get(decision.effect)] if decision.rules else []
 
 
-def lines(policy: Policy, decision: decision_pb2.Decision, language: str) -> list[Line]:
+def lines(policy: PolicyInForce, decision: decision_pb2.Decision, language: str) -> list[Line]:
     """Every rule for new reservations, those that object first; with the person's figures."""
     fired = {rule.rule_id: rule for rule in decision.rules}
     asked = policy.rules(api.ACTION_CREATE)
@@ -137,7 +140,7 @@ def lines(policy: Policy, decision: decision_pb2.Decision, language: str) -> lis
 
 
 def _line(
-    policy: Policy,
+    policy: PolicyInForce,
     rule: api.RuleDescription,
     fired: decision_pb2.FiredRule | None,
     decision: decision_pb2.Decision,
@@ -179,7 +182,7 @@ def _figure(rule: api.RuleDescription, decision: decision_pb2.Decision, language
     own = [_short(decision.facts[each.fact], each.unit, language) for each in seen]
     if len(seen) == 1 and seen[0].threshold:
         limit, unit = decision.thresholds.get(seen[0].threshold, 0), seen[0].unit
-        own.append(span(limit, language, parts=2, smallest=60) if unit == "seconds" else str(limit))
+        own.append(_span(limit, language) if unit == "seconds" else str(limit))
         return " / ".join(own)
     return " · ".join(dict.fromkeys(own))
 
@@ -191,14 +194,18 @@ def _is_figure(each: api.ComparisonDescription) -> bool:
 
 def _short(value: int, unit: str, language: str) -> str:
     if unit == "seconds":
-        return span(value, language, parts=2, smallest=60)
+        return _span(value, language)
     words = _WORDS.get(unit)
-    return words[language].format(value) if words else str(value)
+    return words.to(language, number=value) if words else str(value)
 
 
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "rooms": {"zh-CN": "空闲 {} 间", "en": "{} free"},
-    "people": {"zh-CN": "{} 人", "en": "{} people"},
-    "escalations": {"zh-CN": "今天已申请 {} 次", "en": "asked {} today"},
+def _span(seconds: int, language: str) -> str:
+    return show_duration(timedelta(seconds=seconds), language, parts=2, smallest="minute")
+
+
+_WORDS: Mapping[str, Text] = {
+    "rooms": message("{number} free"),
+    "people": message("{number} people"),
+    "escalations": message("asked {number} today"),
 }
 """By what is counted."""

@@ -7,9 +7,10 @@ from starlette.responses import RedirectResponse, Response
 from yunhui.booking.v1 import booking_service_pb2 as booking
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
+from services.platform.text.languages import LANGUAGES
 from services.portal import calendars
 from services.portal.calls import ask, services_of, text_of
-from services.portal.rendering import LANGUAGES, THEMES, reader_of, render
+from services.portal.rendering import THEMES, reader_of, render
 from services.portal.times import ZONES
 
 YEAR_SECONDS = 365 * 86400

@@ -1,57 +1,34 @@
 """Pages from templates: one Jinja2 environment a language, with gettext and what every page needs."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from services.contracts.invitations import dashed
+from services.platform.text.languages import CHINESE, ENGLISH, LANGUAGES
+from services.platform.text.messages import translations
+from services.platform.text.times import show_duration
 from services.portal import assets, csrf, texts
 from services.portal.calls import now_of
 from services.portal.navigation import lit, tabs_for
 from services.portal.policies import name_of, own_words
 from services.portal.sessions import Person
-from services.portal.times import CHINESE, ENGLISH, Reader, span, zone_of
+from services.portal.times import Reader, zone_of
 
 FOLDER = Path(__file__).parent
-LANGUAGES = (CHINESE, ENGLISH)
-_FOLDERS = {CHINESE: "zh_CN"}
 THEMES = ("system", "light", "dark")
-
-
-@lru_cache
-def catalog(language: str) -> Catalog:
-    """What has been translated; English is the language of the message ids."""
-    path = FOLDER / "locales" / _FOLDERS[language] / "messages.po"
-    with path.open("rb") as file:
-        return read_po(file, locale=_FOLDERS[language])
 
 
 def sentence(text: str, language: str) -> str:
     """What a service says of a field, as a sentence of its own."""
     end = "。" if language == CHINESE else "."
     return text[:1].upper() + text[1:] + ("" if text.endswith((end, "?", "？")) or not text else end)
-
-
-def translate(language: str, text: str) -> str:
-    if language == ENGLISH:
-        return text
-    found = catalog(language).get(text)
-    return str(found.string) if found and found.string else text
-
-
-def _plural(language: str, one: str, many: str, number: int) -> str:
-    if language == ENGLISH:
-        return one if number == 1 else many
-    found = catalog(language).get(one)
-    return str(found.string[0]) if found and found.string else many
 
 
 @lru_cache
@@ -64,16 +41,12 @@ def environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
-        lambda text: translate(language, text),
-        lambda one, many, number: _plural(language, one, many, number),
-        newstyle=True,
-    )
+    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension adds it
     made.filters["dashed"] = dashed
     made.filters["sentence"] = lambda text: sentence(text, language)
     made.filters["own"] = lambda text: own_words(text, language)
     made.filters["named"] = lambda quota: name_of(quota, language)
-    made.filters["span"] = lambda seconds: span(int(seconds), language)
+    made.filters["span"] = lambda seconds: show_duration(timedelta(seconds=int(seconds)), language)
     made.globals |= {"texts": texts, "asset": assets.address}
     return made
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from services.platform.serving.identity import Principal
-from services.portal.store import Store, Stored
+from services.portal.session_store import Store, Stored
 
 IDLE_SECONDS = 30 * 60
 ABSOLUTE_SECONDS = 8 * 3600

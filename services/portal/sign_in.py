@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.portal import csrf, gate
+from services.portal import csrf, notices
 from services.portal.attempts import ATTEMPT_SECONDS, Attempt, Form, Kept, Seal
 from services.portal.oidc import Issuer, IssuerAwayError, SignInError
 from services.portal.rendering import language_of
@@ -137,10 +137,10 @@ class SignIn:
             address, secret = await self._attempt(request, "/", form)
         except IssuerAwayError as error:
             log.error("the issuer is away: %s", error)
-            return gate.show(request, gate.ISSUER_AWAY, 503, form=form)
+            return notices.show(request, notices.ISSUER_AWAY, 503, form=form)
         if not secret:
-            return gate.show(request, gate.TOO_LONG_TO_KEEP, 403, form=form)
-        return self._with_attempt(request, gate.lead_on(request, gate.SIGNING_IN, address), address, secret)
+            return notices.show(request, notices.TOO_LONG_TO_KEEP, 403, form=form)
+        return self._with_attempt(request, notices.lead_on(request, notices.SIGNING_IN, address), address, secret)
 
     async def complete(self, request: Request) -> Response:
         """The issuer's answer. It counts once, in the browser that asked, and only with the state that was sent."""
@@ -149,7 +149,7 @@ class SignIn:
         attempt = self._recognize(request.cookies.get(name, ""), state) if name else None
         if attempt is None:
             log.warning("a sign-in is refused: its state is not one of this browser's")
-            return gate.show(request, gate.NOT_SIGNED_IN, 400, target="/sign-in")
+            return notices.show(request, notices.NOT_SIGNED_IN, 400, target="/sign-in")
         try:
             granted = await self._issuer.redeem(attempt.challenge, dict(request.query_params))
         except (IssuerAwayError, SignInError) as error:
@@ -171,7 +171,7 @@ class SignIn:
         kept = self._forms.open(request.cookies.get(self.cookies.form, ""))
         if kept is None or not self._is_fresh(kept.begin_time):
             return RedirectResponse("/", 303)
-        return gate.show(request, gate.SIGNED_IN, form=kept.form)
+        return notices.show(request, notices.SIGNED_IN, form=kept.form)
 
     async def sign_out(self, request: Request) -> Response:
         """Here first, whatever the issuer does."""
@@ -183,7 +183,7 @@ class SignIn:
             farewell = ""
         request.state.person = None
         if farewell:
-            answer: Response = gate.lead_on(request, gate.SIGNING_OUT, farewell)
+            answer: Response = notices.lead_on(request, notices.SIGNING_OUT, farewell)
         else:
             answer = RedirectResponse(SIGNED_OUT, 303)
         self.cookies.forget(answer, self.cookies.session)
@@ -191,7 +191,7 @@ class SignIn:
         return answer
 
     async def signed_out(self, request: Request) -> Response:
-        return gate.show(request, gate.SIGNED_OUT, target="/sign-in")
+        return notices.show(request, notices.SIGNED_OUT, target="/sign-in")
 
     async def _attempt(self, request: Request, path: str, form: Form | None) -> tuple[str, str]:
         """The issuer's address to go to, and what the browser keeps meanwhile; "" when the form is too long for it."""
@@ -224,19 +224,19 @@ class SignIn:
 
     async def _retry(self, request: Request, attempt: Attempt, status: int) -> Response:
         """What was typed goes with the next attempt."""
-        notice = gate.NOT_SIGNED_IN if status == 400 else gate.ISSUER_AWAY
+        notice = notices.NOT_SIGNED_IN if status == 400 else notices.ISSUER_AWAY
         if attempt.form is None:
-            return gate.show(request, notice, status, target=f"/sign-in?next={quote(attempt.next_path, safe='/')}")
+            return notices.show(request, notice, status, target=f"/sign-in?next={quote(attempt.next_path, safe='/')}")
         try:
             address, secret = await self._attempt(request, attempt.next_path, attempt.form)
         except IssuerAwayError:
             secret = ""
         if not secret:
-            return gate.show(request, notice, status, form=attempt.form)
-        return self._with_attempt(request, gate.show(request, notice, status, target=address), address, secret)
+            return notices.show(request, notice, status, form=attempt.form)
+        return self._with_attempt(request, notices.show(request, notice, status, target=address), address, secret)
 
     def _away(self, request: Request, error: IssuerAwayError) -> Response:
         log.error("the issuer is away: %s", error)
-        answer = gate.show(request, gate.ISSUER_AWAY, 503, target=here(request))
-        answer.headers["refresh"] = str(gate.RETRY_SECONDS)
+        answer = notices.show(request, notices.ISSUER_AWAY, 503, target=here(request))
+        answer.headers["refresh"] = str(notices.RETRY_SECONDS)
         return answer

@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from services.platform.serving import spreadsheets
+from services.platform.text.messages import Text
 from services.portal.calls import SUPPORT, has_role, person_of
-from services.portal.rendering import reader_of, render, translate
+from services.portal.rendering import reader_of, render
 from services.portal.times import Reader
 
 SHOWN, EXPORTED = 50, 500
@@ -33,11 +34,8 @@ Value = str | int | Timestamp
 class Column(Generic[R]):
     """`value` is text, a number, or a time, which the page shows as people read it and the file as programs do."""
 
-    label: str
-    """A message id, as all words here."""
+    label: Text
     value: Callable[[R], Value]
-    words: bool = False
-    """The value is a message id."""
     link: Callable[[R], str] | None = None
     """The page that the cell leads to; "" for none."""
     sort: str = ""
@@ -48,7 +46,7 @@ class Column(Generic[R]):
         value = self.value(row)
         if isinstance(value, Timestamp):
             return reader.moment(value) if value.seconds else ""
-        said = translate(reader.language, value) if self.words and isinstance(value, str) else str(value)
+        said = value.to(reader.language) if isinstance(value, Text) else str(value)
         address = self.link(row) if self.link else ""
         return Markup('<a href="{}">{}</a>').format(address, said) if address else said
 
@@ -56,11 +54,11 @@ class Column(Generic[R]):
         value = self.value(row)
         if isinstance(value, Timestamp):
             return f"{reader.local(value):%Y-%m-%d %H:%M:%S}" if value.seconds else ""
-        return translate(reader.language, value) if self.words and isinstance(value, str) else value
+        return value.to(reader.language) if isinstance(value, Text) else value
 
     def heading(self, first: R | None, reader: Reader) -> str:
         """For the file; times, as the first row tells, say of which zone they are."""
-        label = translate(reader.language, self.label)
+        label = self.label.to(reader.language)
         of_time = first is not None and isinstance(self.value(first), Timestamp)
         return f"{label} ({reader.zone_name()})" if of_time else label
 
@@ -69,7 +67,7 @@ class Column(Generic[R]):
 class Act(Generic[R]):
     """A button in each row: the address that it sends a form to, "" where there is none."""
 
-    label: str
+    label: Text
     address: Callable[[R], str]
 
 
@@ -78,8 +76,8 @@ class TableFilter:
     """One field above the table: a choice of values with their words, or free text."""
 
     name: str
-    label: str
-    choices: Mapping[str, str] = field(default_factory=dict)
+    label: Text
+    choices: Mapping[str, Text] = field(default_factory=dict)
     default: str = ""
 
     def read(self, request: Request) -> str:
@@ -122,7 +120,7 @@ class Table(Generic[R]):
     """The page at `path`, and the file at `path`.csv. For `roles`; to others it says that it is not theirs."""
 
     path: str
-    title: str
+    title: Text
     fetch: Fetch[R]
     columns: Sequence[Column[R]]
     filters: Sequence[TableFilter] = ()

@@ -1,4 +1,4 @@
-"""Words that code chooses and templates show, as message ids: `message` only marks them for extraction."""
+"""Words that code chooses and templates show, as message ids."""
 
 from collections.abc import Mapping
 
@@ -8,12 +8,9 @@ from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 from yunhui.notifier.v1 import delivery_pb2
 from yunhui.policy.v1 import decision_pb2
 
+from services.platform.text.messages import Text, message
 
-def message(text: str) -> str:
-    return text
-
-
-STATES: Mapping[int, str] = {
+STATES: Mapping[int, Text] = {
     pb.RESERVATION_STATE_PENDING_APPROVAL: message("Waiting for support"),
     pb.RESERVATION_STATE_CONFIRMED: message("Confirmed"),
     pb.RESERVATION_STATE_IN_USE: message("In use"),
@@ -31,24 +28,24 @@ TONES: Mapping[int, str] = {
     pb.RESERVATION_STATE_DECLINED: "bad",
     pb.RESERVATION_STATE_EXPIRED: "bad",
 }
-MEETING_STATES: Mapping[int, str] = {
+MEETING_STATES: Mapping[int, Text] = {
     meeting_pb2.MEETING_STATE_SCHEDULED: message("To come"),
     meeting_pb2.MEETING_STATE_RUNNING: message("Somebody is inside"),
     meeting_pb2.MEETING_STATE_ENDED: message("Ended"),
     meeting_pb2.MEETING_STATE_CANCELLED: message("Cancelled"),
 }
-DELIVERY_STATES: Mapping[int, str] = {
+DELIVERY_STATES: Mapping[int, Text] = {
     delivery_pb2.DELIVERY_STATE_QUEUED: message("Waits to be sent"),
     delivery_pb2.DELIVERY_STATE_SENT: message("Sent"),
     delivery_pb2.DELIVERY_STATE_FAILED: message("Failed"),
 }
-EFFECTS: Mapping[int, str] = {
+EFFECTS: Mapping[int, Text] = {
     decision_pb2.EFFECT_ALLOW: message("For information"),
     decision_pb2.EFFECT_ESCALATE: message("Support decides"),
     decision_pb2.EFFECT_REDIRECT: message("Personal free account"),
     decision_pb2.EFFECT_DENY: message("Refused"),
 }
-NOTICES: Mapping[str, str] = {
+NOTICES: Mapping[str, Text] = {
     "confirmation": message("A reservation is confirmed"),
     "change": message("A reservation was changed"),
     "own_cancellation": message("I cancelled a reservation"),
@@ -67,26 +64,26 @@ NOTICES: Mapping[str, str] = {
     "objection": message("To support: an objection"),
     "digest": message("To support: what is open, each morning"),
 }
-MAILS: Mapping[str, str] = {**NOTICES, "cancellation": message("The reservation was cancelled")}
+MAILS: Mapping[str, Text] = {**NOTICES, "cancellation": message("The reservation was cancelled")}
 """By kind: unlike the notices that one can switch off, whoever cancelled."""
-OBJECTION_OUTCOMES: Mapping[int, str] = {
+OBJECTION_OUTCOMES: Mapping[int, Text] = {
     pb.OBJECTION_OUTCOME_OPEN: message("Support has not answered yet; the answer comes by mail."),
     pb.OBJECTION_OUTCOME_UPHELD: message("Support agreed: the violation is waived."),
     pb.OBJECTION_OUTCOME_DISMISSED: message("Support dismissed the objection: the violation stays."),
 }
-OBJECTION_TROUBLE: Mapping[str, str] = {
+OBJECTION_TROUBLE: Mapping[str, Text] = {
     "": message("Say why the violation is wrong, in at most 1,000 characters."),
     "OBJECTION_OPEN": message("You have objected already. What you typed now was not sent:"),
     "OBJECTION_ANSWERED": message("Your objection has been answered already. What you typed now was not sent:"),
     "VIOLATION_WAIVED": message("The violation was waived meanwhile. What you typed was not sent:"),
 }
 LANGUAGE_NAMES: Mapping[str, str] = {"zh-CN": "中文", "en": "English"}
-THEME_NAMES: Mapping[str, str] = {
+THEME_NAMES: Mapping[str, Text] = {
     "system": message("As the system says"),
     "light": message("Light"),
     "dark": message("Dark"),
 }
-LOOK_UPS: Mapping[int, str] = {
+LOOK_UPS: Mapping[int, Text] = {
     lookups.LOOK_UP_OUTCOME_NOT_FOUND: message(
         "No such meeting was found. Check the number; meetings of a personal free account cannot be looked up."
     ),

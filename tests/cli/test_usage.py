@@ -14,9 +14,10 @@ import typer
 from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
-from services.cli import languages, myself, usage
+from services.cli import myself, usage
 from services.cli.commands import app
 from services.cli.panels import PANELS
+from services.platform.text.languages import LANGUAGES, read
 
 ROOT = Path(__file__).parents[2]
 PROPER = frozenset(
@@ -81,7 +82,7 @@ def test_every_command_is_in_one_panel() -> None:
     assert sorted(shown) == sorted(path[0] for path in COMMANDS if len(path) == 1)
 
 
-@pytest.mark.parametrize("language", languages.LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_help_is_in_panels_by_who_needs_it(language: str) -> None:
     """In the order of the table, each with its sentence, within 80 columns; all sentences have one left edge."""
     lines = run("--help", "--lang", language, COLUMNS="80").stdout.splitlines()
@@ -224,4 +225,4 @@ def test_a_directory_with_a_space_is_quoted() -> None:
     assert myself.typed("up") == "yunhui up --state '/x/my state'"
     myself.remember_state(None)
     assert myself.typed("up") == "yunhui up"
-    assert languages.read("en-GB") == "en"
+    assert read("en-GB") == "en"

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from services.booking import states
-from services.cli import happenings
+from services.cli import event_display
 from services.meetings.webhook_events import Kind
 from services.notifier.models import DeliveryState
 from tests.nodejs import install
@@ -108,7 +108,7 @@ def first_arguments(path: str, function: str) -> set[str]:
 
 def test_every_event_has_words_for_people(contracts: Contracts) -> None:
     """`yunhui events tail` says it in both languages."""
-    assert set(happenings.NAMES) == {event.subject for event in contracts.events()}
+    assert set(event_display.NAMES) == {event.subject for event in contracts.events()}
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

@@ -203,7 +203,7 @@ def test_links_of_an_escalation_only_lead_to_the_portal() -> None:
 
 def test_digest_lists_the_most_urgent_first() -> None:
     text = content(read(summarize(samples.organizer("en"))[0]), "plain").partition("=====")[2]
-    assert text.index("4 h 30 min left") < text.index("22 h 20 min, since Sun 13 Jul 2025 10:40")
+    assert text.index("4 hours 30 minutes left") < text.index("22 hours 20 minutes, since Sun 13 Jul 2025 10:40")
     assert "2 mails were refused for good" in text
 
 
@@ -307,7 +307,7 @@ def test_time_is_shown_in_the_zone_of_the_installation() -> None:
     body = samples.confirmed(samples.organizer("en"), end_time=samples.time("2025-07-15T07:00:00Z"))
     composer = Composer(replace(samples.LETTERHEAD, zone=ZoneInfo("Europe/Berlin")))
     text = content(read(compose("reservation.confirmed", body, composer)[0]), "plain")
-    assert "Mon 14 Jul 2025 08:00–Tue 15 Jul 09:00 (Europe/Berlin UTC+02:00)" in text
+    assert "Mon 14 Jul 2025 08:00–Tue 15 Jul 09:00 (Central European Summer Time UTC+02:00)" in text
 
 
 def test_meter_names_the_period_it_counts() -> None:

@@ -19,6 +19,7 @@ from services.cli.failures import CallError
 from services.platform.serving import errors, places, rpc
 from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
 from services.platform.serving.rates import Rate
+from services.platform.text.messages import message
 from tests.servers import partly, until
 
 
@@ -43,7 +44,7 @@ class Servicer(api_grpc.BookingServiceServicer):
         raise RuntimeError("secret detail")
 
     async def GetReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
-        raise errors.invalid("reservation_id", "is odd", "是奇数")
+        raise errors.invalid("reservation_id", errors.REQUIRED)
 
     async def CancelReservation(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         raise errors.unavailable("policy")
@@ -51,11 +52,11 @@ class Servicer(api_grpc.BookingServiceServicer):
     async def GetDecision(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         if request.decision_id == SLOW.decision_id:
             await asyncio.Event().wait()
-        raise errors.not_found("decision", "没有这个决定")
+        raise errors.not_found("decision", message("there is no such decision"))
 
     async def WatchReservations(self, request: Any, context: Any) -> Any:  # noqa: N802 - named by the proto
         if request != OPEN:
-            raise errors.not_found("account", "没有这个账号")
+            raise errors.not_found("account", message("there is no such account"))
         yield api.WatchReservationsResponse()
         await asyncio.Event().wait()
 
@@ -137,8 +138,8 @@ async def test_errors_carry_details_for_programs(channel: grpc.aio.Channel) -> N
     bad = error_details_pb2.BadRequest()
     assert detail.Unpack(bad)
     [violation] = bad.field_violations
-    assert (violation.field, violation.description) == ("reservation_id", "is odd")
-    assert (violation.localized_message.locale, violation.localized_message.message) == ("zh-CN", "是奇数")
+    assert (violation.field, violation.description) == ("reservation_id", "is required")
+    assert (violation.localized_message.locale, violation.localized_message.message) == ("zh-CN", "必填")
     error = await fail(channel, "CancelReservation", api.CancelReservationRequest(), ("authorization", "Bearer admin"))
     info, retry, own = (
         error_details_pb2.ErrorInfo(),

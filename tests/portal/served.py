@@ -32,9 +32,9 @@ from services.portal import app, csrf, live
 from services.portal.attempts import to_key
 from services.portal.client import Services
 from services.portal.oidc import Client, Issuer
+from services.portal.session_store import Bucket, Store
 from services.portal.sessions import Session, Sessions
 from services.portal.sign_in import CALLBACK, SignIn, required
-from services.portal.store import Bucket, Store
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, partly, password, until
 

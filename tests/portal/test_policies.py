@@ -12,7 +12,7 @@ from services.policy.description import describe
 from services.policy.document import MeasureName
 from services.policy.handbook import default_document
 from services.portal import app
-from services.portal.policies import Bounds, Policy
+from services.portal.policies import Bounds, PolicyInForce
 from tests.policy.samples import SOURCE
 
 PORTAL, CLI = Path(app.__file__).parent, Path(story.__file__).parent
@@ -24,7 +24,7 @@ def bounds(*changes: tuple[str, str], own: dict[str, int] | None = None) -> Boun
     for old, new in changes:
         assert old in source
         source = source.replace(old, new)
-    return Policy(describe(read_document(source))).bounds(own or {})
+    return PolicyInForce(describe(read_document(source))).bounds(own or {})
 
 
 def test_the_bounds_of_the_rules_as_delivered() -> None:
@@ -59,7 +59,7 @@ def test_bounds_at_their_edges(rule: str, operator: str, field: str, value: int)
 def test_a_policy_without_such_rules_forbids_nothing() -> None:
     document = default_document()
     bare = document.model_copy(update={"rules": [rule for rule in document.rules if rule.id == "DAILY_QUOTA"]})
-    assert Policy(describe(bare)).bounds({}) == Bounds(soonest=0, days=None, shortest=0, fewest=0, large=0)
+    assert PolicyInForce(describe(bare)).bounds({}) == Bounds(soonest=0, days=None, shortest=0, fewest=0, large=0)
 
 
 def test_no_page_and_no_command_knows_a_rule_or_a_number_by_name() -> None:

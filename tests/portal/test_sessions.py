@@ -8,8 +8,8 @@ import pytest
 
 from services.installation.ports import free_port
 from services.platform.settings import Settings
+from services.portal.session_store import Bucket, Store
 from services.portal.sessions import Session
-from services.portal.store import Bucket, Store
 from tests.patience import PATIENCE_SECONDS
 from tests.portal.conftest import port_of
 from tests.portal.served import Browser, Provider, Served, client_of, serve_portal

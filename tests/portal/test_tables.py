@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from services.platform.text.messages import message
 from services.portal.navigation import Tab, lit, tabs_for
 from services.portal.sessions import Person
 from services.portal.tables import Act, Asked, Column, Listing, Table, TableFilter
@@ -32,16 +33,19 @@ async def fetch(_: Request, asked: Asked) -> Listing[Row]:
 
 TABLE: Table[Row] = Table(
     "/things",
-    "Support",
+    message("Support"),
     fetch,
     columns=[
-        Column("Account", lambda row: row[0], link=lambda row: f"/?name={row[0]}", sort="name"),
-        Column("People expected", lambda row: row[1], width="narrow"),
-        Column("When", lambda row: row[2]),
-        Column("State", lambda row: "Confirmed", words=True),
+        Column(message("Account"), lambda row: row[0], link=lambda row: f"/?name={row[0]}", sort="name"),
+        Column(message("People expected"), lambda row: row[1], width="narrow"),
+        Column(message("When"), lambda row: row[2]),
+        Column(message("State"), lambda row: message("Confirmed")),
     ],
-    filters=[TableFilter("name", "Account"), TableFilter("kind", "State", {"x": "Confirmed", "y": "Over"}, "x")],
-    act=Act("Send again", lambda row: "/again" if row[1] else ""),
+    filters=[
+        TableFilter("name", message("Account")),
+        TableFilter("kind", message("State"), {"x": message("Confirmed"), "y": message("Over")}, "x"),
+    ],
+    act=Act(message("Send again"), lambda row: "/again" if row[1] else ""),
 )
 
 
@@ -120,7 +124,10 @@ def test_others_get_neither_page_nor_file() -> None:
 
 
 def test_a_tab_is_seen_by_its_roles_and_lit_below_its_address() -> None:
-    tabs = (Tab("/", "a", "Book", also=["/book"]), Tab("/support", "b", "Support", frozenset({"support"})))
+    tabs = (
+        Tab("/", "a", message("Book"), also=["/book"]),
+        Tab("/support", "b", message("Support"), frozenset({"support"})),
+    )
     booker = Person("ann", "Ann", "", frozenset({"booker"}), "en", "token")
     assert [tab.path for tab in tabs_for(tabs, booker)] == ["/"]
     expected = {"/": "/", "/book": "/", "/book/find": "/", "/support/x": "/support", "/supporters": "", "/rules": ""}

@@ -36,6 +36,6 @@ def test_each_word_is_in_use() -> None:
 
 def test_the_tutorials_words_stand_where_it_has_them() -> None:
     """Its menu, steps and buttons."""
-    catalog = (ROOT / "services" / "portal" / "locales" / "zh_CN" / "messages.po").read_text(encoding="utf-8")
+    catalog = (ROOT / "services" / "locales" / "zh_CN" / "LC_MESSAGES" / "yunhui.po").read_text(encoding="utf-8")
     for word in ("预定会议", "步骤 1：查询会议详情", "查询", "确认预定", "我的预约", "取消预定"):
         assert f'msgstr "{word}"' in catalog, word

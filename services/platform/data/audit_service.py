@@ -12,6 +12,7 @@ from services.platform.data import audit, chain
 from services.platform.data.chain import ChainEntry, Check
 from services.platform.data.database import Database
 from services.platform.serving import errors, pages, permissions, rpc
+from services.platform.text.messages import message
 
 SERVICE = "yunhui.audit.v1.AuditService"
 ROLES = permissions.of(SERVICE)
@@ -79,7 +80,7 @@ def to_filter(request: api.ListAuditEntriesRequest) -> audit.AuditFilter:
 
 def checked(field: str, value: str) -> str:
     if len(value) > 128 or not value.isprintable():
-        raise errors.invalid(field, "at most 128 characters on one line", "须为一行，最多 128 个字符")
+        raise errors.invalid(field, message("at most 128 characters on one line"))
     return value
 
 

@@ -12,6 +12,7 @@ from services.platform.data import audit
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors, permissions, rpc
+from services.platform.text.messages import message
 
 SERVICE = "yunhui.outbox.v1.OutboxService"
 ROLES = permissions.of(SERVICE)
@@ -46,7 +47,7 @@ class OutboxService(api_grpc.OutboxServiceServicer):
         work = audit.audited(lambda c: outbox.mark_unpublished(c, request.after_event_id), describe)
         number = await self._database.write(work)
         if number is None:
-            raise errors.not_found("event", "没有这个事件")
+            raise errors.not_found("event", message("there is no such event"))
         self._wake()
         return api.ReplayOutboxResponse(event_count=number)
 

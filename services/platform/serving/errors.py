@@ -1,4 +1,7 @@
-"""Errors for callers: a canonical code, a sentence in English and in Chinese, and details that programs read."""
+"""Errors for callers: a canonical code, a sentence in English and in Chinese, and details that programs read.
+
+A sentence that is a Text goes out in both languages, any other in English alone: those that only programs see.
+"""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -12,21 +15,22 @@ from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
 from services.platform.clock import from_timestamp
+from services.platform.text.languages import CHINESE, ENGLISH
+from services.platform.text.messages import Text, message, pmessage
 
 DOMAIN = "yunhui"
-CHINESE = "zh-CN"
-REQUIRED = "is required", "必填"
-LATER = "must be later than start_time", "须晚于开始时间"
-OURS = "an error of ours; it was logged", "系统内部错误，已记入日志"
+REQUIRED = message("is required")
+LATER = message("must be later than start_time")
+OURS = message("an error of ours; it was logged")
 
 Part = Literal["booking", "bus", "database", "policy", "the meeting provider", "the meetings gateway"]
-PARTS: Mapping[Part, str] = {
-    "booking": "预定服务",
-    "bus": "消息总线",
-    "database": "数据库",
-    "policy": "规则服务",
-    "the meeting provider": "会议提供方",
-    "the meetings gateway": "会议网关",
+PARTS: Mapping[Part, Text] = {
+    "booking": pmessage("part", "booking"),
+    "bus": pmessage("part", "bus"),
+    "database": pmessage("part", "database"),
+    "policy": pmessage("part", "policy"),
+    "the meeting provider": pmessage("part", "the meeting provider"),
+    "the meetings gateway": pmessage("part", "the meetings gateway"),
 }
 LAST_SECOND = 253_402_300_799  # of the year 9999
 
@@ -54,18 +58,16 @@ class RpcError(Exception):
 
 
 def invalid(
-    field: str, description: str, chinese: str, reason: str = "", figures: Mapping[str, str] = MappingProxyType({})
+    field: str, description: str, *, reason: str = "", figures: Mapping[str, str] = MappingProxyType({})
 ) -> RpcError:
-    """INVALID_ARGUMENT with BadRequest: names the field and the way out; with ErrorInfo where there is a `reason`.
-
-    `chinese` says the same as `description`; "" where only programs ask.
-    """
-    violation = details.BadRequest.FieldViolation(field=field, description=description)
-    if chinese:
-        violation.localized_message.CopyFrom(in_chinese(chinese))
+    """INVALID_ARGUMENT with BadRequest: names the field and the way out; with ErrorInfo where there is a `reason`."""
+    english = in_english(description)
+    violation = details.BadRequest.FieldViolation(field=field, description=english)
+    for localized in in_chinese(description):
+        violation.localized_message.CopyFrom(localized)
     return RpcError(
         grpc.StatusCode.INVALID_ARGUMENT,
-        f"{field}: {description}",
+        f"{field}: {english}",
         details.BadRequest(field_violations=[violation]),
         *([details.ErrorInfo(reason=reason, domain=DOMAIN, metadata=figures)] if reason else []),
     )
@@ -74,72 +76,65 @@ def invalid(
 def moment(field: str, given: Timestamp) -> int:
     """Epoch ms of a required time between the years 1970 and 9999: what lies beyond fits into no database."""
     if not given.seconds and not given.nanos:
-        raise invalid(field, *REQUIRED)
+        raise invalid(field, REQUIRED)
     if not 0 < given.seconds <= LAST_SECOND or not 0 <= given.nanos < 1_000_000_000:
-        raise invalid(field, "is not a valid time", "不是有效的时间")
+        raise invalid(field, message("is not a valid time"))
     return from_timestamp(given)
 
 
 def failure(
     code: grpc.StatusCode,
     reason: str,
-    message: str,
-    chinese: str,
+    words: str,
     *,
     retry_seconds: int = 0,
     figures: Mapping[str, str] = MappingProxyType({}),
 ) -> RpcError:
     """Any other error, with ErrorInfo: `reason` is stable, UPPER_SNAKE_CASE, `figures` are its metadata.
 
-    `chinese` says the same as `message`, as LocalizedMessage; "" where only programs ask. RetryInfo when it is known
-    how long to wait.
+    In Chinese as LocalizedMessage. RetryInfo when it is known how long to wait.
     """
     pause = details.RetryInfo(retry_delay=duration_pb2.Duration(seconds=retry_seconds))
     return RpcError(
         code,
-        message,
+        in_english(words),
         details.ErrorInfo(reason=reason, domain=DOMAIN, metadata=figures),
         *([pause] if retry_seconds else []),
-        *([in_chinese(chinese)] if chinese else []),
+        *in_chinese(words),
     )
 
 
-def in_chinese(message: str) -> details.LocalizedMessage:
-    return details.LocalizedMessage(locale=CHINESE, message=message)
+def in_english(words: str) -> str:
+    return words.to(ENGLISH) if isinstance(words, Text) else words
 
 
-def not_found(what: str, chinese: str) -> RpcError:
-    """NOT_FOUND; the same for what does not exist and for what is another's."""
+def in_chinese(words: str) -> list[details.LocalizedMessage]:
+    """None of what is not to be translated."""
+    return [details.LocalizedMessage(locale=CHINESE, message=words.to(CHINESE))] if isinstance(words, Text) else []
+
+
+def not_found(what: str, words: Text) -> RpcError:
+    """NOT_FOUND, with the reason WHAT_NOT_FOUND; the same for what does not exist and for what is another's."""
     reason = f"{what.upper().replace(' ', '_')}_NOT_FOUND"
-    return failure(grpc.StatusCode.NOT_FOUND, reason, f"there is no such {what}", chinese)
+    return failure(grpc.StatusCode.NOT_FOUND, reason, words)
 
 
-def role_missing(what: str, chinese: str, roles: Iterable[str]) -> RpcError:
+def role_missing(what: Text, roles: Iterable[str]) -> RpcError:
     """PERMISSION_DENIED; `what` needs one of the roles."""
-    wanted = sorted(roles)
-    message = f"{what} needs one of the roles: {', '.join(wanted)}"
-    return failure(
-        grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", message, f"{chinese}需要以下角色之一：{'、'.join(wanted)}"
-    )
+    words = message("{what} needs one of the roles: {roles}", what=what, roles=tuple(sorted(roles)))
+    return failure(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", words)
 
 
-def exhausted(reason: str, message: str, chinese: str, retry_seconds: int) -> RpcError:
+def exhausted(reason: str, words: str, retry_seconds: int) -> RpcError:
     """RESOURCE_EXHAUSTED with RetryInfo: nothing was done, there may be more later."""
-    return failure(grpc.StatusCode.RESOURCE_EXHAUSTED, reason, message, chinese, retry_seconds=retry_seconds)
+    return failure(grpc.StatusCode.RESOURCE_EXHAUSTED, reason, words, retry_seconds=retry_seconds)
 
 
 def unavailable(what: Part, retry_seconds: int = 1) -> RpcError:
     """UNAVAILABLE with RetryInfo: nothing was done, try again."""
-    message = f"{what} is away for the moment; nothing was changed, please try again"
-    chinese = f"{PARTS[what]}暂时不可用；没有任何改变，请重试"
-    return failure(
-        grpc.StatusCode.UNAVAILABLE,
-        "SERVICE_AWAY",
-        message,
-        chinese,
-        retry_seconds=retry_seconds,
-        figures={"service": what},
-    )
+    words = message("{part} is away for the moment; nothing was changed, please try again", part=PARTS[what])
+    figures = {"service": what}
+    return failure(grpc.StatusCode.UNAVAILABLE, "SERVICE_AWAY", words, retry_seconds=retry_seconds, figures=figures)
 
 
 def chinese_of(status: status_pb2.Status) -> str:

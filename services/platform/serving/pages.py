@@ -5,6 +5,7 @@ import json
 import re
 
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
 _LATEST = 2**62
 _ID = re.compile(r"[A-Za-z0-9._-]{0,128}")
@@ -38,10 +39,10 @@ def from_number(token: str) -> int:
 def size(asked: int, usual: int = 50, most: int = 500) -> int:
     """How many rows a page has. Raises errors.invalid."""
     if not 0 <= asked <= most:
-        raise errors.invalid("page_size", f"must be between 1 and {most}", f"须在 1 到 {most} 之间")
+        raise errors.invalid("page_size", message("must be between 1 and {most}", most=most))
     return asked or usual
 
 
 def _not_ours() -> errors.RpcError:
-    words = "is not one of ours: start again with the first page", "不是我们给出的：请从第一页重新开始"
-    return errors.invalid("page_token", *words)
+    words = message("is not one of ours: start again with the first page")
+    return errors.invalid("page_token", words)

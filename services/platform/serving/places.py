@@ -12,6 +12,7 @@ import grpc
 
 from services.platform.serving import errors
 from services.platform.serving.identity import Principal
+from services.platform.text.messages import message
 
 MOST_CALLS_AT_ONCE = 2_000
 MOST_CALLS_OF_ACCOUNT = 100
@@ -31,11 +32,12 @@ class Places:
         """Until the answer has gone out. Raises errors.RpcError RESOURCE_EXHAUSTED."""
         account = caller.account_id
         if self._of[account] >= MOST_CALLS_OF_ACCOUNT and not caller.has("service"):
-            words = f"this account has {MOST_CALLS_OF_ACCOUNT} calls under way: wait for one to end"
-            chinese = f"这个账号有 {MOST_CALLS_OF_ACCOUNT} 个调用正在进行：请等其中一个结束"
-            raise errors.exhausted("TOO_MANY_CALLS", words, chinese, 1)
+            words = message(
+                "this account has {limit} calls under way: wait for one to end", limit=MOST_CALLS_OF_ACCOUNT
+            )
+            raise errors.exhausted("TOO_MANY_CALLS", words, 1)
         if self._of.total() >= MOST_CALLS_AT_ONCE:
-            raise errors.exhausted("BUSY", "too many calls at once: try again", "同时进行的调用过多：请重试", 1)
+            raise errors.exhausted("BUSY", message("too many calls at once: try again"), 1)
         hold(self._of, account, context)
 
 
@@ -74,12 +76,12 @@ class Strangers:
                     self._remove(address, limit)
         except TimeoutError as error:
             words = f"whoever shows no token is given {STRANGERS_SECONDS:g} s, and less while many ask"
-            raise errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", words, "") from error
+            raise errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", words) from error
 
     def _note(self, address: str, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
         """Who takes no answer (a flow-control window of zero) keeps the call when its place was given back long ago."""
         if self._unfinished[address] >= MOST_UNFINISHED:
-            raise errors.exhausted("BUSY", "too many calls from your address at once: try again", "", 1)
+            raise errors.exhausted("BUSY", "too many calls from your address at once: try again", 1)
         hold(self._unfinished, address, context)
 
     def _add(self, address: str, limit: asyncio.Timeout) -> None:

@@ -22,6 +22,7 @@ from services.platform.serving.identity import InvalidTokenError, Principal, Ver
 from services.platform.serving.places import Places, Strangers, give_back
 from services.platform.serving.rates import NO_LIMIT, Rate
 from services.platform.settings import ServerSettings
+from services.platform.text.messages import message
 
 log = logging.getLogger(__name__)
 
@@ -72,15 +73,15 @@ _method: ContextVar[str] = ContextVar("method", default="")
 
 
 def too_long() -> errors.RpcError:
-    message = f"not done within {LONGEST_SECONDS:g} s; ask what became of it before you try again"
-    chinese = f"{LONGEST_SECONDS:g} 秒内没有完成；重试之前请先查询结果"
-    return errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", message, chinese)
+    words = message("not done within {limit:g} s; ask what became of it before you try again", limit=LONGEST_SECONDS)
+    return errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", words)
 
 
 def too_late() -> errors.RpcError:
-    message = f"the message did not arrive within {MESSAGE_SECONDS:g} s; nothing was done, please try again"
-    chinese = f"请求内容在 {MESSAGE_SECONDS:g} 秒内没有到达；没有任何改变，请重试"
-    return errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "NO_MESSAGE", message, chinese)
+    words = message(
+        "the message did not arrive within {limit:g} s; nothing was done, please try again", limit=MESSAGE_SECONDS
+    )
+    return errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "NO_MESSAGE", words)
 
 
 def principal() -> Principal:
@@ -197,9 +198,8 @@ class RpcGuard(grpc.aio.ServerInterceptor):
     def _stream_of(self, caller: Principal) -> Iterator[None]:
         account = caller.account_id
         if self._streams[account] >= MOST_STREAMS_AT_ONCE and not caller.has("service"):
-            words = f"this account has {MOST_STREAMS_AT_ONCE} streams open: end one first"
-            chinese = f"这个账号已打开 {MOST_STREAMS_AT_ONCE} 个订阅：请先结束一个"
-            raise errors.exhausted("TOO_MANY_STREAMS", words, chinese, 1)
+            words = message("this account has {limit} streams open: end one first", limit=MOST_STREAMS_AT_ONCE)
+            raise errors.exhausted("TOO_MANY_STREAMS", words, 1)
         self._streams[account] += 1
         try:
             yield
@@ -218,10 +218,10 @@ class RpcGuard(grpc.aio.ServerInterceptor):
         try:
             caller = await self._verifier.prove(_bearer(context))
         except InvalidTokenError as error:
-            raise errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", str(error), "") from error
+            raise errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", str(error)) from error
         self._restrain(caller)
         if not caller.has(*self._roles.get(method, frozenset())):
-            raise errors.role_missing("this", "这项操作", self._roles.get(method, frozenset()))
+            raise errors.role_missing(message("this"), self._roles.get(method, frozenset()))
         self._places.take(caller, context)
         _principal.set(caller)
         _method.set(method.removeprefix("/"))
@@ -230,8 +230,8 @@ class RpcGuard(grpc.aio.ServerInterceptor):
     def _restrain(self, caller: Principal, calls: int = 1) -> None:
         seconds = 0.0 if caller.has("service") else self._rate.take(caller.account_id, calls)
         if seconds:
-            words = "too many calls by this account: wait a little", "这个账号的调用过于频繁：请稍候"
-            raise errors.exhausted("RATE_LIMITED", *words, math.ceil(seconds))
+            words = message("too many calls by this account: wait a little")
+            raise errors.exhausted("RATE_LIMITED", words, math.ceil(seconds))
 
 
 async def receive(context: Context) -> bytes:
@@ -242,7 +242,7 @@ async def receive(context: Context) -> bytes:
     except TimeoutError as error:
         raise too_late() from error
     if not isinstance(body, bytes):
-        raise errors.invalid("request", "the call ended without a message", "")
+        raise errors.invalid("request", "the call ended without a message")
     return body
 
 
@@ -273,7 +273,7 @@ def read(deserialize: Callable[[bytes], Message], body: bytes) -> Message:
     try:
         return deserialize(body)
     except DecodeError as error:
-        raise errors.invalid("request", "the bytes are not a message of this method", "") from error
+        raise errors.invalid("request", "the bytes are not a message of this method") from error
 
 
 def _bearer(context: Context) -> str:
@@ -289,13 +289,13 @@ async def abort(context: Context, method: str, error: Exception) -> NoReturn:
         raise error
     if isinstance(error, NotImplementedError):
         error = errors.failure(
-            grpc.StatusCode.UNIMPLEMENTED, "NOT_AVAILABLE", "this method is not available yet", "这项功能暂未提供"
+            grpc.StatusCode.UNIMPLEMENTED, "NOT_AVAILABLE", message("this method is not available yet")
         )
     if not isinstance(error, errors.RpcError):
         caller = _principal.get(None)
         whose = {"account": logs.pseudonym(caller.account_id)} if caller else None
         log.exception("%s failed", method, exc_info=error, extra=whose)
-        error = errors.failure(grpc.StatusCode.INTERNAL, "INTERNAL", *errors.OURS)
+        error = errors.failure(grpc.StatusCode.INTERNAL, "INTERNAL", errors.OURS)
     metadata = (("grpc-status-details-bin", error.to_status().SerializeToString()),)
     await context.abort(error.code, str(error), trailing_metadata=metadata)
     raise AssertionError("abort returned")
