@@ -17,7 +17,11 @@ GENERATORS = (
 
 def main() -> None:
     for each in GENERATORS:
-        runpy.run_module(each, run_name="__main__")
+        try:
+            runpy.run_module(each, run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                raise
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ from yunhui.{name}.v1 import {name}_service_pb2_grpc as pb_grpc
 from services.{name}.models import {Entity}
 from services.platform.data.database import Database
 from services.platform.serving import errors, permissions, rpc
+from services.platform.text.messages import message
 
 SERVICE = "yunhui.{name}.v1.{Name}Service"
 ROLES = permissions.of(SERVICE)
@@ -107,9 +108,9 @@ class {Name}Service(pb_grpc.{Name}ServiceServicer):
         self._database = database
 
     async def Get{Entity}(self, request: pb.Get{Entity}Request, context: rpc.Context) -> pb.Get{Entity}Response:
-        found = await self._database.look(lambda work: Session(work).get({Entity}, request.{entity}_id))
+        found = await self._database.read_fresh(lambda work: Session(work).get({Entity}, request.{entity}_id))
         if found is None:
-            raise errors.not_found("{entity}", "没有这项记录")
+            raise errors.not_found("{entity}", message("There is nothing here"))
         return pb.Get{Entity}Response({entity}=to_message(found))
 
 
@@ -164,7 +165,7 @@ async def test_a_{entity}_is_found_by_its_id(tmp_path: Path) -> None:
     service = {Name}Service(database)
     answer = await service.Get{Entity}(pb.Get{Entity}Request({entity}_id="1"), CONTEXT)
     assert answer.{entity} == pb.{Entity}({entity}_id="1", display_name="First")
-    with pytest.raises(RpcError, match="there is no such {entity}"):
+    with pytest.raises(RpcError, match="There is nothing here"):
         await service.Get{Entity}(pb.Get{Entity}Request({entity}_id="2"), CONTEXT)
     database.close()
 '''

@@ -7,10 +7,8 @@ from pathlib import Path
 import httpx2
 
 from tests.portal.pages.serving import COOKIE, Portal
-from tests.portal.test_texts import test_nothing_is_missing_and_nothing_is_left_over as test_words
 from tests.system.stack import Stack
 
-__all__ = ["test_words"]
 PATH = "/support/versions"
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from services.platform.text.languages import CHINESE
 from services.policy import drafts
 from services.policy.description import describe
 from services.policy.handbook import default_document
-from services.portal.policies import Policy
-from services.portal.times import CHINESE
+from services.portal.policies import PolicyInForce
 from tests.policy.samples import CASES, SOURCE
 from tests.policy.test_oracle import test_decides_as_the_wording_says as test_the_oracle_agrees
 
@@ -24,7 +24,7 @@ def test_it_can_be_published() -> None:
 
 def test_pages_command_and_handbook_tell_it() -> None:
     """They read GetPolicy's description."""
-    policy = Policy(describe(default_document()))
+    policy = PolicyInForce(describe(default_document()))
     told = {rule.rule_id: policy.sentence(rule, CHINESE) for rule in policy.description.rules}
     assert told["LARGE_MEETING_NOTICE"] == SENTENCE
     assert SENTENCE in (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
