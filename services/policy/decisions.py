@@ -17,7 +17,7 @@ from services.policy.facts import CountResult, calendar_of
 from services.policy.questions import SECOND, InvalidRequestError, Question, read_question, read_usage_question
 from services.policy.remedies import UNITS, Aims, CompiledRemedy, find
 from services.policy.thresholds import Thresholds
-from services.policy.usage import UsagePlan, fill_quota, to_timestamp
+from services.policy.usage import CompiledUsage, fill_quota, to_timestamp
 
 __all__ = ["InvalidRequestError", "Policy"]
 
@@ -32,7 +32,7 @@ class Policy:
         self._compiled: dict[str, CompiledAction] = {
             action: compile_action(document, self._calendar, action) for action in ACTIONS
         }
-        self._usage = UsagePlan(document, self._calendar, self._compiled["CREATE"].quotas)
+        self._usage = CompiledUsage(document, self._calendar, self._compiled["CREATE"].quotas)
         self._thresholds = Thresholds(document)
         self._blanks: dict[tuple[int, ...], pb.Decision] = {}
 

@@ -34,7 +34,7 @@ class Closing:
     threshold: str
 
 
-class UsagePlan:
+class CompiledUsage:
     """What can be prepared once for a version of the rules. `quotas`: rule, fact, threshold and period of each."""
 
     def __init__(
