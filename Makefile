@@ -101,7 +101,7 @@ migration: setup ## draft the next migration: make migration SERVICE=booking MES
 proto: setup ## regenerate the committed stubs in proto/gen
 	@tools/generate_stubs proto/gen
 
-generated: proto ## write anew all that follows from something else: stubs, rights, compose, pages, pictures, translations
+generated: proto ## write anew all that follows from something else: stubs, rights, compose.yaml, pages of docs, translations
 	@$(BIN)/python -m tools.generated
 
 new-service: setup ## begin a program: make new-service NAME=directory ENTITY=member

@@ -5,13 +5,18 @@ The contract, the table and the method of one entity are a beginning to be chang
 """
 
 import argparse
+import importlib
+import keyword
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from services.installation.registry import OTHER_PORTS, PROGRAMS
+import yaml
+from sqlmodel import SQLModel
+
+from services.installation.registry import BUS_USERS, OTHER_PORTS, PROGRAMS, SERVICE_NAMES
 
 ROOT = Path(__file__).parents[1]
 WORD = re.compile(r"[a-z][a-z0-9]*")
@@ -203,8 +208,27 @@ def refuse(*names: str) -> None:
     for each in names:
         if not WORD.fullmatch(each):
             raise ValueError(f"{each!r} is no word of a-z and 0-9")
-    if (ROOT / "services" / names[0]).exists() or (ROOT / "proto" / "yunhui" / names[0]).exists():
-        raise ValueError(f"there is a {names[0]} already")
+    name, entity = names
+    taken = {*BUS_USERS, *OTHER_PORTS, *composed_names()}
+    if name in taken or any((ROOT / folder / name).exists() for folder in ("services", "proto/yunhui", "tests")):
+        raise ValueError(f"there is a {name} already")
+    if any(keyword.iskeyword(each) for each in names):
+        raise ValueError("a keyword of Python can be no name")
+    if entity in tables():
+        raise ValueError(f"another service has a table {entity} already")
+
+
+def composed_names() -> set[str]:
+    """What compose.yaml calls its services, and what it shares among them."""
+    composed = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    return {*composed["services"], *(key.removeprefix("x-") for key in composed)}
+
+
+def tables() -> set[str]:
+    """Of all services: models are imported into one process by tests."""
+    for service in SERVICE_NAMES:
+        importlib.import_module(f"services.{service}.models")
+    return set(SQLModel.metadata.tables)
 
 
 def insert(path: str, line: str, *, before: str) -> None:

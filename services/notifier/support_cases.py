@@ -36,7 +36,7 @@ def open_case(connection: Connection, case: SupportCase) -> Sequence[str]:
 def close_case(connection: Connection, reservation_id: str, version: int, event_id: str) -> Sequence[str]:
     """The addresses that still had the case before them; the same again when the same event comes again."""
     with open_session(connection) as session:
-        case = session.get(SupportCase, reservation_id)
+        case = session.get(SupportCase, reservation_id, with_for_update=True)
         if case is None or case.closed_by not in ("", event_id) or case.version > version:
             return []
         case.state, case.version, case.closed_by, case.payload = CaseState.CLOSED, version, event_id, ""

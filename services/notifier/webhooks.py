@@ -62,8 +62,9 @@ def get(connection: Connection, webhook_id: str) -> Webhook:
         return _get(session, webhook_id)
 
 
-def _get(session: Session, webhook_id: str) -> Webhook:
-    webhook = session.get(Webhook, webhook_id)
+def _get(session: Session, webhook_id: str, *, to_change: bool = False) -> Webhook:
+    """`to_change`: nobody else changes it meanwhile. What differs from what was read is all that is written."""
+    webhook = session.get(Webhook, webhook_id, with_for_update=to_change)
     if webhook is None:
         raise errors.not_found("webhook", message("there is no such webhook"))
     return webhook
@@ -77,7 +78,7 @@ def read_all(connection: Connection) -> Sequence[Webhook]:
 def update(connection: Connection, webhook_id: str, values: Mapping[str, Any], now: int) -> Webhook:
     """Raises errors.not_found. Switching off gives up what is queued."""
     with open_session(connection) as session:
-        webhook = _get(session, webhook_id)
+        webhook = _get(session, webhook_id, to_change=True)
         if values.get("enabled"):
             webhook.reason, webhook.failing_since = "", 0
         if values.get("enabled") is False:
@@ -88,7 +89,7 @@ def update(connection: Connection, webhook_id: str, values: Mapping[str, Any], n
 def delete(connection: Connection, webhook_id: str, now: int) -> None:
     """Raises errors.not_found. What was sent stays in the log; what is queued fails."""
     with open_session(connection) as session:
-        session.delete(_get(session, webhook_id))
+        session.delete(_get(session, webhook_id, to_change=True))
     deliveries.fail_queued(connection, webhook_id, "the webhook was removed", now)
 
 
@@ -187,7 +188,7 @@ class WebhookCaller:
     def record(self, connection: Connection, claim: DeliveryClaim, answer: SendResult, now: int) -> None:
         """Since when nothing was accepted; switched off by 410, or when that has lasted too long."""
         with open_session(connection) as session:
-            webhook = session.get(Webhook, claim.recipient)
+            webhook = session.get(Webhook, claim.recipient, with_for_update=True)
             if webhook is None or not webhook.enabled:
                 return
             webhook.failing_since = since = (

@@ -119,9 +119,11 @@ class Calendar:
         return show_time(last) if first.date() == last.date() else f"{self.date(last)} {show_time(last)}"
 
     def zone_note(self, moment: datetime) -> str:
-        offset = f"{moment:%z}"
+        """With the offset; a zone without a name of its own in this language is only that."""
+        ahead = f"{moment:%z}"
+        offset = f"UTC{ahead[:3]}:{ahead[3:5]}"
         name = times.zone_name(self.zone, moment, self.locale)
-        return times.in_brackets("", f"{name} UTC{offset[:3]}:{offset[3:5]}", self.locale)
+        return times.in_brackets("", offset if name.startswith("GMT") else f"{name} {offset}", self.locale)
 
     def meters(self, quotas: Iterable[QuotaUsage], now: datetime) -> list[Meter]:
         """Usage as policy counted it, plus the one reservation that was just confirmed."""

@@ -9,10 +9,13 @@ from yunhui.policy.v1 import decision_pb2 as pb
 from yunhui.policy.v1.policy_service_pb2 import Usage
 
 from services.policy.conditions import comparisons
-from services.policy.document import Document, PeriodName, ReservationCount, ViolationCount
+from services.policy.document import Document, Measure, PeriodName, ReservationCount, ViolationCount
 from services.policy.facts import Used, reservations_used, suspended_until, violations_counted
 from services.policy.periods import Period, PeriodCalendar
 from services.policy.questions import SECOND, UsageQuestion
+
+SUSPENSION = ("suspension_remaining", "suspension_end")
+"""Measures that look at suspensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,15 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The count of violations that suspends when it reaches a threshold."""
+    """The count of violations that suspends when it reaches a threshold, or a number, and so many `more`."""
 
     fact: ViolationCount
-    threshold: str
+    threshold: str | None
+    number: int
+    more: int
+
+    def limit(self, thresholds: Mapping[str, int]) -> int:
+        return (thresholds[self.threshold] if self.threshold else self.number) + self.more
 
 
 class CompiledUsage:
@@ -46,15 +54,16 @@ class CompiledUsage:
             if isinstance(fact := document.facts[name], ReservationCount)
         ]
         self._closing = next(_closing(document), None)
+        self._suspension_matters = _suspension_matters(document)
 
     def usage(self, question: UsageQuestion, thresholds: Mapping[str, int]) -> Usage:
         usage = Usage(thresholds=thresholds, quotas=[_standing(each, question, thresholds) for each in self._quotas])
         if self._closing:
             counted = violations_counted(self._closing.fact, question.violations, question.now, thresholds)
             usage.closing.violations = len(counted)
-            usage.closing.limit = thresholds[self._closing.threshold]
+            usage.closing.limit = self._closing.limit(thresholds)
             usage.closing.within_seconds = thresholds[self._closing.fact.within]
-        if until := suspended_until(question.suspensions, question.now):
+        if self._suspension_matters and (until := suspended_until(question.suspensions, question.now)):
             usage.closed_until.CopyFrom(to_timestamp(until))
         return usage
 
@@ -65,8 +74,16 @@ def _closing(document: Document) -> Iterator[Closing]:
             continue
         for _, compare in comparisons(rule.when):
             fact = document.facts[compare.fact]
-            if isinstance(fact, ViolationCount) and compare.threshold:
-                yield Closing(fact, compare.threshold)
+            if isinstance(fact, ViolationCount) and compare.op in ("at_least", "more_than"):
+                more = (compare.op == "more_than") + (not fact.this_one_too)  # the last no-show counts itself
+                yield Closing(fact, compare.threshold, compare.value or 0, more)
+
+
+def _suspension_matters(document: Document) -> bool:
+    """Whether any rule about new reservations looks at suspensions; without one they close nothing."""
+    asked = (comparisons(rule.when) for rule in document.rules if "CREATE" in rule.on)
+    facts = (document.facts[compare.fact] for compared in asked for _, compare in compared)
+    return any(isinstance(fact, Measure) and fact.measure in SUSPENSION for fact in facts)
 
 
 def _standing(quota: Quota, question: UsageQuestion, thresholds: Mapping[str, int]) -> pb.QuotaStanding:

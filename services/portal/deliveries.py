@@ -4,10 +4,11 @@ from starlette.requests import Request
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
+from services.contracts.event_names import NAMES
 from services.platform.text.messages import message
 from services.portal.calls import ask, services_of
 from services.portal.tables import Act, Asked, Column, Listing, Table, TableFilter
-from services.portal.texts import DELIVERY_STATES, NOTICES
+from services.portal.texts import DELIVERY_STATES, MAILS
 
 STATES = {
     "queued": pb.DELIVERY_STATE_QUEUED,
@@ -30,7 +31,10 @@ async def fetch(request: Request, asked: Asked) -> Listing[pb.Delivery]:
 
 
 def kind(each: pb.Delivery) -> str:
-    return NOTICES.get(each.kind, each.kind)
+    """Of a mail the notice, which may be one of several of its kind; of a webhook the event."""
+    if event := NAMES.get(each.kind):
+        return event.name
+    return MAILS.get(each.kind.partition("-")[0], each.kind)
 
 
 def said(each: pb.Delivery) -> str:
@@ -60,9 +64,7 @@ TABLE = Table(
         Column(message("The server said"), said, width="wide"),
     ],
     filters=[
-        TableFilter(
-            "state", message("State"), {name: DELIVERY_STATES[state] for name, state in STATES.items()}, "failed"
-        ),
+        TableFilter("state", message("State"), {name: DELIVERY_STATES[state] for name, state in STATES.items()}),
         TableFilter("account_id", message("Account")),
     ],
     act=Act(message("Send again"), again),

@@ -17,6 +17,7 @@ from yunhui.policy.v1 import decision_pb2
 from services.portal import deliveries, policies, standing
 from services.portal.calls import SUPPORT, ask, person_of, services_of, text_of
 from services.portal.rendering import reader_of, render
+from services.portal.sign_in import local
 from services.portal.tables import forbidden
 
 SHOWN = 20
@@ -170,6 +171,8 @@ async def answer_objection(request: Request) -> Response:
 
 
 async def resend(request: Request) -> Response:
+    """From the desk or from the table, to which whoever pressed the button comes back as they left it."""
+    back = text_of(await request.form(), "back")
     question = notices.ResendDeliveryRequest(delivery_id=str(request.path_params["delivery_id"]))
     await ask(request, services_of(request).notifier.ResendDelivery, question)
-    return RedirectResponse("/support?done=resent", 303)
+    return RedirectResponse(local(back) if back else "/support?done=resent", 303)

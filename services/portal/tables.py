@@ -7,7 +7,7 @@ What is looked at stands in the address: filters, order and page. A new table is
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from services.platform.serving import spreadsheets
 from services.platform.text.messages import Text
+from services.platform.text.times import in_brackets
 from services.portal.calls import SUPPORT, has_role, person_of
 from services.portal.rendering import reader_of, render
 from services.portal.times import Reader
@@ -57,10 +58,10 @@ class Column(Generic[R]):
         return value.to(reader.language) if isinstance(value, Text) else value
 
     def heading(self, first: R | None, reader: Reader) -> str:
-        """For the file; times, as the first row tells, say of which zone they are."""
+        """For the file; times, as the first row tells, say of which zone they are, be it summer or winter."""
         label = self.label.to(reader.language)
         of_time = first is not None and isinstance(self.value(first), Timestamp)
-        return f"{label} ({reader.zone_name()})" if of_time else label
+        return in_brackets(label, reader.zone_all_year(), reader.language) if of_time else label
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,9 @@ class Asked:
     page_token: str
     page_size: int
 
+    def after(self, page_token: str) -> "Asked":
+        return replace(self, page_token=page_token)
+
     def address(self, path: str, **changed: str) -> str:
         values = {**self.filters, "order": self.order, **changed}
         return f"{path}?{urlencode({name: value for name, value in values.items() if value or name in self.filters})}"
@@ -117,7 +121,7 @@ Fetch = Callable[[Request, Asked], Awaitable[Listing[R]]]
 
 @dataclass(frozen=True)
 class Table(Generic[R]):
-    """The page at `path`, and the file at `path`.csv. For `roles`; to others it says that it is not theirs."""
+    """The page at `path`, and the file at `path`.csv. For `roles`, everybody when there are none."""
 
     path: str
     title: Text
@@ -134,7 +138,7 @@ class Table(Generic[R]):
     async def show(self, request: Request) -> Response:
         if refused := forbidden(request, self.roles):
             return refused
-        asked = self._asked(request, SHOWN)
+        asked = self._asked(request, min(SHOWN, self.most)).after(request.query_params.get("page", "")[:LONGEST])
         return render(request, "table.html", table=self, asked=asked, listing=await self.fetch(request, asked))
 
     async def export(self, request: Request) -> Response:
@@ -156,8 +160,7 @@ class Table(Generic[R]):
                 yield spreadsheets.line([each.exported(row, reader) for each in self.columns])
             if not listing.next_page_token:
                 return
-            following = Asked(asked.filters, asked.order, listing.next_page_token, asked.page_size)
-            listing = await self.fetch(request, following)
+            listing = await self.fetch(request, asked.after(listing.next_page_token))
 
     def _asked(self, request: Request, page_size: int) -> Asked:
         sorts = {order for each in self.columns if each.sort for order in (each.sort, f"-{each.sort}")}
@@ -165,13 +168,13 @@ class Table(Generic[R]):
         return Asked(
             {each.name: each.read(request) for each in self.filters},
             order if order in sorts else "",
-            request.query_params.get("page", "")[:LONGEST] if page_size == SHOWN else "",
+            "",
             page_size,
         )
 
 
 def forbidden(request: Request, roles: frozenset[str]) -> Response | None:
     """What a page says to those it is not for; the services would refuse them anyway."""
-    if has_role(person_of(request), roles):
+    if not roles or has_role(person_of(request), roles):
         return None
     return render(request, "trouble.html", 403, problem=None, status=403)

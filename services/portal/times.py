@@ -33,6 +33,10 @@ class Reader:
     def local(self, stamp: Timestamp) -> datetime:
         return datetime.fromtimestamp(stamp.seconds, UTC).astimezone(self.zone)
 
+    def zone_all_year(self) -> str:
+        """For a column of times, some of which may be in summer."""
+        return self.zone_name() if self.zone == times.PLATFORM_ZONE else self.zone.key
+
     def zone_name(self, at: datetime | None = None) -> str:
         """As of a moment: summer time has a name of its own."""
         return times.zone_name(self.zone, at or self.now, self.language)

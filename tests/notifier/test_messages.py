@@ -320,12 +320,20 @@ def test_meter_names_the_period_it_counts() -> None:
     assert "7月21日 周一 1/3 · 7月21日 周一起一周 4/10" in text
 
 
+@pytest.mark.parametrize(
+    ("zone", "said"), [("Asia/Urumqi", "（UTC+06:00）"), ("Europe/Berlin", "（中欧夏令时间 UTC+02:00）")]
+)
+def test_a_zone_without_a_name_is_its_offset(zone: str, said: str) -> None:
+    composer = Composer(replace(samples.LETTERHEAD, zone=ZoneInfo(zone)))
+    assert said in content(read(compose("reservation.confirmed", samples.confirmed(), composer)[0]), "plain")
+
+
 def test_somebody_else_cancelled() -> None:
     """The booker learns that it was not they, and why."""
     body = samples.cancelled(note="设备\n检修")
     body.actor = "account-2"
     text = content(read(compose("reservation.cancelled", body)[0]), "plain")
-    assert "管理人员取消了这次预定" in text
+    assert "管理人员取消了这次预约" in text
     assert "设备 检修" in text
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.notifier import webhooks
 from services.notifier.addresses import AddressGuard, RefusedAddressError, is_public
-from services.notifier.channels import WEBHOOK, DeliveryClaim, SendVerdict
+from services.notifier.channels import WEBHOOK, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.sender import Retry, Sender
 from services.notifier.webhooks import WebhookCaller
@@ -260,3 +261,19 @@ async def test_nothing_accepted_for_long_switches_it_off(
     await until(off)
     assert (await read(database, webhook)).reason == "nothing was accepted for 72 hours; last: 500"
     assert [row.state for row in await rows(database)] == ["failed"]
+
+
+async def test_who_switches_it_on_while_it_goes_off_has_it_on(database: Database, clock: HandClock) -> None:
+    """A replica hears 410 and has not committed; the administrator's word is the later one, and holds."""
+    webhook = await register(database, "https://hooks.example.org")
+    other = Database(database.engine.url.render_as_string(hide_password=False))
+    gone = SendResult(SendVerdict.PERMANENT, 410, "gone")
+    on = partial(webhooks.update, webhook_id=webhook.webhook_id, values={"enabled": True}, now=clock.now())
+    with other.engine.begin() as connection:
+        caller(database).record(connection, call(webhook), gone, clock.now())
+        switching = asyncio.create_task(database.write(on))
+        await asyncio.sleep(0.2)
+    assert (await switching).enabled
+    stored = await read(database, webhook)
+    assert (stored.enabled, stored.reason) == (True, "")
+    other.close()

@@ -106,6 +106,37 @@ async def test_what_cannot_be_read_is_answered_at_once(server: Bus, caplog: pyte
     await client.close()
 
 
+async def test_what_a_handler_cannot_read_itself_is_no_unreadable_question(server: Bus) -> None:
+    """A damaged row of its own: whoever asked must not take the answer for one, and waits in vain."""
+    broker = request_reply.create_broker(settings(server, "policy"), "x")
+
+    async def answer(_: StringValue) -> StringValue:
+        return StringValue.FromString(b"\xff\xff\xff")
+
+    request_reply.responder(broker, "policy.decide", StringValue)(answer)
+    await broker.start()
+    client = await server.connect("booking")
+    for _ in range(2):
+        await broker.connection.flush()
+    with pytest.raises(TimeoutError):
+        await client.request("policy.decide", StringValue(value="x").SerializeToString(), timeout=1)
+    await broker.stop()
+    await client.close()
+
+
+async def test_serving_ends_as_it_is_told_also_without_a_server(server: Bus) -> None:
+    broker = request_reply.create_broker(settings(server, "policy"), "x")
+    serving = asyncio.create_task(request_reply.serve(broker))
+    await until(lambda: broker.running)
+    connection = broker.connection
+    await server.stop()
+    await until(lambda: not connection.is_connected)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert connection.is_closed
+
+
 async def lost(server: Bus) -> NatsBroker:
     """A broker that knows that its server is away."""
     broker = request_reply.create_broker(settings(server, "policy"), "x")

@@ -126,6 +126,13 @@ def test_durations(seconds: int, more: dict[str, object], chinese: str, english:
     assert shown == [chinese, english]
 
 
+def test_a_template_keeps_the_context_of_a_message() -> None:
+    """`_(text)`, where text is one that code marked."""
+    denied = pmessage("event", "denied")
+    assert translations(CHINESE).gettext(denied) == denied.to(CHINESE) != "denied"
+    assert translations(ENGLISH).gettext(denied) == "denied"
+
+
 def test_dates_and_zones() -> None:
     """With the year where it is wanted; in summer with summer's name of the zone."""
     day, noon = date(2025, 7, 8), datetime(2025, 7, 8, 12, tzinfo=UTC)

@@ -89,6 +89,32 @@ def test_what_the_policy_lets_count_counts() -> None:
     assert waived_too.usage(asking).closing.violations == 1
 
 
+SUSPENDS = "{fact: violations_with_this_one, op: at_least, threshold: violations_to_suspend}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "limit"),
+    [
+        (SUSPENDS, SUSPENDS.replace("at_least", "more_than"), 3),
+        (SUSPENDS, SUSPENDS.replace("threshold: violations_to_suspend", "value: 4"), 4),
+        ("    this_one_too: true\n", "    this_one_too: false\n", 3),
+    ],
+)
+def test_the_limit_is_what_the_rule_says(before: str, after: str, limit: int) -> None:
+    """More than two; a number in the rule itself; a count without the no-show that is being decided."""
+    assert SOURCE.count(before) == 1
+    assert Policy.load(SOURCE.replace(before, after)).usage(asked(question())).closing.limit == limit
+
+
+def test_a_suspension_that_no_rule_looks_at_closes_nothing() -> None:
+    start = SOURCE.index("  - id: SUSPENSION\n")
+    without = SOURCE[:start] + SOURCE[SOURCE.index("  - id: BOOKING_HORIZON\n") :]
+    asking = question()
+    asking.history.suspensions.add(start_time=moment("2025-07-06"), end_time=moment("2025-07-10"))
+    assert POLICY.usage(asked(asking)).HasField("closed_until")
+    assert not Policy.load(without).usage(asked(asking)).HasField("closed_until")
+
+
 def test_other_names_of_numbers_change_nothing() -> None:
     renamed = SOURCE
     for name in ("violations_to_suspend", "violation_window_seconds", "daily_quota", "weekly_quota"):

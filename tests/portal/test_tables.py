@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from yunhui.notifier.v1.delivery_pb2 import Delivery
 
-from services.platform.text.messages import message
+from services.platform.text.messages import Text, message
+from services.portal import deliveries
 from services.portal.navigation import Tab, lit, tabs_for
 from services.portal.sessions import Person
-from services.portal.tables import Act, Asked, Column, Listing, Table, TableFilter
+from services.portal.tables import SHOWN, Act, Asked, Column, Listing, Table, TableFilter
 
 Row = tuple[str, int, Timestamp]
 ROWS: list[Row] = [(name, number, Timestamp(seconds=1_751_850_000)) for number, name in enumerate("ab=c李")]
@@ -61,9 +64,9 @@ class Signed:
         await self.app(scope, receive, send)
 
 
-def browser(role: str) -> TestClient:
+def browser(role: str, table: Table[Row] = TABLE) -> TestClient:
     person = Person("lin", "Lin", "", frozenset({role}), "zh-CN", "token")
-    routes = [Route("/things", TABLE.show), Route("/things.csv", TABLE.export)]
+    routes = [Route("/things", table.show), Route("/things.csv", table.export)]
     return TestClient(Starlette(routes=routes, middleware=[Middleware(Signed, person=person)]))
 
 
@@ -105,7 +108,7 @@ def test_the_file_has_all_rows_and_no_formula(support: TestClient) -> None:
     assert answer.content.startswith("\ufeff账号,".encode())
     assert answer.content.count(b"\r\n") == 1 + len(ROWS)
     heading, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""))
-    assert heading == ["账号", "参会人数", "时间 (北京时间)", "状态"]
+    assert heading == ["账号", "参会人数", "时间（北京时间）", "状态"]
     assert [row[0] for row in rows] == ["a", "b", "'=", "c", "李"]
     assert rows[0][1:3] == ["0", "2025-07-07 09:00:00"]
     assert [(each.page_token, each.page_size) for each in ASKED] == [("", 500), ("2", 500), ("4", 500)]
@@ -114,6 +117,42 @@ def test_the_file_has_all_rows_and_no_formula(support: TestClient) -> None:
 def test_a_file_without_rows_has_its_heading(support: TestClient) -> None:
     assert len(support.get("/things.csv?name=nobody").text.splitlines()) == 1
     assert "没有符合条件的记录" in support.get("/things?name=nobody").text
+
+
+def test_the_zone_of_a_file_is_right_in_summer_and_winter(support: TestClient) -> None:
+    """Rows may be of both: Eastern Standard Time would be wrong for half of them."""
+    support.cookies["zone"] = "America/New_York"
+    assert "时间（America/New_York）" in support.get("/things.csv?kind=y").text
+
+
+def test_a_table_without_roles_is_for_everybody() -> None:
+    table = replace(TABLE, roles=frozenset())
+    with browser("booker", table) as plain:
+        assert [plain.get(path).status_code for path in ("/things", "/things.csv")] == [200, 200]
+
+
+def test_a_service_is_never_asked_for_more_than_it_gives() -> None:
+    ASKED.clear()
+    with browser("support", replace(TABLE, most=SHOWN)) as opened:
+        opened.get("/things?page=2")
+        opened.get("/things.csv?kind=y&page=4")
+    assert {each.page_size for each in ASKED} == {SHOWN}
+    assert [each.page_token for each in ASKED] == ["2", "", "2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("cancellation", "预约已取消"),
+        ("escalation-2", "致技术支持：新的待审批预约"),
+        ("yunhui.booking.reservation.confirmed", "预定成功"),
+        ("unheard-of", "unheard-of"),
+    ],
+)
+def test_a_delivery_is_called_what_it_is(kind: str, said: str) -> None:
+    """Whoever cancelled; one of several of its kind; a webhook."""
+    named = deliveries.kind(Delivery(kind=kind))
+    assert (named.to("zh-CN") if isinstance(named, Text) else named) == said
 
 
 def test_others_get_neither_page_nor_file() -> None:

@@ -117,7 +117,15 @@ def test_a_field_of_a_reservation(copy: Copy) -> None:
     copy.prove("field")
 
 
-@pytest.mark.parametrize("name", ["booking", "Library", "li-brary", "", "../x"])
+@pytest.mark.parametrize(
+    "name", ["booking", "Library", "li-brary", "", "../x", "admin", "mail", "postgres", "pages", "bench", "class"]
+)
 def test_a_program_has_a_name_of_its_own(name: str) -> None:
-    with pytest.raises(ValueError, match=r"already|is no word"):
+    with pytest.raises(ValueError, match=r"already|is no word|keyword"):
         new_service.refuse(name, "book")
+
+
+def test_an_entity_has_a_table_of_its_own() -> None:
+    with pytest.raises(ValueError, match="has a table reservation already"):
+        new_service.refuse("directory", "reservation")
+    new_service.refuse("directory", "member")

@@ -31,6 +31,10 @@ Asked = TypeVar("Asked", bound=Message)
 Answer = Callable[[Asked], Awaitable[Message]]
 
 
+class UnreadableQuestionError(Exception):
+    """No message of the kind that is asked with. What a handler cannot read of its own is another matter."""
+
+
 class ProtobufCodec:
     """Bodies are protobuf messages: of `kind` those that come in, of whatever kind those that go out."""
 
@@ -38,8 +42,11 @@ class ProtobufCodec:
         self._kind = kind
 
     async def decode(self, msg: StreamMessage[Any]) -> Any:
-        """Raises DecodeError."""
-        return self._kind.FromString(msg.body)
+        """Raises UnreadableQuestionError."""
+        try:
+            return self._kind.FromString(msg.body)
+        except DecodeError as error:
+            raise UnreadableQuestionError from error
 
     async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
         return (msg.SerializeToString() if isinstance(msg, Message) else b""), None
@@ -54,12 +61,12 @@ class Traced(BaseMiddleware[Any, Any]):
 
 
 class Answered(BaseMiddleware[Any, Any]):
-    """What cannot be read gets an empty answer at once, which no caller takes for one: nobody waits in vain."""
+    """What cannot be read gets an empty answer at once, as from one that knows nothing: nobody waits in vain."""
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> Any:
         try:
             return await call_next(msg)
-        except DecodeError:
+        except UnreadableQuestionError:
             log.error("%s: a message of %d bytes cannot be read", msg.raw_message.subject, len(msg.body))
             return b""
 
@@ -97,4 +104,4 @@ async def serve(broker: NatsBroker) -> None:
         await run_forever(answer, "questions over NATS", RETRY_SECONDS)
     finally:
         await faststream_fixes.take_no_more(broker)
-        await broker.stop()
+        await faststream_fixes.stop(broker)

@@ -36,7 +36,7 @@ class Text(str):
 
     def to(self, language: str, /, **values: object) -> str:
         known = translations(language)
-        text = known.pgettext(self.context, str(self)) if self.context else known.gettext(str(self))
+        text = known.gettext(self)
         given = {**self.values, **values}
         return text.format(**{name: _said(value, language) for name, value in given.items()}) if given else text
 
@@ -68,6 +68,11 @@ class Catalog(gettext.GNUTranslations):
     """Reads PO where the library reads MO, in the way that it lets subclasses do so."""
 
     _catalog: dict[str | tuple[str, int], str]
+
+    def gettext(self, message: str) -> str:
+        """A Text keeps its context, also where a template says `_(text)`."""
+        context = message.context if isinstance(message, Text) else ""
+        return self.pgettext(context, str(message)) if context else super().gettext(message)
 
     def _parse(self, fp: Any) -> None:
         self._catalog = {}

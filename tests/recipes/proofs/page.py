@@ -30,5 +30,5 @@ def test_it_is_there(tmp_path: Path) -> None:
     assert "<h1>Versions of the rules</h1>" in get(PATH, "support", "en").text
     written = get(f"{PATH}.csv", "support").content.decode("utf-8-sig")
     [row] = csv.DictReader(io.StringIO(written, newline=""))
-    assert (row["版本"], "生效时间 (北京时间)" in row) == ("default@1", True)
+    assert (row["版本"], "生效时间（北京时间）" in row) == ("default@1", True)
     stack.stop()

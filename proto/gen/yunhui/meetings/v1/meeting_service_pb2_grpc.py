@@ -64,7 +64,7 @@ class MeetingServiceServicer:
         who knows its number.
         Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
         admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-        than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
+        than 60 look-ups by one booker, or 20 that find no meeting of their own, at once; a minute gives as many back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,7 @@ class MeetingServiceStub:
     who knows its number.
     Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
     admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-    than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
+    than 60 look-ups by one booker, or 20 that find no meeting of their own, at once; a minute gives as many back.
     """
     ListParticipants: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.ListParticipantsRequest, _meeting_service_pb2.ListParticipantsResponse]
     """Who entered the meeting itself. For support, admin and service.
@@ -66,7 +66,7 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     who knows its number.
     Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
     admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-    than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
+    than 60 look-ups by one booker, or 20 that find no meeting of their own, at once; a minute gives as many back.
     """
     ListParticipants: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.ListParticipantsRequest, _meeting_service_pb2.ListParticipantsResponse]  # type: ignore[assignment]
     """Who entered the meeting itself. For support, admin and service.
@@ -92,7 +92,7 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         who knows its number.
         Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for account_id or any_owner without the role support,
         admin or service; UNAVAILABLE with RetryInfo while the provider is away; RESOURCE_EXHAUSTED with RetryInfo for more
-        than 60 look-ups a minute by one booker, or 20 that find no meeting of their own.
+        than 60 look-ups by one booker, or 20 that find no meeting of their own, at once; a minute gives as many back.
         """
 
     @_abc_1.abstractmethod
