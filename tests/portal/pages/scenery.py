@@ -126,13 +126,14 @@ class Scenery:
             "standing": Look(said("我的账户：有一次违约", "My standing, with a violation"), "wang.fang", "/standing"),
             "objected": Look(said("我的账户：已申诉", "My standing, objected"), "he.peng", "/standing"),
             "support": Look(said("技术支持", "Support's desk"), SUPPORT, "/support"),
-            "decline": Look(said("技术支持：拒绝前确认", "Support: before declining"), SUPPORT, "/support", decline),
+            "decline": Look(said("技术支持：驳回前确认", "Support: before declining"), SUPPORT, "/support", decline),
             "support-objections": Look(
                 said("技术支持：申诉", "Support's desk: objections"), SUPPORT, "/support", objections
             ),
             "support-account": Look(
                 said("技术支持：一个账号", "Support: one account"), SUPPORT, "/support/accounts?account_id=wang.fang"
             ),
+            "deliveries": Look(said("技术支持：投递记录", "Support: deliveries"), SUPPORT, "/support/deliveries"),
             "rules": Look(said("规则", "Rules"), "li.wei", "/rules"),
             "settings": Look(said("设置", "Settings"), "li.wei", "/settings"),
             "signed-out": Look(said("已退出", "Signed out"), "", "/signed-out"),
