@@ -56,12 +56,12 @@ TABLE = Table(
     fetch,
     columns=[
         Column(message("When"), lambda each: each.update_time),
-        Column(message("Notice"), kind, link=reservation),
+        Column(message("Notice"), kind, link=reservation, width="wide"),
         Column(message("State"), lambda each: DELIVERY_STATES[each.state], width="narrow"),
         Column(message("Account"), lambda each: each.account_id),
         Column(message("To"), lambda each: each.recipient),
         Column(message("Attempts"), lambda each: each.attempt_count, width="narrow"),
-        Column(message("The server said"), said, width="wide"),
+        Column(message("The server said"), said),
     ],
     filters=[
         TableFilter("state", message("State"), {name: DELIVERY_STATES[state] for name, state in STATES.items()}),
