@@ -163,6 +163,8 @@ class WebhookCaller:
         except errors.RpcError as error:
             gone = error.code is grpc.StatusCode.NOT_FOUND
             return SendResult(SendVerdict.PERMANENT if gone else SendVerdict.TEMPORARY, 0, str(error))
+        if not row.enabled:  # what was queued in the moment in which it was switched off
+            return SendResult(SendVerdict.PERMANENT, 0, f"the webhook is off: {row.reason}")
         try:
             async with asyncio.timeout(self._timeout):  # the client's own is for each step
                 return await self._post(row, claim)

@@ -239,6 +239,18 @@ async def test_410_switches_it_off(database: Database, clock: HandClock, receive
     assert "410" in (await read(database, webhook)).reason
 
 
+async def test_what_is_queued_as_it_goes_off_is_not_sent(database: Database, receiver: Receiver) -> None:
+    """Another replica had read it as on."""
+    webhook = await register(database, receiver.url)
+    await database.write(lambda c: webhooks.update(c, webhook.webhook_id, {"enabled": False}, 2))
+    answer = await caller(database).send(call(webhook))
+    assert (answer.verdict, answer.text) == (
+        SendVerdict.PERMANENT,
+        "the webhook is off: switched off by an administrator",
+    )
+    assert receiver.calls == []
+
+
 async def test_nothing_accepted_for_long_switches_it_off(
     database: Database, clock: HandClock, receiver: Receiver, sender: Sender
 ) -> None:
