@@ -16,6 +16,8 @@ from services.platform.clock import DAY, to_timestamp
 from services.platform.data.database import ForEach
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
+from services.platform.serving import errors
+from services.platform.text.messages import message
 
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
 
@@ -35,10 +37,11 @@ class AccountState:
     """A deadline of the account is due and has not been dealt with: its standing is not known."""
 
     def charged(self, profile: Profile | None, roles: str) -> tuple[Profile, str]:
-        """Profile and roles of the account as the token tells them, else as stored: then it must be known."""
+        """Profile and roles of the account as the token tells them, else as stored. Raises errors.not_found."""
         if profile:
             return profile, roles
-        assert self.profile is not None  # noqa: S101 - requests for unknown accounts have been refused
+        if self.profile is None:
+            raise errors.not_found("account", message("there is no such account"))
         return self.profile, " ".join(self.roles)
 
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import grpc
 from sqlalchemy.engine import Connection
@@ -50,12 +51,12 @@ Reply = api.CreateReservationResponse | api.CheckReservationResponse
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PendingRequest:
-    """A request in the queue, and where its answer goes. `store` False: a mere check."""
+    """A request in the queue, and where its answer goes: of CreateReservation, or without `store` of a mere check."""
 
     wanted: ReservationInput
     store: bool
     attempts: int = 0
-    reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    reply: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     trace: str = field(default_factory=traces.current)
     arrival: float = field(default_factory=time.perf_counter)
 
@@ -89,17 +90,15 @@ class Admission:
 
     async def create(self, wanted: ReservationInput) -> api.CreateReservationResponse:
         """Raises errors.RpcError; then nothing was stored."""
-        reply = await self._enqueue(PendingRequest(wanted, store=True))
-        assert isinstance(reply, api.CreateReservationResponse)  # noqa: S101 - told apart by `store`
-        return reply
+        created: api.CreateReservationResponse = await self._enqueue(PendingRequest(wanted, store=True))
+        return created
 
     async def check(self, wanted: ReservationInput) -> api.CheckReservationResponse:
         """What `create` would answer, and the errors that it would raise; `wanted` is without a request_id."""
-        reply = await self._enqueue(PendingRequest(wanted, store=False))
-        assert isinstance(reply, api.CheckReservationResponse)  # noqa: S101 - told apart by `store`
-        return reply
+        checked: api.CheckReservationResponse = await self._enqueue(PendingRequest(wanted, store=False))
+        return checked
 
-    def _enqueue(self, pending: PendingRequest) -> asyncio.Future[Reply]:
+    def _enqueue(self, pending: PendingRequest) -> asyncio.Future[Any]:
         self._waiting.append(pending)
         self._arrived.set()
         return pending.reply
@@ -264,8 +263,7 @@ def early_reply(wanted: ReservationInput, snapshot: BatchSnapshot, now: int) -> 
     account = snapshot.accounts[wanted.account_id]
     if account.overdue:  # its standing is not known: no answer rather than a wrong one
         raise errors.unavailable("policy")
-    if wanted.profile is None and account.profile is None:
-        raise errors.not_found("account", message("there is no such account"))
+    account.charged(wanted.profile, wanted.roles)  # whoever it is, is known
     check_meeting(wanted, snapshot)
     if wanted.room_id and wanted.room_id not in snapshot.pool.rooms:
         raise errors.not_found("room", message("there is no such room"))

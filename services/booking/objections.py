@@ -10,7 +10,7 @@ from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import second_person, standing
-from services.booking.accounts import HISTORY, AccountState, advance, lock_account, store_events
+from services.booking.accounts import HISTORY, AccountState, StaleError, advance, lock_account, store_events
 from services.booking.events import account_event
 from services.booking.models import RESERVATION, VIOLATION
 from services.booking.queries import (
@@ -65,7 +65,7 @@ def store_objection(connection: Connection, violation_id: str, owner: str, text:
     mine = VIOLATION.c.violation_id == violation_id
     raised = {"objection_text": text, "objection_time": now, "objection_outcome": "OPEN", "objection_order": now}
     connection.execute(sa.update(VIOLATION).where(mine).values(raised))
-    return _tell("violation_objected", connection, account, violation_id, owner, now)
+    return _append_event("violation_objected", connection, account, violation_id, owner, now)
 
 
 def store_dismissal(connection: Connection, violation_id: str, actor: str, note: str, now: int) -> Dismissal:
@@ -82,7 +82,7 @@ def store_dismissal(connection: Connection, violation_id: str, actor: str, note:
             raise _refused("OBJECTION_ANSWERED", words)
         return Dismissal(violation, changed=False)
     standing.answer_objection(connection, violation_id, "DISMISSED", actor, note, now)
-    return Dismissal(_tell("objection_dismissed", connection, account, violation_id, actor, now), changed=True)
+    return Dismissal(_append_event("objection_dismissed", connection, account, violation_id, actor, now), changed=True)
 
 
 def page(connection: Connection, wanted: ObjectionFilter) -> tuple[list[api.ObjectedViolation], tuple[int, str] | None]:
@@ -122,11 +122,12 @@ def _require_objectionable(violation: pb.Violation, now: int) -> None:
         raise _refused("VIOLATION_TOO_OLD", words)
 
 
-def _tell(
+def _append_event(
     name: str, connection: Connection, account: AccountState, violation_id: str, actor: str, now: int
 ) -> pb.Violation:
     violation = read_violation(connection, VIOLATION.c.violation_id == violation_id)
-    assert violation  # noqa: S101 - it was updated a moment ago
+    if violation is None:
+        raise StaleError
     payload = events_pb2.AccountEvent(
         account=account.profile,
         violation=violation,

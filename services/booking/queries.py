@@ -260,11 +260,9 @@ def to_reservation(row: RowMapping) -> pb.Reservation:
 
 def to_row(record: pb.Reservation) -> dict[str, Any]:
     """The other way round, for a new one: the columns that its message tells of."""
+    given = {each.name: value for each, value in record.ListFields()}
     row = {name: getattr(record, name) for name in _PLAIN}
-    row |= {
-        name: from_timestamp(getattr(record, name)) if record.HasField(name) else None  # type: ignore[arg-type] # a time
-        for name in _TIMES
-    }
+    row |= {name: from_timestamp(given[name]) if name in given else None for name in _TIMES}
     return {
         **row,
         "state": states.from_proto(record.state),

@@ -11,6 +11,7 @@ from yunhui.booking.v1.reservation_pb2 import Room
 from services.booking import models, requests, states
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
+from services.platform.data.rows import open_session
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
@@ -25,15 +26,18 @@ async def create(database: Database, request: api.CreateRoomRequest, by: audit.C
         capacity=requests.count("capacity", request.capacity, requests.MAX_PARTICIPANTS),
         enabled=True,
     )
-    row = {name: getattr(room, name) for name in models.ROOM.c.keys()}  # noqa: SIM118 - not a dict
+    entry = audit.AuditEntry(by, "room", room.room_id, detail={"capacity": room.capacity, "enabled": True})
     try:
-        act = audit.AuditEntry(by, "room", room.room_id, detail={"capacity": room.capacity, "enabled": True})
-        insert = audit.audited(lambda connection: connection.execute(sa.insert(models.ROOM), [row]), lambda _: act)
-        await database.write(insert)
+        await database.write(audit.audited(lambda connection: add(connection, room), lambda _: entry))
     except ConflictError as error:
         words = message("there is a room {room_id} already", room_id=room.room_id)
         raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "ROOM_EXISTS", words) from error
     return room
+
+
+def add(connection: Connection, room: Room) -> None:
+    with open_session(connection) as session:
+        session.add(models.Room(**{each.name: getattr(room, each.name) for each in Room.DESCRIPTOR.fields}))
 
 
 async def update(database: Database, request: api.UpdateRoomRequest, by: audit.Caller) -> Room:

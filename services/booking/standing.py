@@ -11,7 +11,15 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import deadlines, second_person, states
-from services.booking.accounts import HISTORY, AccountState, advance, lock_account, read_accounts, store_events
+from services.booking.accounts import (
+    HISTORY,
+    AccountState,
+    StaleError,
+    advance,
+    lock_account,
+    read_accounts,
+    store_events,
+)
 from services.booking.decisions import obligation, to_account
 from services.booking.events import SYSTEM, account_event, new_id
 from services.booking.models import SUSPENSION, VIOLATION
@@ -169,7 +177,8 @@ def store_waiver(connection: Connection, violation: pb.Violation, actor: str, no
         return Waiver(before, read_lifted(connection, violation.violation_id), changed=False)
     answer_objection(connection, violation.violation_id, "UPHELD", actor, note, now)
     changed = read_violation(connection, mine)
-    assert changed  # noqa: S101 - it was updated a moment ago
+    if changed is None:
+        raise StaleError
     lifted = _lift(connection, changed.suspension_id, now)
     payload = events_pb2.AccountEvent(
         account=account.profile,

@@ -137,7 +137,9 @@ def change(
         raise StaleError
     deadlines.drop_obsolete(connection, record.reservation_id, transition.next_state)
     changed = read_reservation(connection, record.reservation_id)
-    payload.reservation.CopyFrom(changed)  # type: ignore[arg-type] # it was updated a moment ago
+    if changed is None:
+        raise StaleError
+    payload.reservation.CopyFrom(changed)
     outbox.append(connection, [reservation_event(transition.publishes, payload, now)])
     return payload.reservation
 
@@ -152,9 +154,9 @@ def require(snapshot: Snapshot, event: str) -> None:
 def check_version(record: pb.Reservation, version: int) -> None:
     if version not in (0, record.version):
         words = message(
-            "the reservation is at version {version} now, not {version_}: look at it again",
+            "the reservation is at version {version} now, not {asked}: look at it again",
             version=record.version,
-            version_=version,
+            asked=version,
         )
         raise errors.failure(grpc.StatusCode.ABORTED, "VERSION", words)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, select_autoescape
 
 from services.notifier.wording import Meter
-from services.platform.text.messages import translations
+from services.platform.text.templates import create_environment
 
 Tone = Literal["good", "waiting", "bad", "quiet"]
 SEPARATOR = " :: "
@@ -38,17 +38,13 @@ class Section:
 @lru_cache
 def environment(language: str) -> Environment:
     """Escapes in *.html; wording and *.txt stay text until a layout shows them."""
-    made = Environment(
-        loader=PackageLoader("services.notifier"),
-        extensions=["jinja2.ext.i18n"],
+    made = create_environment(
+        PackageLoader("services.notifier"),
+        language,
         autoescape=select_autoescape(enabled_extensions=("html",), default=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
         keep_trailing_newline=True,
         auto_reload=False,  # it would ask the file system about every template of every mail
     )
-    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # as documented
     made.filters["pad"] = pad
     made.tests["overlong"] = lambda label: columns(label) >= LABEL_COLUMNS
     return made

@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from services.contracts.invitations import dashed
 from services.platform.text.languages import CHINESE, ENGLISH, LANGUAGES
-from services.platform.text.messages import translations
+from services.platform.text.templates import create_environment
 from services.platform.text.times import show_duration
 from services.portal import assets, csrf, texts
 from services.portal.calls import now_of
@@ -33,15 +33,7 @@ def sentence(text: str, language: str) -> str:
 
 @lru_cache
 def environment(language: str) -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
-        extensions=["jinja2.ext.i18n"],
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # the extension adds it
+    made = create_environment(FileSystemLoader(FOLDER / "templates"), language, autoescape=True)
     made.filters["dashed"] = dashed
     made.filters["sentence"] = lambda text: sentence(text, language)
     made.filters["own"] = lambda text: own_words(text, language)

@@ -2,7 +2,7 @@
 
     TABLE = Table("/support/deliveries", message("Deliveries"), fetch, columns=[Column(message("To"), to), ...])
 
-What is looked at stands in the address: filters, order and page. A new table is such a module, its name in
+What is looked at stands in the address: filters and page. A new table is such a module, its name in
 `pages.TABLES`, and the Chinese of its words. Rows are asked for page by page, so a table may have any number of them.
 """
 
@@ -39,8 +39,6 @@ class Column(Generic[R]):
     value: Callable[[R], Value]
     link: Callable[[R], str] | None = None
     """The page that the cell leads to; "" for none."""
-    sort: str = ""
-    """By which name the service sorts by it; "" when it does not."""
     width: Literal["", "narrow", "wide"] = ""
 
     def cell(self, row: R, reader: Reader) -> str:
@@ -79,20 +77,18 @@ class TableFilter:
     name: str
     label: Text
     choices: Mapping[str, Text] = field(default_factory=dict)
-    default: str = ""
 
     def read(self, request: Request) -> str:
-        """As the address says; what is no choice of ours is the default."""
-        given = request.query_params.get(self.name, self.default).strip()[:LONGEST]
-        return given if not given or not self.choices or given in self.choices else self.default
+        """As the address says; what is no choice of ours chooses nothing."""
+        given = request.query_params.get(self.name, "").strip()[:LONGEST]
+        return given if not self.choices or given in self.choices else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a table is wanted. `order`: a column's `sort`, with "-" in front from the last to the first."""
+    """What of a table is wanted."""
 
     filters: Mapping[str, str]
-    order: str
     page_token: str
     page_size: int
 
@@ -100,12 +96,8 @@ class Asked:
         return replace(self, page_token=page_token)
 
     def address(self, path: str, **changed: str) -> str:
-        values = {**self.filters, "order": self.order, **changed}
-        return f"{path}?{urlencode({name: value for name, value in values.items() if value or name in self.filters})}"
-
-    def turned(self, sort: str) -> str:
-        """The order that a heading leads to."""
-        return f"-{sort}" if self.order == sort else sort
+        values = {name: value for name, value in {**self.filters, **changed}.items() if value}
+        return f"{path}?{urlencode(values)}" if values else path
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +155,7 @@ class Table(Generic[R]):
             listing = await self.fetch(request, asked.after(listing.next_page_token))
 
     def _asked(self, request: Request, page_size: int) -> Asked:
-        sorts = {order for each in self.columns if each.sort for order in (each.sort, f"-{each.sort}")}
-        order = request.query_params.get("order", "")
-        return Asked(
-            {each.name: each.read(request) for each in self.filters},
-            order if order in sorts else "",
-            "",
-            page_size,
-        )
+        return Asked({each.name: each.read(request) for each in self.filters}, "", page_size)
 
 
 def forbidden(request: Request, roles: frozenset[str]) -> Response | None:

@@ -16,7 +16,7 @@ from services.platform.clock import DAY, HOUR, MINUTE
 from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller, serve
-from tests.booking.test_lifecycle import made, pass_time
+from tests.booking.test_transitions import made, pass_time
 
 NOTHING = calendar.ReadCalendarResponse()
 

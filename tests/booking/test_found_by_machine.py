@@ -25,7 +25,7 @@ from services.platform.serving import errors, rpc
 from tests.booking.builders import TEN, booker, create_request
 from tests.booking.conftest import Booking, LocalPolicy
 from tests.booking.test_admission import rows
-from tests.booking.test_lifecycle import made, state, verdict
+from tests.booking.test_transitions import made, state, verdict
 from tests.patience import PATIENCE_SECONDS
 
 

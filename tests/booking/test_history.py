@@ -16,7 +16,7 @@ from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller
 from tests.booking.test_admission import create, rows
-from tests.booking.test_lifecycle import made, pass_time
+from tests.booking.test_transitions import made, pass_time
 
 
 def asked(reservation_id: str) -> api.GetReservationHistoryRequest:

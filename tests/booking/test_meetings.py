@@ -35,7 +35,7 @@ from tests.booking.builders import MONDAY, TEN, booker, change, create_request
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock
 from tests.booking.gateway import CODE, World, world
 from tests.booking.test_admission import rows
-from tests.booking.test_lifecycle import get, state, subjects
+from tests.booking.test_transitions import get, state, subjects
 from tests.servers import until
 
 RELEASE = TEN + 30 * MINUTE

@@ -21,7 +21,7 @@ from services.policy.decisions import Policy
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock
 from tests.booking.test_admission import create, rows, rule_ids
-from tests.booking.test_lifecycle import get, made, pass_time, state, verdict
+from tests.booking.test_transitions import get, made, pass_time, state, verdict
 from tests.booking.test_updates import update
 from tests.policy.samples import SOURCE
 

@@ -18,8 +18,8 @@ from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller
 from tests.booking.test_admission import rows
-from tests.booking.test_lifecycle import made, pass_time, subjects
 from tests.booking.test_standing import missed, violation_ids
+from tests.booking.test_transitions import made, pass_time, subjects
 
 WHY = "I was there from 9:58 on.\nThe list of participants shows me."
 HOSTILE = "\u202e<script>alert(1)</script>'; DROP TABLE violation; -- {{ 7 * 7 }} %s\n\t".strip() + " \U0001f4a9"

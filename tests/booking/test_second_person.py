@@ -21,7 +21,7 @@ from tests.booking.builders import TEN, create_request
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller
 from tests.booking.test_admission import rows
-from tests.booking.test_lifecycle import pass_time
+from tests.booking.test_transitions import pass_time
 from tests.policy.samples import SOURCE
 
 ANOTHER = ("PERMISSION_DENIED", "SECOND_PERSON_NEEDED")

@@ -20,7 +20,7 @@ from services.platform.serving import errors
 from tests.booking.builders import TEN, wanted
 from tests.booking.conftest import Booking
 from tests.booking.test_admission import create, rows, rule_ids
-from tests.booking.test_lifecycle import made, subjects
+from tests.booking.test_transitions import made, subjects
 
 SHANGHAI = "Asia/Shanghai"
 

@@ -15,7 +15,7 @@ from services.platform.serving import errors, rpc
 from tests.booking.builders import TEN, booker
 from tests.booking.conftest import Booking
 from tests.booking.test_admission import create, rows, rule_ids
-from tests.booking.test_lifecycle import get, made, pass_time, subjects
+from tests.booking.test_transitions import get, made, pass_time, subjects
 
 
 async def missed(booking: Booking, *starts: int) -> list[pb.Reservation]:

@@ -16,7 +16,7 @@ from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.serving import errors
 from tests.booking.builders import TEN, change
 from tests.booking.conftest import Booking
-from tests.booking.test_lifecycle import made, state, subjects, verdict
+from tests.booking.test_transitions import made, state, subjects, verdict
 
 ENTERED, LOOKED_IN = TEN + 5 * MINUTE, TEN - 5 * MINUTE
 MOVED = SeenOccurrence(OccurrenceKey("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)

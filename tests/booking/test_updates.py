@@ -16,7 +16,7 @@ from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN, change
 from tests.booking.conftest import Booking
 from tests.booking.test_admission import create, rows, rule_ids
-from tests.booking.test_lifecycle import get, made, pass_time, subjects, verdict
+from tests.booking.test_transitions import get, made, pass_time, subjects, verdict
 
 
 async def update(booking: Booking, reservation: pb.Reservation, **fields: Any) -> api.UpdateReservationResponse:

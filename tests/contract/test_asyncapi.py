@@ -64,7 +64,7 @@ def published() -> Iterator[str]:
     yield from (f"yunhui.booking.reservation.{name}" for name in life_events())
     yield from (f"yunhui.booking.reservation.{name}" for name in chosen("booking/reservations.py", "name"))
     yield from (f"yunhui.booking.account.{name}" for name in first_arguments("booking/standing.py", "account_event"))
-    yield from (f"yunhui.booking.account.{name}" for name in first_arguments("booking/objections.py", "_tell"))
+    yield from (f"yunhui.booking.account.{name}" for name in first_arguments("booking/objections.py", "_append_event"))
     yield from (f"yunhui.policy.version.{name}" for name in chosen("policy/versions.py", "kind"))
     yield from (f"yunhui.meetings.meeting.{kind}" for kind in Kind)
     yield from (f"yunhui.notifier.delivery.{state}" for state in (DeliveryState.SENT, DeliveryState.FAILED))

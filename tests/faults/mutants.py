@@ -136,7 +136,7 @@ MUTANTS = (
         "services/booking/standing.py",
         "if not deadlines.take(connection, states.SUSPENSION_END, suspension_id, due):",
         "if deadlines.take(connection, states.SUSPENSION_END, suspension_id, due) is None:",
-        "tests/booking/test_lifecycle.py::test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_with",
+        "tests/booking/test_transitions.py::test_the_end_of_a_suspension_is_told_once_however_often_it_is_dealt_with",
     ),
     Mutant(
         "an event is marked as published before it is",

@@ -7,8 +7,9 @@ from pydantic import SecretStr
 from services.meetings.provider import MeetingKey
 from services.meetings.tencent import tencent
 from services.meetings.tencent.accounts import Accounts
+from services.meetings.tencent.client import TencentClient, Timing
 from services.meetings.tencent.signature import Credentials
-from services.meetings.tencent.tencent import Tencent, TencentClient, Timing
+from services.meetings.tencent.tencent import Tencent
 from services.platform.clock import SystemClock
 from services.standin.request_checks import Application
 

@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,14 +20,6 @@ from tests.servers import Bus, password, until
 
 BOOKING = next(each for each in topology.STREAMS if each.name == "BOOKING")
 PROGRAMS = tuple(user for user in BUS_USERS if user != "admin")
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Bus]:
-    made = Bus(tmp_path / "nats")
-    await made.start()
-    yield made
-    await made.stop()
 
 
 async def applied(server: Bus) -> dict[str, str]:

@@ -4,9 +4,8 @@ When a test of the second kind fails, FastStream does it right: delete the fix, 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -24,14 +23,6 @@ from tests.servers import Bus, password, until
 
 EVENTS = Source("BOOKING", "yunhui.booking.>", "notifier", 16, "")
 EVENT = "yunhui.booking.reservation.confirmed"
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Bus]:
-    made = Bus(tmp_path / "nats")
-    await made.start()
-    yield made
-    await made.stop()
 
 
 def settings(server: Bus, user: str) -> Settings:

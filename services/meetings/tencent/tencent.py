@@ -1,39 +1,28 @@
-"""Tencent Meeting behind the port: its REST API (AK/SK), asked within limits and in bounded time."""
+"""Tencent Meeting behind the port: which meetings there are, who came, and how one is ended, by its REST API."""
 
 import asyncio
-import base64
-import binascii
 import logging
-import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar
-from urllib.parse import quote
-
-import httpx2
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from services.meetings.provider import (
-    AwayError,
     CancelledError,
     Control,
     IncompleteError,
     Meeting,
     MeetingKey,
     MeetingState,
-    MisconfiguredError,
     NoSuchMeetingError,
     Occurrence,
     Participant,
-    ProviderError,
-    RateLimitedError,
     Stay,
     WrongStateError,
 )
 from services.meetings.tencent.accounts import Accounts
-from services.meetings.tencent.errors import OF_ALL_CALLS, Endpoint, to_error
-from services.meetings.tencent.limits import CALLS_A_DAY, CALLS_A_MINUTE, Restraint, TokenBucket
+from services.meetings.tencent.answers import Done, MeetingInfo, Meetings, Present, Visit, Visits
+from services.meetings.tencent.client import Call, TencentClient, Timing
+from services.meetings.tencent.errors import Endpoint
+from services.meetings.tencent.limits import CALLS_A_MINUTE
 from services.meetings.tencent.signature import Credentials, TencentAuth
 from services.platform.clock import DAY, Clock
 
@@ -41,7 +30,6 @@ log = logging.getLogger(__name__)
 
 NAME = "tencent"
 ADDRESS = "https://api.meeting.qq.com"
-LARGEST_ANSWER = 8 * 1024 * 1024
 LARGEST_PAGE, PRESENT_PAGE = 100, 50
 MOST_PAGES = 100
 TERMINAL = "1"  # `instanceid`: a PC, the usual filler
@@ -56,236 +44,6 @@ STATES = {
     "MEETING_STATE_RECYCLED": MeetingState.ENDED,
 }
 RECYCLED = "MEETING_STATE_RECYCLED"
-
-
-def _number(value: Any) -> Any:
-    return value or 0  # "" and null stand for no time
-
-
-def _decoded(value: Any) -> Any:
-    """Names travel in base64; one that does not is taken as it is, for a name must not cost an answer."""
-    try:
-        return base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, ValueError, TypeError):
-        return value if isinstance(value, str) else ""
-
-
-Seconds = Annotated[int, BeforeValidator(_number)]
-Encoded = Annotated[str, BeforeValidator(_decoded)]
-
-
-class TencentAnswer(BaseModel):
-    """Unknown fields are ignored: there will be more. A null is a field that is not there."""
-
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def drop_nulls(cls, content: Any) -> Any:
-        return (
-            {name: value for name, value in content.items() if value is not None} if type(content) is dict else content
-        )
-
-
-class User(TencentAnswer):
-    userid: str = ""
-
-
-class SubMeeting(TencentAnswer):
-    sub_meeting_id: str
-    status: int | str = 0  # 0 as planned, 1 called off
-    start_time: Seconds = 0
-    end_time: Seconds = 0
-
-
-class MeetingInfo(TencentAnswer):
-    meeting_id: str
-    meeting_code: str = ""
-    subject: str = ""
-    status: str = ""
-    meeting_type: int = 0
-    start_time: Seconds = 0
-    end_time: Seconds = 0
-    hosts: list[User] = []
-    join_meeting_role: str = ""
-    sub_meetings: list[SubMeeting] = []
-    has_more_sub_meeting: int = 0
-
-
-class Meetings(TencentAnswer):
-    """With neither field it says nothing, and must not be taken for "there is none"."""
-
-    meeting_number: int = -1
-    meeting_info_list: list[MeetingInfo] = []
-
-    @model_validator(mode="after")
-    def refuse_silence(self) -> Self:
-        if self.meeting_number < 0 and not self.meeting_info_list:
-            raise ValueError("an answer without meeting_number")
-        return self
-
-
-class Visit(TencentAnswer):
-    userid: str = ""
-    open_id: str = ""
-    ms_open_id: str = ""
-    user_name: Encoded = ""
-    join_time: Annotated[int, BeforeValidator(_number), Field(gt=0)]
-    left_time: Seconds = 0
-
-
-class Visits(TencentAnswer):
-    """`meeting_id` and `total_count` are required: an empty object must not be taken for "nobody"."""
-
-    meeting_id: str
-    total_count: int
-    participants: list[Visit] = []
-    has_remaining: bool = False
-    next_pos: int = 0
-
-
-class Present(TencentAnswer):
-    meeting_id: str
-    total_count: int
-    participants: list[Visit] = []
-    total_page: int = 0
-
-
-class ErrorInfo(TencentAnswer):
-    error_code: int
-    message: str = ""
-
-
-class Failure(TencentAnswer):
-    error_info: ErrorInfo | None = None
-
-
-class Done(TencentAnswer):
-    """Nothing to read."""
-
-
-A = TypeVar("A", bound=TencentAnswer)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request before it is signed. Only what is read may be repeated after an answer that did not come."""
-
-    endpoint: Endpoint
-    path: str
-    query: Mapping[str, str]
-    body: Mapping[str, Any] | None = None
-
-    @property
-    def method(self) -> str:
-        return self.endpoint.partition(" ")[0]
-
-    @property
-    def repeatable(self) -> bool:
-        return self.method == "GET"
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds: for a connection, a read or write, a call with its attempts and waits, an answer of many pages."""
-
-    connect: float = 2.0
-    read: float = 4.0
-    whole: float = 8.0
-    all_pages: float = 20.0
-    pauses: tuple[float, ...] = (0.2, 0.6)
-    """Before the second attempt, and the third."""
-
-
-class TencentClient:
-    """Asks: signed anew each time, within the limits, once more after each pause, and no longer than `timing.whole`."""
-
-    def __init__(self, address: str, auth: httpx2.Auth, timing: Timing, calls_a_minute: int = CALLS_A_MINUTE) -> None:
-        timeout = httpx2.Timeout(timing.read, connect=timing.connect)
-        # no HTTP/2: it would write header names in lower case, and the other side takes them for others
-        self._http = httpx2.AsyncClient(base_url=address, auth=auth, timeout=timeout, http2=False)
-        self.timing = timing
-        buckets = [TokenBucket(calls_a_minute, 60, burst=20), TokenBucket(CALLS_A_DAY, 86400, burst=CALLS_A_DAY // 2)]
-        self._restraint = Restraint(buckets, timing.whole)
-
-    async def close(self) -> None:
-        await self._http.aclose()
-
-    async def ask(self, call: Call, kind: type[A]) -> A:
-        """Raises ProviderError."""
-        try:
-            async with asyncio.timeout(self.timing.whole):
-                return await self._ask_again_and_again(call, kind)
-        except TimeoutError as error:
-            raise AwayError(f"{call.endpoint}: no answer within {self.timing.whole:g} s") from error
-
-    async def _ask_again_and_again(self, call: Call, kind: type[A]) -> A:
-        for pause in self.timing.pauses:
-            try:
-                return await self._ask_once(call, kind)
-            except (RateLimitedError, MisconfiguredError):
-                raise
-            except AwayError as error:
-                if not call.repeatable:
-                    raise
-                log.info("%s, trying again", error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
-        return await self._ask_once(call, kind)
-
-    async def _ask_once(self, call: Call, kind: type[A]) -> A:
-        await self._restraint.take()
-        try:
-            status, content = await self._send(call)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise AwayError(f"{call.endpoint}: {type(error).__name__}") from error
-        info = read_error(content)
-        if info:
-            raise self._failed(call, info)
-        if status != httpx2.codes.OK:
-            raise AwayError(f"{call.endpoint}: HTTP {status} without an error code")
-        return read(call, kind, content)
-
-    async def _send(self, call: Call) -> tuple[int, bytes]:
-        request = self._http.build_request(call.method, call.path + encode(call.query), json=call.body)
-        response = await self._http.send(request, stream=True)
-        try:
-            content = bytearray()
-            async for piece in response.aiter_bytes():
-                content += piece
-                if len(content) > LARGEST_ANSWER:
-                    raise AwayError(f"{call.endpoint}: the answer is larger than {LARGEST_ANSWER} bytes")
-            return response.status_code, bytes(content)
-        finally:
-            await response.aclose()
-
-    def _failed(self, call: Call, info: ErrorInfo) -> ProviderError:
-        error = to_error(call.endpoint, info.error_code, info.message)
-        if isinstance(error, RateLimitedError) and info.error_code in OF_ALL_CALLS:
-            self._restraint.pause(error.retry_seconds)
-        return error
-
-
-def read_error(content: bytes) -> ErrorInfo | None:
-    """Whatever the HTTP status is."""
-    try:
-        return Failure.model_validate_json(content).error_info
-    except ValidationError:
-        return None
-
-
-def read(call: Call, kind: type[A], content: bytes) -> A:
-    try:
-        return kind.model_validate_json(content or b"{}")
-    except ValidationError as error:
-        # the error quotes what was read, which can be personal: only where it failed is told
-        places = ", ".join(".".join(map(str, each["loc"])) for each in error.errors(include_input=False)[:3])
-        raise AwayError(f"{call.endpoint}: an answer that cannot be read: {places or 'no JSON'}") from error
-
-
-def encode(query: Mapping[str, str]) -> str:
-    """Percent-encoded throughout: a "+" would be a space to some and itself to others, and the signature broken."""
-    joined = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items())
-    return f"?{joined}" if joined else ""
 
 
 class Tencent:

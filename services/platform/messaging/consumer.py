@@ -37,22 +37,6 @@ class Source:
     description: str
 
 
-class UndecodedCodec:
-    """Gives the messages as they came: what cannot be decoded must reach the receiver too, to be refused for good."""
-
-    async def decode_batch(self, msg: StreamMessage[Any]) -> Any:
-        return list(msg.raw_message)
-
-    async def decode(self, msg: StreamMessage[Any]) -> Any:
-        return msg.raw_message
-
-    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
-        raise NotImplementedError("events leave by the outbox")
-
-    async def encode_batch(self, msgs: Sequence[Any], serializer: Any = None) -> list[tuple[bytes, str | None]]:
-        raise NotImplementedError("events leave by the outbox")
-
-
 class PullConsumer:
     """One connection to the bus and the consumer on it. `run` ends only when the connection is lost for good."""
 
@@ -75,7 +59,7 @@ class PullConsumer:
             pull_sub=PullSub(batch_size=source.batch, timeout=FETCH_SECONDS, batch=True),
             ack_policy=AckPolicy.MANUAL,
             inbox_prefix=self._inbox_prefix.encode(),
-            codec=UndecodedCodec(),
+            decoder=undecoded,
             title=source.consumer,
             description=source.description,
         )
@@ -114,3 +98,8 @@ class PullConsumer:
             await self._lost.wait()
         finally:
             await faststream_fixes.stop(self.broker)
+
+
+async def undecoded(batch: StreamMessage[Any]) -> Any:
+    """The messages as they came: what cannot be decoded must reach the receiver too, to be refused for good."""
+    return batch.raw_message

@@ -11,8 +11,8 @@ import requests
 from wemeet_openapi.core.authenticator import JWTAuthenticator
 from wemeet_openapi.core.config import Config
 
+from services.meetings.tencent.client import encode
 from services.meetings.tencent.signature import TencentAuth
-from services.meetings.tencent.tencent import encode
 from tests.meetings.builders import credentials
 
 OWN = credentials()

@@ -21,7 +21,7 @@ from services.meetings.provider import (
     Stay,
     WrongStateError,
 )
-from services.meetings.tencent import errors, tencent
+from services.meetings.tencent import answers, errors, tencent
 from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import TokenBucket
 from services.meetings.tencent.tencent import Tencent
@@ -90,8 +90,8 @@ async def test_of_several_behind_a_number_the_next_to_come_counts() -> None:
     assert min(infos, key=tencent._how_far_gone).meeting_id == "3"
 
 
-def tencent_info(meeting_id: str, status: str, start: int) -> tencent.MeetingInfo:
-    return tencent.MeetingInfo(meeting_id=meeting_id, status=status, start_time=start)
+def tencent_info(meeting_id: str, status: str, start: int) -> answers.MeetingInfo:
+    return answers.MeetingInfo(meeting_id=meeting_id, status=status, start_time=start)
 
 
 async def test_a_recurring_meeting_lists_its_occurrences(standin: Standin, tencent: Tencent) -> None:

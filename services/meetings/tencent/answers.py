@@ -1,0 +1,113 @@
+"""What Tencent's REST API answers, as far as it is read: one model an endpoint, and one for its errors."""
+
+import base64
+import binascii
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _number(value: Any) -> Any:
+    return value or 0  # "" and null stand for no time
+
+
+def _decoded(value: Any) -> Any:
+    """Names travel in base64; one that does not is taken as it is, for a name must not cost an answer."""
+    try:
+        return base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, ValueError, TypeError):
+        return value if isinstance(value, str) else ""
+
+
+Seconds = Annotated[int, BeforeValidator(_number)]
+Encoded = Annotated[str, BeforeValidator(_decoded)]
+
+
+class TencentAnswer(BaseModel):
+    """Unknown fields are ignored: there will be more. A null is a field that is not there."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_nulls(cls, content: Any) -> Any:
+        return (
+            {name: value for name, value in content.items() if value is not None} if type(content) is dict else content
+        )
+
+
+class User(TencentAnswer):
+    userid: str = ""
+
+
+class SubMeeting(TencentAnswer):
+    sub_meeting_id: str
+    status: int | str = 0  # 0 as planned, 1 called off
+    start_time: Seconds = 0
+    end_time: Seconds = 0
+
+
+class MeetingInfo(TencentAnswer):
+    meeting_id: str
+    meeting_code: str = ""
+    subject: str = ""
+    status: str = ""
+    meeting_type: int = 0
+    start_time: Seconds = 0
+    end_time: Seconds = 0
+    hosts: list[User] = []
+    join_meeting_role: str = ""
+    sub_meetings: list[SubMeeting] = []
+    has_more_sub_meeting: int = 0
+
+
+class Meetings(TencentAnswer):
+    """With neither field it says nothing, and must not be taken for "there is none"."""
+
+    meeting_number: int = -1
+    meeting_info_list: list[MeetingInfo] = []
+
+    @model_validator(mode="after")
+    def refuse_silence(self) -> Self:
+        if self.meeting_number < 0 and not self.meeting_info_list:
+            raise ValueError("an answer without meeting_number")
+        return self
+
+
+class Visit(TencentAnswer):
+    userid: str = ""
+    open_id: str = ""
+    ms_open_id: str = ""
+    user_name: Encoded = ""
+    join_time: Annotated[int, BeforeValidator(_number), Field(gt=0)]
+    left_time: Seconds = 0
+
+
+class Visits(TencentAnswer):
+    """`meeting_id` and `total_count` are required: an empty object must not be taken for "nobody"."""
+
+    meeting_id: str
+    total_count: int
+    participants: list[Visit] = []
+    has_remaining: bool = False
+    next_pos: int = 0
+
+
+class Present(TencentAnswer):
+    meeting_id: str
+    total_count: int
+    participants: list[Visit] = []
+    total_page: int = 0
+
+
+class ErrorInfo(TencentAnswer):
+    error_code: int
+    message: str = ""
+
+
+class Failure(TencentAnswer):
+    error_info: ErrorInfo | None = None
+
+
+class Done(TencentAnswer):
+    """Nothing to read."""
