@@ -11,8 +11,9 @@ from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Organizer, Reservation
 from yunhui.policy.v1.decision_pb2 import Decision, Obligation
 
+from services.contracts.invitations import dashed
 from services.notifier import envelope
-from services.notifier.wording import Calendar, localized, meeting_number, single_line, span
+from services.notifier.wording import Calendar, localized, single_line, span
 from services.platform.clock import to_timestamp
 
 DIGEST_LIMIT = 50
@@ -158,7 +159,7 @@ def _basics(calendar: Calendar, reservation: Reservation) -> dict[str, Any]:
         "starts": calendar.zoned_hour(reservation.start_time),
         "release": calendar.zoned_hour(reservation.release_time) if held else "",
         "release_moment": calendar.moment(reservation.release_time) if held else "",
-        "number": meeting_number(reservation.meeting_code),
+        "number": single_line(dashed(reservation.meeting_code), 20),
         "count": reservation.participant_count,
         "note": single_line(reservation.note, 500),
     }

@@ -43,13 +43,6 @@ def localized(text: LocalizedText, locale: str) -> str:
     return single_line(chosen or other, 500)
 
 
-def meeting_number(code: str) -> str:
-    """Nine digits as 123 456 789, ten as 123 456 7890; anything else as it is."""
-    if code.isdecimal() and len(code) in {9, 10}:
-        return f"{code[:3]} {code[3:6]} {code[6:]}"
-    return single_line(code, 20)
-
-
 def span(milliseconds: int, locale: str) -> str:
     """The two largest of days, hours and minutes, rounded down: "3 小时 20 分钟", "1 day 4 hours"."""
     return times.show_duration(timedelta(milliseconds=max(0, milliseconds)), locale, parts=2, smallest="minute")
