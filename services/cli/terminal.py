@@ -12,6 +12,7 @@ import typer
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
+from typer._click.core import Context
 
 from services.cli import languages, myself
 from services.cli.failures import CommandError, ExitCode
@@ -89,7 +90,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     """Gives `function(terminal, ...)` the three options."""
 
     def run(context: typer.Context, state: str | None, lang: str | None, json: bool, **own: Any) -> None:
-        _guarded(context, state, lang, as_json=json, work=lambda terminal: function(terminal, **own))
+        function(_seated(context), **own)
 
     return _with_options(run, function)
 
@@ -98,23 +99,25 @@ def group(function: Callable[[Terminal], None] | None = None) -> Callable[..., N
     """The same for a group of commands; `function` is what the group does when no command is named."""
 
     def run(context: typer.Context, state: str | None, lang: str | None, json: bool) -> None:
-        alone = function if context.invoked_subcommand is None else None
-        _guarded(context, state, lang, as_json=json, work=alone or (lambda _: None))
+        terminal = _seated(context)
+        if function and context.invoked_subcommand is None:
+            function(terminal)
 
     return _with_options(run, lambda _: None)
 
 
-def _guarded(
-    context: typer.Context, state: str | None, lang: str | None, *, as_json: bool, work: Callable[[Terminal], None]
-) -> None:
+def _seated(context: typer.Context) -> Terminal:
     """What stands before a subcommand's name holds for it too, unless it says otherwise itself."""
-    above = context.parent.obj if context.parent and isinstance(context.parent.obj, Terminal) else None
-    context.obj = open_terminal(
-        state or (str(above.state.root) if above else DEFAULT_STATE),
-        lang or (above.language if above and above.language_asked_for else None),
-        json=as_json or bool(above and above.json),
+    return open_terminal(
+        _given(context, "state") or DEFAULT_STATE, _given(context, "lang"), json=bool(_given(context, "json"))
     )
-    work(context.obj)
+
+
+def _given(context: Context | None, option: str) -> Any:
+    """The nearest of this command and the groups above it that was given the option; None if nobody was."""
+    while context and not context.params.get(option):
+        context = context.parent
+    return context.params[option] if context else None
 
 
 def _with_options(run: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:

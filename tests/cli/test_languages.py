@@ -86,14 +86,23 @@ def test_a_language_that_there_is_not_is_named_with_those_there_are(given: tuple
     assert "zh-CN, en" in done.stderr
 
 
-def test_a_language_is_kept_at_the_sign_in_only_if_somebody_asked_for_it(tmp_path: Path) -> None:
-    """A locale that was kept would outlive itself; the next sign-in keeps what was asked for before."""
+def test_a_language_is_kept_at_the_sign_in_only_if_somebody_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A locale that was kept would outlive itself; the next sign-in keeps what was asked for before.
+
+    Asked for here: what was chosen at the sign-in to the installation of the working directory holds there alone.
+    """
     from services.installation import issuer
     from services.installation.state import State
 
     state = State(tmp_path)
     state.prepare()
     issuer.prepare_keys(state)
+    elsewhere = State(tmp_path / ".yunhui")
+    elsewhere.prepare()
+    elsewhere.session.write_text(json.dumps({"token": "t", "language": "en"}))
+    monkeypatch.chdir(tmp_path)
 
     def kept(*more: str, **environment: str) -> str | None:
         assert run("login", "booker", "--state", str(tmp_path), *more, **environment).exit_code == 0
