@@ -1,6 +1,6 @@
 """Accounts and their past: what every decision rests on, and the version that every commit advances."""
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
+MOST_ACCOUNTS = 4096
+"""Kept in memory; with histories as the default rules let them become, some 4 kB each."""
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
 
 Profile = pb.Organizer
@@ -36,6 +38,20 @@ class AccountState:
     overdue: bool = False
     """A deadline of the account is due and has not been dealt with: its standing is not known."""
 
+    def advanced(self, profile: Profile, roles: str, accepted: pb.Reservation | None) -> None:
+        """What a commit made of it: its next version, with a reservation more if one was `accepted`."""
+        self.version += 1
+        self.profile, self.roles = profile, roles.split()
+        if accepted:
+            item = self.history.reservations.add(
+                reservation_id=accepted.reservation_id,
+                status=_STATUS[states.from_proto(accepted.state)],
+                start_time=accepted.start_time,
+                end_time=accepted.end_time,
+            )
+            if accepted.state == pb.RESERVATION_STATE_PENDING_APPROVAL:
+                item.escalate_time.CopyFrom(accepted.create_time)
+
     def charged(self, profile: Profile | None, roles: str) -> tuple[Profile, str]:
         """Profile and roles of the account as the token tells them, else as stored. Raises errors.not_found."""
         if profile:
@@ -48,6 +64,14 @@ class AccountState:
 _ACCOUNTS = ForEach(
     "SELECT account_id, version, event_seq, display_name, email, locale, department, roles FROM account"
     " WHERE account_id IN ({0})",
+    ":id{0}",
+    ", ",
+    "id",
+)
+
+_STANDINGS = ForEach(
+    "SELECT account_id, version, EXISTS (SELECT 1 FROM deadline d WHERE d.account_id = account.account_id"
+    " AND d.due_time <= :now) FROM account WHERE account_id IN ({0})",
     ":id{0}",
     ", ",
     "id",
@@ -83,6 +107,36 @@ def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dic
     for row in _HISTORY.execute(connection, keys, since=now - HISTORY, now=now):
         _ADD[row[0]](found[row[1]], *row[2:])
     return found
+
+
+class KnownAccounts:
+    """The accounts that asked lately, kept in memory. What `read` gives is what its transaction sees: everything that
+    changes what a decision rests on moves the version on, and the versions are read with it.
+
+    Only one thread at a time may use it.
+    """
+
+    def __init__(self) -> None:
+        self._states: OrderedDict[str, AccountState] = OrderedDict()
+
+    def read(self, connection: Connection, ids: Collection[str], now: int) -> dict[str, AccountState]:
+        found, outdated = dict[str, AccountState](), list[str]()
+        for account_id, version, overdue in _STANDINGS.execute(connection, [(each,) for each in ids], now=now):
+            state = self._states.get(account_id)
+            if state is None or state.version != version:
+                outdated.append(account_id)
+            else:
+                state.overdue = bool(overdue)
+                found[account_id] = state
+                self._states.move_to_end(account_id)
+        found |= read_accounts(connection, outdated, now) if outdated else {}
+        return {each: found.get(each) or AccountState() for each in ids}
+
+    def keep(self, account_id: str, state: AccountState) -> None:
+        self._states[account_id] = state
+        self._states.move_to_end(account_id)
+        while len(self._states) > MOST_ACCOUNTS:
+            self._states.popitem(last=False)
 
 
 def _add_reservation(
@@ -140,14 +194,36 @@ _STATUS = {
     for state in states.STATES
 }
 
-_VERSIONS = sa.select(ACCOUNT.c.account_id, ACCOUNT.c.version).order_by(ACCOUNT.c.account_id).with_for_update()
-
-_VERSIONS = _VERSIONS.where(ACCOUNT.c.account_id.in_(sa.bindparam("ids", expanding=True)))
+_VERSIONS = ForEach("SELECT account_id, version FROM account WHERE account_id IN ({0})", ":id{0}", ", ", "id")
 
 
 def read_versions(connection: Connection, ids: Collection[str]) -> dict[str, int]:
-    """The versions of the accounts, locked until the transaction ends (in order of id: no deadlock)."""
-    return {row[0]: row[1] for row in connection.execute(_VERSIONS, {"ids": list(ids)})}
+    return {row[0]: row[1] for row in _VERSIONS.execute(connection, [(each,) for each in ids])} if ids else {}
+
+
+_PUT = ForEach(
+    "INSERT INTO account (account_id, version, event_seq, display_name, email, locale, department, roles) VALUES {0}"
+    " ON CONFLICT (account_id) DO UPDATE SET version = excluded.version, display_name = excluded.display_name,"
+    " email = excluded.email, locale = excluded.locale, department = excluded.department, roles = excluded.roles"
+    " WHERE account.version = excluded.version - 1 RETURNING account_id",
+    "(:id{0}, :version{0}, 0, :display_name{0}, :email{0}, :locale{0}, :department{0}, :roles{0})",
+    ", ",
+    *("id", "version", "display_name", "email", "locale", "department", "roles"),
+    distinct=True,
+)
+
+
+def put(connection: Connection, accounts: Mapping[str, tuple[Profile, str, int]]) -> set[str]:
+    """Stores profile, roles and next version by id; the ids of those that are at the version before that.
+
+    What holds the quota: it makes every older reading stale. New accounts begin with version 1. In order of id: no
+    two transactions wait for each other.
+    """
+    rows = [
+        (id_, version, profile.display_name, profile.email, profile.locale, profile.department, roles)
+        for id_, (profile, roles, version) in sorted(accounts.items())
+    ]
+    return {row[0] for row in _PUT.execute(connection, rows)} if rows else set()
 
 
 def lock_account(connection: Connection, account_id: str) -> AccountState:

@@ -1,7 +1,9 @@
 """New requests for rooms: concurrent ones are gathered, decided with one question and stored in one commit.
 
 A lone request never waits. A batch holds at most one request an account, so what a decision rests on cannot change
-inside it; what changes it from outside is noticed at the commit, and the request is decided again.
+inside it; what changes it from outside is noticed at the commit, and the request is decided again. One batch is served
+at a time: the pool and the accounts that a decision rests on stay in memory from one to the next, and each transaction
+brings them up to date.
 """
 
 import asyncio
@@ -20,11 +22,11 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import alternatives, answers, meetings, requests, reservations
-from services.booking.accounts import AccountState, read_accounts
+from services.booking.accounts import AccountState, KnownAccounts
 from services.booking.decisions import PolicyAnswer, compose_question
 from services.booking.events import to_outcome
 from services.booking.meetings import Holder, OccurrenceKey, read_holders
-from services.booking.pool import Pool, read_pool
+from services.booking.pool import CurrentPool, Pool
 from services.booking.requests import ReservationInput
 from services.booking.reservations import DecidedRequest
 from services.booking.transactions import ATTEMPTS, Transactions
@@ -32,14 +34,15 @@ from services.platform.clock import DAY, to_timestamp
 from services.platform.data.database import ConflictError
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
-from services.platform.tasks import until_cancelled
+from services.platform.tasks import until_cancelled, wait_at_most
 from services.platform.text.messages import message
 
 log = logging.getLogger(__name__)
 
 BATCH = 64
-LANES = 2
-"""While one batch is committed, the next is read and decided."""
+GATHER_SECONDS = 0.004
+"""So long a batch may wait to become as large as the one before, if that was of more than one: those who were answered
+just now ask again, and a batch costs nearly as much as it would with them."""
 LOOK_AHEAD = 8 * DAY
 
 DECISIONS = metrics.counter("yunhui_booking_decisions_total", "requests that were decided and stored", "effect")
@@ -84,8 +87,11 @@ class Admission:
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self._pool = CurrentPool()
+        self._accounts = KnownAccounts()
         self._waiting: deque[PendingRequest] = deque()
-        self._under_way: set[str] = set()
+        self._needed = 1
+        """So many have to wait before anybody is told that they `arrived`."""
         self._arrived = asyncio.Event()
 
     async def create(self, wanted: ReservationInput) -> api.CreateReservationResponse:
@@ -100,46 +106,50 @@ class Admission:
 
     def _enqueue(self, pending: PendingRequest) -> asyncio.Future[Any]:
         self._waiting.append(pending)
-        self._arrived.set()
+        if len(self._waiting) >= self._needed:
+            self._arrived.set()
         return pending.reply
 
     async def run(self) -> None:
-        await asyncio.gather(*(self._serve_batches() for _ in range(LANES)))
-
-    async def _serve_batches(self) -> None:
+        last = 0
         for _ in until_cancelled():
-            await self._arrived.wait()
-            batch = self._take()
-            if not batch:  # all that wait, wait for what is under way
-                continue
+            batch = await self._gather(last)
+            last = len(batch)
             try:
-                with traces.batch("admission batch", [pending.trace for pending in batch.values()]):
-                    await self._serve(list(batch.values()))
+                with traces.batch("admission batch", [pending.trace for pending in batch]):
+                    await self._serve(batch)
             except Exception as error:
                 # nobody may be left waiting, whatever happened
-                for pending in batch.values():
+                for pending in batch:
                     pending.resolve(error)
-            self._under_way -= batch.keys()
-            if self._waiting:
-                self._arrived.set()
 
-    def _take(self) -> dict[str, PendingRequest]:
-        """The longest waiting requests by account, of accounts that have none under way."""
+    async def _gather(self, last: int) -> list[PendingRequest]:
+        """The next batch; `last` is how many the one was of that has just been answered."""
+        if last > 1 and self._wait_for(last):
+            await wait_at_most(self._arrived, GATHER_SECONDS)
+        if self._wait_for(1):
+            await self._arrived.wait()
+        return self._take()
+
+    def _wait_for(self, number: int) -> bool:
+        """Whether so many are yet to come; `arrived` says when they have."""
+        self._needed = number
+        self._arrived.clear()
+        return len(self._waiting) < number
+
+    def _take(self) -> list[PendingRequest]:
+        """The longest waiting requests, one an account."""
         batch: dict[str, PendingRequest] = {}
         later: deque[PendingRequest] = deque()
         while self._waiting and len(batch) < BATCH:
             pending = self._waiting.popleft()
-            account_id = pending.wanted.account_id
-            if account_id in batch or account_id in self._under_way:
+            if pending.wanted.account_id in batch:
                 later.append(pending)
             else:
-                batch[account_id] = pending
-        if not self._waiting:
-            self._arrived.clear()
+                batch[pending.wanted.account_id] = pending
         self._waiting.extendleft(reversed(later))
-        self._under_way |= batch.keys()
         observe_batch(batch.values())
-        return batch
+        return list(batch.values())
 
     async def _serve(self, batch: list[PendingRequest]) -> None:
         now = self._transactions.clock.now()
@@ -182,7 +192,7 @@ class Admission:
     async def _read_snapshot(self, batch: list[PendingRequest], now: int) -> BatchSnapshot:
         wanted = [pending.wanted for pending in batch]
         return await self._transactions.read_current(
-            lambda connection: read_snapshot(connection, wanted, now),
+            lambda connection: read_snapshot(connection, self._pool, self._accounts, wanted, now),
             lambda snapshot: any(snapshot.accounts[each.account_id].overdue for each in wanted),
         )
 
@@ -207,15 +217,27 @@ class Admission:
             else:
                 pending.resolve(result)
                 if not isinstance(result, Exception):
+                    self._remember(request, result)
                     DECISIONS.count(policy.Effect.Name(request.decision.effect).removeprefix("EFFECT_"))
         self._transactions.committed()
 
-    async def _commit(self, batch: list[DecidedRequest], now: int) -> list[Reply | Exception | None]:
+    def _remember(self, decided: DecidedRequest, reply: api.CreateReservationResponse) -> None:
+        """What the commit has made of the account: its next request finds it in memory."""
+        if reservations.advances(decided):
+            accepted = reply.reservation if reply.HasField("reservation") else None
+            decided.account.advanced(decided.profile, decided.roles, accepted)
+        self._accounts.keep(decided.profile.account_id, decided.account)
+
+    async def _commit(
+        self, batch: list[DecidedRequest], now: int
+    ) -> list[api.CreateReservationResponse | Exception | None]:
         """One transaction; if it fails, one each, so that only the guilty request suffers."""
         database = self._transactions.database
         try:
             with traces.span("commit"):
-                return list(await database.write(lambda connection: reservations.commit(connection, batch, now)))
+                return list(
+                    await database.write(lambda connection: reservations.commit(connection, self._pool, batch, now))
+                )
         except errors.RpcError:
             raise
         except Exception as error:
@@ -240,15 +262,17 @@ def observe_batch(batch: Collection[PendingRequest]) -> None:
             WAITS.observe(value=now - pending.arrival)
 
 
-def read_snapshot(connection: Connection, batch: Sequence[ReservationInput], now: int) -> BatchSnapshot:
-    pool = read_pool(connection, [wanted.interval for wanted in batch])
-    if without := {wanted.interval for wanted in batch if not free_rooms(wanted, pool)}:
+def read_snapshot(
+    connection: Connection, pool: CurrentPool, accounts: KnownAccounts, batch: Sequence[ReservationInput], now: int
+) -> BatchSnapshot:
+    intervals = [wanted.interval for wanted in batch]
+    pool.read(connection, intervals)
+    if without := {wanted.interval for wanted in batch if not first_free(wanted, pool)}:
         # then it matters when one becomes free
-        longer = [(start, end + LOOK_AHEAD) for start, end in without]
-        pool = read_pool(connection, [*(wanted.interval for wanted in batch), *longer])
+        pool.read(connection, [*intervals, *((start, end + LOOK_AHEAD) for start, end in without)])
     keys = [(wanted.actor, wanted.request_id) for wanted in batch if wanted.request_id]
     return BatchSnapshot(
-        read_accounts(connection, [wanted.account_id for wanted in batch], now),
+        accounts.read(connection, [wanted.account_id for wanted in batch], now),
         pool,
         answers.read(connection, keys),
         read_holders(connection, [wanted.meeting.key for wanted in batch if wanted.meeting]),
@@ -291,12 +315,12 @@ def check_meeting(wanted: ReservationInput, snapshot: BatchSnapshot) -> None:
 def to_question(wanted: ReservationInput, snapshot: BatchSnapshot, now: int) -> pdp.DecideRequest:
     account = snapshot.accounts[wanted.account_id]
     profile, roles = account.charged(wanted.profile, wanted.roles)
-    free = free_rooms(wanted, snapshot.pool)
+    free = snapshot.pool.count_free(*wanted.interval, wanted.participant_count, wanted.room_id)
     subject = pdp.Subject(
         start_time=to_timestamp(wanted.start_time),
         end_time=to_timestamp(wanted.end_time),
         participant_count=wanted.participant_count,
-        free_room_count=len(free),
+        free_room_count=free,
     )
     if not free and (start := next_free(wanted, snapshot.pool)):
         subject.next_free_time.CopyFrom(to_timestamp(start))
@@ -308,8 +332,8 @@ def next_free(wanted: ReservationInput, pool: Pool) -> int | None:
     return pool.next_free(start, end - start, wanted.participant_count, wanted.room_id, start + LOOK_AHEAD)
 
 
-def free_rooms(wanted: ReservationInput, pool: Pool) -> list[pb.Room]:
-    return pool.free(wanted.start_time, wanted.end_time, wanted.participant_count, wanted.room_id)
+def first_free(wanted: ReservationInput, pool: Pool) -> pb.Room | None:
+    return pool.first_free(*wanted.interval, wanted.participant_count, wanted.room_id)
 
 
 def is_denied(answer: PolicyAnswer) -> bool:
@@ -334,7 +358,6 @@ def to_check(
 ) -> api.CheckReservationResponse:
     outcome = to_outcome(policy.Effect.Name(decision.effect))
     reply = api.CheckReservationResponse(outcome=outcome, decision=decision, alternatives=offered)
-    if decision.effect == policy.EFFECT_ALLOW:
-        for room in free_rooms(wanted, snapshot.pool)[:1]:
-            reply.room.CopyFrom(room)
+    if decision.effect == policy.EFFECT_ALLOW and (room := first_free(wanted, snapshot.pool)):
+        reply.room.CopyFrom(room)
     return reply

@@ -102,6 +102,23 @@ class Reservation(SQLModel, table=True):
     escalate_time: int | None = time_column(default=None, description="when support was asked, whatever came of that")
 
 
+class PoolChange(SQLModel, table=True):
+    """What was held or freed, written by the database's own triggers, numbered in the order of commits.
+
+    The latest 10,000 are kept, always at least one. An empty `room_id`: rooms themselves have changed.
+    """
+
+    __tablename__ = "pool_change"
+
+    number: int | None = Field(
+        default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    )
+    room_id: str
+    start_time: int = time_column()
+    end_time: int = time_column()
+    held: bool
+
+
 class Decision(SQLModel, table=True):
     """Every question that was decided, refused ones too: the audit trail, the statistics and the replay."""
 
@@ -192,13 +209,14 @@ class CalendarFeed(SQLModel, table=True):
 
 
 TABLES: list[type[SQLModel]] = [
-    *(Account, Room, Reservation, Decision, StoredAnswer, Violation, Suspension, Deadline, CalendarFeed),
+    *(Account, Room, Reservation, PoolChange, Decision, StoredAnswer, Violation, Suspension, Deadline, CalendarFeed),
     *outbox.TABLES,
     *audit.TABLES,
 ]
 
 _tables = {str(each.__tablename__): SQLModel.metadata.tables[str(each.__tablename__)] for each in TABLES}
 ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reservation"]
+POOL_CHANGE = _tables["pool_change"]
 DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
 VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
 CALENDAR_FEED = _tables["calendar_feed"]

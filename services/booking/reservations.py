@@ -1,7 +1,8 @@
 """What is written about new requests: decision, reservation, deadlines and event, in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +16,10 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services.booking import answers, deadlines, meetings, models, states
-from services.booking.accounts import AccountState, Profile, read_versions
+from services.booking.accounts import AccountState, Profile, put, read_versions
 from services.booking.decisions import attendance_times, decision_row
 from services.booking.events import new_id, refusal_event, reservation_event, to_outcome
-from services.booking.pool import Pool, lock_pool
+from services.booking.pool import CurrentPool, lock_changes
 from services.booking.queries import to_row
 from services.booking.requests import ReservationInput, shared_with
 from services.platform.clock import from_timestamp, to_timestamp
@@ -69,66 +70,79 @@ class _Rows:
         audit.append(connection, self.acts)
 
 
-def commit(connection: Connection, batch: list[DecidedRequest], now: int) -> list[api.CreateReservationResponse | None]:
-    """Stores a batch; None where what the decision rests on has changed since. Comes last in a transaction.
+def commit(
+    connection: Connection, pool: CurrentPool, batch: list[DecidedRequest], now: int
+) -> list[api.CreateReservationResponse | None]:
+    """Stores a batch; None where what the decision rests on has changed since.
 
-    Requests of one account must have been decided one after the other, each with those before it counted.
+    Requests of one account must have been decided one after the other, each with those before it counted. Accounts come
+    first: they are locked from then on, and the pool after them.
     """
-    versions = read_versions(connection, {decided.profile.account_id for decided in batch})
-    pool = lock_pool(connection, [decided.wanted.interval for decided in batch])
+    fresh = _advance_accounts(connection, batch)
     rows, replies = _Rows(), list[api.CreateReservationResponse | None]()
-    accounts = dict[str, tuple[DecidedRequest, bool]]()
-    for decided in batch:
-        room = _choose_room(pool, decided)
-        version = versions.get(decided.profile.account_id, 0)
-        stale = version != decided.account.version or (decided.decision.effect == policy.EFFECT_ALLOW and not room)
-        with traces.continued(decided.trace):
-            replies.append(None if stale else _add(rows, decided, room, now))
-        if not stale:
-            _, accepted = accounts.get(decided.profile.account_id, (decided, False))
-            accounts[decided.profile.account_id] = decided, accepted or decided.decision.effect in _STATES
-    _advance_accounts(connection, accounts.values())
-    rows.write(connection)
+    with _choosing(connection, pool, [decided for decided in batch if takes_room(decided)]) as choose:
+        for decided in batch:
+            room = choose(decided) if takes_room(decided) else None
+            stale = decided.profile.account_id not in fresh or (takes_room(decided) and not room)
+            with traces.continued(decided.trace):
+                replies.append(None if stale else _add(rows, decided, room, now))
+        rows.write(connection)
     return replies
 
 
-def _choose_room(pool: Pool, decided: DecidedRequest) -> Room | None:
-    wanted = decided.wanted
-    if decided.decision.effect != policy.EFFECT_ALLOW:
-        return None
-    free = pool.free(wanted.start_time, wanted.end_time, wanted.participant_count, wanted.room_id)
-    if not free:
-        return None
-    pool.hold(free[0].room_id, wanted.start_time, wanted.end_time)
-    return free[0]
+def takes_room(decided: DecidedRequest) -> bool:
+    return decided.decision.effect == policy.EFFECT_ALLOW
+
+
+@contextmanager
+def _choosing(
+    connection: Connection, pool: CurrentPool, taking: list[DecidedRequest]
+) -> Iterator[Callable[[DecidedRequest], Room | None]]:
+    """Gives the smallest room that is free now. What is given in here counts in here alone: whether it was committed,
+    the database tells, to us as to everybody."""
+    given: list[tuple[str, int, int]] = []
+
+    def choose(decided: DecidedRequest) -> Room | None:
+        wanted = decided.wanted
+        room = pool.first_free(wanted.start_time, wanted.end_time, wanted.participant_count, wanted.room_id)
+        if room:
+            given.append((room.room_id, *wanted.interval))
+            pool.hold(*given[-1])
+        return room
+
+    if taking:
+        lock_changes(connection)
+        pool.read(connection, [decided.wanted.interval for decided in taking])
+    try:
+        yield choose
+    finally:
+        for hold in given:
+            pool.release(*hold)
 
 
 _OF_RECORD, _OF_REFUSAL = shared_with(pb.Reservation), shared_with(events_pb2.RefusedRequest)
-_PROFILE = ("display_name", "email", "locale", "department")
-_INSERT_ACCOUNT, _UPDATE_ACCOUNT = (
-    sa.insert(models.ACCOUNT),
-    (
-        sa.update(models.ACCOUNT)
-        .where(models.ACCOUNT.c.account_id == sa.bindparam("id"))
-        .values({name: sa.bindparam(name) for name in (*_PROFILE, "roles", "version")})
-    ),
-)
 
 
-def _advance_accounts(connection: Connection, accounts: Iterable[tuple[DecidedRequest, bool]]) -> None:
-    """What holds the quota: an accepted request moves the version on, and so makes every older reading stale."""
-    new, known = [], []
-    for decided, accepted in accounts:
-        profile, version = decided.profile, decided.account.version
-        fields = {name: getattr(profile, name) for name in _PROFILE} | {"roles": decided.roles, "version": version + 1}
-        if not version:
-            new.append(fields | {"account_id": profile.account_id, "event_seq": 0})
-        elif accepted or profile != decided.account.profile:
-            known.append(fields | {"id": profile.account_id})
-    if new:
-        connection.execute(_INSERT_ACCOUNT, new)
-    if known:
-        connection.execute(_UPDATE_ACCOUNT, known)
+def _advance_accounts(connection: Connection, batch: list[DecidedRequest]) -> set[str]:
+    """The accounts that are as they were when it was decided."""
+    moving = {
+        decided.profile.account_id: (decided.profile, decided.roles, decided.account.version + 1)
+        for decided in batch
+        if advances(decided)
+    }
+    staying = {decided.profile.account_id: decided.account.version for decided in batch}
+    for account_id in moving:
+        del staying[account_id]
+    versions = read_versions(connection, staying)
+    unchanged = {account_id for account_id, version in staying.items() if versions.get(account_id) == version}
+    return put(connection, moving) | unchanged
+
+
+def advances(decided: DecidedRequest) -> bool:
+    """Whether storing it moves the account on: for what is accepted, and for who is new or another than before."""
+    account = decided.account
+    accepted = decided.decision.effect in _STATES
+    return accepted or not account.version or decided.profile != account.profile
 
 
 def _add(rows: _Rows, decided: DecidedRequest, room: Room | None, now: int) -> api.CreateReservationResponse:

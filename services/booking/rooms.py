@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1.reservation_pb2 import Room
 
-from services.booking import models, requests, states
+from services.booking import models, pool, requests, states
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session
@@ -69,8 +69,8 @@ def to_changes(request: api.UpdateRoomRequest) -> dict[str, Any]:
 def change(connection: Connection, room_id: str, changes: dict[str, Any]) -> Room:
     """Raises errors.RpcError when there is no such room, or it would become too small for what it is reserved for."""
     wanted = models.ROOM.c.room_id == room_id
-    # the lock comes first: whoever is about to take the room (pool.lock_pool) commits before it, or sees the change
-    row = connection.execute(sa.select(models.ROOM).where(wanted).with_for_update()).mappings().first()
+    pool.lock_changes(connection)  # first: whoever is about to take the room commits before it, or sees the change
+    row = connection.execute(sa.select(models.ROOM).where(wanted)).mappings().first()
     if row is None:
         raise errors.not_found("room", message("there is no such room"))
     if "capacity" in changes:

@@ -10,9 +10,10 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import admission, answers, meetings, models, reservations
-from services.booking.accounts import StaleError
+from services.booking.accounts import KnownAccounts, StaleError
 from services.booking.admission import BatchSnapshot
 from services.booking.events import to_outcome
+from services.booking.pool import CurrentPool
 from services.booking.requests import ReservationInput
 from services.booking.reservations import DecidedRequest
 from services.booking.transactions import Transactions, until_fresh
@@ -85,9 +86,8 @@ async def _decide(
             end_time=to_timestamp(wanted.end_time),
             escalate_time=to_timestamp(now) if decision.effect == policy.EFFECT_ESCALATE else None,
         )
-    if decision.effect == policy.EFFECT_ALLOW:
-        for room in admission.free_rooms(wanted, snapshot.pool)[:1]:
-            snapshot.pool.hold(room.room_id, *wanted.interval)
+    if decision.effect == policy.EFFECT_ALLOW and (room := admission.first_free(wanted, snapshot.pool)):
+        snapshot.pool.hold(room.room_id, *wanted.interval)
     return admission.to_decided(wanted, snapshot, question, decision, [], traces.current())
 
 
@@ -101,7 +101,8 @@ def check_meetings(wanted: SeriesInput) -> None:
 def read_snapshot(connection: Connection, wanted: SeriesInput, now: int) -> SeriesSnapshot:
     key = (wanted.actor, wanted.request_id)
     earlier = answers.read(connection, [key] if wanted.request_id else [])
-    return SeriesSnapshot(admission.read_snapshot(connection, wanted.occurrences, now), earlier.get(key))
+    batch = admission.read_snapshot(connection, CurrentPool(), KnownAccounts(), wanted.occurrences, now)
+    return SeriesSnapshot(batch, earlier.get(key))
 
 
 def store_series(
@@ -110,7 +111,7 @@ def store_series(
     """One transaction. Raises StaleError when what the decisions rest on has changed since."""
     refused = [each for each in decided if each.decision.effect not in _COUNTED]
     made = refused if wanted.all_or_none and refused else decided
-    stored = reservations.commit(connection, made, now)
+    stored = reservations.commit(connection, CurrentPool(), made, now)
     if None in stored:
         raise StaleError
     replies = dict(zip((each.decision.decision_id for each in made), stored, strict=True))

@@ -14,9 +14,8 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import admission, models, pool, queries, reservations
-from services.booking.admission import BatchSnapshot, PendingRequest
-from services.booking.pool import Pool
+from services.booking import models, queries, reservations
+from services.booking.pool import CurrentPool
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.data.database import ConflictError, Database
 from services.platform.messaging import outbox
@@ -155,10 +154,10 @@ async def test_without_the_policy_nothing_is_accepted_and_it_recovers(booking: B
 async def test_the_fault_of_one_does_not_fail_the_others(booking: Booking, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = reservations.commit
 
-    def commit(connection: Any, batch: Any, now: int) -> Any:
+    def commit(connection: Any, pool: Any, batch: Any, now: int) -> Any:
         if any(decided.profile.account_id == "guilty" for decided in batch):
             raise RuntimeError("broken")
-        return whole(connection, batch, now)
+        return whole(connection, pool, batch, now)
 
     monkeypatch.setattr(reservations, "commit", commit)
     asks = [create(booking, account_id=name) for name in ("a", "guilty", "b")]
@@ -234,11 +233,7 @@ async def test_the_wall_itself_is_asked_when_the_pool_is_wrong(
 ) -> None:
     """If the choice of rooms were broken, the request would fail and not double-book."""
     await create(booking, account_id="first")
-    rooms = await booking.database.read(pool.read_rooms)
-    blind = Pool([room for room in rooms if room.room_id == "small-1"], [])
-    monkeypatch.setattr(admission, "read_pool", lambda *_: blind)
-    monkeypatch.setattr(reservations, "lock_pool", lambda *_: blind)
-    monkeypatch.setattr(type(blind), "hold", lambda *_: None)
+    monkeypatch.setattr(CurrentPool, "_busy", lambda *_: set())
     with pytest.raises(errors.RpcError) as caught:
         await create(booking, account_id="second")
     assert is_contention(caught.value)
@@ -263,20 +258,3 @@ async def test_a_suspension_that_is_due_is_noticed_before_the_next_request(booki
     booking.clock.time = TEN + 2 * HOUR + 30 * MINUTE
     reply = await create(booking, start=MONDAY + DAY)
     assert rule_ids(reply) == ["SUSPENSION"]
-
-
-async def test_nobody_looks_in_vain_while_an_account_has_its_turn(booking: Booking) -> None:
-    """The batch that goes on beside another one takes only what it can serve."""
-    sizes = []
-    read_snapshot = booking.admission._read_snapshot
-
-    async def note(batch: list[PendingRequest], now: int) -> BatchSnapshot:
-        sizes.append(len(batch))
-        return await read_snapshot(batch, now)
-
-    booking.admission._read_snapshot = note  # type: ignore[method-assign]
-    await asyncio.gather(
-        *(create(booking, start=TEN + index * HOUR) for index in range(6)), create(booking, account_id="b")
-    )
-    assert all(sizes)
-    assert sum(sizes) == 7

@@ -146,7 +146,7 @@ async def test_a_room_that_is_being_taken_is_taken_before_it_changes(
     replicas: list[Booking], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chosen, but not committed yet: the change of another replica waits, and sees it."""
-    pause = Pause(monkeypatch, reservations, "_choose_room")
+    pause = Pause(monkeypatch, reservations, "_add")
     taking = asyncio.create_task(create(replicas[0], room_id="small-1", participant_count=25))
     await pause.reached()
     shrinking = asyncio.create_task(update(replicas[1], capacity=20))

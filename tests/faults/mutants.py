@@ -43,8 +43,8 @@ MUTANTS = (
     Mutant(
         "<= for <: rooms that only touch overlap",
         "services/booking/pool.py",
-        "if since < end and until > start}",
-        "if since <= end and until >= start}",
+        "if since < end and until > start\n",
+        "if since <= end and until >= start\n",
         "tests/booking/test_pool.py::test_touching_is_not_overlapping",
     ),
     Mutant(
@@ -56,10 +56,31 @@ MUTANTS = (
     ),
     Mutant(
         "the commit does not look whether the account has changed",
-        "services/booking/reservations.py",
-        "stale = version != decided.account.version or (",
-        "stale = (",
+        "services/booking/accounts.py",
+        "WHERE account.version = excluded.version - 1",
+        "WHERE TRUE",
         "tests/booking/test_admission.py::test_64_at_once_of_one_account_are_exactly_3",
+    ),
+    Mutant(
+        "a room that was given back stays taken for who keeps the pool in memory",
+        "services/booking/migrations/0006_pool_changes.py",
+        "FALSE WHERE {old};",
+        "FALSE WHERE FALSE;",
+        "tests/booking/test_memory.py",
+    ),
+    Mutant(
+        "what another replica takes is not seen by who keeps the pool in memory",
+        "services/booking/pool.py",
+        "            self._follow(connection, [",
+        "            self._follow(connection, [] and [",
+        "tests/booking/test_memory.py",
+    ),
+    Mutant(
+        "an account that another replica has changed is taken as it was",
+        "services/booking/accounts.py",
+        "if state is None or state.version != version:",
+        "if state is None:",
+        "tests/booking/test_memory.py",
     ),
     Mutant(
         "a repeated request is decided again",

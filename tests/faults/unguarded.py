@@ -4,19 +4,21 @@ What a batch was decided on is trusted at the commit: neither the version of the
 again, and the walls of the database against overlaps are dropped.
 """
 
-from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from services.booking import __main__ as program
-from services.booking import admission, reservations
-from services.booking.admission import BatchSnapshot
-from services.booking.pool import Interval, Pool
-from services.booking.requests import ReservationInput
+from services.booking import reservations
+from services.booking.pool import CurrentPool
+from services.booking.reservations import DecidedRequest
 from services.platform.data.database import Database
 from services.platform.host import run
 from services.platform.settings import load
+
+advance_accounts, choosing = reservations._advance_accounts, reservations._choosing
 
 WALLS = {
     "sqlite": [
@@ -27,30 +29,30 @@ WALLS = {
 }
 
 
-class Trust:
-    """Remembers what admission last read, and hands that out where the commit would read again."""
+class PoolAsItWas:
+    """What admission last read, also where the commit would read again."""
 
-    def __init__(self) -> None:
-        self._read_snapshot = admission.read_snapshot
-        self._snapshot = BatchSnapshot({}, Pool([], []), {}, {})
+    def __init__(self, pool: CurrentPool) -> None:
+        self.first_free, self.hold, self.release = pool.first_free, pool.hold, pool.release
 
-    def read_snapshot(self, connection: Connection, batch: Sequence[ReservationInput], now: int) -> BatchSnapshot:
-        self._snapshot = self._read_snapshot(connection, batch, now)
-        return self._snapshot
+    def read(self, *_: object) -> None:
+        """Nothing."""
 
-    def read_versions(self, connection: Connection, ids: Collection[str]) -> dict[str, int]:
-        return {name: account.version for name, account in self._snapshot.accounts.items()}
 
-    def lock_pool(self, connection: Connection, wanted: Collection[Interval], without: str = "") -> Pool:
-        return self._snapshot.pool
+def trust_accounts(connection: Connection, batch: list[DecidedRequest]) -> set[str]:
+    advance_accounts(connection, batch)
+    return {decided.profile.account_id for decided in batch}
+
+
+def trust_pool(connection: Connection, pool: Any, taking: list[DecidedRequest]) -> AbstractContextManager[Any]:
+    return choosing(connection, cast(CurrentPool, PoolAsItWas(pool)), taking)
 
 
 def remove_guards() -> None:
-    trust = Trust()
-    admission.read_snapshot = trust.read_snapshot
     # what the commit reads with, and no other
-    reservations.read_versions = trust.read_versions  # type: ignore[attr-defined] # it is imported there
-    reservations.lock_pool = trust.lock_pool  # type: ignore[attr-defined] # the same
+    reservations._advance_accounts = trust_accounts
+    reservations._choosing = trust_pool  # type: ignore[assignment] # any context manager will do
+    reservations.lock_changes = lambda connection: None  # type: ignore[attr-defined] # it is imported there
 
 
 def remove_walls(url: str) -> None:

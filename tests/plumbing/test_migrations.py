@@ -191,6 +191,7 @@ def test_old_reservations_learn_when_support_was_asked(url: str) -> None:
     made = {"escalated": ("CREATE", "ESCALATE"), "allowed": ("CREATE", "ALLOW"), "enlarged": ("UPDATE", "ESCALATE")}
     decision = {"account_id": "", "actor": "", "time": 1, "policy_version": "", "request": b"", "decision": b""}
     with engine.begin() as connection:
+        forget_pool_changes(connection)
         connection.execute(sa.text("ALTER TABLE reservation DROP COLUMN escalate_time"))
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
         connection.execute(sa.insert(SQLModel.metadata.tables["room"]), ROOMS)
@@ -204,3 +205,14 @@ def test_old_reservations_learn_when_support_was_asked(url: str) -> None:
         found = connection.execute(sa.text("SELECT reservation_id, escalate_time FROM reservation")).all()
     assert dict(tuple(each) for each in found) == {"escalated": 1, "allowed": None, "enlarged": None}
     engine.dispose()
+
+
+def forget_pool_changes(connection: sa.Connection) -> None:
+    """Before revision 0006."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%pool_change%'"
+        for name in connection.scalars(sa.text(query)).all():
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    else:
+        connection.exec_driver_sql("DROP FUNCTION pool_note CASCADE")
+    connection.exec_driver_sql("DROP TABLE pool_change")

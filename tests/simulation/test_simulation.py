@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.booking import admission, reservations
+from services.booking import reservations
 from services.notifier import inbox
 from services.notifier.subscriptions import EventReceiver
 from services.policy.decisions import Policy
-from tests.faults.unguarded import Trust
+from tests.faults.unguarded import trust_accounts
 from tests.simulation import chaos
 from tests.simulation.disk import Disk
 from tests.simulation.history import History, play, prepare
@@ -80,9 +80,7 @@ def test_it_shows_when_events_are_acknowledged_before_their_effect(
 def test_it_shows_when_a_commit_trusts_what_was_read_before(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two bookings on one database; its walls against overlaps stand, so it is the quota that breaks."""
     monkeypatch.setattr(chaos, "SLOW", 0.9)
-    trust = Trust()
-    monkeypatch.setattr(admission, "read_snapshot", trust.read_snapshot)
-    monkeypatch.setattr(reservations, "read_versions", trust.read_versions)
+    monkeypatch.setattr(reservations, "_advance_accounts", trust_accounts)
     assert until_found(parts, "daily quota")
 
 

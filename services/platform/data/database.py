@@ -31,28 +31,36 @@ DAMAGED = ("XX001", "XX002")
 class ForEach:
     """A statement with a piece of SQL for each of some items, for what runs often.
 
-    `sql` has the pieces, joined, in place of each `{0}`; in `piece` each name stands as `:name{0}`. Prepared once for
-    1, 2, 4, 8, ... items (the last one is repeated): building and compiling an expression costs more than running it.
+    `sql` has the pieces, joined, in place of each `{0}`; in `piece` each name stands as `:name{0}`. Written once for
+    each dialect and each number of items and given to the driver as it is: building and compiling an expression costs
+    more than running it. Numbers are rounded up to 1, 2, 4, 8, ... (the last item is repeated), unless the items are
+    `distinct` rows.
     """
 
-    def __init__(self, sql: str, piece: str, joined_by: str, *names: str) -> None:
+    def __init__(self, sql: str, piece: str, joined_by: str, *names: str, distinct: bool = False) -> None:
         self._sql, self._piece, self._joined_by, self._names = sql, piece, joined_by, names
-        self._prepared: dict[int, sa.TextClause] = {}
+        self._distinct = distinct
+        self._prepared: dict[tuple[str, int], tuple[str, Sequence[str] | None]] = {}
 
     def execute(self, connection: Connection, items: Collection[Sequence[Any]], **values: Any) -> Sequence[Any]:
-        """The rows. `items` give their names' values in order; `values` are those of the rest of the statement."""
-        number = 1 << (len(items) - 1).bit_length()
+        """The rows. `items`, at least one, give their names' values in order; `values` the rest of the statement's."""
+        number = len(items) if self._distinct else 1 << (len(items) - 1).bit_length()
         padded = [*items, *[*items][-1:] * (number - len(items))]
         for index, item in enumerate(padded):
             for name, value in zip(self._names, item, strict=True):
                 values[f"{name}{index}"] = value
-        return connection.execute(self._prepare(number), values).all()
+        statement, positions = self._prepare(connection, number)
+        parameters = values if positions is None else tuple(values[name] for name in positions)
+        return connection.exec_driver_sql(statement, parameters).all()
 
-    def _prepare(self, number: int) -> sa.TextClause:
-        if number not in self._prepared:
+    def _prepare(self, connection: Connection, number: int) -> tuple[str, Sequence[str] | None]:
+        """The driver's SQL, and the order of its parameters where that has no names."""
+        key = (connection.dialect.name, number)
+        if key not in self._prepared:
             pieces = self._joined_by.join(self._piece.format(index) for index in range(number))
-            self._prepared[number] = sa.text(self._sql.format(pieces))
-        return self._prepared[number]
+            compiled = sa.text(self._sql.format(pieces)).compile(dialect=connection.dialect)
+            self._prepared[key] = str(compiled), compiled.positiontup  # type: ignore[attr-defined] # of SQLCompiler
+        return self._prepared[key]
 
 
 class ConflictError(Exception):
