@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import booking, machine, policy, portal, postgres, report, telemetry
+from bench import booking, machine, policy, portal, postgres, refusals, report, telemetry
 
-PARTS = ("policy", "sqlite", "growth", "telemetry", "postgresql", "portal")
+PARTS = ("policy", "sqlite", "refusals", "growth", "telemetry", "postgresql", "portal")
 LEAST_ROUNDS = 5
 
 
@@ -20,6 +20,8 @@ def measure(parts: list[str], bench: booking.Bench) -> report.Results:
         results["policy"] = policy.compare(number=3000, pairs=max(bench.rounds, LEAST_ROUNDS))
     if "sqlite" in parts:
         figures["sqlite"] = booking.measure(bench, "sqlite")
+    if "refusals" in parts:
+        figures["sqlite"] |= refusals.measure(bench)
     if "growth" in parts:
         figures["sqlite"] |= booking.grow(bench)
     if "telemetry" in parts:

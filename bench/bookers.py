@@ -60,12 +60,13 @@ def wishes(rooms: int) -> list[list[api.CreateReservationRequest]]:
             day = (number + index) % DAYS
             start = MIDNIGHT + day * DAY + (FIRST_HOUR + asked[day] % HOURS) * HOUR
             asked[day] += 1
-            person.append(_wish(dice, f"{number}-{index}", start))
+            person.append(wish(dice, f"{number}-{index}", start))
         people.append(person)
     return people
 
 
-def _wish(dice: random.Random, request_id: str, start: int) -> api.CreateReservationRequest:
+def wish(dice: random.Random, request_id: str, start: int) -> api.CreateReservationRequest:
+    """Of 41 to 60 minutes; one in five for 31 to 95 people, the others for 3 to 30."""
     return api.CreateReservationRequest(
         request_id=request_id,
         meeting_code=f"{dice.randrange(10**9):09}",
@@ -78,25 +79,27 @@ def _wish(dice: random.Random, request_id: str, start: int) -> api.CreateReserva
 
 def creating(state: State, rooms: int) -> list[Person]:
     """Calls of CreateReservation, signed by the issuer of `state`."""
-    return _signed(state, "booker", [[wish.SerializeToString() for wish in person] for person in wishes(rooms)])
+    return signed(state, "booker", [[wish.SerializeToString() for wish in person] for person in wishes(rooms)])
 
 
 def model(state: State) -> Person:
     """One request of an account that asks for nothing else."""
-    return _signed(state, "model", [[wishes(1)[0][0].SerializeToString()]])[0]
+    return signed(state, "model", [[wishes(1)[0][0].SerializeToString()]])[0]
 
 
 def checking(state: State, rooms: int) -> list[Person]:
     """The same questions as calls of CheckReservation, by other accounts."""
-    return _signed(
+    return signed(
         state,
         "checker",
         [[api.CheckReservationRequest(request=wish).SerializeToString() for wish in each] for each in wishes(rooms)],
     )
 
 
-def _signed(state: State, kind: str, people: Sequence[Sequence[bytes]]) -> list[Person]:
-    tokens = [issuer.mint(state, SampleAccount(account_id(kind, number), "booker")) for number in range(len(people))]
+def signed(state: State, kind: str, people: Sequence[Sequence[bytes]], first: int = 0) -> list[Person]:
+    """Calls with the tokens of as many accounts, counted from `first`."""
+    numbers = range(first, first + len(people))
+    tokens = [issuer.mint(state, SampleAccount(account_id(kind, number), "booker")) for number in numbers]
     return [[Call(body, token) for body in bodies] for bodies, token in zip(people, tokens, strict=True)]
 
 
@@ -106,5 +109,17 @@ def must_be_confirmed(method: str, answers: Sequence[bytes]) -> None:
     for answer in answers:
         parsed = kind.FromString(answer)
         if parsed.outcome != pb.OUTCOME_CONFIRMED:
-            rules = ", ".join(rule.rule_id for rule in parsed.decision.rules)
-            raise RuntimeError(f"not confirmed but {pb.Outcome.Name(parsed.outcome)}: {rules}")
+            raise RuntimeError(f"not confirmed but {described(parsed)}")
+
+
+def must_be_refused(answers: Sequence[bytes]) -> None:
+    """To create, by a rule, and with other times offered. Raises RuntimeError for the first that is anything else."""
+    for answer in answers:
+        parsed = api.CreateReservationResponse.FromString(answer)
+        if parsed.outcome != pb.OUTCOME_DENIED or not parsed.alternatives:
+            raise RuntimeError(f"not refused with alternatives but {described(parsed)}")
+
+
+def described(answer: api.CreateReservationResponse | api.CheckReservationResponse) -> str:
+    rules = ", ".join(rule.rule_id for rule in answer.decision.rules)
+    return f"{pb.Outcome.Name(answer.outcome)}: {rules}"

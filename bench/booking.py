@@ -1,14 +1,14 @@
 """Booking end to end against the bare echo server, and against itself with a thousand times the data.
 
-Every figure is a ratio of two things measured one right after the other, or belongs to one state at rest. A round takes
-each pair once, the other way round every second time; what counts is the median over the rounds.
+Every figure is a ratio of two things measured in turns, a slice of each at a time, or belongs to one state at rest.
+What counts is the median over the rounds.
 """
 
 import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,11 @@ SMALL, LARGE = 1_000, 1_000_000
 IDLE_SECONDS = 10.0
 WARM_SECONDS = 1.0
 LAG_SECONDS = 2.0
-SHOWN = ("create_vs_echo_c32", "create_p50_vs_echo_p50_c1", "create_cpu_vs_echo_cpu", "check_vs_echo_c32")
+SLICES = 4
+IN_WINDOW = ("booking", "policy", "nats")
+"""What must run for an answer; the rest may come later."""
+SINK = "mail"
+SHOWN = ("create_vs_echo_c32", "create_p50_vs_echo_p50_c1", "booking_cpu_vs_echo_cpu", "create_cpu_ms_without_sink")
 
 Tell = Callable[[str], None]
 Samples = defaultdict[str, list[float]]
@@ -73,7 +77,7 @@ def prepared(folder: Path, rounds: int, seconds: float, tell: Tell) -> Iterator[
 
 @dataclass(slots=True)
 class Asker:
-    """Asks one installation. Nobody books twice under the same request id: who had their turn is gone."""
+    """Asks one installation. Nobody books twice under the same request id: what was asked is gone."""
 
     bench: Bench
     place: Installation
@@ -83,7 +87,7 @@ class Asker:
     def create(self, in_flight: int, seconds: float) -> Outcome:
         outcome = self.bench.client.run(Job(self.place.address, CREATE, self.creators, in_flight, seconds))
         bookers.must_be_confirmed(CREATE, outcome.answers)
-        self.creators = self.creators[outcome.people :]
+        self.creators = [*outcome.rest, *self.creators[outcome.people :]]
         return outcome
 
     def check(self, seconds: float) -> Outcome:
@@ -94,6 +98,30 @@ class Asker:
     def settle(self) -> None:
         """Until all events are published and all mails are sent."""
         processes.wait_until_quiet(self.place.programs)
+
+
+@dataclass(slots=True)
+class Series:
+    """All slices of one measurement, and their CPU time in seconds: until the last answer, and until all is done."""
+
+    programs: Programs
+    outcome: Outcome = field(default_factory=Outcome)
+    window: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    whole: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def take(self, work: Callable[[], Outcome], settle: Callable[[], None]) -> None:
+        before = processes.cpu_seconds(self.programs)
+        self.outcome.add(work())
+        answered = processes.cpu_seconds(self.programs)
+        settle()
+        done = processes.cpu_seconds(self.programs)
+        for name, start in before.items():
+            self.window[name] += answered[name] - start
+            self.whole[name] += done[name] - start
+
+    def cpu(self, spent: Mapping[str, float], names: Collection[str]) -> float:
+        """Of these programs, in seconds per call; `spent` is `window` or `whole`."""
+        return sum(spent[name] for name in names) / len(self.outcome.answers)
 
 
 def measure(bench: Bench, name: str, databases: postgres.Server | None = None) -> Figures:
@@ -119,10 +147,10 @@ def _round(asker: Asker, number: int, samples: Samples, say: Tell) -> None:
     samples["start_seconds"].append(asker.place.start_seconds)
     say("warm-up")
     _warm_up(asker)
-    pairs: list[Callable[[Asker, Samples], None]] = [_at_once, _one_by_one, _events]
-    for pair in pairs if number % 2 else reversed(pairs):
-        say(pair.__name__.strip("_").replace("_", " "))
-        pair(asker, samples)
+    parts: list[Callable[[Asker, Samples], None]] = [_at_once, _without_notifier, _one_by_one, _events]
+    for part in parts if number % 2 else reversed(parts):
+        say(part.__name__.strip("_").replace("_", " "))
+        part(asker, samples)
     memory, kind = processes.memory_mb(asker.place.programs)
     samples["rss_mb_all"].append(memory)
     asker.bench.kinds.add(kind)
@@ -140,48 +168,84 @@ def _warm_up(asker: Asker) -> None:
 
 def _at_once(asker: Asker, samples: Samples) -> None:
     """All three with 32 calls in flight, and the CPU time of echo and create until nothing is left to do."""
-    bench, programs = asker.bench, asker.place.programs
-    before = processes.cpu_seconds(bench.echo_programs)
-    echo = bench.call_echo(asker.creators, IN_FLIGHT, bench.seconds)
-    echo_cpu = processes.spent(before, processes.cpu_seconds(bench.echo_programs)) / len(echo.answers)
-    check = asker.check(bench.seconds)
-    before = processes.cpu_seconds(programs)
-    create = asker.create(IN_FLIGHT, bench.seconds)
-    asker.settle()
-    after = processes.cpu_seconds(programs)
-    create_cpu = processes.spent(before, after) / len(create.answers)
+    bench, seconds = asker.bench, asker.bench.seconds / SLICES
+    echo, check, create = Series(bench.echo_programs), Series(asker.place.programs), Series(asker.place.programs)
+    _alternate(
+        lambda: echo.take(lambda: bench.call_echo(asker.creators, IN_FLIGHT, seconds), do_nothing),
+        lambda: check.take(lambda: asker.check(seconds), do_nothing),
+        lambda: create.take(lambda: asker.create(IN_FLIGHT, seconds), asker.settle),
+    )
     add(
         samples,
-        create_vs_echo_c32=create.per_second / echo.per_second,
-        check_vs_echo_c32=check.per_second / echo.per_second,
-        create_cpu_vs_echo_cpu=create_cpu / echo_cpu,
-        create_per_second_c32=create.per_second,
-        check_per_second_c32=check.per_second,
-        echo_per_second_c32=echo.per_second,
-        create_p99_ms_c32=1e3 * statistics.quantiles(create.latencies, n=100)[98],
-        create_cpu_ms=1e3 * create_cpu,
-        echo_cpu_ms=1e3 * echo_cpu,
-        **{f"create_cpu_ms_{name}": 1e3 * (after[name] - before[name]) / len(create.answers) for name in programs},
+        create_vs_echo_c32=create.outcome.per_second / echo.outcome.per_second,
+        check_vs_echo_c32=check.outcome.per_second / echo.outcome.per_second,
+        create_per_second_c32=create.outcome.per_second,
+        check_per_second_c32=check.outcome.per_second,
+        echo_per_second_c32=echo.outcome.per_second,
+        create_p99_ms_c32=1e3 * statistics.quantiles(create.outcome.latencies, n=100)[98],
+        **_costs(echo, create),
     )
+
+
+def _costs(echo: Series, create: Series) -> dict[str, float]:
+    """CPU time per call: of booking and of all until nothing is left to do, of the rest while calls were answered."""
+    of_echo = echo.cpu(echo.window, echo.programs)
+    of_all = create.cpu(create.whole, create.programs)
+    return {
+        "booking_cpu_vs_echo_cpu": create.cpu(create.whole, ["booking"]) / of_echo,
+        "window_cpu_vs_echo_cpu": create.cpu(create.window, IN_WINDOW) / of_echo,
+        "create_cpu_vs_echo_cpu": of_all / of_echo,
+        "create_cpu_ms_without_sink": 1e3 * create.cpu(create.whole, create.programs.keys() - {SINK}),
+        "create_cpu_ms": 1e3 * of_all,
+        "echo_cpu_ms": 1e3 * of_echo,
+        **{f"create_cpu_ms_{name}": 1e3 * create.cpu(create.whole, [name]) for name in create.programs},
+    }
+
+
+def _without_notifier(asker: Asker, samples: Samples) -> None:
+    """Echo and create as above, while nobody writes mails: they come afterwards."""
+    bench, programs, seconds = asker.bench, asker.place.programs, asker.bench.seconds / SLICES / 2
+    echo, create = Series({}), Series({})
+    with processes.stopped(programs["notifier"]):
+        _alternate(
+            lambda: echo.take(lambda: bench.call_echo(asker.creators, IN_FLIGHT, seconds), do_nothing),
+            lambda: create.take(lambda: asker.create(IN_FLIGHT, seconds), asker.settle),
+        )
+    asker.settle()
+    add(samples, create_vs_echo_c32_without_notifier=create.outcome.per_second / echo.outcome.per_second)
 
 
 def _one_by_one(asker: Asker, samples: Samples) -> None:
     """Echo and create with one call in flight."""
-    echo = asker.bench.call_echo(asker.creators, 1, asker.bench.seconds / 2)
-    create = asker.create(1, asker.bench.seconds / 2)
-    asker.settle()
+    bench, seconds = asker.bench, asker.bench.seconds / SLICES / 2
+    echo, create = Series({}), Series({})
+    _alternate(
+        lambda: echo.take(lambda: bench.call_echo(asker.creators, 1, seconds), do_nothing),
+        lambda: create.take(lambda: asker.create(1, seconds), asker.settle),
+    )
     add(
         samples,
-        create_p50_vs_echo_p50_c1=create.p50 / echo.p50,
-        create_p50_ms_c1=1e3 * create.p50,
-        echo_p50_ms_c1=1e3 * echo.p50,
+        create_p50_vs_echo_p50_c1=create.outcome.p50 / echo.outcome.p50,
+        create_p50_ms_c1=1e3 * create.outcome.p50,
+        echo_p50_ms_c1=1e3 * echo.outcome.p50,
     )
+
+
+def _alternate(*kinds: Callable[[], None]) -> None:
+    """A slice of each in turn, so that noise of the machine meets all; the other way round every second time."""
+    for turn in range(SLICES):
+        for take in reversed(kinds) if turn % 2 else kinds:
+            take()
+
+
+def do_nothing() -> None:
+    """In place of settling, where a call leaves nothing to do."""
 
 
 def _events(asker: Asker, samples: Samples) -> None:
     """How far subscribers are behind, under a steady load."""
     place, people = asker.place, asker.creators[: int(LAG_SECONDS * lag.PER_SECOND)]
-    asker.creators = asker.creators[len(people) :]
+    asker.creators = [*asker.creators[len(people) :], *(person[1:] for person in people)]
     lags = asker.bench.client.do(lag.run, place.address, CREATE, people, LAG_SECONDS, place.bus)
     asker.settle()
     percentiles = statistics.quantiles(lags, n=100)

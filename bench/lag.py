@@ -1,7 +1,8 @@
 """How long after a commit an event reaches a subscriber, while 200 reservations a second are asked for.
 
-An open loop: requests are sent at fixed times, whether or not those before them have been answered. What is measured is
-the time from the answer (just after the commit) until the handler of a JetStream consumer has the event.
+Requests are sent at fixed times, or as soon as one of MOST_IN_FLIGHT is answered: a slow machine is asked for less, and
+not for more calls than a connection may have. What is measured is the time from the answer (just after the commit)
+until the handler of a JetStream consumer has the event.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from bench.load import PATIENCE_SECONDS, Call, Person
 
 PER_SECOND = 200
+MOST_IN_FLIGHT = 64
 SUBJECT = "yunhui.booking.reservation.confirmed"
 DRAIN_SECONDS = 30.0
 
@@ -63,7 +65,8 @@ async def _run(address: str, method: str, calls: Sequence[Call], bus: Bus) -> Mo
     await stream.subscribe(SUBJECT, cb=on_event, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW)
     async with grpc.aio.insecure_channel(address) as channel:
         await channel.channel_ready()
-        await asyncio.gather(*(_ask(channel, method, call, due, moments) for call, due in _timetable(calls)))
+        free = asyncio.Semaphore(MOST_IN_FLIGHT)
+        await asyncio.gather(*(_ask(channel, method, call, due, free, moments) for call, due in _timetable(calls)))
     async with asyncio.timeout(DRAIN_SECONDS):
         while moments.answered.keys() - moments.arrived.keys():
             moments.news.clear()
@@ -77,8 +80,11 @@ def _timetable(calls: Sequence[Call]) -> Iterable[tuple[Call, float]]:
     return [(call, start + number / PER_SECOND) for number, call in enumerate(calls)]
 
 
-async def _ask(channel: grpc.aio.Channel, method: str, call: Call, due: float, moments: Moments) -> None:
+async def _ask(
+    channel: grpc.aio.Channel, method: str, call: Call, due: float, free: asyncio.Semaphore, moments: Moments
+) -> None:
     await asyncio.sleep(due - time.perf_counter())
     ask: Any = channel.unary_unary(method, response_deserializer=api.CreateReservationResponse.FromString)
-    answer = await ask(call.body, metadata=(("authorization", f"Bearer {call.token}"),), timeout=PATIENCE_SECONDS)
-    moments.answered[answer.reservation.reservation_id] = time.perf_counter()
+    async with free:
+        answer = await ask(call.body, metadata=(("authorization", f"Bearer {call.token}"),), timeout=PATIENCE_SECONDS)
+        moments.answered[answer.reservation.reservation_id] = time.perf_counter()
