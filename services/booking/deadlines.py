@@ -5,7 +5,7 @@ A deadline is a row: found when due, dealt with in order, taken away in the tran
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from services.booking.decisions import attendance_start, obligation
 from services.booking.models import DEADLINE
 from services.booking.transactions import until_fresh
 from services.platform.clock import HOUR, SECOND, Clock, from_timestamp, wait_until
-from services.platform.data.database import Database
+from services.platform.data.database import Database, Insert
 from services.platform.observing import metrics
 from services.platform.serving import errors
 from services.platform.tasks import run_forever
@@ -36,6 +36,7 @@ RECONCILE = HOUR
 """So long before the start the meeting is looked at again: events may have been lost, others may want its room."""
 
 Row = dict[str, Any]
+_INSERT = Insert(DEADLINE)
 Handler = Callable[[str, int], Awaitable[bool | None]]
 """Deals with a deadline of an entity, due at an epoch ms; the row is taken away afterwards. False: it was moved on."""
 
@@ -72,9 +73,8 @@ def _row(record: pb.Reservation, kind: str, due: int) -> Row:
     return {"kind": kind, "due_time": due, **mine}
 
 
-def insert(connection: Connection, deadlines: Collection[Row]) -> None:
-    if deadlines:
-        connection.execute(sa.insert(DEADLINE), list(deadlines))
+def insert(connection: Connection, deadlines: Sequence[Row]) -> None:
+    _INSERT.execute(connection, deadlines)
 
 
 def insert_suspension_end(connection: Connection, suspension: pb.Suspension) -> None:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
@@ -24,15 +23,16 @@ from services.booking.queries import to_row
 from services.booking.requests import ReservationInput, shared_with
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data import audit
+from services.platform.data.database import Insert
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.observing import traces
 
 _STATES = {policy.EFFECT_ALLOW: states.CONFIRMED, policy.EFFECT_ESCALATE: states.PENDING_APPROVAL}
 _INSERTS = {
-    "reservation": sa.insert(models.RESERVATION),
-    "decision": sa.insert(models.DECISION),
-    "answer": sa.insert(models.ANSWER),
+    "reservation": Insert(models.RESERVATION),
+    "decision": Insert(models.DECISION),
+    "answer": Insert(models.ANSWER),
 }
 NOT_ASKED = {"attendance": "", "ask_time": None, "ask_count": 0, "unknown_reason": ""}
 """Nobody has asked yet who came."""
@@ -63,8 +63,7 @@ class _Rows:
 
     def write(self, connection: Connection) -> None:
         for name, insert in _INSERTS.items():
-            if rows := self.inserts.get(name):
-                connection.execute(insert, rows)
+            insert.execute(connection, self.inserts.get(name, ()))
         deadlines.insert(connection, self.due)
         outbox.append(connection, self.events)
         audit.append(connection, self.acts)
@@ -205,7 +204,8 @@ def _to_record(decided: DecidedRequest, state: str, room: Room | None, now: int)
 
 def _add_reservation(rows: _Rows, decided: DecidedRequest, record: pb.Reservation, state: str) -> None:
     asked = record.create_time if state == states.PENDING_APPROVAL else None
-    row = to_row(record) | NOT_ASKED | {"escalate_time": from_timestamp(asked) if asked else None}
+    of_support = {"escalate_time": from_timestamp(asked) if asked else None, "resolved_by": ""}
+    row = to_row(record) | NOT_ASKED | of_support
     rows.inserts["reservation"].append(row)
     rows.due += deadlines.rows(record, decided.decision)
     payload = events_pb2.ReservationEvent(reservation=record, decision=decided.decision, actor=decided.wanted.actor)

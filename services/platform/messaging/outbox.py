@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Field, Index, SQLModel
 
 from services.platform.clock import Clock
-from services.platform.data.database import Database
+from services.platform.data.database import Database, Insert
 from services.platform.messaging import bus
 from services.platform.messaging.bus import Event
 from services.platform.observing import metrics, traces
@@ -78,7 +78,7 @@ TABLE = SQLModel.metadata.tables["outbox"]
 OWNER = SQLModel.metadata.tables["outbox_owner"]
 TABLES: list[type[SQLModel]] = [OutboxRow, OutboxOwner]
 """Those of every program that publishes events."""
-_INSERT = sa.insert(TABLE)
+_INSERT = Insert(TABLE)
 EVENT_COLUMNS = [TABLE.c[name] for name in Event.__slots__]
 
 
@@ -89,8 +89,7 @@ def append(connection: Connection, events: Iterable[Event]) -> None:
         {name: getattr(event, name) for name in Event.__slots__} | {"traceparent": event.traceparent or here}
         for event in events
     ]
-    if rows:
-        connection.execute(_INSERT, rows)
+    _INSERT.execute(connection, rows)
 
 
 @dataclass(frozen=True, slots=True)
