@@ -100,10 +100,12 @@ def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dic
     """The accounts with their raw history, as the policy wants it."""
     found: defaultdict[str, AccountState] = defaultdict(AccountState)
     keys = [(each,) for each in dict.fromkeys(ids)]
-    for row in _ACCOUNTS.execute(connection, keys):
-        state, account = found[row.account_id], row._mapping
-        state.version, state.event_seq = account["version"], account["event_seq"]
-        state.profile, state.roles = to_organizer(account), account["roles"].split()
+    for account_id, version, event_seq, name, email, locale, department, roles in _ACCOUNTS.execute(connection, keys):
+        state = found[account_id]
+        state.version, state.event_seq, state.roles = version, event_seq, roles.split()
+        state.profile = Profile(
+            account_id=account_id, display_name=name, email=email, locale=locale, department=department
+        )
     for row in _HISTORY.execute(connection, keys, since=now - HISTORY, now=now):
         _ADD[row[0]](found[row[1]], *row[2:])
     return found

@@ -15,7 +15,7 @@ from yunhui.booking.v1.reservation_pb2 import Room
 
 from services.booking.models import HOLDS_ROOM, LONGEST, POOL_CHANGE, ROOM
 from services.platform.clock import DAY, HOUR
-from services.platform.data.database import ForEach
+from services.platform.data.database import ForEach, query
 
 LOCK = 7_308_052_014
 """Of PostgreSQL's advisory locks: whoever has it changes the pool. The triggers of migration 0006 take it too."""
@@ -184,11 +184,11 @@ class CurrentPool(Pool):
         """Of the last change seen."""
 
     def read(self, connection: Connection, wanted: Collection[Interval]) -> None:
-        changes = connection.exec_driver_sql(*_changes_since(connection, self._number)).all()
+        changes = query(connection, *_changes_since(connection, self._number))
         if not changes or changes[0][0] != self._number:  # too long ago: what happened since was pruned
             self._begin(connection)
         else:
-            self._follow(connection, [tuple(change) for change in changes[1:]])
+            self._follow(connection, changes[1:])
         asked = dict.fromkeys(number for interval in wanted for number in days(*interval))
         for number in asked:
             if number not in self._days:
@@ -246,7 +246,7 @@ def lock_changes(connection: Connection) -> None:
     SQLite has one writer anyway.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        query(connection, f"SELECT pg_advisory_xact_lock({LOCK})")
 
 
 def _changes_since(connection: Connection, number: int) -> tuple[str, tuple[int]]:

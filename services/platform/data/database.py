@@ -7,8 +7,9 @@ dialect, 4 MB a program, where there is none. Migrations make the index on both.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -42,7 +43,7 @@ class ForEach:
         self._distinct = distinct
         self._prepared: dict[tuple[str, int], tuple[str, Sequence[str] | None]] = {}
 
-    def execute(self, connection: Connection, items: Collection[Sequence[Any]], **values: Any) -> Sequence[Any]:
+    def execute(self, connection: Connection, items: Collection[Sequence[Any]], **values: Any) -> list[tuple[Any, ...]]:
         """The rows. `items`, at least one, give their names' values in order; `values` the rest of the statement's."""
         number = len(items) if self._distinct else 1 << (len(items) - 1).bit_length()
         padded = [*items, *[*items][-1:] * (number - len(items))]
@@ -50,8 +51,7 @@ class ForEach:
             for name, value in zip(self._names, item, strict=True):
                 values[f"{name}{index}"] = value
         statement, positions = self._prepare(connection, number)
-        parameters = values if positions is None else tuple(values[name] for name in positions)
-        return connection.exec_driver_sql(statement, parameters).all()
+        return query(connection, statement, values if positions is None else [values[name] for name in positions])
 
     def _prepare(self, connection: Connection, number: int) -> tuple[str, Sequence[str] | None]:
         """The driver's SQL, and the order of its parameters where that has no names."""
@@ -61,6 +61,23 @@ class ForEach:
             compiled: Any = sa.text(self._sql.format(pieces)).compile(dialect=connection.dialect)
             self._prepared[key] = str(compiled), compiled.positiontup
         return self._prepared[key]
+
+
+def query(connection: Connection, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
+    """The rows of the driver's own SQL: what SQLAlchemy does around a statement costs more than most of ours."""
+    with _driver(connection) as driver:
+        rows: list[tuple[Any, ...]] = driver.execute(statement, values).fetchall()
+        return rows
+
+
+@contextmanager
+def _driver(connection: Connection) -> Iterator[Any]:
+    """The driver's connection, in the transaction of `connection`. Raises SQLAlchemy's errors, as everybody else."""
+    driver_errors = connection.dialect.loaded_dbapi.Error
+    try:
+        yield connection.connection.driver_connection
+    except driver_errors as error:
+        raise DBAPIError.instance(None, None, error, driver_errors, dialect=connection.dialect) from error
 
 
 class Insert:
@@ -78,10 +95,9 @@ class Insert:
         if not rows:
             return
         statement, positions = self._prepare(connection, tuple(rows[0]))
-        if positions is None:
-            connection.exec_driver_sql(statement, list(rows))
-        else:
-            connection.exec_driver_sql(statement, [tuple(map(row.__getitem__, positions)) for row in rows])
+        values = rows if positions is None else [tuple(map(row.__getitem__, positions)) for row in rows]
+        with _driver(connection) as driver:
+            driver.cursor().executemany(statement, values)
 
     def _prepare(self, connection: Connection, columns: tuple[str, ...]) -> tuple[str, Sequence[str] | None]:
         """The driver's SQL, and the order of its parameters where that has no names."""
