@@ -4,13 +4,13 @@
 """
 
 import logging
+from functools import partial
 
 import grpc
-from faststream.nats import NatsBroker
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.contracts import subjects
-from services.platform.messaging import request_reply
+from services.platform.messaging.replies import Replies
 from services.platform.serving import errors
 from services.platform.settings import Settings
 from services.policy.questions import InvalidRequestError
@@ -21,19 +21,16 @@ log = logging.getLogger(__name__)
 LARGEST_BATCH = 256
 
 
-def create_broker(settings: Settings, versions: Versions) -> NatsBroker:
-    """A broker that answers; start and stop it."""
-    broker = request_reply.create_broker(settings, "policy")
-
-    @request_reply.responder(broker, subjects.DECIDE, pb.DecideBatchRequest)
-    async def on_decide(asked: pb.DecideBatchRequest) -> pb.DecideBatchResponse:
-        return decide(versions, asked)
-
-    @request_reply.responder(broker, subjects.USAGE, pb.UsageRequest)
-    async def on_usage(asked: pb.UsageRequest) -> pb.UsageReply:
-        return answer_usage(versions, asked)
-
-    return broker
+def create_replies(settings: Settings, versions: Versions) -> Replies:
+    """Serve it."""
+    return Replies(
+        settings,
+        "policy",
+        {
+            subjects.DECIDE: (pb.DecideBatchRequest, partial(decide, versions)),
+            subjects.USAGE: (pb.UsageRequest, partial(answer_usage, versions)),
+        },
+    )
 
 
 def decide(versions: Versions, asked: pb.DecideBatchRequest) -> pb.DecideBatchResponse:

@@ -168,6 +168,13 @@ MUTANTS = (
         "",
         "tests/plumbing/test_faststream_fixes.py::test_who_stops_answers_what_was_asked_before",
     ),
+    Mutant(
+        "a policy that stops throws away the questions that wait",
+        "services/platform/messaging/replies.py",
+        "            await bus.close(connection)\n",
+        "            await connection.close()\n",
+        "tests/plumbing/test_replies.py::test_who_stops_answers_what_was_asked_before",
+    ),
 )
 
 
