@@ -3,7 +3,7 @@
 No answer means that nothing may be accepted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -26,7 +26,7 @@ LARGEST_BYTES = 900_000  # nats.conf allows 1 MB
 LARGEST_BATCH = 256  # contract of DecideBatchRequest
 
 PolicyAnswer = Decision | errors.RpcError
-R = TypeVar("R", policy.DecideBatchResponse, policy.UsageReply)
+R = TypeVar("R", policy.DecideBatchResponse, policy.AllowedSubjectsBatchResponse, policy.UsageReply)
 
 
 class PolicyClient:
@@ -44,6 +44,22 @@ class PolicyClient:
         if len(reply.results) != len(questions):
             raise errors.unavailable("policy")
         return [_to_answer(result) for result in reply.results]
+
+    async def allowed(self, asked: list[policy.AllowedSubjectsRequest]) -> list[Sequence[int]]:
+        """The places of the candidates that would be allowed, one answer each; none where the policy cannot say.
+
+        Raises errors.unavailable when the policy does not answer in time.
+        """
+        body = policy.AllowedSubjectsBatchRequest(requests=asked).SerializeToString()
+        if len(body) > LARGEST_BYTES or sum(len(each.candidates) for each in asked) > LARGEST_BATCH:
+            if len(asked) == 1:
+                return [()]
+            half = len(asked) // 2
+            return [*await self.allowed(asked[:half]), *await self.allowed(asked[half:])]
+        reply = await self._ask(subjects.ALLOWED, body, policy.AllowedSubjectsBatchResponse)
+        if len(reply.results) != len(asked):
+            raise errors.unavailable("policy")
+        return [result.allowed.indices for result in reply.results]
 
     async def usage(self, question: policy.UsageRequest) -> policy.Usage:
         """What an account has used. Raises errors.RpcError."""

@@ -1,7 +1,8 @@
 """The door: a DecideRequest checked field by field and read into plain integers. Moments are epoch nanoseconds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1 import policy_service_pb2 as pb
@@ -82,6 +83,15 @@ class Question:
     """For a change of what holds no room: it would get one."""
 
 
+class Past(NamedTuple):
+    """The fields of a Question that come of its history, in their order."""
+
+    escalations: list[tuple[int, str]]
+    reservations: list[tuple[int, int, int, str, FormerStarts]]
+    violations: list[tuple[int, bool, bool, str]]
+    suspensions: list[tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
     """What is asked about usage: the moment of the question, the one whose periods are meant, and the history."""
@@ -112,25 +122,40 @@ def read_question(request: pb.DecideRequest) -> Question:
     if action is None:
         raise InvalidRequestError("action", "must be CREATE, UPDATE, CANCEL or NO_SHOW")
     _check_account(request.account)
-    subject, history = request.subject, request.history
-    start, end = _interval(subject, "subject")
+    return _question(action, _moment(request, "now", ""), request.subject, "subject", _past(request.history))
+
+
+def read_variants(request: pb.AllowedSubjectsRequest) -> Iterator[Question]:
+    """The question with each candidate in place of its subject, in order; the history is read once.
+
+    Raises InvalidRequestError for the first field that cannot be meant.
+    """
+    asked = read_question(request.question)
+    past = Past(asked.escalations, asked.reservations, asked.violations, asked.suspensions)
+    for index, subject in enumerate(request.candidates):
+        yield _question(asked.action, asked.now, subject, f"candidates[{index}]", past)
+
+
+def _question(action: str, now: int, subject: pb.Subject, name: str, past: Past) -> Question:
+    start, end = _interval(subject, name)
     return Question(
         action,
-        _moment(request, "now", ""),
+        now,
         start,
         end,
-        _within(subject.participant_count, 1, MAX_PEOPLE, "subject.participant_count"),
-        _within(subject.free_room_count, 0, MAX_PEOPLE, "subject.free_room_count"),
-        _moment(subject, "enter_time", "subject.") if subject.HasField("enter_time") else None,
-        _moment(subject, "next_free_time", "subject.") if subject.HasField("next_free_time") else None,
-        _former(subject) if subject.HasField("former_start_time") else None,
-        _former_starts(subject, "subject."),
+        _within(subject.participant_count, 1, MAX_PEOPLE, f"{name}.participant_count"),
+        _within(subject.free_room_count, 0, MAX_PEOPLE, f"{name}.free_room_count"),
+        _moment(subject, "enter_time", f"{name}.") if subject.HasField("enter_time") else None,
+        _moment(subject, "next_free_time", f"{name}.") if subject.HasField("next_free_time") else None,
+        _former(subject, name) if subject.HasField("former_start_time") else None,
+        _former_starts(subject, f"{name}."),
         subject.waits_for_support,
-        _escalations(history),
-        _reservations(history),
-        _violations(history),
-        _suspensions(history),
+        *past,
     )
+
+
+def _past(history: pb.History) -> Past:
+    return Past(_escalations(history), _reservations(history), _violations(history), _suspensions(history))
 
 
 def _check_account(account: pb.Account) -> None:
@@ -213,12 +238,12 @@ def _interval(subject: pb.Subject, name: str) -> tuple[int, int]:
     return start, end
 
 
-def _former(subject: pb.Subject) -> Former:
+def _former(subject: pb.Subject, name: str) -> Former:
     return Former(
-        _moment(subject, "former_start_time", "subject."),
-        _moment(subject, "former_end_time", "subject."),
-        _within(subject.former_participant_count, 0, MAX_PEOPLE, "subject.former_participant_count"),
-        _within(subject.former_room_capacity, 0, MAX_PEOPLE, "subject.former_room_capacity"),
+        _moment(subject, "former_start_time", f"{name}."),
+        _moment(subject, "former_end_time", f"{name}."),
+        _within(subject.former_participant_count, 0, MAX_PEOPLE, f"{name}.former_participant_count"),
+        _within(subject.former_room_capacity, 0, MAX_PEOPLE, f"{name}.former_room_capacity"),
     )
 
 

@@ -79,9 +79,15 @@ class Versions:
 
         Raises errors.RpcError NOT_FOUND for an unknown version, InvalidRequestError naming the field.
         """
+        return self._for(request).decide(request)
+
+    def allowed(self, request: pb.AllowedSubjectsRequest) -> list[int]:
+        """The places of the candidates that `decide` would allow. Raises as it does."""
+        return self._for(request.question).allowed(request)
+
+    def _for(self, request: pb.DecideRequest) -> Policy:
         name = request.policy_version
-        version = self.named(name) if name else self.at(from_timestamp(request.now))
-        return version.policy.decide(request)
+        return (self.named(name) if name else self.at(from_timestamp(request.now))).policy
 
     def usage(self, request: pb.UsageRequest) -> pb.Usage:
         """Under the version in force at its `now`. Raises InvalidRequestError naming the field."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import importlib.resources
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import pytest
 import sqlalchemy as sa
-from yunhui.policy.v1.policy_service_pb2 import DecideRequest, Usage, UsageRequest
+from yunhui.policy.v1.policy_service_pb2 import AllowedSubjectsRequest, DecideRequest, Usage, UsageRequest
 
 from services.booking import models
 from services.booking.assembly import build
@@ -36,6 +36,11 @@ class LocalPolicy(PolicyClient):
         if self.away:
             raise errors.unavailable("policy")
         return [self.policy.decide(question) for question in questions]
+
+    async def allowed(self, asked: list[AllowedSubjectsRequest]) -> list[Sequence[int]]:
+        if self.away:
+            raise errors.unavailable("policy")
+        return [self.policy.allowed(each) for each in asked]
 
     async def usage(self, question: UsageRequest) -> Usage:
         if self.away:

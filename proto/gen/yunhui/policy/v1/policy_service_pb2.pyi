@@ -650,6 +650,144 @@ class DecideBatchResponse(_message.Message):
 Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
 
 @_typing.final
+class AllowedSubjectsRequest(_message.Message):
+    """Which of several subjects a question would be allowed with, each taken by itself. Its history is sent once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    most: _builtins.int
+    """With so many found, no more are looked for. At least 1."""
+    @_builtins.property
+    def question(self) -> Global___DecideRequest:
+        """The question, as for Decide; its own subject is not looked at again."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subject]:
+        """In place of the question's subject, those wanted most first."""
+
+    def __init__(
+        self,
+        *,
+        question: Global___DecideRequest | None = ...,
+        candidates: _abc.Iterable[Global___Subject] | None = ...,
+        most: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "most", b"most", "question", b"question"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSubjectsRequest: _TypeAlias = AllowedSubjectsRequest  # noqa: Y015
+
+@_typing.final
+class AllowedSubjectsBatchRequest(_message.Message):
+    """Several such questions in one message, for the NATS subject policy.allowed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowedSubjectsRequest]:
+        """With up to 256 candidates in all of them together."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___AllowedSubjectsRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSubjectsBatchRequest: _TypeAlias = AllowedSubjectsBatchRequest  # noqa: Y015
+
+@_typing.final
+class AllowedSubjects(_message.Message):
+    """Those of the candidates that would be allowed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Their places in the request, from 0, in its order."""
+
+    def __init__(
+        self,
+        *,
+        indices: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["indices", b"indices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSubjects: _TypeAlias = AllowedSubjects  # noqa: Y015
+
+@_typing.final
+class AllowedSubjectsResult(_message.Message):
+    """One answer of such a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def allowed(self) -> Global___AllowedSubjects:
+        """What would be allowed; none is an answer, too."""
+
+    @_builtins.property
+    def error(self) -> Global___DecideError:
+        """Why it cannot be said."""
+
+    def __init__(
+        self,
+        *,
+        allowed: Global___AllowedSubjects | None = ...,
+        error: Global___DecideError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "error", b"error", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "error", b"error", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["allowed", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___AllowedSubjectsResult: _TypeAlias = AllowedSubjectsResult  # noqa: Y015
+
+@_typing.final
+class AllowedSubjectsBatchResponse(_message.Message):
+    """The answers, in the order of the requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowedSubjectsResult]:
+        """One a request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___AllowedSubjectsResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSubjectsBatchResponse: _TypeAlias = AllowedSubjectsBatchResponse  # noqa: Y015
+
+@_typing.final
 class UsageRequest(_message.Message):
     """How much an account has used, for the NATS subject policy.usage. No reservation is in question."""
 
