@@ -8,8 +8,15 @@ from datetime import UTC, datetime
 from typing import Self
 
 from yunhui.policy.v1 import decision_pb2 as pb
-from yunhui.policy.v1.policy_service_pb2 import AllowedSubjectsRequest, DecideRequest, Usage, UsageRequest
+from yunhui.policy.v1.policy_service_pb2 import (
+    AllowedSubjectsRequest,
+    DecideRequest,
+    HistoryWindow,
+    Usage,
+    UsageRequest,
+)
 
+from services.policy import windows
 from services.policy.checks import read_document
 from services.policy.compiler import ACTIONS, CompiledAction, CompiledObligation, CompiledRule, compile_action
 from services.policy.document import Document, EffectName
@@ -21,6 +28,7 @@ from services.policy.questions import (
     read_question,
     read_usage_question,
     read_variants,
+    starts,
 )
 from services.policy.remedies import UNITS, Aims, CompiledRemedy, find
 from services.policy.thresholds import Thresholds
@@ -41,6 +49,7 @@ class Policy:
         }
         self._usage = CompiledUsage(document, self._calendar, self._compiled["CREATE"].quotas)
         self._thresholds = Thresholds(document)
+        self.window = self._window()
         self._blanks: dict[tuple[int, ...], pb.Decision] = {}
 
     @classmethod
@@ -57,7 +66,12 @@ class Policy:
         varied.__dict__.update(self.__dict__)
         varied.document = document
         varied._thresholds = Thresholds(document)
+        varied.window = varied._window()
         return varied
+
+    def _window(self) -> HistoryWindow:
+        counted = {name for compiled in self._compiled.values() for name, _ in compiled.counts}
+        return windows.window_of(self.document, self.version, counted)
 
     def close(self) -> None:
         """Frees the compiled rules of a retired version."""
@@ -68,6 +82,7 @@ class Policy:
         """The same request always gets the same decision, bit for bit. Raises InvalidRequestError naming the field."""
         question = read_question(request)
         self._check_version(request)
+        windows.check(request.history, starts(question), question.now, self.window)
         compiled = self._compiled[question.action]
         thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
         facts, tallies, fired = self._judge(compiled, question, thresholds)
@@ -89,6 +104,7 @@ class Policy:
         self._check_version(asked)
         thresholds = self._thresholds.in_force(asked.account.department, asked.account.roles)
         for index, question in enumerate(read_variants(request)):
+            windows.check(asked.history, starts(question), question.now, self.window)
             _, _, fired = self._judge(self._compiled[question.action], question, thresholds)
             if self._strongest(fired) == "ALLOW":
                 found.append(index)
@@ -99,6 +115,7 @@ class Policy:
     def usage(self, request: UsageRequest) -> Usage:
         """What is used of the quotas of new reservations, without one in question. Raises InvalidRequestError."""
         question = read_usage_question(request)
+        windows.check(request.history, [question.time], question.now, self.window)
         thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
         usage = self._usage.usage(question, thresholds)
         usage.policy_version = self.version

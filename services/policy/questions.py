@@ -158,6 +158,16 @@ def _past(history: pb.History) -> Past:
     return Past(_escalations(history), _reservations(history), _violations(history), _suspensions(history))
 
 
+def starts(question: Question) -> Iterator[int]:
+    """All starts that counts may be about: the one asked for, the next that is free, the one so far, those before."""
+    yield question.start
+    if question.next_free is not None:
+        yield question.next_free
+    if question.former:
+        yield question.former.start
+    yield from (each.start for each in question.former_starts)
+
+
 def _check_account(account: pb.Account) -> None:
     if not account.account_id:
         raise InvalidRequestError("account.account_id", "is required")

@@ -16,6 +16,7 @@ from services.platform.serving import errors
 from services.platform.settings import Settings
 from services.policy.questions import InvalidRequestError
 from services.policy.versions import Versions
+from services.policy.windows import ShortHistoryError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ def decide(versions: Versions, asked: pb.DecideBatchRequest) -> pb.DecideBatchRe
     if len(asked.requests) > LARGEST_BATCH:
         log.error("policy.decide: %d questions at once, at most %d are answered", len(asked.requests), LARGEST_BATCH)
         return pb.DecideBatchResponse()
-    return pb.DecideBatchResponse(results=[_decide(versions, request) for request in asked.requests])
+    results = [_decide(versions, request) for request in asked.requests]
+    return pb.DecideBatchResponse(results=results, window=versions.window)
 
 
 def allowed(versions: Versions, asked: pb.AllowedSubjectsBatchRequest) -> pb.AllowedSubjectsBatchResponse:
@@ -81,4 +83,5 @@ def _to_error(error: Exception, subject: str) -> pb.DecideError:
     else:
         log.error("%s: a question failed", subject, exc_info=error)
         code, words = grpc.StatusCode.INTERNAL, "the policy could not decide; it was logged"
-    return pb.DecideError(code=code.value[0], message=words)
+    needed = error.window if isinstance(error, ShortHistoryError) else None
+    return pb.DecideError(code=code.value[0], message=words, needed=needed)

@@ -93,6 +93,11 @@ class Versions:
         """Under the version in force at its `now`. Raises InvalidRequestError naming the field."""
         return self.at(from_timestamp(request.now)).policy.usage(request)
 
+    @property
+    def window(self) -> pb.HistoryWindow:
+        """Of the version that is in force now."""
+        return self.at(self._clock.now()).policy.window
+
     def at(self, moment: int) -> Version:
         """The version in force at `moment` (epoch ms): the one that came into force last."""
         in_force = [version for version in self._known if version.effective_time <= moment]
