@@ -44,6 +44,15 @@ FormerStarts = tuple[FormerStart, ...]
 """Oldest first."""
 
 
+class Reservations(list[tuple[int, int, int, str, FormerStarts]]):
+    """Start, status, moment of cancelling (0 when not cancelled), id, starts before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted: dict[tuple[frozenset[int], int], list[tuple[int, str]]] = {}
+        """What counted of them, by what was looked for: remedies and candidates count the same again and again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Former:
     """What is reserved so far; `seats` are those of the room held, 0 when none is."""
@@ -73,8 +82,7 @@ class Question:
     """Support has been asked about what is to be changed, and has not answered."""
     escalations: list[tuple[int, str]]
     """When support was asked about a past reservation, and its id."""
-    reservations: list[tuple[int, int, int, str, FormerStarts]]
-    """Start, status, moment of cancelling (0 when not cancelled), id, starts before."""
+    reservations: Reservations
     violations: list[tuple[int, bool, bool, str]]
     """Moment, waived, used up, id."""
     suspensions: list[tuple[int, int]]
@@ -87,7 +95,7 @@ class Past(NamedTuple):
     """The fields of a Question that come of its history, in their order."""
 
     escalations: list[tuple[int, str]]
-    reservations: list[tuple[int, int, int, str, FormerStarts]]
+    reservations: Reservations
     violations: list[tuple[int, bool, bool, str]]
     suspensions: list[tuple[int, int]]
 
@@ -98,7 +106,7 @@ class UsageQuestion:
 
     now: int
     time: int
-    reservations: list[tuple[int, int, int, str, FormerStarts]]
+    reservations: Reservations
     violations: list[tuple[int, bool, bool, str]]
     suspensions: list[tuple[int, int]]
 
@@ -179,19 +187,22 @@ def _check_account(account: pb.Account) -> None:
         _check_text(role, MAX_TEXT, "account.roles")
 
 
-def _reservations(history: pb.History) -> list[tuple[int, int, int, str, FormerStarts]]:
+def _reservations(history: pb.History) -> Reservations:
+    """Histories are long: each look into a message counts."""
     name = "history.reservations"
     _check_number(len(history.reservations), name)
-    found: list[tuple[int, int, int, str, FormerStarts]] = []
+    found = Reservations()
     for index, item in enumerate(history.reservations):
-        status, start = item.status, item.start_time
-        if not (1 <= status <= _LAST_STATUS and item.reservation_id and start.seconds):
+        status, id_, stamp = item.status, item.reservation_id, item.start_time
+        seconds, nanos = stamp.seconds, stamp.nanos
+        if not (1 <= status <= _LAST_STATUS and id_ and 0 < seconds < _LAST_SECOND and 0 <= nanos < SECOND):
             _refuse_reservation(item, f"{name}[{index}]")
+            _nanoseconds(stamp, f"{name}[{index}].start_time")
         cancelled = 0
         if status == pb.RESERVATION_STATUS_CANCELLED:
             cancelled = _moment(item, "cancel_time", f"{name}[{index}].")
         former = _former_starts(item, f"{name}[{index}].") if item.former_starts else ()
-        found.append((_nanoseconds(start, name, index), status, cancelled, item.reservation_id, former))
+        found.append((seconds * SECOND + nanos, status, cancelled, id_, former))
     _check_ids([item[3] for item in found], name)
     return found
 
@@ -290,11 +301,10 @@ def _moment(
     return _nanoseconds(stamp, f"{prefix}{field}")
 
 
-def _nanoseconds(timestamp: Timestamp, name: str, index: int | None = None) -> int:
+def _nanoseconds(timestamp: Timestamp, name: str) -> int:
     seconds, nanos = timestamp.seconds, timestamp.nanos
     if not (0 <= seconds < _LAST_SECOND and 0 <= nanos < SECOND):
-        field = name if index is None else f"{name}[{index}].start_time"
-        raise InvalidRequestError(field, "must lie between 1970 and 9998, with nanos from 0 to 999999999")
+        raise InvalidRequestError(name, "must lie between 1970 and 9998, with nanos from 0 to 999999999")
     return seconds * SECOND + nanos
 
 

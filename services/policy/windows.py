@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
-from services.policy.document import Document, EscalationCount, PeriodName, ReservationCount, ViolationCount
+from services.policy.document import LONGEST, Document, EscalationCount, ReservationCount, ViolationCount
 from services.policy.questions import SECOND, InvalidRequestError
 
 _DAY = 86_400
@@ -45,8 +45,9 @@ def window_of(document: Document, version: str, counted: Iterable[str]) -> pb.Hi
 
 
 def _span(document: Document, fact: ReservationCount) -> int:
-    period: PeriodName = fact.period
-    return max(_values(document, fact.days or "")) * _DAY if period == "rolling_days" else _CALENDAR[period]
+    if fact.period == "rolling_days":
+        return max(_values(document, fact.days or "")) * _DAY
+    return _CALENDAR.get(fact.period, LONGEST["seconds"])  # of a period that is not known here: all there is
 
 
 def _values(document: Document, threshold: str) -> Iterator[int]:
