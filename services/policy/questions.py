@@ -91,7 +91,7 @@ class Question:
     """For a change of what holds no room: it would get one."""
 
 
-class Past(NamedTuple):
+class HistoryFields(NamedTuple):
     """The fields of a Question that come of its history, in their order."""
 
     escalations: list[tuple[int, str]]
@@ -139,12 +139,12 @@ def read_variants(request: pb.AllowedSubjectsRequest) -> Iterator[Question]:
     Raises InvalidRequestError for the first field that cannot be meant.
     """
     asked = read_question(request.question)
-    past = Past(asked.escalations, asked.reservations, asked.violations, asked.suspensions)
+    past = HistoryFields(asked.escalations, asked.reservations, asked.violations, asked.suspensions)
     for index, subject in enumerate(request.candidates):
         yield _question(asked.action, asked.now, subject, f"candidates[{index}]", past)
 
 
-def _question(action: str, now: int, subject: pb.Subject, name: str, past: Past) -> Question:
+def _question(action: str, now: int, subject: pb.Subject, name: str, past: HistoryFields) -> Question:
     start, end = _interval(subject, name)
     return Question(
         action,
@@ -162,8 +162,8 @@ def _question(action: str, now: int, subject: pb.Subject, name: str, past: Past)
     )
 
 
-def _past(history: pb.History) -> Past:
-    return Past(_escalations(history), _reservations(history), _violations(history), _suspensions(history))
+def _past(history: pb.History) -> HistoryFields:
+    return HistoryFields(_escalations(history), _reservations(history), _violations(history), _suspensions(history))
 
 
 def starts(question: Question) -> Iterator[int]:
