@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
-from yunhui.policy.v1.decision_pb2 import EFFECT_ALLOW, Decision
 
-from services.booking.decisions import PolicyAnswer
 from services.booking.pool import Pool, read_pool
 from services.booking.requests import ReservationInput
 from services.booking.transactions import Transactions
@@ -26,7 +24,7 @@ DAYS = 7
 @dataclass(frozen=True, slots=True)
 class Candidate:
     alternative: pb.Alternative
-    question: pdp.DecideRequest
+    subject: pdp.Subject
 
 
 async def find(
@@ -37,17 +35,16 @@ async def find(
     longest = max(wanted.end_time - wanted.start_time for wanted, _ in refused)
     pool = await transactions.database.read(lambda c: read_pool(c, [(min(starts), max(starts) + longest)]))
     offered = [list(candidates(wanted, question, pool, now)) for wanted, question in refused]
+    asked = [
+        pdp.AllowedSubjectsRequest(question=question, candidates=[each.subject for each in group], most=OFFERED)
+        for (_, question), group in zip(refused, offered, strict=True)
+    ]
     try:
-        found = iter(await transactions.policy.decide([each.question for group in offered for each in group]))
+        proved = await transactions.policy.allowed(asked)
     except errors.RpcError:
         log.warning("the policy is away: a refusal goes out without alternatives")
         return [[] for _ in refused]
-    proved = [[each.alternative for each in group if is_allowed(next(found))] for group in offered]
-    return [group[:OFFERED] for group in proved]
-
-
-def is_allowed(answer: PolicyAnswer) -> bool:
-    return isinstance(answer, Decision) and answer.effect == EFFECT_ALLOW
+    return [[group[index].alternative for index in indices] for group, indices in zip(offered, proved, strict=True)]
 
 
 def near_starts(wanted: ReservationInput, now: int) -> list[int]:
@@ -71,12 +68,11 @@ def candidates(wanted: ReservationInput, question: pdp.DecideRequest, pool: Pool
 
 
 def to_candidate(question: pdp.DecideRequest, start: int, end: int, room: pb.Room) -> Candidate:
-    moved = pdp.DecideRequest()
-    moved.CopyFrom(question)
-    moved.ClearField("decision_id")
-    moved.subject.start_time.CopyFrom(to_timestamp(start))
-    moved.subject.end_time.CopyFrom(to_timestamp(end))
-    moved.subject.free_room_count = 1
-    moved.subject.ClearField("next_free_time")
-    times = {"start_time": to_timestamp(start), "end_time": to_timestamp(end)}
-    return Candidate(pb.Alternative(room=room, **times), moved)
+    since, until = to_timestamp(start), to_timestamp(end)
+    moved = pdp.Subject(
+        start_time=since,
+        end_time=until,
+        participant_count=question.subject.participant_count,
+        free_room_count=1,
+    )
+    return Candidate(pb.Alternative(room=room, start_time=since, end_time=until), moved)

@@ -3,7 +3,7 @@
 No answer means that nothing may be accepted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -24,9 +24,14 @@ from services.platform.text.messages import message
 DEADLINE_SECONDS = 2.0
 LARGEST_BYTES = 900_000  # nats.conf allows 1 MB
 LARGEST_BATCH = 256  # contract of DecideBatchRequest
+WIDENINGS = 2
 
 PolicyAnswer = Decision | errors.RpcError
-R = TypeVar("R", policy.DecideBatchResponse, policy.UsageReply)
+More = Callable[[int, policy.HistoryWindow], policy.History]
+"""The history of the question with that number anew, as far back as the window looks (services.booking.past)."""
+Q = TypeVar("Q", policy.DecideRequest, policy.AllowedSubjectsRequest, policy.UsageRequest)
+A = TypeVar("A", policy.DecideResult, policy.AllowedSubjectsResult, policy.UsageReply)
+R = TypeVar("R", policy.DecideBatchResponse, policy.AllowedSubjectsBatchResponse, policy.UsageReply)
 
 
 class PolicyClient:
@@ -34,28 +39,77 @@ class PolicyClient:
 
     def __init__(self, nats: Client) -> None:
         self._nats = nats
+        self.window: policy.HistoryWindow | None = None
+        """How far back the policy looks, as it said last; None until it has."""
 
-    async def decide(self, questions: list[policy.DecideRequest]) -> list[PolicyAnswer]:
-        """One answer a question, in order. Raises errors.unavailable when the policy does not answer in time."""
+    async def decide(self, questions: list[policy.DecideRequest], more: More | None = None) -> list[PolicyAnswer]:
+        """One answer a question, in order. Raises errors.unavailable when the policy does not answer in time.
+
+        A question whose history says from when on it is told, and begins too late, is asked again with `more`.
+        """
+        return [_to_answer(result) for result in await self._widened(self._decide, questions, more)]
+
+    async def allowed(
+        self, asked: list[policy.AllowedSubjectsRequest], more: More | None = None
+    ) -> list[Sequence[int]]:
+        """The places of the candidates that would be allowed, one answer each; none where the policy cannot say.
+
+        `more` and errors as of `decide`.
+        """
+        return [result.allowed.indices for result in await self._widened(self._allowed, asked, more)]
+
+    async def _widened(
+        self, ask: Callable[[list[Q]], Awaitable[list[A]]], asked: list[Q], more: More | None
+    ) -> list[A]:
+        """The policy says how far back it looks; a version that looks further can come into force between two tries."""
+        results = await ask(asked)
+        for _ in range(WIDENINGS):
+            short = [index for index, result in enumerate(results) if result.error.HasField("needed")]
+            if not short or not more:
+                break
+            for index in short:
+                self.window = results[index].error.needed
+                _history_of(asked[index]).CopyFrom(more(index, self.window))
+            for index, result in zip(short, await ask([asked[index] for index in short]), strict=True):
+                results[index] = result
+        return results
+
+    async def _decide(self, questions: list[policy.DecideRequest]) -> list[policy.DecideResult]:
         body = policy.DecideBatchRequest(requests=questions).SerializeToString()
         if len(body) > LARGEST_BYTES or len(questions) > LARGEST_BATCH:
-            return await self._decide_in_parts(questions)
+            return await _in_parts(self._decide, questions, policy.DecideResult(error=_TOO_LONG))
         reply = await self._ask(subjects.DECIDE, body, policy.DecideBatchResponse)
         if len(reply.results) != len(questions):
             raise errors.unavailable("policy")
-        return [_to_answer(result) for result in reply.results]
+        if not reply.HasField("window"):  # a policy of before: it would not notice what is missing
+            self.window = None
+        elif reply.window != self.window:
+            self.window = reply.window
+        return list(reply.results)
 
-    async def usage(self, question: policy.UsageRequest) -> policy.Usage:
-        """What an account has used. Raises errors.RpcError."""
-        body = question.SerializeToString()
-        if len(body) > LARGEST_BYTES:
-            raise too_long()
-        reply = await self._ask(subjects.USAGE, body, policy.UsageReply)
+    async def _allowed(self, asked: list[policy.AllowedSubjectsRequest]) -> list[policy.AllowedSubjectsResult]:
+        body = policy.AllowedSubjectsBatchRequest(requests=asked).SerializeToString()
+        if len(body) > LARGEST_BYTES or sum(len(each.candidates) for each in asked) > LARGEST_BATCH:
+            return await _in_parts(self._allowed, asked, policy.AllowedSubjectsResult(error=_TOO_LONG))
+        reply = await self._ask(subjects.ALLOWED, body, policy.AllowedSubjectsBatchResponse)
+        if len(reply.results) != len(asked):
+            raise errors.unavailable("policy")
+        return list(reply.results)
+
+    async def usage(self, question: policy.UsageRequest, more: More | None = None) -> policy.Usage:
+        """What an account has used; `more` as of `decide`. Raises errors.RpcError."""
+        [reply] = await self._widened(self._usage, [question], more)
         if reply.HasField("error"):
-            raise _to_error(reply.error)
+            raise _refusal(reply.error)
         if not reply.HasField("usage"):
             raise errors.unavailable("policy")
         return reply.usage
+
+    async def _usage(self, asked: list[policy.UsageRequest]) -> list[policy.UsageReply]:
+        bodies = [each.SerializeToString() for each in asked]
+        if max(map(len, bodies)) > LARGEST_BYTES:
+            return [policy.UsageReply(error=_TOO_LONG)]
+        return [await self._ask(subjects.USAGE, body, policy.UsageReply) for body in bodies]
 
     async def _ask(self, subject: str, body: bytes, kind: type[R]) -> R:
         try:
@@ -67,35 +121,49 @@ class PolicyClient:
         except (NatsError, TimeoutError, DecodeError) as error:
             raise errors.unavailable("policy") from error
 
-    async def _decide_in_parts(self, questions: list[policy.DecideRequest]) -> list[PolicyAnswer]:
-        """One account with a very long history must not stand in the way of the others."""
-        if len(questions) == 1:
-            return [too_long()]
-        half = len(questions) // 2
-        return [*await self.decide(questions[:half]), *await self.decide(questions[half:])]
-
     async def check(self) -> None:
         """Raises errors.unavailable when no question would be answered."""
         await self.decide([])
 
-    async def decide_one(self, question: policy.DecideRequest) -> Decision:
+    async def decide_one(self, question: policy.DecideRequest, more: More | None = None) -> Decision:
         """As decide, for one question; raises its error."""
-        [answer] = await self.decide([question])
+        [answer] = await self.decide([question], more)
         if isinstance(answer, errors.RpcError):
             raise answer
         return answer
 
 
+async def _in_parts(ask: Callable[[list[Q]], Awaitable[list[A]]], asked: list[Q], too_long: A) -> list[A]:
+    """One account with a very long history must not stand in the way of the others."""
+    if len(asked) == 1:
+        return [too_long]
+    first = await ask(asked[: len(asked) // 2])
+    return first + await ask(asked[len(asked) // 2 :])
+
+
+def _history_of(
+    asked: policy.DecideRequest | policy.AllowedSubjectsRequest | policy.UsageRequest,
+) -> policy.History:
+    return asked.question.history if isinstance(asked, policy.AllowedSubjectsRequest) else asked.history
+
+
 def _to_answer(result: policy.DecideResult) -> PolicyAnswer:
     if result.HasField("decision"):
         return result.decision
-    return _to_error(result.error)
+    return _refusal(result.error)
 
 
-def _to_error(error: policy.DecideError) -> errors.RpcError:
+def _refusal(error: policy.DecideError) -> errors.RpcError:
+    if error.HasField("needed"):  # what was told is not enough, and was not widened
+        return errors.unavailable("policy")
+    if error == _TOO_LONG:
+        return too_long()
     codes = {code.value[0]: code for code in grpc.StatusCode}
     code = codes.get(error.code, grpc.StatusCode.INTERNAL)
     return errors.failure(code, "POLICY_REFUSED_THE_QUESTION", error.message)
+
+
+_TOO_LONG = policy.DecideError(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="too long for the bus")
 
 
 def too_long() -> errors.RpcError:

@@ -33,7 +33,12 @@ class ProgramEntry:
 OTHER_PORTS: Mapping[str, int] = {"nats": 7104, "mail": 7105, "monitor": 7106, "webhooks": 7108}
 
 SERVICES = (
-    ProgramEntry("policy", 7102, 7111, asks=[subjects.REQUESTS], answers=[subjects.DECIDE, subjects.USAGE]),
+    ProgramEntry(
+        "policy",
+        *(7102, 7111),
+        asks=[subjects.REQUESTS],
+        answers=[subjects.DECIDE, subjects.ALLOWED, subjects.USAGE],
+    ),
     ProgramEntry(
         "meetings",
         *(7107, 7112),
@@ -44,7 +49,7 @@ SERVICES = (
     ProgramEntry(
         "booking",
         *(7101, 7113),
-        asks=[subjects.DECIDE, subjects.USAGE, subjects.LOOK_UP, subjects.PARTICIPANTS],
+        asks=[subjects.DECIDE, subjects.ALLOWED, subjects.USAGE, subjects.LOOK_UP, subjects.PARTICIPANTS],
         answers=[subjects.REQUESTS, subjects.CALENDAR],
         listens=["yunhui.booking.reservation.*"],  # for whoever watches, at every replica
         reached=[7101],

@@ -8,12 +8,11 @@ from yunhui.policy.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_t
 
 from services.platform import readiness
 from services.platform.host import Host, HostSettings, Service, run
-from services.platform.messaging import request_reply
 from services.platform.messaging.outbox import Relay
 from services.policy import api, models
 from services.policy.booking_client import fetch_over
 from services.policy.simulation import Simulator
-from services.policy.subscriptions import create_broker
+from services.policy.subscriptions import create_replies
 from services.policy.versions import Versions
 
 
@@ -24,14 +23,14 @@ async def start(host: Host[HostSettings]) -> AsyncIterator[Service]:
         versions = Versions(host.database, host.clock, relay.wake)
         await versions.start()
         service = api.PolicyService(versions, host.clock, Simulator(fetch_over(connection)))
-        broker = create_broker(host.settings, versions)
+        replies = create_replies(host.settings, versions)
         yield Service(
             servicers={api.SERVICE: partial(add_PolicyServiceServicer_to_server, service)},
             tables=models.TABLES,
             connection=lambda: connection,
             wake=relay.wake,
-            loops=[request_reply.serve(broker), relay.run(), versions.follow()],
-            checks={"questions": readiness.of_broker(broker)},
+            loops=[replies.serve(), relay.run(), versions.follow()],
+            checks={"questions": readiness.of_bus(lambda: replies.connection)},
         )
 
 

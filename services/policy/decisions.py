@@ -8,13 +8,28 @@ from datetime import UTC, datetime
 from typing import Self
 
 from yunhui.policy.v1 import decision_pb2 as pb
-from yunhui.policy.v1.policy_service_pb2 import DecideRequest, Usage, UsageRequest
+from yunhui.policy.v1.policy_service_pb2 import (
+    AllowedSubjectsRequest,
+    DecideRequest,
+    HistoryWindow,
+    Usage,
+    UsageRequest,
+)
 
+from services.policy import windows
 from services.policy.checks import read_document
 from services.policy.compiler import ACTIONS, CompiledAction, CompiledObligation, CompiledRule, compile_action
 from services.policy.document import Document, EffectName
 from services.policy.facts import CountResult, calendar_of
-from services.policy.questions import SECOND, InvalidRequestError, Question, read_question, read_usage_question
+from services.policy.questions import (
+    SECOND,
+    InvalidRequestError,
+    Question,
+    read_question,
+    read_usage_question,
+    read_variants,
+    starts,
+)
 from services.policy.remedies import UNITS, Aims, CompiledRemedy, find
 from services.policy.thresholds import Thresholds
 from services.policy.usage import CompiledUsage, fill_quota, to_timestamp
@@ -34,6 +49,7 @@ class Policy:
         }
         self._usage = CompiledUsage(document, self._calendar, self._compiled["CREATE"].quotas)
         self._thresholds = Thresholds(document)
+        self.window = self._window()
         self._blanks: dict[tuple[int, ...], pb.Decision] = {}
 
     @classmethod
@@ -50,7 +66,12 @@ class Policy:
         varied.__dict__.update(self.__dict__)
         varied.document = document
         varied._thresholds = Thresholds(document)
+        varied.window = varied._window()
         return varied
+
+    def _window(self) -> HistoryWindow:
+        counted = {name for compiled in self._compiled.values() for name, _ in compiled.counts}
+        return windows.window_of(self.document, self.version, counted)
 
     def close(self) -> None:
         """Frees the compiled rules of a retired version."""
@@ -60,14 +81,11 @@ class Policy:
     def decide(self, request: DecideRequest) -> pb.Decision:
         """The same request always gets the same decision, bit for bit. Raises InvalidRequestError naming the field."""
         question = read_question(request)
-        if request.policy_version not in ("", self.version):
-            raise InvalidRequestError("policy_version", f"this is {self.version}, not {request.policy_version[:100]!r}")
+        self._check_version(request)
+        windows.check(request.history, starts(question), question.now, self.window)
         compiled = self._compiled[question.action]
         thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
-        facts, tallies, fired = _weigh(compiled, question, thresholds)
-        if self._strongest(fired) == "ALLOW" and question.former and not question.former.seats:
-            question.takes_room = True
-            facts, tallies, fired = _weigh(compiled, question, thresholds)
+        facts, tallies, fired = self._judge(compiled, question, thresholds)
         decision = self._answer(request, compiled, question, fired, facts, thresholds)
         for rule, told in zip(fired, decision.rules, strict=True):
             if rule.remedy and (aims := self._find_remedy(compiled, rule, question, thresholds)):
@@ -78,9 +96,26 @@ class Policy:
         _add_quotas(decision, compiled, question, thresholds, tallies)
         return decision
 
+    def allowed(self, request: AllowedSubjectsRequest) -> list[int]:
+        """The places of the candidates that `decide` would allow, as many as are wanted. Raises InvalidRequestError."""
+        if request.most < 1:
+            raise InvalidRequestError("most", "must be 1 or more")
+        asked, found = request.question, list[int]()
+        self._check_version(asked)
+        thresholds = self._thresholds.in_force(asked.account.department, asked.account.roles)
+        for index, question in enumerate(read_variants(request)):
+            windows.check(asked.history, starts(question), question.now, self.window)
+            _, _, fired = self._judge(self._compiled[question.action], question, thresholds)
+            if self._strongest(fired) == "ALLOW":
+                found.append(index)
+            if len(found) == request.most:
+                break
+        return found
+
     def usage(self, request: UsageRequest) -> Usage:
         """What is used of the quotas of new reservations, without one in question. Raises InvalidRequestError."""
         question = read_usage_question(request)
+        windows.check(request.history, [question.time], question.now, self.window)
         thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
         usage = self._usage.usage(question, thresholds)
         usage.policy_version = self.version
@@ -112,6 +147,20 @@ class Policy:
         )
         decision.quotas.extend(stored.quotas)
         return decision
+
+    def _check_version(self, request: DecideRequest) -> None:
+        if request.policy_version not in ("", self.version):
+            raise InvalidRequestError("policy_version", f"this is {self.version}, not {request.policy_version[:100]!r}")
+
+    def _judge(
+        self, compiled: CompiledAction, question: Question, thresholds: Mapping[str, int]
+    ) -> tuple[dict[str, int], dict[str, CountResult], list[CompiledRule]]:
+        """As _weigh; what holds no room and would be allowed to go on is weighed as taking one."""
+        weighed = _weigh(compiled, question, thresholds)
+        if self._strongest(weighed[2]) == "ALLOW" and question.former and not question.former.seats:
+            question.takes_room = True
+            weighed = _weigh(compiled, question, thresholds)
+        return weighed
 
     def _answer(
         self,

@@ -1,5 +1,6 @@
 """From a question to named integers: every fact that a policy declares becomes one function, built once."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pb
 from services.policy.commitments import ALWAYS, as_asked, commitment, extends, least_lead, so_far
 from services.policy.document import Document, EscalationCount, Fact, Measure, ReservationCount, ViolationCount
 from services.policy.periods import Period, PeriodCalendar
-from services.policy.questions import SECOND, FormerStarts, Question
+from services.policy.questions import SECOND, Question, Reservations
 
 _DAY = 86_400 * SECOND
 _WEEK_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -33,8 +34,6 @@ class CountResult:
 
 
 Count = Callable[[Question, Thresholds], CountResult]
-Reservations = Iterable[tuple[int, int, int, str, FormerStarts]]
-"""As in Question."""
 Violations = Iterable[tuple[int, bool, bool, str]]
 """As in Question."""
 Used = Callable[[Reservations, int, Thresholds], tuple[Period, list[tuple[int, str]], int]]
@@ -159,8 +158,10 @@ def reservations_used(fact: ReservationCount, calendar: PeriodCalendar) -> Used:
         period = period_of(moment, thresholds)
         first, end = period[0] * SECOND, period[1] * SECOND
         late = thresholds[within] * SECOND if within else ALWAYS
-        found = [(start, id_) for start, id_ in _starts(history, statuses, late) if first <= start < end]
-        found.sort()
+        counted = history.counted.get((statuses, late))
+        if counted is None:
+            counted = history.counted[statuses, late] = sorted(_starts(history, statuses, late))
+        found = counted[bisect_left(counted, (first,)) : bisect_left(counted, (end,))]
         return period, found, thresholds[rolling] * _DAY // SECOND if rolling else 0
 
     return used

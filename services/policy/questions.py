@@ -1,7 +1,8 @@
 """The door: a DecideRequest checked field by field and read into plain integers. Moments are epoch nanoseconds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1 import policy_service_pb2 as pb
@@ -43,6 +44,15 @@ FormerStarts = tuple[FormerStart, ...]
 """Oldest first."""
 
 
+class Reservations(list[tuple[int, int, int, str, FormerStarts]]):
+    """Start, status, moment of cancelling (0 when not cancelled), id, starts before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted: dict[tuple[frozenset[int], int], list[tuple[int, str]]] = {}
+        """What counted of them, by what was looked for: remedies and candidates count the same again and again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Former:
     """What is reserved so far; `seats` are those of the room held, 0 when none is."""
@@ -72,8 +82,7 @@ class Question:
     """Support has been asked about what is to be changed, and has not answered."""
     escalations: list[tuple[int, str]]
     """When support was asked about a past reservation, and its id."""
-    reservations: list[tuple[int, int, int, str, FormerStarts]]
-    """Start, status, moment of cancelling (0 when not cancelled), id, starts before."""
+    reservations: Reservations
     violations: list[tuple[int, bool, bool, str]]
     """Moment, waived, used up, id."""
     suspensions: list[tuple[int, int]]
@@ -82,13 +91,22 @@ class Question:
     """For a change of what holds no room: it would get one."""
 
 
+class HistoryFields(NamedTuple):
+    """The fields of a Question that come of its history, in their order."""
+
+    escalations: list[tuple[int, str]]
+    reservations: Reservations
+    violations: list[tuple[int, bool, bool, str]]
+    suspensions: list[tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
     """What is asked about usage: the moment of the question, the one whose periods are meant, and the history."""
 
     now: int
     time: int
-    reservations: list[tuple[int, int, int, str, FormerStarts]]
+    reservations: Reservations
     violations: list[tuple[int, bool, bool, str]]
     suspensions: list[tuple[int, int]]
 
@@ -112,25 +130,50 @@ def read_question(request: pb.DecideRequest) -> Question:
     if action is None:
         raise InvalidRequestError("action", "must be CREATE, UPDATE, CANCEL or NO_SHOW")
     _check_account(request.account)
-    subject, history = request.subject, request.history
-    start, end = _interval(subject, "subject")
+    return _question(action, _moment(request, "now", ""), request.subject, "subject", _past(request.history))
+
+
+def read_variants(request: pb.AllowedSubjectsRequest) -> Iterator[Question]:
+    """The question with each candidate in place of its subject, in order; the history is read once.
+
+    Raises InvalidRequestError for the first field that cannot be meant.
+    """
+    asked = read_question(request.question)
+    past = HistoryFields(asked.escalations, asked.reservations, asked.violations, asked.suspensions)
+    for index, subject in enumerate(request.candidates):
+        yield _question(asked.action, asked.now, subject, f"candidates[{index}]", past)
+
+
+def _question(action: str, now: int, subject: pb.Subject, name: str, past: HistoryFields) -> Question:
+    start, end = _interval(subject, name)
     return Question(
         action,
-        _moment(request, "now", ""),
+        now,
         start,
         end,
-        _within(subject.participant_count, 1, MAX_PEOPLE, "subject.participant_count"),
-        _within(subject.free_room_count, 0, MAX_PEOPLE, "subject.free_room_count"),
-        _moment(subject, "enter_time", "subject.") if subject.HasField("enter_time") else None,
-        _moment(subject, "next_free_time", "subject.") if subject.HasField("next_free_time") else None,
-        _former(subject) if subject.HasField("former_start_time") else None,
-        _former_starts(subject, "subject."),
+        _within(subject.participant_count, 1, MAX_PEOPLE, f"{name}.participant_count"),
+        _within(subject.free_room_count, 0, MAX_PEOPLE, f"{name}.free_room_count"),
+        _moment(subject, "enter_time", f"{name}.") if subject.HasField("enter_time") else None,
+        _moment(subject, "next_free_time", f"{name}.") if subject.HasField("next_free_time") else None,
+        _former(subject, name) if subject.HasField("former_start_time") else None,
+        _former_starts(subject, f"{name}."),
         subject.waits_for_support,
-        _escalations(history),
-        _reservations(history),
-        _violations(history),
-        _suspensions(history),
+        *past,
     )
+
+
+def _past(history: pb.History) -> HistoryFields:
+    return HistoryFields(_escalations(history), _reservations(history), _violations(history), _suspensions(history))
+
+
+def starts(question: Question) -> Iterator[int]:
+    """All starts that counts may be about: the one asked for, the next that is free, the one so far, those before."""
+    yield question.start
+    if question.next_free is not None:
+        yield question.next_free
+    if question.former:
+        yield question.former.start
+    yield from (each.start for each in question.former_starts)
 
 
 def _check_account(account: pb.Account) -> None:
@@ -144,19 +187,22 @@ def _check_account(account: pb.Account) -> None:
         _check_text(role, MAX_TEXT, "account.roles")
 
 
-def _reservations(history: pb.History) -> list[tuple[int, int, int, str, FormerStarts]]:
+def _reservations(history: pb.History) -> Reservations:
+    """Histories are long: each look into a message counts."""
     name = "history.reservations"
     _check_number(len(history.reservations), name)
-    found: list[tuple[int, int, int, str, FormerStarts]] = []
+    found = Reservations()
     for index, item in enumerate(history.reservations):
-        status, start = item.status, item.start_time
-        if not (1 <= status <= _LAST_STATUS and item.reservation_id and start.seconds):
+        status, id_, stamp = item.status, item.reservation_id, item.start_time
+        seconds, nanos = stamp.seconds, stamp.nanos
+        if not (1 <= status <= _LAST_STATUS and id_ and 0 < seconds < _LAST_SECOND and 0 <= nanos < SECOND):
             _refuse_reservation(item, f"{name}[{index}]")
+            _nanoseconds(stamp, f"{name}[{index}].start_time")
         cancelled = 0
         if status == pb.RESERVATION_STATUS_CANCELLED:
             cancelled = _moment(item, "cancel_time", f"{name}[{index}].")
         former = _former_starts(item, f"{name}[{index}].") if item.former_starts else ()
-        found.append((_nanoseconds(start, name, index), status, cancelled, item.reservation_id, former))
+        found.append((seconds * SECOND + nanos, status, cancelled, id_, former))
     _check_ids([item[3] for item in found], name)
     return found
 
@@ -213,12 +259,12 @@ def _interval(subject: pb.Subject, name: str) -> tuple[int, int]:
     return start, end
 
 
-def _former(subject: pb.Subject) -> Former:
+def _former(subject: pb.Subject, name: str) -> Former:
     return Former(
-        _moment(subject, "former_start_time", "subject."),
-        _moment(subject, "former_end_time", "subject."),
-        _within(subject.former_participant_count, 0, MAX_PEOPLE, "subject.former_participant_count"),
-        _within(subject.former_room_capacity, 0, MAX_PEOPLE, "subject.former_room_capacity"),
+        _moment(subject, "former_start_time", f"{name}."),
+        _moment(subject, "former_end_time", f"{name}."),
+        _within(subject.former_participant_count, 0, MAX_PEOPLE, f"{name}.former_participant_count"),
+        _within(subject.former_room_capacity, 0, MAX_PEOPLE, f"{name}.former_room_capacity"),
     )
 
 
@@ -255,11 +301,10 @@ def _moment(
     return _nanoseconds(stamp, f"{prefix}{field}")
 
 
-def _nanoseconds(timestamp: Timestamp, name: str, index: int | None = None) -> int:
+def _nanoseconds(timestamp: Timestamp, name: str) -> int:
     seconds, nanos = timestamp.seconds, timestamp.nanos
     if not (0 <= seconds < _LAST_SECOND and 0 <= nanos < SECOND):
-        field = name if index is None else f"{name}[{index}].start_time"
-        raise InvalidRequestError(field, "must lie between 1970 and 9998, with nanos from 0 to 999999999")
+        raise InvalidRequestError(name, "must lie between 1970 and 9998, with nanos from 0 to 999999999")
     return seconds * SECOND + nanos
 
 

@@ -79,13 +79,24 @@ class Versions:
 
         Raises errors.RpcError NOT_FOUND for an unknown version, InvalidRequestError naming the field.
         """
+        return self._for(request).decide(request)
+
+    def allowed(self, request: pb.AllowedSubjectsRequest) -> list[int]:
+        """The places of the candidates that `decide` would allow. Raises as it does."""
+        return self._for(request.question).allowed(request)
+
+    def _for(self, request: pb.DecideRequest) -> Policy:
         name = request.policy_version
-        version = self.named(name) if name else self.at(from_timestamp(request.now))
-        return version.policy.decide(request)
+        return (self.named(name) if name else self.at(from_timestamp(request.now))).policy
 
     def usage(self, request: pb.UsageRequest) -> pb.Usage:
         """Under the version in force at its `now`. Raises InvalidRequestError naming the field."""
         return self.at(from_timestamp(request.now)).policy.usage(request)
+
+    @property
+    def window(self) -> pb.HistoryWindow:
+        """Of the version that is in force now."""
+        return self.at(self._clock.now()).policy.window
 
     def at(self, moment: int) -> Version:
         """The version in force at `moment` (epoch ms): the one that came into force last."""

@@ -2,18 +2,18 @@
 
 import asyncio
 import importlib.resources
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import pytest
 import sqlalchemy as sa
-from yunhui.policy.v1.policy_service_pb2 import DecideRequest, Usage, UsageRequest
+from yunhui.policy.v1.policy_service_pb2 import AllowedSubjectsRequest, DecideRequest, Usage, UsageRequest
 
 from services.booking import models
 from services.booking.assembly import build
-from services.booking.decisions import PolicyAnswer, PolicyClient
+from services.booking.decisions import More, PolicyAnswer, PolicyClient
 from services.booking.meetings_client import MeetingsClient
 from services.booking.watchers import Watchers
 from services.platform.data.database import Database
@@ -30,14 +30,20 @@ class LocalPolicy(PolicyClient):
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.away = False
+        self.window = policy.window
 
-    async def decide(self, questions: list[DecideRequest]) -> list[PolicyAnswer]:
+    async def decide(self, questions: list[DecideRequest], more: More | None = None) -> list[PolicyAnswer]:
         await asyncio.sleep(0)
         if self.away:
             raise errors.unavailable("policy")
         return [self.policy.decide(question) for question in questions]
 
-    async def usage(self, question: UsageRequest) -> Usage:
+    async def allowed(self, asked: list[AllowedSubjectsRequest], more: More | None = None) -> list[Sequence[int]]:
+        if self.away:
+            raise errors.unavailable("policy")
+        return [self.policy.allowed(each) for each in asked]
+
+    async def usage(self, question: UsageRequest, more: More | None = None) -> Usage:
         if self.away:
             raise errors.unavailable("policy")
         return self.policy.usage(question)

@@ -18,7 +18,7 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services.booking import attendance, endings, escalations, models
 from services.booking.assembly import handlers
-from services.booking.decisions import PolicyAnswer
+from services.booking.decisions import More, PolicyAnswer
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors, rpc
@@ -72,11 +72,11 @@ class Interrupting(LocalPolicy):
         super().__init__(policy.policy)
         self._other = other
 
-    async def decide(self, questions: list[DecideRequest]) -> list[PolicyAnswer]:
+    async def decide(self, questions: list[DecideRequest], more: More | None = None) -> list[PolicyAnswer]:
         other, self._other = self._other, None
         if other:
             await other
-        return await super().decide(questions)
+        return await super().decide(questions, more)
 
 
 async def test_the_end_does_not_overtake_a_judgement_that_must_be_made_again(replicas: list[Booking]) -> None:

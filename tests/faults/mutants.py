@@ -93,7 +93,7 @@ MUTANTS = (
         "without the policy everything is allowed",
         "services/booking/decisions.py",
         "reply = await self._ask(subjects.DECIDE, body, policy.DecideBatchResponse)",
-        "return [Decision(decision_id=each.decision_id, effect=1) for each in questions]",
+        "return [policy.DecideResult(decision=Decision(decision_id=each.decision_id, effect=1)) for each in questions]",
         "tests/system/test_recovery.py::test_without_the_policy_nothing_is_accepted",
     ),
     Mutant(
@@ -183,11 +183,32 @@ MUTANTS = (
         "tests/notifier/test_subscriptions.py::test_same_event_twice_is_one_mail",
     ),
     Mutant(
+        "the policy looks further back than it says",
+        "services/policy/windows.py",
+        '"calendar_week": 7 * _DAY + _SHIFT',
+        '"calendar_week": 3 * _DAY + _SHIFT',
+        "tests/policy/test_windows.py::test_what_lies_further_back_changes_nothing",
+    ),
+    Mutant(
+        "a history that is too short is decided on",
+        "services/policy/windows.py",
+        "if _nanoseconds(history.from_time) > earliest:",
+        "if False:",
+        "tests/booking/test_policy_client.py::test_who_told_too_little_asks_again_with_more",
+    ),
+    Mutant(
         "who stops throws away the questions that wait",
         "services/platform/messaging/request_reply.py",
         "        await faststream_fixes.take_no_more(broker)\n",
         "",
         "tests/plumbing/test_faststream_fixes.py::test_who_stops_answers_what_was_asked_before",
+    ),
+    Mutant(
+        "a policy that stops throws away the questions that wait",
+        "services/platform/messaging/replies.py",
+        "            await bus.close(connection)\n",
+        "            await connection.close()\n",
+        "tests/plumbing/test_replies.py::test_who_stops_answers_what_was_asked_before",
     ),
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsRequest, LookUpMeetingRequest
-from yunhui.policy.v1.policy_service_pb2 import DecideBatchRequest
+from yunhui.policy.v1.policy_service_pb2 import AllowedSubjectsBatchRequest, DecideBatchRequest
 
 from services.booking import subscriptions as booking_subscriptions
 from services.booking.api import BookingService
@@ -79,8 +79,14 @@ class World:
             asked = DecideBatchRequest.FromString(body)
             return policy_subscriptions.decide(self.policy, asked).SerializeToString()  # type: ignore[arg-type] # has decide()
 
+        async def allowed(body: bytes) -> bytes:
+            await port.step()
+            asked = AllowedSubjectsBatchRequest.FromString(body)
+            return policy_subscriptions.allowed(self.policy, asked).SerializeToString()  # type: ignore[arg-type] # has allowed()
+
         port = Port(program)
         self.server.handlers[subjects.DECIDE] = (program, decide)
+        self.server.handlers[subjects.ALLOWED] = (program, allowed)
         return []
 
     def _meetings(self, program: Program) -> Loops:

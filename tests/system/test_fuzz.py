@@ -28,7 +28,12 @@ from yunhui.meetings.v1.meeting_service_pb2 import (
     LookUpMeetingReply,
     LookUpMeetingRequest,
 )
-from yunhui.policy.v1.policy_service_pb2 import DecideBatchRequest, DecideBatchResponse
+from yunhui.policy.v1.policy_service_pb2 import (
+    AllowedSubjectsBatchRequest,
+    AllowedSubjectsBatchResponse,
+    DecideBatchRequest,
+    DecideBatchResponse,
+)
 
 from services.platform.serving import permissions
 from tests.patience import PATIENCE_SECONDS
@@ -54,6 +59,7 @@ DOCUMENTED = {
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 QUESTIONS: dict[str, tuple[str, Any, Any]] = {
     "policy.decide": ("booking", DecideBatchRequest, DecideBatchResponse),
+    "policy.allowed": ("booking", AllowedSubjectsBatchRequest, AllowedSubjectsBatchResponse),
     "meetings.look_up": ("booking", LookUpMeetingRequest, LookUpMeetingReply),
     "meetings.participants": ("booking", ListParticipantsRequest, ListParticipantsReply),
     "booking.requests": ("policy", ExportRequestsRequest, ExportRequestsResponse),
@@ -229,7 +235,7 @@ async def connected(house: House, user: str) -> Client:
 
 def codes(reply: Any) -> set[int]:
     """Of all errors in an answer of the bus."""
-    parts = reply.results if isinstance(reply, DecideBatchResponse) else [reply]
+    parts = reply.results if isinstance(reply, DecideBatchResponse | AllowedSubjectsBatchResponse) else [reply]
     return {part.error.code for part in parts if "error" in part.DESCRIPTOR.fields_by_name}
 
 

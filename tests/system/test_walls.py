@@ -17,6 +17,7 @@ PUBLISH = {
     "booking": (
         "yunhui.booking.test",
         "policy.decide",
+        "policy.allowed",
         "meetings.look_up",
         "$JS.API.CONSUMER.INFO.MEETINGS.booking",
         "$JS.API.CONSUMER.MSG.NEXT.MEETINGS.booking",
@@ -47,7 +48,7 @@ PUBLISH = {
 CHANGES = "yunhui.booking.reservation.*"
 SUBSCRIBE = {
     "booking": ("booking.requests", "booking.calendar", CHANGES, "_INBOX_booking.test", "_INBOX_booking.>"),
-    "policy": ("policy.decide", "_INBOX_policy.test"),
+    "policy": ("policy.decide", "policy.allowed", "_INBOX_policy.test"),
     "notifier": ("_INBOX_notifier.test",),
     "portal": ("_INBOX_portal.test",),
     "subscriber": ("yunhui.>", CHANGES, "_INBOX_subscriber.test"),

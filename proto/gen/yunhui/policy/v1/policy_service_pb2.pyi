@@ -373,13 +373,17 @@ Global___PastSuspension: _TypeAlias = PastSuspension  # noqa: Y015
 
 @_typing.final
 class History(_message.Message):
-    """What the account did, raw. The policy derives the counts itself. At least the last 35 days and all that is to come."""
+    """What the account did, raw. The policy derives the counts itself. All that is to come, and of the past at least the last 35
+    days, unless from_time or violations_from_time says from when on.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESERVATIONS_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     SUSPENSIONS_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_FROM_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reservations(self) -> _containers.RepeatedCompositeFieldContainer[Global___PastReservation]:
         """Reservations, in any order."""
@@ -390,7 +394,17 @@ class History(_message.Message):
 
     @_builtins.property
     def suspensions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PastSuspension]:
-        """Suspensions, in any order."""
+        """Suspensions, in any order; those that are over need not be told."""
+
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """Every reservation is told that has a start, one of its former starts or its escalate_time here or later. A question
+        whose history begins later than the rules look back is not decided: see HistoryWindow. Absent: as far as they look.
+        """
+
+    @_builtins.property
+    def violations_from_time(self) -> _timestamp_pb2.Timestamp:
+        """The same for violations."""
 
     def __init__(
         self,
@@ -398,14 +412,52 @@ class History(_message.Message):
         reservations: _abc.Iterable[Global___PastReservation] | None = ...,
         violations: _abc.Iterable[Global___PastViolation] | None = ...,
         suspensions: _abc.Iterable[Global___PastSuspension] | None = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        violations_from_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "violations_from_time", b"violations_from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reservations", b"reservations", "suspensions", b"suspensions", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "reservations", b"reservations", "suspensions", b"suspensions", "violations", b"violations", "violations_from_time", b"violations_from_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___History: _TypeAlias = History  # noqa: Y015
+
+@_typing.final
+class HistoryWindow(_message.Message):
+    """How far back the rules of one version look, whoever it is about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    BEFORE_START_SECONDS_FIELD_NUMBER: _builtins.int
+    BEFORE_NOW_SECONDS_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_BEFORE_NOW_SECONDS_FIELD_NUMBER: _builtins.int
+    policy_version: _builtins.str
+    """The version."""
+    before_start_seconds: _builtins.int
+    """Reservations count from so long before the earliest start on: of start_time, next_free_time, former_start_time and
+    former_starts of the subject.
+    """
+    before_now_seconds: _builtins.int
+    """They count, too, from so long before the moment of the question on, if that is earlier."""
+    violations_before_now_seconds: _builtins.int
+    """Violations count from so long before the moment of the question on."""
+    def __init__(
+        self,
+        *,
+        policy_version: _builtins.str = ...,
+        before_start_seconds: _builtins.int = ...,
+        before_now_seconds: _builtins.int = ...,
+        violations_before_now_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_now_seconds", b"before_now_seconds", "before_start_seconds", b"before_start_seconds", "policy_version", b"policy_version", "violations_before_now_seconds", b"violations_before_now_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryWindow: _TypeAlias = HistoryWindow  # noqa: Y015
 
 @_typing.final
 class DecideRequest(_message.Message):
@@ -575,19 +627,25 @@ class DecideError(_message.Message):
 
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    NEEDED_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """A canonical gRPC status code."""
     message: _builtins.str
     """What is wrong, naming the field."""
+    @_builtins.property
+    def needed(self) -> Global___HistoryWindow:
+        """Present when the history begins too late to be decided on: ask again with one that reaches as far back."""
+
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         message: _builtins.str = ...,
+        needed: Global___HistoryWindow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["needed", b"needed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "needed", b"needed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -632,14 +690,158 @@ class DecideBatchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecideResult]:
         """One a question."""
+
+    @_builtins.property
+    def window(self) -> Global___HistoryWindow:
+        """How far back the version looks that is in force now: questions need not tell more."""
 
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___DecideResult] | None = ...,
+        window: Global___HistoryWindow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
+
+@_typing.final
+class AllowedSubjectsRequest(_message.Message):
+    """Which of several subjects a question would be allowed with, each taken by itself. Its history is sent once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    most: _builtins.int
+    """With so many found, no more are looked for. At least 1."""
+    @_builtins.property
+    def question(self) -> Global___DecideRequest:
+        """The question, as for Decide; its own subject is not looked at again."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subject]:
+        """In place of the question's subject, those wanted most first."""
+
+    def __init__(
+        self,
+        *,
+        question: Global___DecideRequest | None = ...,
+        candidates: _abc.Iterable[Global___Subject] | None = ...,
+        most: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "most", b"most", "question", b"question"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSubjectsRequest: _TypeAlias = AllowedSubjectsRequest  # noqa: Y015
+
+@_typing.final
+class AllowedSubjectsBatchRequest(_message.Message):
+    """Several such questions in one message, for the NATS subject policy.allowed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowedSubjectsRequest]:
+        """With up to 256 candidates in all of them together."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___AllowedSubjectsRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSubjectsBatchRequest: _TypeAlias = AllowedSubjectsBatchRequest  # noqa: Y015
+
+@_typing.final
+class AllowedSubjects(_message.Message):
+    """Those of the candidates that would be allowed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Their places in the request, from 0, in its order."""
+
+    def __init__(
+        self,
+        *,
+        indices: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["indices", b"indices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedSubjects: _TypeAlias = AllowedSubjects  # noqa: Y015
+
+@_typing.final
+class AllowedSubjectsResult(_message.Message):
+    """One answer of such a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def allowed(self) -> Global___AllowedSubjects:
+        """What would be allowed; none is an answer, too."""
+
+    @_builtins.property
+    def error(self) -> Global___DecideError:
+        """Why it cannot be said."""
+
+    def __init__(
+        self,
+        *,
+        allowed: Global___AllowedSubjects | None = ...,
+        error: Global___DecideError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "error", b"error", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "error", b"error", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["allowed", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___AllowedSubjectsResult: _TypeAlias = AllowedSubjectsResult  # noqa: Y015
+
+@_typing.final
+class AllowedSubjectsBatchResponse(_message.Message):
+    """The answers, in the order of the requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowedSubjectsResult]:
+        """One a request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___AllowedSubjectsResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -647,7 +849,7 @@ class DecideBatchResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
+Global___AllowedSubjectsBatchResponse: _TypeAlias = AllowedSubjectsBatchResponse  # noqa: Y015
 
 @_typing.final
 class UsageRequest(_message.Message):
