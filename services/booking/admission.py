@@ -186,7 +186,7 @@ class Admission:
             for pending, question, is_refused in zip(batch, questions, denied, strict=True)
             if is_refused
         ]
-        found = iter(await alternatives.find(self._transactions, refused, now))
+        found = iter(await alternatives.find(self._transactions, self._pool, refused, now))
         return [next(found) if is_refused else [] for is_refused in denied]
 
     async def _read_snapshot(self, batch: list[PendingRequest], now: int) -> BatchSnapshot:

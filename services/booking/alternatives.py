@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking.pool import Pool, read_pool
+from services.booking.pool import CurrentPool, Pool
 from services.booking.requests import ReservationInput
 from services.booking.transactions import Transactions
 from services.platform.clock import DAY, MINUTE, to_timestamp
@@ -28,12 +28,18 @@ class Candidate:
 
 
 async def find(
-    transactions: Transactions, refused: list[tuple[ReservationInput, pdp.DecideRequest]], now: int
+    transactions: Transactions,
+    pool: CurrentPool,
+    refused: list[tuple[ReservationInput, pdp.DecideRequest]],
+    now: int,
 ) -> list[list[pb.Alternative]]:
     """Up to three for each refused request, nearest first. None at all when the policy cannot be asked just now."""
-    starts = [start for wanted, _ in refused for start in near_starts(wanted, now)]
-    longest = max(wanted.end_time - wanted.start_time for wanted, _ in refused)
-    pool = await transactions.database.read(lambda c: read_pool(c, [(min(starts), max(starts) + longest)]))
+    near = [
+        (start, start + wanted.end_time - wanted.start_time)
+        for wanted, _ in refused
+        for start in near_starts(wanted, now)
+    ]
+    await transactions.database.read(lambda c: pool.read(c, near))
     offered = [list(candidates(wanted, question, pool, now)) for wanted, question in refused]
     asked = [
         pdp.AllowedSubjectsRequest(question=question, candidates=[each.subject for each in group], most=OFFERED)
@@ -61,10 +67,10 @@ def candidates(wanted: ReservationInput, question: pdp.DecideRequest, pool: Pool
     """Those with a room free: the one asked for, else the smallest that fits."""
     length = wanted.end_time - wanted.start_time
     for start in near_starts(wanted, now):
-        free = pool.free(start, start + length, wanted.participant_count)
-        asked = [room for room in free if room.room_id == wanted.room_id]
-        if free:
-            yield to_candidate(question, start, start + length, (asked or free)[0])
+        times = (start, start + length, wanted.participant_count)
+        room = (wanted.room_id and pool.first_free(*times, wanted.room_id)) or pool.first_free(*times)
+        if room:
+            yield to_candidate(question, start, start + length, room)
 
 
 def to_candidate(question: pdp.DecideRequest, start: int, end: int, room: pb.Room) -> Candidate:
