@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Field, Index, SQLModel
 
 from services.platform.clock import Clock
-from services.platform.data.database import Database, Insert
+from services.platform.data.database import Database, ForEach, Insert, query
 from services.platform.messaging import bus
 from services.platform.messaging.bus import Event
 from services.platform.observing import metrics, traces
@@ -79,7 +79,6 @@ OWNER = SQLModel.metadata.tables["outbox_owner"]
 TABLES: list[type[SQLModel]] = [OutboxRow, OutboxOwner]
 """Those of every program that publishes events."""
 _INSERT = Insert(TABLE)
-EVENT_COLUMNS = [TABLE.c[name] for name in Event.__slots__]
 
 
 def append(connection: Connection, events: Iterable[Event]) -> None:
@@ -199,16 +198,17 @@ class Relay:
             await self._database.write(lambda c: _let_go(c, self._name))
 
     async def _publish_window(self) -> bool:
-        """Publishes the next few events; False when there were none."""
+        """Publishes the next few events; False when there are no more."""
         window = await self._database.read(_next_rows)
+        more = len(window) == WINDOW
         if len(window) > 1 and not await self._publish_as_one([event for _, event in window]):
-            window = one_per_entity(window)
+            window, more = one_per_entity(window), True
             await asyncio.gather(*(self._publish(event) for _, event in window))
         elif len(window) == 1:
             await self._publish(window[0][1])
         if window:
             await self._database.write(lambda c: mark_published(c, [seq for seq, _ in window]))
-        return bool(window)
+        return more
 
     async def _publish_as_one(self, events: list[Event]) -> bool:
         """All or none, in order, for the price of one acknowledgement (JetStream atomic batch).
@@ -253,15 +253,19 @@ def one_per_entity(rows: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
     return list(first.values())
 
 
+_NEXT = (
+    f"SELECT seq, {', '.join(Event.__slots__)} FROM outbox"  # noqa: S608 - made of constants
+    f" WHERE publish_time IS NULL ORDER BY seq LIMIT {WINDOW}"
+)
+_MARK = ForEach("UPDATE outbox SET publish_time = :now WHERE seq IN ({0}) RETURNING seq", ":seq{0}", ", ", "seq")
+
+
 def _next_rows(connection: Connection) -> list[tuple[int, Event]]:
-    query = (
-        sa.select(TABLE.c.seq, *EVENT_COLUMNS).where(TABLE.c.publish_time.is_(None)).order_by(TABLE.c.seq).limit(WINDOW)
-    )
-    return [(seq, Event(*fields)) for seq, *fields in connection.execute(query)]
+    return [(seq, Event(*fields)) for seq, *fields in query(connection, _NEXT)]
 
 
 def mark_published(connection: Connection, seqs: list[int]) -> None:
-    connection.execute(sa.update(TABLE).where(TABLE.c.seq.in_(seqs)).values(publish_time=real_time()))
+    _MARK.execute(connection, [(seq,) for seq in seqs], now=real_time())
 
 
 def mark_unpublished(connection: Connection, after_event_id: str) -> int | None:
