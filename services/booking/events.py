@@ -1,12 +1,12 @@
 """The facts that booking tells the world, and the ids of everything it makes."""
 
-from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from ulid import ULID
 from yunhui.booking.v1 import events_pb2 as events
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.platform.messaging.bus import Event
+from services.platform.messaging.proto_json import to_json
 from services.platform.observing import traces
 
 SYSTEM = "system"
@@ -33,8 +33,7 @@ def account_event(name: str, payload: events.AccountEvent, seq: int, time: int) 
 
 
 def _event(subject: str, entity_id: str, entity_seq: int, payload: Message, time: int) -> Event:
-    text = MessageToJson(payload, indent=None, ensure_ascii=False)
-    return Event(new_id("evt"), subject, entity_id, entity_seq, time, text, traces.current())
+    return Event(new_id("evt"), subject, entity_id, entity_seq, time, to_json(payload), traces.current())
 
 
 def to_outcome(effect_name: str) -> pb.Outcome.ValueType:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, func, select
 from ulid import ULID
@@ -20,6 +19,7 @@ from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
+from services.platform.messaging.proto_json import to_json
 
 ATTEMPTS = 5
 
@@ -156,5 +156,5 @@ def to_event(event: WebhookEvent, sequence: int, now: int) -> Event:
         entity_id=key.entity_id,
         entity_seq=sequence,
         time=now,
-        payload=MessageToJson(message, indent=None, ensure_ascii=False),
+        payload=to_json(message),
     )

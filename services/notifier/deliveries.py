@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import sqlalchemy as sa
-from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel, col
 from ulid import ULID
@@ -23,6 +22,7 @@ from services.platform.data import audit
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
+from services.platform.messaging.proto_json import to_json
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
 from services.platform.text.messages import message
@@ -312,7 +312,7 @@ def _event(row: sa.Row[Any], now: int) -> Event:
     delivery = to_message(row)
     delivery.ClearField("recipient")
     delivery.ClearField("answer")
-    payload = MessageToJson(DeliveryEvent(delivery=delivery), indent=None, ensure_ascii=False)
+    payload = to_json(DeliveryEvent(delivery=delivery))
     subject = f"yunhui.notifier.delivery.{row.state}"
     return Event(f"evt_{ULID()}".lower(), subject, row.delivery_id, row.event_seq, now, payload)
 

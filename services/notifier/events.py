@@ -10,6 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1.events_pb2 import AccountEvent, ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Reservation
 
+from services.platform.messaging.proto_json import from_json
+
 PREFIX = "yunhui.booking."
 EVENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")  # it becomes part of a Message-ID
 NESTING = 32  # the contracts are at most seven deep
@@ -75,9 +77,8 @@ def _time(text: str) -> datetime:
 
 
 def _body(body_type: type[ReservationEvent] | type[AccountEvent], payload: bytes) -> ReservationEvent | AccountEvent:
-    body = body_type()
     try:
-        json_format.Parse(payload, body, ignore_unknown_fields=True, max_recursion_depth=NESTING)
+        body = from_json(payload, body_type, NESTING)
     except (json_format.ParseError, ValueError, RecursionError):
         raise UnreadableEventError(f"the payload is no {body_type.__name__}") from None
     if body.HasField("reservation"):

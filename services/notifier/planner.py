@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from google.protobuf import json_format
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1.events_pb2 import ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Reservation
@@ -22,6 +21,7 @@ from services.notifier.models import NoticeState, ScheduledNotice, SupportCase
 from services.notifier.values import Digest, OpenCase
 from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_until
 from services.platform.data.database import Database
+from services.platform.messaging.proto_json import from_json, to_json
 from services.platform.tasks import run_forever
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Planner:
             return None
         due = from_timestamp(record.start_time) - self._timetable.lead_ms
         waits = event.type in HOLDS and due > now
-        payload = json_format.MessageToJson(ReservationEvent(reservation=record), indent=None) if waits else ""
+        payload = to_json(ReservationEvent(reservation=record)) if waits else ""
         state = NoticeState.WAITING if waits else NoticeState.VOID
         return ScheduledNotice(
             kind=scheduled_notices.REMINDER,
@@ -201,7 +201,7 @@ class Planner:
 
     async def _remind(self, notice: ScheduledNotice) -> list[NoticeBatch]:
         """Noticed only after the start, for example after a stop, it would be of no use to anybody."""
-        body = json_format.Parse(notice.payload, ReservationEvent(), ignore_unknown_fields=True)
+        body = from_json(notice.payload, ReservationEvent)
         record = body.reservation
         start = from_timestamp(record.start_time)
         if self._clock.now() >= start:
@@ -243,7 +243,7 @@ def to_case(event: BookingEvent, body: ReservationEvent) -> SupportCase | None:
     if not is_before_support(event):
         return None
     notices = [each for each in body.decision.obligations if each.kind == Obligation.KIND_NOTIFY_SUPPORT]
-    payload = json_format.MessageToJson(ReservationEvent(reservation=record), indent=None)
+    payload = to_json(ReservationEvent(reservation=record))
     opened = int(event.time.timestamp() * SECOND)
     addresses = list(dict.fromkeys(notice.address for notice in notices))
     return SupportCase(
@@ -257,7 +257,7 @@ def to_case(event: BookingEvent, body: ReservationEvent) -> SupportCase | None:
 
 
 def to_open_case(case: SupportCase) -> OpenCase:
-    body = json_format.Parse(case.payload, ReservationEvent(), ignore_unknown_fields=True)
+    body = from_json(case.payload, ReservationEvent)
     return OpenCase(body.reservation, case.open_time, case.cutoff)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import grpc
-from google.protobuf.json_format import MessageToJson
 from sqlalchemy.engine import Connection
 from sqlmodel import col, select
 from ulid import ULID
@@ -22,6 +21,7 @@ from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
+from services.platform.messaging.proto_json import to_json
 from services.platform.serving import errors
 from services.platform.tasks import run_forever
 from services.platform.text.messages import Text, message
@@ -206,7 +206,7 @@ def to_event(row: PublishedVersion, rolled_back_to: str) -> Event:
         entity_id="policy",
         entity_seq=row.number,
         time=row.publish_time,
-        payload=MessageToJson(payload, indent=None, ensure_ascii=False),
+        payload=to_json(payload),
     )
 
 
