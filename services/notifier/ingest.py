@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from email.parser import BytesHeaderParser
 from typing import Any
 
 import grpc
@@ -296,9 +295,9 @@ def _new_deliveries(connection: Connection, prepared: PreparedEvent) -> list[New
 
 
 def _mail(event_id: str, message: Message, about: About) -> NewDelivery:
-    message_id = BytesHeaderParser().parsebytes(message.content)["Message-ID"] or ""
-    delivery = NewDelivery(event_id, MAIL, message.kind, message.recipient, *about, str(message_id), message.content)
-    return replace(delivery, addressee=_plain(message.addressee))
+    addressee = _plain(message.addressee)
+    about_it = (message.kind, message.recipient, *about, message.message_id, message.content)
+    return NewDelivery(event_id, MAIL, *about_it, addressee=addressee)
 
 
 def _plain(text: str) -> str:

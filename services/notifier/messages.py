@@ -37,6 +37,8 @@ class Message:
     kind: str
     recipient: str
     content: bytes
+    message_id: str
+    """As its header says it, in angle brackets."""
     addressee: str = ""
     """The account that it is written to; "" for support."""
 
@@ -273,7 +275,8 @@ class Composer:
             references=self._thread(draft, sender),
             calendar=_calendar_part(draft, sender, sections[0], time),
         )
-        return Message(draft.kind + suffix, draft.to.address, letter.to_bytes(), draft.addressee)
+        message_id = f"<{letter.message_id}>"
+        return Message(draft.kind + suffix, draft.to.address, letter.to_bytes(), message_id, draft.addressee)
 
     def _section(self, draft: Draft, locale: str) -> Section:
         calendar = Calendar(locale, self._letterhead.zone)

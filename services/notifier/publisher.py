@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 DEAD_STREAM = "DEAD"
 RESTART_SECONDS = 1.0
 GRACE_SECONDS = 5.0
+GATHER_SECONDS = 0.5
+"""Nobody waits for news of deliveries."""
 
 
 class Publisher:
@@ -50,7 +52,7 @@ class Publisher:
 
     async def _serve(self) -> None:
         connection = await bus.connect(self._settings, "notifier-publisher", self._interrupt)
-        relay = Relay(self._database, connection, "notifier")
+        relay = Relay(self._database, connection, "notifier", GATHER_SECONDS)
         publishing = asyncio.create_task(relay.run())
         self._connection, self._relay = connection, relay
         try:
