@@ -3,7 +3,7 @@
 A lease that ends unsettled is claimed again: then the notice may repeat.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
 QUEUED = metrics.gauge("yunhui_notifier_queued", "deliveries that wait", "channel")
 OLDEST = metrics.gauge("yunhui_notifier_oldest_seconds", "how long the oldest of them has been due; 0: none", "channel")
 DEAD = metrics.gauge("yunhui_notifier_dead_events", "events that nobody has dealt with since they could not be read")
+_INSERT = sa.insert(TABLE)
 LOG = [column for column in TABLE.c if column.name != "content"]
 
 
@@ -93,12 +94,16 @@ class Turn:
 NOTHING = Turn((), None)
 
 
-def enqueue(connection: Connection, new_deliveries: Iterable[NewDelivery], now: int) -> None:
-    """In the transaction that takes the event in. Of two alike in one event, one goes."""
+def to_rows(new_deliveries: Iterable[NewDelivery], now: int) -> list[dict[str, Any]]:
+    """What `enqueue` stores: part of the trace that is under way here. Of two alike in one event, one goes."""
     unique = {(each.event_id, each.channel, each.kind, each.recipient): each for each in new_deliveries}
-    rows = [_row(each, now) for each in unique.values()]
+    return [_row(each, now) for each in unique.values()]
+
+
+def enqueue(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """In the transaction that takes their events in."""
     if rows:
-        connection.execute(sa.insert(TABLE), rows)
+        connection.execute(_INSERT, rows)
 
 
 def untried(connection: Connection, reservation_id: str, kind: str) -> Sequence[sa.Row[Any]]:
@@ -244,22 +249,21 @@ def fail_queued(connection: Connection, recipient: str, reason: str, now: int) -
 # Prepared, since they run for every mail
 
 _FREE = "(lease_end <= :now OR lease_end > :unbelievable)"
+_FREE_AT = f"CASE WHEN {_FREE} OR lease_end < due_time THEN due_time ELSE lease_end END"
 _TO_OTHERS = "channel = :channel AND state = 'queued' AND recipient NOT IN ({0})"
-_DUE = (
-    "SELECT delivery_id, attempts, lease_end, event_id, channel, kind, recipient, message_id, content, first_time,"
-    f" expire_time, traceparent FROM delivery WHERE {_TO_OTHERS} AND due_time <= :now AND {_FREE}"
-    " ORDER BY due_time, delivery_id LIMIT :wanted"
-)  # noqa: S608 - constants
+_CLAIMED = (
+    "delivery_id, attempts, lease_end, event_id, channel, kind, recipient, message_id, content, first_time,"
+    " expire_time, traceparent"
+)
+_FIRST = "ORDER BY due_time, delivery_id LIMIT :wanted"
+_DUE = f"SELECT {_CLAIMED} FROM delivery WHERE {_TO_OTHERS} AND due_time <= :now AND {_FREE} {_FIRST}"  # noqa: S608
 _SELECT_DUE = {
     "sqlite": ForEach(_DUE, ":recipient{0}", ", ", "recipient"),
     "postgresql": ForEach(f"{_DUE} FOR UPDATE SKIP LOCKED", ":recipient{0}", ", ", "recipient"),
 }
 _SELECT_NEXT = ForEach(
-    f"SELECT min(CASE WHEN {_FREE} OR lease_end < due_time THEN due_time ELSE lease_end END) FROM delivery"
-    f" WHERE {_TO_OTHERS}",  # noqa: S608 - constants
-    ":recipient{0}",
-    ", ",
-    "recipient",
+    f"SELECT min({_FREE_AT}) FROM delivery WHERE {_TO_OTHERS}",  # noqa: S608 - constants
+    *(":recipient{0}", ", ", "recipient"),
 )
 _LEASE = sa.text("UPDATE delivery SET attempts = attempts + 1, lease_end = :lease_end WHERE delivery_id = :delivery_id")
 # There is one already when the lease ended before the answer came: "unknown"
@@ -268,10 +272,12 @@ _RECORD = sa.text(
     " VALUES (:delivery_id, :number, :time, :verdict, :code, :answer) ON CONFLICT (delivery_id, number)"
     " DO UPDATE SET time = excluded.time, verdict = excluded.verdict, code = excluded.code, answer = excluded.answer"
 )
-_MARK_SENT = ForEach(
+_SENT = (
     "UPDATE delivery SET state = 'sent', code = told.column2, answer = told.column3, lease_end = 0, update_time = :now,"
     " event_seq = event_seq + 1 FROM (VALUES {0}) AS told WHERE delivery_id = told.column1 AND state <> 'sent'"
-    f" RETURNING {', '.join(column.name for column in LOG)}",  # noqa: S608 - constants
+)
+_MARK_SENT = ForEach(
+    f"{_SENT} RETURNING {', '.join(column.name for column in LOG)}",
     "(:delivery_id{0}, :code{0}, :answer{0})",
     ", ",
     *("delivery_id", "code", "answer"),

@@ -37,7 +37,7 @@ def claim(recipient: str = BOOKER, content: bytes = LETTER, channel: str = MAIL)
 
 
 async def queue(database: Database, now: int, *new_deliveries: NewDelivery) -> None:
-    await database.write(lambda c: deliveries.enqueue(c, new_deliveries, now))
+    await database.write(lambda c: deliveries.enqueue(c, deliveries.to_rows(new_deliveries, now)))
 
 
 async def claim_one(deliveries: Deliveries, channel: str = MAIL, without: Collection[str] = ()) -> DeliveryClaim | None:

@@ -337,10 +337,10 @@ async def test_what_the_database_refuses_keeps_nobody_out(notifier: Notifier, mo
 
     plain = ingest._new_deliveries
 
-    def new_deliveries(connection: Any, prepared: Any) -> Any:
+    def new_deliveries(opted_out: Any, listening: Any, prepared: Any) -> Any:
         if prepared.entry.event_id == "evil":
             raise ValueError("no row can be made of it")
-        return plain(connection, prepared)
+        return plain(opted_out, listening, prepared)
 
     monkeypatch.setattr(ingest, "_new_deliveries", new_deliveries)
     batch = [incoming("reservation.confirmed", name, number) for number, name in enumerate(("one", "evil", "two"), 1)]
