@@ -3,7 +3,7 @@
 A lease that ends unsettled is claimed again: then the notice may repeat.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, DeliveryCla
 from services.notifier.models import AttemptRow, DeadEvent, DeadEventState, Delivery, DeliveryState
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data import audit
-from services.platform.data.database import Database
+from services.platform.data.database import Database, ForEach
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.messaging.proto_json import to_json
@@ -32,6 +32,7 @@ ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
 QUEUED = metrics.gauge("yunhui_notifier_queued", "deliveries that wait", "channel")
 OLDEST = metrics.gauge("yunhui_notifier_oldest_seconds", "how long the oldest of them has been due; 0: none", "channel")
 DEAD = metrics.gauge("yunhui_notifier_dead_events", "events that nobody has dealt with since they could not be read")
+_INSERT = sa.insert(TABLE)
 LOG = [column for column in TABLE.c if column.name != "content"]
 
 
@@ -68,12 +69,41 @@ class DeliveryFilter:
     limit: int = 50
 
 
-def enqueue(connection: Connection, new_deliveries: Iterable[NewDelivery], now: int) -> None:
-    """In the transaction that takes the event in. Of two alike in one event, one goes."""
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How the attempt of a claim went. `due` (epoch ms) is the next one; None when there is none.
+
+    `record` is what the channel keeps of it, in the same transaction.
+    """
+
+    claim: DeliveryClaim
+    answer: SendResult
+    due: int | None
+    record: Callable[[Connection], None] = lambda _: None
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was claimed, and when there may be more (epoch ms); None when nothing more is queued."""
+
+    claims: Sequence[DeliveryClaim]
+    next_look: int | None
+
+
+NOTHING = Turn((), None)
+
+
+def to_rows(new_deliveries: Iterable[NewDelivery], now: int) -> list[dict[str, Any]]:
+    """What `enqueue` stores: part of the trace that is under way here. Of two alike in one event, one goes."""
     unique = {(each.event_id, each.channel, each.kind, each.recipient): each for each in new_deliveries}
-    rows = [_row(each, now) for each in unique.values()]
+    return [_row(each, now) for each in unique.values()]
+
+
+def enqueue(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """In the transaction that takes their events in."""
     if rows:
-        connection.execute(sa.insert(TABLE), rows)
+        connection.execute(_INSERT, rows)
 
 
 def untried(connection: Connection, reservation_id: str, kind: str) -> Sequence[sa.Row[Any]]:
@@ -129,35 +159,24 @@ class Deliveries:
         self._lease_ms = lease_ms
         self._published = published
 
-    async def claim(self, channel: str, without: Collection[str] = ()) -> DeliveryClaim | None:
-        """The one that has been due longest, but none to the recipients in `without`. None when nothing is due."""
-        now = self._clock.now()
-        return await self._database.write(lambda c: _claim(c, channel, without, now, self._lease_ms))
+    async def turn(
+        self, channel: str, settlements: Sequence[Settlement] = (), wanted: int = 0, without: Collection[str] = ()
+    ) -> Turn:
+        """Stores how attempts went and ends their leases; then claims at most `wanted`. All in one transaction.
 
-    async def next_due(self, channel: str, without: Collection[str] = ()) -> int | None:
-        """Epoch ms of when there may be something to claim; None when nothing is queued."""
-        held = (TABLE.c.lease_end > TABLE.c.due_time) & ~_unbelievable(self._clock.now(), self._lease_ms)
-        free_at = sa.case((held, TABLE.c.lease_end), else_=TABLE.c.due_time)
-        query = sa.select(sa.func.min(free_at)).where(*_queued(channel, without))
-        return await self._database.read(lambda c: c.scalar(query))
-
-    async def settle(
-        self,
-        claim: DeliveryClaim,
-        answer: SendResult,
-        due: int | None,
-        record: Callable[[Connection], None] = lambda _: None,
-    ) -> None:
-        """Stores the answer and ends the lease. `due` (epoch ms) is the next attempt; None when there is none."""
+        Claimed are those that have been due longest, one for each recipient, and none for those in `without`.
+        """
         now = self._clock.now()
 
-        def work(connection: Connection) -> None:
-            _record(connection, claim.delivery_id, claim.number, answer, now)
-            _mark(connection, claim, answer, due, now)
-            record(connection)
+        def work(connection: Connection) -> Turn:
+            if settlements:
+                _settle(connection, settlements, now)
+            return _claim(connection, channel, wanted, without, now, self._lease_ms) if wanted else NOTHING
 
-        await self._database.write(work)
-        self.announce()
+        turn = await self._database.write(work)
+        if settlements:
+            self.announce()
+        return turn
 
     def announce(self) -> None:
         """Events about deliveries may wait in the outbox."""
@@ -227,30 +246,72 @@ def fail_queued(connection: Connection, recipient: str, reason: str, now: int) -
     _finish(connection, DeliveryState.FAILED, {"answer": reason}, now, *mine)
 
 
-def _queued(channel: str, without: Collection[str]) -> list[sa.ColumnElement[bool]]:
-    conditions = [TABLE.c.channel == channel, TABLE.c.state == sa.literal_column("'queued'")]  # so the index is used
-    return [*conditions, TABLE.c.recipient.not_in(without)] if without else conditions
+# Prepared, since they run for every mail
 
-
-def _unbelievable(now: int, lease_ms: int) -> sa.ColumnElement[bool]:
-    """A lease that ends so late was given by a clock that was ahead, more than clocks of replicas ever differ."""
-    return TABLE.c.lease_end > now + 2 * lease_ms
+_FREE = "(lease_end <= :now OR lease_end > :unbelievable)"
+_FREE_AT = f"CASE WHEN {_FREE} OR lease_end < due_time THEN due_time ELSE lease_end END"
+_TO_OTHERS = "channel = :channel AND state = 'queued' AND recipient NOT IN ({0})"
+_CLAIMED = (
+    "delivery_id, attempts, lease_end, event_id, channel, kind, recipient, message_id, content, first_time,"
+    " expire_time, traceparent"
+)
+_FIRST = "ORDER BY due_time, delivery_id LIMIT :wanted"
+_DUE = f"SELECT {_CLAIMED} FROM delivery WHERE {_TO_OTHERS} AND due_time <= :now AND {_FREE} {_FIRST}"  # noqa: S608
+_SELECT_DUE = {
+    "sqlite": ForEach(_DUE, ":recipient{0}", ", ", "recipient"),
+    "postgresql": ForEach(f"{_DUE} FOR UPDATE SKIP LOCKED", ":recipient{0}", ", ", "recipient"),
+}
+_SELECT_NEXT = ForEach(
+    f"SELECT min({_FREE_AT}) FROM delivery WHERE {_TO_OTHERS}",  # noqa: S608 - constants
+    *(":recipient{0}", ", ", "recipient"),
+)
+_LEASE = sa.text("UPDATE delivery SET attempts = attempts + 1, lease_end = :lease_end WHERE delivery_id = :delivery_id")
+# There is one already when the lease ended before the answer came: "unknown"
+_RECORD = sa.text(
+    "INSERT INTO attempt (delivery_id, number, time, verdict, code, answer)"
+    " VALUES (:delivery_id, :number, :time, :verdict, :code, :answer) ON CONFLICT (delivery_id, number)"
+    " DO UPDATE SET time = excluded.time, verdict = excluded.verdict, code = excluded.code, answer = excluded.answer"
+)
+_SENT = (
+    "UPDATE delivery SET state = 'sent', code = told.column2, answer = told.column3, lease_end = 0, update_time = :now,"
+    " event_seq = event_seq + 1 FROM (VALUES {0}) AS told WHERE delivery_id = told.column1 AND state <> 'sent'"
+)
+_MARK_SENT = ForEach(
+    f"{_SENT} RETURNING {', '.join(column.name for column in LOG)}",
+    "(:delivery_id{0}, :code{0}, :answer{0})",
+    ", ",
+    *("delivery_id", "code", "answer"),
+)
 
 
 def _claim(
-    connection: Connection, channel: str, without: Collection[str], now: int, lease_ms: int
-) -> DeliveryClaim | None:
-    free = (TABLE.c.lease_end <= now) | _unbelievable(now, lease_ms)
-    due = (*_queued(channel, without), TABLE.c.due_time <= now, free)
-    query = sa.select(TABLE).where(*due).order_by(TABLE.c.due_time, TABLE.c.delivery_id).limit(1)
-    row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
-    if row is None:
-        return None
-    if row.lease_end:
-        unknown = SendResult(SendVerdict.UNKNOWN, 0, "the sender ended before the answer was stored")
-        _record(connection, row.delivery_id, row.attempts, unknown, min(row.lease_end, now))
-    values = {"attempts": row.attempts + 1, "lease_end": now + lease_ms}
-    connection.execute(sa.update(TABLE).where(TABLE.c.delivery_id == row.delivery_id).values(**values))
+    connection: Connection, channel: str, wanted: int, without: Collection[str], now: int, lease_ms: int
+) -> Turn:
+    """A lease that ends unbelievably late was given by a clock that was ahead, more than replicas' ever differ."""
+    bounds = {"channel": channel, "now": now, "unbelievable": now + 2 * lease_ms}
+    due = _SELECT_DUE[connection.dialect.name].execute(connection, _recipients(without), **bounds, wanted=wanted)
+    first = {row.recipient: row for row in reversed(due)}
+    rows = [row for row in due if first[row.recipient] is row]
+    unknown = SendResult(SendVerdict.UNKNOWN, 0, "the sender ended before the answer was stored")
+    abandoned = [
+        _attempt(row.delivery_id, row.attempts, unknown, min(row.lease_end, now)) for row in rows if row.lease_end
+    ]
+    if abandoned:
+        connection.execute(_RECORD, abandoned)
+    if rows:
+        connection.execute(_LEASE, [{"delivery_id": row.delivery_id, "lease_end": now + lease_ms} for row in rows])
+    if len(due) == wanted:
+        return Turn([_to_claim(row) for row in rows], now)
+    busy = _recipients([*without, *first])
+    return Turn([_to_claim(row) for row in rows], _SELECT_NEXT.execute(connection, busy, **bounds)[0][0])
+
+
+def _recipients(names: Collection[str]) -> list[tuple[str]]:
+    """As a statement takes them, which wants at least one; "" is nobody."""
+    return [(name,) for name in names] or [("",)]
+
+
+def _to_claim(row: sa.Row[Any]) -> DeliveryClaim:
     return DeliveryClaim(
         delivery_id=row.delivery_id,
         number=row.attempts + 1,
@@ -266,11 +327,27 @@ def _claim(
     )
 
 
-def _record(connection: Connection, delivery_id: str, number: int, answer: SendResult, time: int) -> None:
-    mine = (ATTEMPT.c.delivery_id == delivery_id, ATTEMPT.c.number == number)
-    connection.execute(sa.delete(ATTEMPT).where(*mine))  # "unknown", when the lease ended before the answer came
-    values = {"time": time, "verdict": answer.verdict, **_told(answer)}
-    connection.execute(sa.insert(ATTEMPT).values(delivery_id=delivery_id, number=number, **values))
+def _settle(connection: Connection, settlements: Sequence[Settlement], now: int) -> None:
+    """An answer that comes after the lease counts only when it is yes: the attempt that came after it has the say."""
+    attempts = [_attempt(each.claim.delivery_id, each.claim.number, each.answer, now) for each in settlements]
+    connection.execute(_RECORD, attempts)
+    accepted = {each.claim.delivery_id: each for each in settlements if each.answer.verdict is SendVerdict.ACCEPTED}
+    if accepted:
+        told = [(delivery_id, *_told(each.answer).values()) for delivery_id, each in accepted.items()]
+        sent = _MARK_SENT.execute(connection, told, now=now)
+        outbox.append(connection, [_event(row, now, accepted[row.delivery_id].traceparent) for row in sent])
+    for each in settlements:
+        if each.answer.verdict is not SendVerdict.ACCEPTED:
+            _put_off(connection, each, now)
+    for each in sorted(
+        settlements, key=lambda each: each.claim.recipient
+    ):  # replicas that take turns get in no deadlock
+        each.record(connection)
+
+
+def _attempt(delivery_id: str, number: int, answer: SendResult, time: int) -> dict[str, Any]:
+    told = {"time": time, "verdict": answer.verdict.value, **_told(answer)}
+    return {"delivery_id": delivery_id, "number": number, **told}
 
 
 def _told(answer: SendResult) -> dict[str, Any]:
@@ -279,14 +356,11 @@ def _told(answer: SendResult) -> dict[str, Any]:
     return {"code": answer.code, "answer": text[:ANSWER_LENGTH]}
 
 
-def _mark(connection: Connection, claim: DeliveryClaim, answer: SendResult, due: int | None, now: int) -> None:
-    """An answer that comes after the lease counts only when it is yes: the attempt that came after it has the say."""
-    told = _told(answer)
-    mine = TABLE.c.delivery_id == claim.delivery_id
-    if answer.verdict is SendVerdict.ACCEPTED:
-        _finish(connection, DeliveryState.SENT, told, now, mine, TABLE.c.state != DeliveryState.SENT)
-        return
-    current = (mine, TABLE.c.state == DeliveryState.QUEUED, TABLE.c.attempts == claim.number)
+def _put_off(connection: Connection, settlement: Settlement, now: int) -> None:
+    """Until its next attempt, or for good."""
+    claim, told, due = settlement.claim, _told(settlement.answer), settlement.due
+    c = TABLE.c
+    current = (c.delivery_id == claim.delivery_id, c.state == DeliveryState.QUEUED, c.attempts == claim.number)
     if due is None:
         _finish(connection, DeliveryState.FAILED, told, now, *current)
     else:
@@ -308,13 +382,13 @@ def _finish(
         outbox.append(connection, [_event(row, now) for row in rows])
 
 
-def _event(row: sa.Row[Any], now: int) -> Event:
+def _event(row: sa.Row[Any], now: int, traceparent: str = "") -> Event:
     delivery = to_message(row)
     delivery.ClearField("recipient")
     delivery.ClearField("answer")
     payload = to_json(DeliveryEvent(delivery=delivery))
     subject = f"yunhui.notifier.delivery.{row.state}"
-    return Event(f"evt_{ULID()}".lower(), subject, row.delivery_id, row.event_seq, now, payload)
+    return Event(f"evt_{ULID()}".lower(), subject, row.delivery_id, row.event_seq, now, payload, traceparent)
 
 
 def _get(connection: Connection, delivery_id: str, *, lock: bool = False) -> sa.Row[Any]:

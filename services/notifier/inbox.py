@@ -2,15 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
 from services.notifier.models import InboxRow
+from services.platform.data.database import ForEach
 
 TABLE = SQLModel.metadata.tables[str(InboxRow.__tablename__)]
 _INSERT = sa.insert(TABLE)
+_PLACES = ForEach(
+    "SELECT entity_id, entity_seq FROM inbox WHERE (entity_id, entity_seq) IN (VALUES {0})",
+    "(:entity_id{0}, :entity_seq{0})",
+    ", ",
+    *("entity_id", "entity_seq"),
+)
+
+
+class Place(NamedTuple):
+    """Of an event among those of its entity."""
+
+    entity_id: str
+    entity_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +37,23 @@ class InboxEntry:
     entity_id: str
     entity_seq: int
 
+    def place(self) -> Place:
+        return Place(self.entity_id, self.entity_seq)
+
+    def before(self) -> Place | None:
+        """Of the event that must have been taken in before; None when there is none."""
+        return Place(self.entity_id, self.entity_seq - 1) if self.entity_id and self.entity_seq > 1 else None
+
 
 def known(connection: Connection, event_ids: Sequence[str]) -> set[str]:
     """Those that were taken in already."""
     return set(connection.execute(sa.select(TABLE.c.event_id).where(TABLE.c.event_id.in_(event_ids))).scalars())
 
 
-def follows(connection: Connection, entry: InboxEntry) -> bool:
-    """Whether the event before it of the same entity was taken in, or there is none."""
-    if entry.entity_seq <= 1 or not entry.entity_id:
-        return True
-    before = sa.exists().where(TABLE.c.entity_id == entry.entity_id, TABLE.c.entity_seq == entry.entity_seq - 1)
-    return bool(connection.scalar(sa.select(before)))
+def known_before(connection: Connection, entries: Iterable[InboxEntry]) -> set[Place]:
+    """Of the events before these, those that were taken in."""
+    places = [before for entry in entries if (before := entry.before())]
+    return {Place(*row) for row in _PLACES.execute(connection, places)} if places else set()
 
 
 def store(connection: Connection, entries: Iterable[InboxEntry], now: int) -> None:

@@ -18,6 +18,7 @@ from services.notifier.inbox import InboxEntry
 from services.notifier.messages import ESCALATION, WITHDRAWN, Composer, Message
 from services.notifier.models import DeadEvent, DeadEventState
 from services.notifier.planner import About, NoticeBatch, Planner, is_before_support
+from services.notifier.preferences import OptedOut
 from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
@@ -146,37 +147,42 @@ class Ingester:
     ) -> set[int]:
         """In one transaction; the stream sequences of those that must come again."""
         postponed: set[int] = set()
+        taken: list[PreparedEvent] = []
         seen = inbox.known(connection, [each.entry.event_id for each in events])  # by another replica, meanwhile
+        places = inbox.known_before(connection, [each.entry for each in events])
         for prepared in events:
             entry = prepared.entry
             if entry.event_id in seen:
                 continue
-            if prepared.incoming.sequence not in late and not prepared.fault and not inbox.follows(connection, entry):
+            before = entry.before()
+            in_order = before is None or before in places
+            if not in_order and not prepared.fault and prepared.incoming.sequence not in late:
                 postponed.add(prepared.incoming.sequence)
                 continue
             seen.add(entry.event_id)
-            inbox.store(connection, [entry], now)
-            self._carry_out(connection, prepared, now)
+            places.add(entry.place())
+            taken.append(prepared)
+        inbox.store(connection, [each.entry for each in taken], now)
+        self._carry_out(connection, taken, now)
         return postponed
 
-    def _carry_out(self, connection: Connection, prepared: PreparedEvent, now: int) -> None:
-        incoming, event = prepared.incoming, prepared.event
-        if prepared.fault:
-            dead_letters.store(
-                connection,
-                prepared.entry.event_id,
-                incoming.subject,
-                incoming.headers,
-                incoming.payload,
-                prepared.fault,
-                now,
-            )
-            return
-        # only here is it known who of support has the case before them already
-        if event and (asked := self._planner.plan(connection, event, now)):
-            prepared = replace(prepared, messages=self._after_asking(connection, event, asked))
-        with traces.received("take event in", incoming.headers.get(traces.HEADER, "")):
-            deliveries.enqueue(connection, _new_deliveries(connection, prepared), now)
+    def _carry_out(self, connection: Connection, events: Sequence[PreparedEvent], now: int) -> None:
+        opted_out = preferences.opted_out(connection, {each.event.account_id for each in events if each.event})
+        listening = webhooks.listening(connection)
+        rows: list[Mapping[str, Any]] = []
+        for prepared in events:
+            incoming, event = prepared.incoming, prepared.event
+            if prepared.fault:
+                _store_dead(connection, prepared, now)
+                continue
+            # only here is it known who of support has the case before them already
+            if event and (asked := self._planner.plan(connection, event, now)):
+                deliveries.enqueue(connection, rows)  # among them may be what is looked at now
+                rows = []
+                prepared = replace(prepared, messages=self._after_asking(connection, event, asked))
+            with traces.received("take event in", incoming.headers.get(traces.HEADER, "")):
+                rows += deliveries.to_rows(_new_deliveries(opted_out, listening, prepared), now)
+        deliveries.enqueue(connection, rows)
 
     def _after_asking(self, connection: Connection, event: BookingEvent, asked: Sequence[str]) -> list[Message]:
         """Support is asked once about a case. A notice that has not left yet says what is now, or is taken back, and
@@ -202,10 +208,11 @@ class Ingester:
     def queue(self, connection: Connection, batch: NoticeBatch) -> None:
         """What was planned, when its time has come. Call `queued` after the commit."""
         account_id = batch.about[0]
-        wanted = [each for each in batch.messages if preferences.is_wanted(connection, account_id, each.kind)]
+        opted_out = preferences.opted_out(connection, [account_id])
+        wanted = [each for each in batch.messages if preferences.is_wanted(opted_out, account_id, each.kind)]
         new_deliveries = [_mail(batch.source_id, each, batch.about) for each in wanted]
         timely = [replace(delivery, expire_time=batch.expire_time) for delivery in new_deliveries]
-        deliveries.enqueue(connection, timely, self._clock.now())
+        deliveries.enqueue(connection, deliveries.to_rows(timely, self._clock.now()))
 
     def _prepare(self, incoming: IncomingEvent) -> PreparedEvent:
         """Reads and composes: all that can go wrong with an event goes wrong here."""
@@ -239,7 +246,7 @@ class Ingester:
                 else:
                     dead_event.state, dead_event.actor = DeadEventState.RETRIED, actor
             if not prepared.fault:
-                self._carry_out(connection, prepared, now)
+                self._carry_out(connection, [prepared], now)
             return dead_event
 
         changed = await self._database.write(audit.audited(work, lambda row: to_audit_entry(by, row)))
@@ -283,15 +290,21 @@ def to_audit_entry(by: audit.Caller | None, row: DeadEvent) -> audit.AuditEntry 
     return audit.AuditEntry(by, "dead_event", row.dead_event_id, "", str(row.state)) if by else None
 
 
-def _new_deliveries(connection: Connection, prepared: PreparedEvent) -> list[NewDelivery]:
+def _store_dead(connection: Connection, prepared: PreparedEvent, now: int) -> None:
+    incoming, event_id = prepared.incoming, prepared.entry.event_id
+    what = (event_id, incoming.subject, incoming.headers, incoming.payload, prepared.fault)
+    dead_letters.store(connection, *what, now)
+
+
+def _new_deliveries(opted_out: OptedOut, listening: webhooks.Listening, prepared: PreparedEvent) -> list[NewDelivery]:
     event = prepared.event
     about = (_plain(event.account_id), _plain(event.reservation_id)) if event else ("", "")
     mails = [
         _mail(event.event_id, message, about)
         for message in prepared.messages
-        if event and preferences.is_wanted(connection, event.account_id, preferences.notice_of(event, message.kind))
+        if event and preferences.is_wanted(opted_out, event.account_id, preferences.notice_of(event, message.kind))
     ]
-    return mails + webhooks.new_deliveries(connection, prepared.entry, prepared.call, about)
+    return mails + webhooks.new_deliveries(listening, prepared.entry, prepared.call, about)
 
 
 def _mail(event_id: str, message: Message, about: About) -> NewDelivery:

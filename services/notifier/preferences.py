@@ -1,13 +1,13 @@
 """Which notices an account gets: some it may switch off, and some it must get."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import col, delete
 
 from services.notifier.events import BookingEvent
 from services.notifier.models import OptOut
+from services.platform.data.database import ForEach
 from services.platform.data.rows import open_session
 from services.platform.serving import errors
 from services.platform.text.messages import message
@@ -19,6 +19,12 @@ MANDATORY = (
 )
 """A cancellation by somebody else, and so on: who does not hear of these stands before a locked door."""
 
+OptedOut = Set[tuple[str, str]]
+"""Account and notice."""
+_OPTED_OUT = ForEach(
+    "SELECT account_id, notice FROM opt_out WHERE account_id IN ({0})", ":account_id{0}", ", ", "account_id"
+)
+
 
 def notice_of(event: BookingEvent, kind: str) -> str:
     """The name under which a message of this kind can be switched off. `kind` may carry a number: "escalation-2"."""
@@ -27,15 +33,18 @@ def notice_of(event: BookingEvent, kind: str) -> str:
     return "own_cancellation" if notice == "cancellation" and own else notice
 
 
-def is_wanted(connection: Connection, account_id: str, notice: str) -> bool:
-    if notice not in OPTIONAL or not account_id:
-        return True
-    return notice not in switched_off(connection, account_id)
+def is_wanted(opted_out: OptedOut, account_id: str, notice: str) -> bool:
+    return notice not in OPTIONAL or (account_id, notice) not in opted_out
+
+
+def opted_out(connection: Connection, account_ids: Collection[str]) -> OptedOut:
+    """What these accounts do not want. Asked for all mails, so it is a prepared statement."""
+    rows = _OPTED_OUT.execute(connection, [(each,) for each in account_ids]) if account_ids else ()
+    return {(account_id, notice) for account_id, notice in rows}
 
 
 def switched_off(connection: Connection, account_id: str) -> set[str]:
-    """Asked for each mail, so it is a statement."""
-    return set(connection.scalars(sa.select(col(OptOut.notice)).where(col(OptOut.account_id) == account_id)))
+    return {notice for _, notice in opted_out(connection, [account_id])}
 
 
 def update(connection: Connection, account_id: str, wishes: Mapping[str, bool], now: int) -> None:

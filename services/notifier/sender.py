@@ -6,19 +6,23 @@ from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from sqlalchemy.engine import Connection
+
 from services.notifier.channels import Channel, DeliveryClaim, SendResult, SendVerdict
-from services.notifier.deliveries import Deliveries
+from services.notifier.deliveries import NOTHING, Deliveries, Settlement, Turn
 from services.platform.clock import SECOND, Clock, wait_until
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
-from services.platform.tasks import run_forever
+from services.platform.tasks import run_forever, wait_at_most
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 ATTEMPTS = metrics.counter("yunhui_notifier_attempts_total", "tries of deliveries", "channel", "verdict")
-WORKERS = 4
+AT_ONCE = 4
+GATHER_SECONDS = 0.1
+"""What is answered within this time, while others are being written to, is stored together."""
 STORE_TRIES = 20
 RETRY_SECONDS = 1.0
 RESCAN_MS = 30 * SECOND
@@ -47,7 +51,10 @@ class Outage:
 
 
 class Sender:
-    """Some workers on one channel; each takes one delivery at a time, and never two of them one recipient's."""
+    """Sends on one channel, some deliveries at a time and never two of them one recipient's.
+
+    In turns: what attempts came to is stored and what is sent next is claimed in one transaction.
+    """
 
     def __init__(self, deliveries: Deliveries, channel: Channel, clock: Clock, retry: Retry) -> None:
         self._deliveries = deliveries
@@ -55,53 +62,89 @@ class Sender:
         self._clock = clock
         self._retry = retry
         self._woken = asyncio.Event()
-        self._taking = asyncio.Lock()
-        self._busy: set[str] = set()
+        self._quiet = asyncio.Event()
+        """Nobody is being written to."""
+        self._quiet.set()
+        self._sending: set[str] = set()
+        """The recipients that are being written to."""
+        self._answers: list[Settlement] = []
+        """Not stored yet."""
         self._outages: dict[str, Outage] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
 
     def wake(self) -> None:
-        """Something was queued."""
+        """Something was queued, or answered."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled; then what is under way is finished and stored first."""
+        """Until cancelled; then what is under way is finished and stored first. The rows stay: nothing is lost."""
         try:
-            await asyncio.gather(*(self._work() for _ in range(WORKERS)))
+            await run_forever(self._take_turn, self._channel.name, RETRY_SECONDS)
         finally:
             while self._under_way:
                 await asyncio.gather(*self._under_way, return_exceptions=True)
+            await self._store_last()
             await self._channel.rest()
 
-    async def _work(self) -> None:
-        """The rows stay, so nothing is lost by trying again."""
+    async def _take_turn(self) -> None:
+        self._woken.clear()
+        # also when we are told to end meanwhile: a claim left behind would hold the mail up
+        next_look = await asyncio.shield(self._track(self._store_and_begin()))
+        if not self._sending:
+            await self._channel.rest()
+        await wait_until(next_look, self._woken, self._clock)
+        if self._answers:
+            await wait_at_most(self._quiet, GATHER_SECONDS)
 
-        async def send_one() -> None:
-            await asyncio.shield(await self._take())
+    async def _store_and_begin(self) -> int:
+        """Epoch ms of the next look, if nothing happens before."""
+        turn = await self._store_and_claim(self._wanted())
+        for claim in turn.claims:
+            self._sending.add(claim.recipient)
+            self._quiet.clear()
+            self._track(self._deliver(claim))
+        now = self._clock.now()
+        ends = [outage.until for outage in self._outages.values() if outage.until > now]
+        return min([now + RESCAN_MS, *ends, *([] if turn.next_look is None else [turn.next_look])])
 
-        await run_forever(send_one, self._channel.name, RETRY_SECONDS)
+    async def _store_and_claim(self, wanted: int) -> Turn:
+        """Raises what keeps the database away; then the answers are kept: they are known, and a mail would repeat."""
+        answers = self._answers[:]
+        if not (answers or wanted):
+            return NOTHING
+        try:
+            turn = await self._deliveries.turn(self._channel.name, answers, wanted, self._without())
+        except errors.RpcError:
+            raise
+        except Exception:
+            if not answers:
+                raise
+            await self._store_one_by_one()
+            return Turn((), self._clock.now())
+        del self._answers[: len(answers)]
+        return turn
 
-    async def _take(self) -> "asyncio.Task[None]":
-        """Waits until something is due and begins to send it. One worker at a time, so an idle notifier asks once."""
-        async with self._taking:
-            while True:
-                self._woken.clear()
-                begun = await asyncio.shield(self._track(self._claim_and_begin()))
-                if begun:
-                    return begun
-                if not self._under_way:
-                    await self._channel.rest()
-                await wait_until(await self._next_look(), self._woken, self._clock)
+    async def _store_one_by_one(self) -> None:
+        """So that none can keep the others out. What cannot be stored comes again when its lease ends."""
+        for answer in self._answers[:]:
+            try:
+                await self._deliveries.turn(self._channel.name, [answer])
+            except errors.RpcError:
+                raise
+            except Exception:
+                log.exception("%s: delivery %s: its answer is not stored", self._channel.name, answer.claim.delivery_id)
+            self._answers.remove(answer)
 
-    async def _claim_and_begin(self) -> "asyncio.Task[None] | None":
-        """Both or none, also when we are told to end in between: a claim left behind would hold the mail up."""
-        if self._channel.shared and self._closed():
-            return None
-        claim = await self._deliveries.claim(self._channel.name, self._without())
-        if claim is None:
-            return None
-        self._busy.add(claim.recipient)
-        return self._track(self._deliver(claim))
+    async def _store_last(self) -> None:
+        for tries_left in reversed(range(STORE_TRIES)):
+            try:
+                await self._store_and_claim(0)
+            except errors.RpcError:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     def _track(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
@@ -109,28 +152,24 @@ class Sender:
         task.add_done_callback(self._under_way.discard)
         return task
 
+    def _wanted(self) -> int:
+        """How many more may be written to now. After an outage one asks for all."""
+        if self._channel.shared and self._outages:
+            return 0 if self._closed() else 1
+        return AT_ONCE - len(self._sending)
+
     def _closed(self) -> list[str]:
         """The lanes with an outage that is to be waited for, or is being probed."""
         now = self._clock.now()
-        return [lane for lane, outage in self._outages.items() if outage.until > now or lane in self._probed()]
-
-    def _probed(self) -> Collection[str]:
-        return {self._lane(recipient) for recipient in self._busy}
+        probed = {self._lane(recipient) for recipient in self._sending}
+        return [lane for lane, outage in self._outages.items() if outage.until > now or lane in probed]
 
     def _without(self) -> Collection[str]:
-        return self._busy if self._channel.shared else self._busy.union(self._closed())
+        return self._sending if self._channel.shared else self._sending.union(self._closed())
 
     def _lane(self, recipient: str) -> str:
         """What is away together."""
         return "" if self._channel.shared else recipient
-
-    async def _next_look(self) -> int:
-        now = self._clock.now()
-        ends = [outage.until for outage in self._outages.values() if outage.until > now]
-        if self._channel.shared and self._closed():
-            return min([now + RESCAN_MS, *ends])  # when one is asking for all, it wakes us
-        due = await self._deliveries.next_due(self._channel.name, self._without())
-        return min([now + RESCAN_MS, *ends, *([] if due is None else [due])])
 
     async def _deliver(self, claim: DeliveryClaim) -> None:
         try:
@@ -138,9 +177,11 @@ class Sender:
                 answer = await self._send(claim)
                 self._note_outage(claim, answer)
                 _report(claim, answer)
-                await self._settle(claim, answer)
+                self._answers.append(self._settlement(claim, answer))
         finally:
-            self._busy.discard(claim.recipient)
+            self._sending.discard(claim.recipient)
+            if not self._sending:
+                self._quiet.set()
             self.wake()
 
     async def _send(self, claim: DeliveryClaim) -> SendResult:
@@ -163,24 +204,18 @@ class Sender:
             outage.failures += 1
             outage.until = now + self._retry.pause_ms(outage.failures)
 
-    async def _settle(self, claim: DeliveryClaim, answer: SendResult) -> None:
+    def _settlement(self, claim: DeliveryClaim, answer: SendResult) -> Settlement:
         now = self._clock.now()
         due = now + self._retry.pause_ms(claim.number)
         again = (
             answer.verdict in (SendVerdict.TEMPORARY, SendVerdict.AWAY)
             and due < claim.first_time + self._retry.give_up_ms
         )
-        for tries_left in reversed(range(STORE_TRIES)):
-            try:
-                await self._deliveries.settle(
-                    claim, answer, due if again else None, lambda c: self._channel.record(c, claim, answer, now)
-                )
-                return
-            except errors.RpcError:
-                # the answer is known and must not get lost over a restart of the database: the mail would repeat
-                if not tries_left:
-                    raise
-                await asyncio.sleep(RETRY_SECONDS)
+
+        def record(connection: Connection) -> None:
+            self._channel.record(connection, claim, answer, now)
+
+        return Settlement(claim, answer, due if again else None, record, traces.current())
 
 
 def _report(claim: DeliveryClaim, answer: SendResult) -> None:

@@ -35,6 +35,7 @@ EVERYTHING = "yunhui.booking.>"
 SECRET_BYTES = 32
 GONE = 410
 AWAY_CODES = {429, 500, 502, 503, 504}
+_LISTENING = sa.select(col(Webhook.webhook_id), col(Webhook.filter)).where(col(Webhook.enabled))
 
 
 def create(connection: Connection, url: str, subjects: str, description: str, now: int) -> Webhook:
@@ -108,10 +109,18 @@ def body(headers: Mapping[str, str], payload: bytes) -> bytes:
     return json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def new_deliveries(connection: Connection, entry: InboxEntry, call: bytes, about: tuple[str, str]) -> list[NewDelivery]:
+Listening = Sequence[tuple[str, str]]
+"""Webhooks that are on, each with its filter."""
+
+
+def listening(connection: Connection) -> Listening:
+    """Asked for all events, so it is a statement."""
+    return [(webhook_id, subjects) for webhook_id, subjects in connection.execute(_LISTENING)]
+
+
+def new_deliveries(webhooks: Listening, entry: InboxEntry, call: bytes, about: tuple[str, str]) -> list[NewDelivery]:
     """One for each webhook that wants to know."""
-    query = sa.select(col(Webhook.webhook_id), col(Webhook.filter)).where(col(Webhook.enabled))
-    wanting = [webhook_id for webhook_id, subjects in connection.execute(query) if matches(subjects, entry.subject)]
+    wanting = [webhook_id for webhook_id, subjects in webhooks if matches(subjects, entry.subject)]
     event_id = entry.event_id
     return [NewDelivery(event_id, WEBHOOK, entry.subject, each, *about, event_id, call) for each in wanting]
 

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,7 +23,7 @@ _DIRECTION = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F),
 
 def single_line(text: str, limit: int = 200) -> str:
     """Text of unknown origin as one printable line: nothing in it can end a header, a row or a property."""
-    printable = "".join(_printable(character) for character in text)
+    printable = text if text.isprintable() else "".join(_printable(character) for character in text)
     line = " ".join(printable.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + ELLIPSIS
 
@@ -64,6 +65,24 @@ class Meter:
         return f"{self.label} {self.used}/{self.limit}"
 
 
+# Kept, since one mail says the same times again and again, and the next mail the same hours
+
+
+@lru_cache(maxsize=1000)
+def _local(seconds: int, nanos: int, zone: ZoneInfo) -> datetime:
+    return Timestamp(seconds=seconds, nanos=nanos).ToDatetime(UTC).astimezone(zone)
+
+
+@lru_cache(maxsize=1000)
+def _zone_note(zone: ZoneInfo, seconds: float, locale: str) -> str:
+    """By the seconds: two moments with one hour, where clocks are put back, count as equal."""
+    moment = datetime.fromtimestamp(seconds, zone)
+    ahead = f"{moment:%z}"
+    offset = f"UTC{ahead[:3]}:{ahead[3:5]}"
+    name = times.zone_name(zone, moment, locale)
+    return times.in_brackets("", offset if name.startswith("GMT") else f"{name} {offset}", locale)
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """Times as people of one language in one zone write them."""
@@ -72,7 +91,7 @@ class Calendar:
     zone: ZoneInfo
 
     def local(self, stamp: Timestamp) -> datetime:
-        return stamp.ToDatetime(UTC).astimezone(self.zone)
+        return _local(stamp.seconds, stamp.nanos, self.zone)
 
     def hour(self, stamp: Timestamp) -> str:
         return show_time(self.local(stamp))
@@ -113,10 +132,7 @@ class Calendar:
 
     def zone_note(self, moment: datetime) -> str:
         """With the offset; a zone without a name of its own in this language is only that."""
-        ahead = f"{moment:%z}"
-        offset = f"UTC{ahead[:3]}:{ahead[3:5]}"
-        name = times.zone_name(self.zone, moment, self.locale)
-        return times.in_brackets("", offset if name.startswith("GMT") else f"{name} {offset}", self.locale)
+        return _zone_note(self.zone, moment.timestamp(), self.locale)
 
     def meters(self, quotas: Iterable[QuotaUsage], now: datetime) -> list[Meter]:
         """Usage as policy counted it, plus the one reservation that was just confirmed."""

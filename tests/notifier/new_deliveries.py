@@ -1,12 +1,13 @@
 """Ready-made deliveries, and the ways of a test to queue and to look at them."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.notifier import deliveries
 from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
-from services.notifier.deliveries import ATTEMPT, TABLE, NewDelivery
+from services.notifier.deliveries import ATTEMPT, TABLE, Deliveries, NewDelivery, Settlement
 from services.notifier.messages import Composer
 from services.platform.data.database import Database
 from tests.notifier.samples import BOOKER, LETTERHEAD, SAMPLES, event
@@ -36,7 +37,16 @@ def claim(recipient: str = BOOKER, content: bytes = LETTER, channel: str = MAIL)
 
 
 async def queue(database: Database, now: int, *new_deliveries: NewDelivery) -> None:
-    await database.write(lambda c: deliveries.enqueue(c, new_deliveries, now))
+    await database.write(lambda c: deliveries.enqueue(c, deliveries.to_rows(new_deliveries, now)))
+
+
+async def claim_one(deliveries: Deliveries, channel: str = MAIL, without: Collection[str] = ()) -> DeliveryClaim | None:
+    turn = await deliveries.turn(channel, wanted=1, without=without)
+    return turn.claims[0] if turn.claims else None
+
+
+async def settle(deliveries: Deliveries, claim: DeliveryClaim, answer: SendResult, due: int | None = None) -> None:
+    await deliveries.turn(claim.channel, [Settlement(claim, answer, due)])
 
 
 async def rows(database: Database) -> list[Any]:

@@ -16,7 +16,7 @@ from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub, ad
 
 from services.notifier.addresses import AddressGuard
 from services.notifier.api import ROLES, SERVICE, NotifierService
-from services.notifier.channels import MAIL, WEBHOOK, SendResult, SendVerdict
+from services.notifier.channels import WEBHOOK, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
@@ -27,7 +27,7 @@ from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
 from tests.notifier import samples
 from tests.notifier.conftest import HandClock
-from tests.notifier.new_deliveries import SENT, new_delivery, queue, rows
+from tests.notifier.new_deliveries import SENT, claim_one, new_delivery, queue, rows, settle
 
 
 class NamedTokens(Verifier):
@@ -143,9 +143,9 @@ async def test_deliveries_are_filtered_and_paged_by_key(notifier: Notifier) -> N
     listed = [each.event_id for each in [*first.deliveries, *second.deliveries]]
     assert sorted(listed) == [f"event-{number}" for number in range(5)]
     assert second.next_page_token == ""
-    claim = await notifier.deliveries.claim(MAIL)
+    claim = await claim_one(notifier.deliveries)
     assert claim is not None
-    await notifier.deliveries.settle(claim, SENT, None)
+    await settle(notifier.deliveries, claim, SENT, None)
     for wanted, number in (
         (api.ListDeliveriesRequest(account_id="account-1"), 1 + 2),
         (api.ListDeliveriesRequest(reservation_id="r-3"), 1),
@@ -169,9 +169,9 @@ async def test_a_booker_sees_the_mails_to_oneself_and_no_others(notifier: Notifi
     assert {each.kind for each in everything.deliveries} == {
         *("pending", "escalation", "yunhui.booking.reservation.pending_approval"),
     }
-    while claim := await notifier.deliveries.claim(MAIL):
-        await notifier.deliveries.settle(
-            claim, SendResult(SendVerdict.PERMANENT, 550, "550 mx7.internal says no"), None
+    while claim := await claim_one(notifier.deliveries):
+        await settle(
+            notifier.deliveries, claim, SendResult(SendVerdict.PERMANENT, 550, "550 mx7.internal says no"), None
         )
     for request in (about, api.ListDeliveriesRequest(), api.ListDeliveriesRequest(account_id=account)):
         [own] = (await notifier.ask(f"booker:{account}", "ListDeliveries", request)).deliveries
@@ -216,10 +216,10 @@ async def test_faults_name_their_field(notifier: Notifier) -> None:
 async def test_support_sees_addresses_masked(notifier: Notifier) -> None:
     """In the answers of mail servers too."""
     await queue(notifier.database, 1, new_delivery())
-    claim = await notifier.deliveries.claim(MAIL)
+    claim = await claim_one(notifier.deliveries)
     assert claim is not None
     told = SendResult(SendVerdict.PERMANENT, 550, "550 <booker@example.org> is unknown")
-    await notifier.deliveries.settle(claim, told, None)
+    await settle(notifier.deliveries, claim, told, None)
     request = api.GetDeliveryRequest(delivery_id=claim.delivery_id)
     support, admin = [await notifier.ask(role, "GetDelivery", request) for role in ("support", "admin")]
     assert support.delivery.recipient == "b***@example.org"
@@ -337,10 +337,10 @@ async def test_what_the_database_refuses_keeps_nobody_out(notifier: Notifier, mo
 
     plain = ingest._new_deliveries
 
-    def new_deliveries(connection: Any, prepared: Any) -> Any:
+    def new_deliveries(opted_out: Any, listening: Any, prepared: Any) -> Any:
         if prepared.entry.event_id == "evil":
             raise ValueError("no row can be made of it")
-        return plain(connection, prepared)
+        return plain(opted_out, listening, prepared)
 
     monkeypatch.setattr(ingest, "_new_deliveries", new_deliveries)
     batch = [incoming("reservation.confirmed", name, number) for number, name in enumerate(("one", "evil", "two"), 1)]

@@ -17,6 +17,7 @@ from yunhui.booking.v1.events_pb2 import ReservationEvent
 from yunhui.booking.v1.reservation_pb2 import Organizer, Room
 
 from services.notifier.messages import Composer, Message
+from services.notifier.wording import Calendar
 from tests.notifier import samples
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -365,3 +366,12 @@ def test_cancellation_says_what_became_of_the_quota() -> None:
     text = content(read(compose("reservation.cancelled", body)[0]), "plain")
     assert "it counts" in text
     assert "no longer counts" not in text
+
+
+def test_an_hour_that_comes_twice_has_two_names() -> None:
+    """Where clocks are put back; whichever was said first."""
+    calendar = Calendar("en", ZoneInfo("Europe/Berlin"))
+    said = [calendar.zoned_hour(samples.time(f"2025-10-26T0{hour}:30:00Z")) for hour in (0, 1, 0)]
+    assert said[0] == said[2]
+    assert [text[:5] for text in said] == ["02:30"] * 3
+    assert ("+02:00" in said[0], "+01:00" in said[1]) == (True, True)

@@ -16,7 +16,7 @@ from google.protobuf.message import Message as ProtoMessage
 from sqlmodel import col
 
 from services.notifier import scheduled_notices, support_cases
-from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
+from services.notifier.channels import DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import TABLE, Deliveries
 from services.notifier.ingest import IncomingEvent, Ingester
 from services.notifier.messages import Composer
@@ -27,6 +27,7 @@ from services.notifier.smtp import Smtp
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND
 from services.platform.data.database import Database
 from tests.notifier import samples
+from tests.notifier.new_deliveries import claim_one, settle
 from tests.servers import MailSink, until
 
 BEIJING = ZoneInfo("Asia/Shanghai")
@@ -87,10 +88,10 @@ class Replica:
 
     async def post(self) -> None:
         """Sends what is queued, in the order in which it was."""
-        while claim := await self.deliveries.claim(MAIL):
+        while claim := await claim_one(self.deliveries):
             answer = await self.channel.send(claim)
             assert answer.verdict is SendVerdict.ACCEPTED
-            await self.deliveries.settle(claim, answer, None)
+            await settle(self.deliveries, claim, answer, None)
         await self.channel.rest()
 
     @asynccontextmanager
@@ -482,7 +483,7 @@ async def test_a_notice_that_was_tried_is_neither_rewritten_nor_taken_back(
     before = {claim.delivery_id: claim.content for claim in claims}
     await take_in(replica, "reservation.updated", samples.pending(version=2, participant_count=175), "event-2")
     for claim in claims:
-        await replica.deliveries.settle(claim, SendResult(SendVerdict.TEMPORARY, 451, "later"), NOW)
+        await settle(replica.deliveries, claim, SendResult(SendVerdict.TEMPORARY, 451, "later"), NOW)
     await take_in(replica, "reservation.updated", samples.pending(version=3, participant_count=176), "event-3")
     rows = await database.read(lambda c: c.execute(sa.select(TABLE.c.delivery_id, TABLE.c.content)).all())
     assert {id_: bytes(content) for id_, content in rows if id_ in before} == before
@@ -492,7 +493,7 @@ async def test_a_notice_that_was_tried_is_neither_rewritten_nor_taken_back(
 
 
 async def claimed(replica: Replica) -> AsyncIterator[DeliveryClaim]:
-    while claim := await replica.deliveries.claim(MAIL):
+    while claim := await claim_one(replica.deliveries):
         yield claim
 
 

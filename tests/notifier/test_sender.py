@@ -1,7 +1,8 @@
 """Sending by the table's due times: what is retried when, what is given up, and what an outage of a day comes to."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from services.notifier.channels import MAIL, DeliveryClaim, SendResult, SendVerdict
-from services.notifier.deliveries import Deliveries
-from services.notifier.sender import Retry, Sender
+from services.notifier.deliveries import Deliveries, Settlement, Turn
+from services.notifier.sender import AT_ONCE, Retry, Sender
 from services.notifier.smtp import Smtp, SmtpServer
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND
 from services.platform.data.database import Database
@@ -163,27 +164,27 @@ async def test_while_one_asks_for_all_the_others_rest(
     database: Database, clock: HandClock, deliveries: Deliveries, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that is slow to say that it is away costs nothing meanwhile."""
-    gate, looks = asyncio.Event(), []
+    gate, turns = asyncio.Event(), []
     channel = Script(AWAY)
-    send, next_due = channel.send, deliveries.next_due
+    send, turn = channel.send, deliveries.turn
 
     async def slowly(claim: DeliveryClaim) -> SendResult:
         if channel.asked:
             await gate.wait()
         return await send(claim)
 
-    async def counted(*given: Any) -> int | None:
-        looks.append(1)
-        return await next_due(*given)
+    async def counted(*given: Any) -> Turn:
+        turns.append(1)
+        return await turn(*given)
 
     monkeypatch.setattr(channel, "send", slowly)
-    monkeypatch.setattr(deliveries, "next_due", counted)
+    monkeypatch.setattr(deliveries, "turn", counted)
     await queue(database, clock.now(), *(new_delivery(f"event-{n}", recipient=f"r{n}@example.org") for n in range(3)))
     async with run(channel):
         await until(tried(database, 1))
         clock.time += MINUTE
         await asyncio.sleep(0.3)
-        assert len(looks) < 10
+        assert len(turns) < 10
         gate.set()
         await until(settled(database, *["sent"] * 3))
 
@@ -209,6 +210,59 @@ async def test_no_two_at_once_to_one_recipient(
     assert (most[0], channel.asked) == (1, [row.event_id for row in await rows(database)])
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_servers_do_each_recipient_gets_theirs_once_in_order_and_one_at_a_time(
+    database: Database, clock: HandClock, run: Run, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Some slow, some fast; how many are written to at once has a limit."""
+    chance = random.Random(seed)
+    names = [chance.choice("aaabcdefgh") for _ in range(60)]
+    for number, name in enumerate(names):
+        await queue(
+            database, clock.now() - 60 + number, new_delivery(f"event-{number}", recipient=f"{name}@example.org")
+        )
+    channel, now, most = Script(), [], 0
+    send = channel.send
+
+    async def slowly(claim: DeliveryClaim) -> SendResult:
+        nonlocal most
+        assert claim.recipient not in now
+        now.append(claim.recipient)
+        most = max(most, len(now))
+        await asyncio.sleep(chance.choice((0, 0, 0.001, 0.01, 0.15)))
+        now.remove(claim.recipient)
+        return await send(claim)
+
+    monkeypatch.setattr(channel, "send", slowly)
+    async with run(channel):
+        await until(settled(database, *["sent"] * 60))
+    assert most <= AT_ONCE
+    for name in set(names):
+        mine = [f"event-{number}" for number, each in enumerate(names) if each == name]
+        assert [each for each in channel.asked if each in mine] == mine
+    assert len(channel.asked) == 60
+
+
+async def test_an_answer_that_cannot_be_stored_keeps_no_other_out(
+    database: Database, clock: HandClock, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes again when its lease ends."""
+    await queue(database, clock.now(), *(new_delivery(f"event-{n}", recipient=f"r{n}@example.org") for n in range(4)))
+    channel, broken = Script(), ["event-1"]
+
+    def record(_: Connection, claim: DeliveryClaim, *_more: Any) -> None:
+        if claim.event_id in broken:
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr(channel, "record", record)
+    async with run(channel):
+        await until(settled(database, "queued", "sent", "sent", "sent"))
+        broken.clear()
+        clock.time += 100 * SECOND
+        await until(settled(database, *["sent"] * 4))
+    assert sorted(channel.asked) == ["event-0", "event-1", "event-1", "event-2", "event-3"]
+
+
 async def test_an_error_of_ours_holds_up_only_that_mail(database: Database, clock: HandClock, run: Run) -> None:
     """And it is tried again."""
     await queue(database, clock.now(), new_delivery(), new_delivery("event-2", recipient="other@example.org"))
@@ -223,14 +277,14 @@ async def test_an_answer_outlives_a_restart_of_the_database(
 ) -> None:
     """The mail is out: it must not go out again because that could not be stored at once."""
     monkeypatch.setattr("services.notifier.sender.RETRY_SECONDS", 0.01)
-    store, failures = deliveries.settle, [errors.unavailable("database")] * 3
+    turn, failures = deliveries.turn, [errors.unavailable("database")] * 3
 
-    async def settle(*given: Any) -> None:
-        if failures:
+    async def failing(channel: str, settlements: Sequence[Settlement], *given: Any) -> Turn:
+        if settlements and failures:
             raise failures.pop()
-        await store(*given)
+        return await turn(channel, settlements, *given)
 
-    monkeypatch.setattr(deliveries, "settle", settle)
+    monkeypatch.setattr(deliveries, "turn", failing)
     await queue(database, clock.now(), new_delivery())
     channel = Script()
     async with run(channel):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.booking import reservations
-from services.notifier import inbox
+from services.notifier.inbox import InboxEntry
 from services.notifier.subscriptions import EventReceiver
 from services.policy.decisions import Policy
 from tests.faults.unguarded import trust_accounts
@@ -57,7 +57,7 @@ def until_found(parts: Parts, kind: str) -> bool:
 
 
 def test_it_shows_when_the_inbox_takes_events_in_any_order(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox, "follows", lambda connection, entry: True)
+    monkeypatch.setattr(InboxEntry, "before", lambda entry: None)
     assert until_found(parts, "inbox and outbox differ")
 
 
