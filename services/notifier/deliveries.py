@@ -3,9 +3,10 @@
 A lease that ends unsettled is claimed again: then the notice may repeat.
 """
 
+from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import sqlalchemy as sa
@@ -251,12 +252,28 @@ def fail_queued(connection: Connection, recipient: str, reason: str, now: int) -
 _FREE = "(lease_end <= :now OR lease_end > :unbelievable)"
 _FREE_AT = f"CASE WHEN {_FREE} OR lease_end < due_time THEN due_time ELSE lease_end END"
 _TO_OTHERS = "channel = :channel AND state = 'queued' AND recipient NOT IN ({0})"
-_CLAIMED = (
-    "delivery_id, attempts, lease_end, event_id, channel, kind, recipient, message_id, content, first_time,"
-    " expire_time, traceparent"
-)
+
+
+class DueRow(NamedTuple):
+    """What a claim takes of a delivery."""
+
+    delivery_id: str
+    attempts: int
+    lease_end: int
+    event_id: str
+    channel: str
+    kind: str
+    recipient: str
+    message_id: str
+    content: bytes
+    first_time: int
+    expire_time: int
+    traceparent: str | None
+
+
+LogRow = namedtuple("LogRow", [column.name for column in LOG])  # type: ignore[misc] # the table knows them
 _FIRST = "ORDER BY due_time, delivery_id LIMIT :wanted"
-_DUE = f"SELECT {_CLAIMED} FROM delivery WHERE {_TO_OTHERS} AND due_time <= :now AND {_FREE} {_FIRST}"  # noqa: S608
+_DUE = f"SELECT {', '.join(DueRow._fields)} FROM delivery WHERE {_TO_OTHERS} AND due_time <= :now AND {_FREE} {_FIRST}"  # noqa: S608
 _SELECT_DUE = {
     "sqlite": ForEach(_DUE, ":recipient{0}", ", ", "recipient"),
     "postgresql": ForEach(f"{_DUE} FOR UPDATE SKIP LOCKED", ":recipient{0}", ", ", "recipient"),
@@ -277,7 +294,7 @@ _SENT = (
     " event_seq = event_seq + 1 FROM (VALUES {0}) AS told WHERE delivery_id = told.column1 AND state <> 'sent'"
 )
 _MARK_SENT = ForEach(
-    f"{_SENT} RETURNING {', '.join(column.name for column in LOG)}",
+    f"{_SENT} RETURNING {', '.join(LogRow._fields)}",
     "(:delivery_id{0}, :code{0}, :answer{0})",
     ", ",
     *("delivery_id", "code", "answer"),
@@ -289,7 +306,8 @@ def _claim(
 ) -> Turn:
     """A lease that ends unbelievably late was given by a clock that was ahead, more than replicas' ever differ."""
     bounds = {"channel": channel, "now": now, "unbelievable": now + 2 * lease_ms}
-    due = _SELECT_DUE[connection.dialect.name].execute(connection, _recipients(without), **bounds, wanted=wanted)
+    select = _SELECT_DUE[connection.dialect.name]
+    due = [DueRow(*row) for row in select.execute(connection, _recipients(without), **bounds, wanted=wanted)]
     first = {row.recipient: row for row in reversed(due)}
     rows = [row for row in due if first[row.recipient] is row]
     unknown = SendResult(SendVerdict.UNKNOWN, 0, "the sender ended before the answer was stored")
@@ -311,7 +329,7 @@ def _recipients(names: Collection[str]) -> list[tuple[str]]:
     return [(name,) for name in names] or [("",)]
 
 
-def _to_claim(row: sa.Row[Any]) -> DeliveryClaim:
+def _to_claim(row: DueRow) -> DeliveryClaim:
     return DeliveryClaim(
         delivery_id=row.delivery_id,
         number=row.attempts + 1,
@@ -334,7 +352,7 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: int)
     accepted = {each.claim.delivery_id: each for each in settlements if each.answer.verdict is SendVerdict.ACCEPTED}
     if accepted:
         told = [(delivery_id, *_told(each.answer).values()) for delivery_id, each in accepted.items()]
-        sent = _MARK_SENT.execute(connection, told, now=now)
+        sent: list[Any] = [LogRow(*row) for row in _MARK_SENT.execute(connection, told, now=now)]
         outbox.append(connection, [_event(row, now, accepted[row.delivery_id].traceparent) for row in sent])
     for each in settlements:
         if each.answer.verdict is not SendVerdict.ACCEPTED:
