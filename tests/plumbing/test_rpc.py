@@ -263,10 +263,14 @@ def test_the_rate_comes_back_and_can_be_given_back(watch: Watch) -> None:
     rate.give_back("unknown")
 
 
-async def test_a_call_without_a_deadline_ends_all_the_same(
-    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(rpc, "MESSAGE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_call_without_a_deadline_ends_all_the_same(channel: grpc.aio.Channel) -> None:
     error = await fail(channel, "GetDecision", SLOW, ("authorization", "Bearer admin"))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -333,10 +337,8 @@ async def test_whoever_may_not_call_is_told_before_the_message_is_waited_for(
     assert (await reason_of(begin(channel, path, "nobody")))[0] is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_a_call_whose_message_does_not_come_ends(
-    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rpc, "MESSAGE_SECONDS", 0.05)
+@pytest.mark.usefixtures("impatient")
+async def test_a_call_whose_message_does_not_come_ends(channel: grpc.aio.Channel) -> None:
     for path, role in ((ROOMS, "admin"), (f"/{SERVICE}/WatchReservations", "admin"), (CHECK, "")):
         assert await reason_of(begin(channel, path, role)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "NO_MESSAGE")
 

@@ -27,24 +27,25 @@ class Places:
 
     def __init__(self) -> None:
         self._of: Counter[str] = Counter()
+        self._taken = 0
 
-    def take(self, caller: Principal, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
-        """Until the answer has gone out. Raises errors.RpcError RESOURCE_EXHAUSTED."""
+    def take(self, caller: Principal, context: Any) -> None:
+        """Until the answer has gone out, or the caller has gone. Raises errors.RpcError RESOURCE_EXHAUSTED."""
         account = caller.account_id
         if self._of[account] >= MOST_CALLS_OF_ACCOUNT and not caller.has("service"):
             words = message(
                 "this account has {limit} calls under way: wait for one to end", limit=MOST_CALLS_OF_ACCOUNT
             )
             raise errors.exhausted("TOO_MANY_CALLS", words, 1)
-        if self._of.total() >= MOST_CALLS_AT_ONCE:
+        if self._taken >= MOST_CALLS_AT_ONCE:
             raise errors.exhausted("BUSY", message("too many calls at once: try again"), 1)
-        hold(self._of, account, context)
+        self._taken += 1
+        self._of[account] += 1
+        context.add_done_callback(lambda _: self._give_back(account))
 
-
-def hold(taken: Counter[str], whose: str, context: Any) -> None:
-    """Until the answer has gone out, or the caller has gone."""
-    taken[whose] += 1
-    context.add_done_callback(lambda _: give_back(taken, whose))  # the stubs take no function for a callback
+    def _give_back(self, account: str) -> None:
+        self._taken -= 1
+        give_back(self._of, account)
 
 
 def give_back(taken: Counter[str], whose: str) -> None:
@@ -78,11 +79,12 @@ class Strangers:
             words = f"whoever shows no token is given {STRANGERS_SECONDS:g} s, and less while many ask"
             raise errors.failure(grpc.StatusCode.DEADLINE_EXCEEDED, "TOO_LONG", words) from error
 
-    def _note(self, address: str, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+    def _note(self, address: str, context: Any) -> None:
         """Who takes no answer (a flow-control window of zero) keeps the call when its place was given back long ago."""
         if self._unfinished[address] >= MOST_UNFINISHED:
             raise errors.exhausted("BUSY", "too many calls from your address at once: try again", 1)
-        hold(self._unfinished, address, context)
+        self._unfinished[address] += 1
+        context.add_done_callback(lambda _: give_back(self._unfinished, address))
 
     def _add(self, address: str, limit: asyncio.Timeout) -> None:
         if sum(map(len, self._from.values())) >= MOST_OF_STRANGERS:

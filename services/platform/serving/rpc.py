@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from services.platform.observing import logs, metrics, traces
 from services.platform.serving import errors
 from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
+from services.platform.serving.patience import OutOfPatienceError, Patience
 from services.platform.serving.places import Places, Strangers, give_back
 from services.platform.serving.rates import NO_LIMIT, Rate
 from services.platform.settings import ServerSettings
@@ -108,6 +109,8 @@ class RpcGuard(grpc.aio.ServerInterceptor):
         self._rate = rate
         self._streams: Counter[str] = Counter()
         self._places = Places()
+        self._for_messages = Patience(MESSAGE_SECONDS)
+        self._for_answers = Patience(LONGEST_SECONDS)
         self._strangers = Strangers()
         self._guarded: dict[str, Any] = {}
 
@@ -172,11 +175,10 @@ class RpcGuard(grpc.aio.ServerInterceptor):
         async def guarded(_: object, context: Context) -> Message:
             try:
                 body = await self._admitted(method, context)
-                async with asyncio.timeout(LONGEST_SECONDS) as limit:
-                    answer: Message = await handler.unary_unary(read(handler.request_deserializer, body), context)
-                return answer
-            except TimeoutError as error:
-                await abort(context, method, too_long() if limit.expired() else error)
+                answer = handler.unary_unary(read(handler.request_deserializer, body), context)
+                return await self._for_answers.wait(answer)
+            except OutOfPatienceError:
+                await abort(context, method, too_long())
             except Exception as error:
                 await abort(context, method, error)
 
@@ -209,7 +211,10 @@ class RpcGuard(grpc.aio.ServerInterceptor):
     async def _admitted(self, method: str, context: Context) -> bytes:
         """The message of a call that may be made."""
         caller = await self._admit(method, context)
-        body = await receive(context)
+        try:
+            body = message_of_call(await self._for_messages.wait(context.read()))
+        except OutOfPatienceError as error:
+            raise too_late() from error
         if more := len(body) // BYTES_OF_A_CALL:
             self._restrain(caller, more)
         return body
@@ -235,12 +240,17 @@ class RpcGuard(grpc.aio.ServerInterceptor):
 
 
 async def receive(context: Context) -> bytes:
-    """The message of a call that has one. Raises errors.RpcError when it does not come."""
+    """The message of a stranger's call that has one. Raises errors.RpcError when it does not come."""
     try:
         async with asyncio.timeout(MESSAGE_SECONDS):
             body = await context.read()
     except TimeoutError as error:
         raise too_late() from error
+    return message_of_call(body)
+
+
+def message_of_call(body: object) -> bytes:
+    """Raises errors.RpcError for anything else that gRPC reads: its mark for the end."""
     if not isinstance(body, bytes):
         raise errors.invalid("request", "the call ended without a message")
     return body
