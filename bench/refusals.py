@@ -27,7 +27,7 @@ from services.booking import models
 from services.installation.state import State
 from services.platform.clock import DAY, HOUR, MINUTE
 
-PEOPLE, EACH = 8, 3
+PEOPLE, EACH, IN_FLIGHT = 8, 3, 4
 MOST_SECONDS = 4.0  # for one kind of request in one case
 THE_DAY = MIDNIGHT + 2 * DAY
 MANY_ROOMS = 2_000
@@ -92,7 +92,7 @@ def _measure(bench: Bench, keys: State, places: Mapping[str, Installation], numb
 def _ask(bench: Bench, place: Installation, asking: Sequence[Person], kind: str) -> Cost:
     series = Series({name: place.programs[name] for name in ASKED})
     series.take(
-        lambda: _answered(bench, Job(place.address, CREATE, asking, PEOPLE, MOST_SECONDS), kind),
+        lambda: _answered(bench, Job(place.address, CREATE, asking, IN_FLIGHT, MOST_SECONDS), kind),
         lambda: processes.wait_until_quiet(place.programs),
     )
     return Cost(1e3 * series.cpu(series.window, ASKED), 1e3 * series.outcome.p50)
