@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrulestr
-
 from services.platform.clock import SECOND
 from services.platform.serving import errors
 from services.platform.text.messages import Text, message
@@ -30,6 +28,8 @@ _RULE = "FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4"
 
 def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
     """The starts, epoch ms, the first of which is `start`. Raises errors.RpcError naming the field."""
+    from dateutil.rrule import rrulestr  # 1.6 MB, for the few who ask for a series
+
     zone = time_zone(zone_name)
     parts = read_parts(rule)
     first = datetime.fromtimestamp(start // SECOND, zone)
