@@ -17,7 +17,7 @@ from yunhui.policy.v1.decision_pb2 import Decision
 
 from services.platform.clock import Clock, from_timestamp, to_timestamp
 from services.platform.data import audit
-from services.platform.data.database import ConflictError, Database
+from services.platform.data.database import ConflictError, Database, query
 from services.platform.data.rows import open_session
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
@@ -30,7 +30,7 @@ from services.policy.models import PublishedVersion
 
 log = logging.getLogger(__name__)
 
-FOLLOW_SECONDS = 0.3
+FOLLOW_SECONDS = 0.8
 FIRST_AUTHOR = "yunhui"
 
 
@@ -133,6 +133,8 @@ class Versions:
 
     async def refresh(self) -> None:
         newest = self._known[-1].number if self._known else 0
+        if await self._database.read(read_newest) == newest:  # hardly ever is there news, and a session costs more
+            return
         for row in await self._database.read(lambda connection: read_after(connection, newest)):
             version = await asyncio.to_thread(compile_row, row)
             if version.number > (self._known[-1].number if self._known else 0):
@@ -171,6 +173,12 @@ class Versions:
         self._committed()
         await self.refresh()
         return self._known[-1]
+
+
+def read_newest(connection: Connection) -> int:
+    """The number of the newest version; 0 when there is none."""
+    [[number]] = query(connection, "SELECT max(number) FROM policy_version")
+    return number or 0
 
 
 def read_after(connection: Connection, number: int) -> Sequence[PublishedVersion]:
