@@ -14,9 +14,10 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as policy
 from yunhui.policy.v1.decision_pb2 import Decision, Effect, Obligation
 
-from services.booking.events import SYSTEM, new_id
+from services.booking.events import SYSTEM
 from services.contracts import subjects
 from services.platform.clock import SECOND, from_timestamp, to_timestamp
+from services.platform.ids import new_id
 from services.platform.observing import traces
 from services.platform.serving import errors
 from services.platform.text.messages import message

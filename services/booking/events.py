@@ -1,20 +1,15 @@
 """The facts that booking tells the world, and the ids of everything it makes."""
 
 from google.protobuf.message import Message
-from ulid import ULID
 from yunhui.booking.v1 import events_pb2 as events
 from yunhui.booking.v1 import reservation_pb2 as pb
 
+from services.platform.ids import new_id
 from services.platform.messaging.bus import Event
 from services.platform.messaging.proto_json import to_json
 from services.platform.observing import traces
 
 SYSTEM = "system"
-
-
-def new_id(kind: str) -> str:
-    """`kind`_ and a ULID: unique, opaque, in the order of creation."""
-    return f"{kind}_{ULID()}".lower()
 
 
 def reservation_event(name: str, payload: events.ReservationEvent, time: int) -> Event:

@@ -15,7 +15,7 @@ from yunhui.booking.v1.reservation_pb2 import Room
 
 from services.booking.models import HOLDS_ROOM, LONGEST, POOL_CHANGE, ROOM
 from services.platform.clock import DAY, HOUR
-from services.platform.data.database import ForEach, query
+from services.platform.data.database import ForEach, parameter_mark, query
 
 LOCK = 7_308_052_014
 """Of PostgreSQL's advisory locks: whoever has it changes the pool. The triggers of migration 0006 take it too."""
@@ -184,7 +184,8 @@ class CurrentPool(Pool):
         """Of the last change seen."""
 
     def read(self, connection: Connection, wanted: Collection[Interval]) -> None:
-        changes = query(connection, *_changes_since(connection, self._number))
+        # with the last one seen, if it is still there
+        changes = query(connection, _CHANGES.format(parameter_mark(connection)), [self._number])
         if not changes or changes[0][0] != self._number:  # too long ago: what happened since was pruned
             self._begin(connection)
         else:
@@ -249,13 +250,7 @@ def lock_changes(connection: Connection) -> None:
         query(connection, f"SELECT pg_advisory_xact_lock({LOCK})")
 
 
-def _changes_since(connection: Connection, number: int) -> tuple[str, tuple[int]]:
-    """With the one of that number, if it is still there."""
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
-    return f"{_CHANGES} >= {mark} ORDER BY number", (number,)
-
-
-_CHANGES = "SELECT number, room_id, start_time, end_time, held FROM pool_change WHERE number"
+_CHANGES = "SELECT number, room_id, start_time, end_time, held FROM pool_change WHERE number >= {0} ORDER BY number"
 _LAST_CHANGE = sa.select(sa.func.max(POOL_CHANGE.c.number))
 
 

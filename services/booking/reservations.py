@@ -17,13 +17,14 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 from services.booking import answers, deadlines, meetings, models, states
 from services.booking.accounts import AccountState, Profile, put, read_versions
 from services.booking.decisions import attendance_times, decision_row
-from services.booking.events import new_id, refusal_event, reservation_event, to_outcome
+from services.booking.events import refusal_event, reservation_event, to_outcome
 from services.booking.pool import CurrentPool, lock_changes
 from services.booking.queries import to_row
 from services.booking.requests import ReservationInput, shared_with
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import Insert
+from services.platform.ids import new_id
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.observing import traces

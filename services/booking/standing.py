@@ -21,7 +21,7 @@ from services.booking.accounts import (
     store_events,
 )
 from services.booking.decisions import obligation, to_account
-from services.booking.events import SYSTEM, account_event, new_id
+from services.booking.events import SYSTEM, account_event
 from services.booking.models import SUSPENSION, VIOLATION
 from services.booking.queries import (
     read_lifted,
@@ -34,6 +34,7 @@ from services.booking.queries import (
 from services.booking.transactions import Transactions
 from services.platform.clock import SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
+from services.platform.ids import new_id
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.text.messages import message

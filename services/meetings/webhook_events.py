@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, func, select
-from ulid import ULID
 from yunhui.meetings.v1 import events_pb2 as events
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
@@ -17,6 +16,7 @@ from services.meetings.provider import MeetingKey
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session
+from services.platform.ids import new_id
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.messaging.proto_json import to_json
@@ -151,7 +151,7 @@ def to_event(event: WebhookEvent, sequence: int, now: int) -> Event:
         end_time=to_timestamp(event.end_time) if event.end_time else None,
     )
     return Event(
-        event_id=f"evt_{ULID()}".lower(),
+        event_id=new_id("evt"),
         subject=f"yunhui.meetings.meeting.{event.kind}",
         entity_id=key.entity_id,
         entity_seq=sequence,

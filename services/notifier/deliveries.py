@@ -12,7 +12,6 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel, col
-from ulid import ULID
 from yunhui.notifier.v1 import delivery_pb2 as pb
 from yunhui.notifier.v1.events_pb2 import DeliveryEvent
 
@@ -21,6 +20,7 @@ from services.notifier.models import AttemptRow, DeadEvent, DeadEventState, Deli
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import Database, ForEach
+from services.platform.ids import new_id
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.messaging.proto_json import to_json
@@ -131,7 +131,7 @@ def take_back(connection: Connection, delivery_ids: Sequence[str]) -> None:
 def _row(new_delivery: NewDelivery, now: int) -> dict[str, Any]:
     values = {name: getattr(new_delivery, name) for name in NewDelivery.__slots__}
     times = dict.fromkeys(("due_time", "first_time", "create_time", "update_time"), now)
-    return {"delivery_id": new_id(), **values, **times, **EMPTY, "traceparent": traces.current() or None}
+    return {"delivery_id": new_id("dlv"), **values, **times, **EMPTY, "traceparent": traces.current() or None}
 
 
 EMPTY: dict[str, Any] = {
@@ -143,10 +143,6 @@ EMPTY: dict[str, Any] = {
     "kept": True,
     "lease_end": 0,
 }
-
-
-def new_id() -> str:
-    return f"dlv_{ULID()}".lower()
 
 
 class Deliveries:
@@ -406,7 +402,7 @@ def _event(row: sa.Row[Any], now: int, traceparent: str = "") -> Event:
     delivery.ClearField("answer")
     payload = to_json(DeliveryEvent(delivery=delivery))
     subject = f"yunhui.notifier.delivery.{row.state}"
-    return Event(f"evt_{ULID()}".lower(), subject, row.delivery_id, row.event_seq, now, payload, traceparent)
+    return Event(new_id("evt"), subject, row.delivery_id, row.event_seq, now, payload, traceparent)
 
 
 def _get(connection: Connection, delivery_id: str, *, lock: bool = False) -> sa.Row[Any]:

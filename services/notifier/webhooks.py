@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 from standardwebhooks.webhooks import Webhook as Signer
-from ulid import ULID
 from yunhui.notifier.v1 import notifier_service_pb2 as api
 
 from services.notifier import deliveries
@@ -28,6 +27,7 @@ from services.notifier.models import Webhook
 from services.platform.clock import to_timestamp
 from services.platform.data.database import Database
 from services.platform.data.rows import open_session
+from services.platform.ids import new_id
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
@@ -40,7 +40,7 @@ _LISTENING = sa.select(col(Webhook.webhook_id), col(Webhook.filter)).where(col(W
 
 def create(connection: Connection, url: str, subjects: str, description: str, now: int) -> Webhook:
     webhook = Webhook(
-        webhook_id=f"whk_{ULID()}".lower(),
+        webhook_id=new_id("whk"),
         url=url,
         filter=subjects,
         description=description,

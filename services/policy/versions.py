@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import grpc
 from sqlalchemy.engine import Connection
 from sqlmodel import col, select
-from ulid import ULID
 from yunhui.policy.v1 import events_pb2
 from yunhui.policy.v1 import policy_service_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
@@ -19,6 +18,7 @@ from services.platform.clock import Clock, from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database, query
 from services.platform.data.rows import open_session
+from services.platform.ids import new_id
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.messaging.proto_json import to_json
@@ -220,7 +220,7 @@ def to_event(row: PublishedVersion, rolled_back_to: str) -> Event:
     payload = events_pb2.PolicyVersionEvent(policy=to_info(row), rolled_back_to=rolled_back_to)
     kind = "rolled_back" if rolled_back_to else "published"
     return Event(
-        event_id=f"evt_{ULID()}".lower(),
+        event_id=new_id("evt"),
         subject=f"yunhui.policy.version.{kind}",
         entity_id="policy",
         entity_seq=row.number,

@@ -4,11 +4,13 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from services.platform.data.database import Database, ForEach, enter_wal
+from services.platform.data.database import ConflictError, Database, ForEach, Insert, enter_wal
+from services.platform.serving import errors
 
 SQUARES = ForEach("SELECT n FROM numbers WHERE n IN ({0}) OR n IN ({0}) AND n > :least ORDER BY n", ":n{0}", ", ", "n")
 
@@ -69,3 +71,75 @@ async def test_who_opens_a_new_file_waits_for_the_one_that_came_first(tmp_path: 
         first.close()
         waiting.result()
         assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+NOTED = {"sqlite": ("PRAGMA synchronous", "1"), "postgresql": ("SHOW synchronous_commit", "off")}
+
+
+async def test_a_note_is_there_at_once_and_what_is_written_after_it_waits_for_the_disk_again(url: str) -> None:
+    database, other = Database(url), Database(url)
+    question, noted = NOTED[database.engine.dialect.name]
+    await database.write(lambda c: c.execute(sa.text("CREATE TABLE numbers (n INTEGER)")))
+    usual = await database.write(lambda c: str(c.scalar(sa.text(question))))
+
+    def insert(connection: sa.Connection) -> str:
+        connection.execute(sa.text("INSERT INTO numbers VALUES (1)"))
+        return str(connection.scalar(sa.text(question)))
+
+    def fail(connection: sa.Connection) -> None:
+        insert(connection)
+        raise ZeroDivisionError
+
+    assert await database.note(insert) == noted
+    assert await other.read(lambda c: c.scalar(sa.text("SELECT count(*) FROM numbers"))) == 1
+    with pytest.raises(ZeroDivisionError):
+        await database.note(fail)
+    assert await database.write(insert) == usual
+    assert await other.read(lambda c: c.scalar(sa.text("SELECT count(*) FROM numbers"))) == 2
+    database.close()
+    other.close()
+
+
+async def test_rows_are_inserted_in_their_order_however_many_they_are(url: str) -> None:
+    """With a statement for each power of two."""
+    database = Database(url)
+    columns = [sa.Column[Any](name, kind) for name, kind in KINDS.items()]
+    table = sa.Table("things", sa.MetaData(), *columns)
+    insert = Insert(table)
+
+    def work(connection: sa.Connection) -> list[tuple[object, ...]]:
+        table.metadata.create_all(connection)
+        for number in NUMBERS:
+            insert.execute(connection, rows(number))
+        found = connection.execute(sa.select(table)).all()
+        table.drop(connection)
+        return [tuple(row) for row in found]
+
+    assert await database.write(work) == [tuple(row.values()) for number in NUMBERS for row in rows(number)]
+    database.close()
+
+
+KINDS: dict[str, Any] = {"n": sa.Integer(), "t": sa.String(), "b": sa.Boolean(), "y": sa.LargeBinary()}
+NUMBERS = (0, 1, 2, 3, 64, 65, 127, 200)
+
+
+def rows(number: int) -> list[dict[str, object]]:
+    """The last one of NULLs."""
+    made: list[dict[str, object]] = [
+        {"n": 2**20 + n, "t": f"云 '{n}' %s ?", "b": n % 2 == 0, "y": bytes([n % 256])} for n in range(number)
+    ]
+    return [*made[:-1], dict.fromkeys(made[-1])] if made else []
+
+
+async def test_the_drivers_errors_are_those_of_everybody(url: str) -> None:
+    database = Database(url)
+    table = sa.Table("once", sa.MetaData(), sa.Column("n", sa.Integer, primary_key=True))
+    await database.write(table.metadata.create_all)
+    insert, one = Insert(table), [{"n": 1}]
+    await database.write(lambda c: insert.execute(c, one))
+    with pytest.raises(ConflictError):
+        await database.write(lambda c: insert.execute(c, one))
+    await database.write(table.drop)
+    with pytest.raises(sa.exc.DBAPIError if "postgresql" in url else errors.RpcError):
+        await database.write(lambda c: insert.execute(c, one))
+    database.close()

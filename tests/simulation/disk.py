@@ -32,7 +32,7 @@ class Disk(Database):
         raw_connection(self._empty).backup(raw_connection(self))
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        return self._writer._transaction(work)
+        return self._writer._transaction(work, durable=True)
 
 
 class Access(Port, Database):
@@ -48,7 +48,7 @@ class Access(Port, Database):
         await self.step()
         return result
 
-    read = write
+    read = note = write
 
 
 def raw_connection(database: Database) -> Any:

@@ -207,7 +207,8 @@ class Relay:
         elif len(window) == 1:
             await self._publish(window[0][1])
         if window:
-            await self._database.write(lambda c: mark_published(c, [seq for seq, _ in window]))
+            # not waited for: what the power takes back is published again, and the stream drops repeats
+            await self._database.note(lambda c: mark_published(c, [seq for seq, _ in window]))
         return more
 
     async def _publish_as_one(self, events: list[Event]) -> bool:
