@@ -29,7 +29,7 @@ WIDENINGS = 2
 
 PolicyAnswer = Decision | errors.RpcError
 More = Callable[[int, policy.HistoryWindow], policy.History]
-"""The history of the question with that number anew, as far back as the window looks (services.booking.past)."""
+"""The history of the question with that number anew, as far as the window looks (services.booking.past)."""
 Q = TypeVar("Q", policy.DecideRequest, policy.AllowedSubjectsRequest, policy.UsageRequest)
 A = TypeVar("A", policy.DecideResult, policy.AllowedSubjectsResult, policy.UsageReply)
 R = TypeVar("R", policy.DecideBatchResponse, policy.AllowedSubjectsBatchResponse, policy.UsageReply)
@@ -41,12 +41,12 @@ class PolicyClient:
     def __init__(self, nats: Client) -> None:
         self._nats = nats
         self.window: policy.HistoryWindow | None = None
-        """How far back the policy looks, as it said last; None until it has."""
+        """How far the rules in force look, as the policy said last; None until it has."""
 
     async def decide(self, questions: list[policy.DecideRequest], more: More | None = None) -> list[PolicyAnswer]:
         """One answer a question, in order. Raises errors.unavailable when the policy does not answer in time.
 
-        A question whose history says from when on it is told, and begins too late, is asked again with `more`.
+        A question whose history says how far it is told, and is told too little, is asked again with `more`.
         """
         return [_to_answer(result) for result in await self._widened(self._decide, questions, more)]
 
@@ -62,15 +62,17 @@ class PolicyClient:
     async def _widened(
         self, ask: Callable[[list[Q]], Awaitable[list[A]]], asked: list[Q], more: More | None
     ) -> list[A]:
-        """The policy says how far back it looks; a version that looks further can come into force between two tries."""
+        """The policy says how far it looks for a question; a version that looks further can come between two tries.
+
+        What one question needs for its remedies is not told with all that are asked later.
+        """
         results = await ask(asked)
         for _ in range(WIDENINGS):
             short = [index for index, result in enumerate(results) if result.error.HasField("needed")]
             if not short or not more:
                 break
             for index in short:
-                self.window = results[index].error.needed
-                _history_of(asked[index]).CopyFrom(more(index, self.window))
+                _history_of(asked[index]).CopyFrom(more(index, results[index].error.needed))
             for index, result in zip(short, await ask([asked[index] for index in short]), strict=True):
                 results[index] = result
         return results

@@ -25,6 +25,7 @@ from services.policy.questions import (
     SECOND,
     InvalidRequestError,
     Question,
+    UntoldError,
     read_question,
     read_usage_question,
     read_variants,
@@ -50,6 +51,7 @@ class Policy:
         self._usage = CompiledUsage(document, self._calendar, self._compiled["CREATE"].quotas)
         self._thresholds = Thresholds(document)
         self.window = self._window()
+        self._seconds_later = windows.seconds_later(document)
         self._blanks: dict[tuple[int, ...], pb.Decision] = {}
 
     @classmethod
@@ -193,6 +195,7 @@ class Policy:
     def _find_remedy(
         self, compiled: CompiledAction, rule: CompiledRule, question: Question, thresholds: Mapping[str, int]
     ) -> Aims | None:
+        """Raises ShortHistoryError where it comes to what is not told."""
         measures = [(name, derive) for name, derive in compiled.measures if name in rule.facts]
         counts = [(name, tally) for name, tally in compiled.counts if name in rule.facts]
         facts: dict[str, int] = {}
@@ -205,7 +208,11 @@ class Policy:
             return not rule.holds(facts, thresholds)
 
         moves = rule.remedy.moves if rule.remedy else ()
-        return find(moves, question, silent, self._calendar)
+        try:
+            return find(moves, question, silent, self._calendar)
+        except UntoldError as error:
+            needed = windows.with_remedies(self.window, self._seconds_later, question)
+            raise windows.ShortHistoryError(error.field, needed) from error
 
     def _tell_remedy(
         self, told: pb.FiredRule, remedy: CompiledRemedy, aims: Aims, question: Question, figures: Mapping[str, int]

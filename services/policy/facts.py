@@ -157,6 +157,7 @@ def reservations_used(fact: ReservationCount, calendar: PeriodCalendar) -> Used:
     def used(history: Reservations, moment: int, thresholds: Thresholds) -> tuple[Period, list[tuple[int, str]], int]:
         period = period_of(moment, thresholds)
         first, end = period[0] * SECOND, period[1] * SECOND
+        history.check_told(end)
         late = thresholds[within] * SECOND if within else ALWAYS
         counted = history.counted.get((statuses, late))
         if counted is None:
@@ -186,6 +187,7 @@ def _escalation_count(fact: EscalationCount, calendar: PeriodCalendar) -> Count:
     def tally(question: Question, _: Thresholds) -> CountResult:
         period = period_of(question.now // SECOND)
         first, end = period[0] * SECOND, period[1] * SECOND
+        question.reservations.check_told(end)
         found = sorted(each for each in question.escalations if first <= each[0] < end)
         return CountResult(len(found), [id_ for _, id_ in found], found[-1][0] if found else 0, period)
 

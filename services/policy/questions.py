@@ -44,13 +44,24 @@ FormerStarts = tuple[FormerStart, ...]
 """Oldest first."""
 
 
+class UntoldError(InvalidRequestError):
+    """A count reaches beyond what the history tells."""
+
+
 class Reservations(list[tuple[int, int, int, str, FormerStarts]]):
     """Start, status, moment of cancelling (0 when not cancelled), id, starts before."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: int | None = None) -> None:
+        """`until`: what lies here or later is not told; None: all is."""
         super().__init__()
+        self._until = until
         self.counted: dict[tuple[frozenset[int], int], list[tuple[int, str]]] = {}
         """What counted of them, by what was looked for: remedies and candidates count the same again and again."""
+
+    def check_told(self, end: int) -> None:
+        """Whoever counts up to `end`, exclusive, asks first. Raises UntoldError."""
+        if self._until is not None and end > self._until:
+            raise UntoldError("history.until_time", "too soon for what is counted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +202,9 @@ def _reservations(history: pb.History) -> Reservations:
     """Histories are long: each look into a message counts."""
     name = "history.reservations"
     _check_number(len(history.reservations), name)
-    found = Reservations()
+    until = history.until_time
+    told = until.seconds * SECOND + until.nanos if history.HasField("until_time") else None
+    found = Reservations(told)
     for index, item in enumerate(history.reservations):
         status, id_, stamp = item.status, item.reservation_id, item.start_time
         seconds, nanos = stamp.seconds, stamp.nanos

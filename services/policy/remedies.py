@@ -26,6 +26,12 @@ UNITS = {
 }
 """What the sentence of a remedy may name besides facts and thresholds: what the remedy aims at."""
 
+SECONDS_LATER: dict[MoveName, int] = {
+    "another_day": DAYS * 86_400,  # the last one tried is a day sooner: clocks may be put back meanwhile
+    "later_start": (LATEST_MINUTES + 1) * 60,
+}
+"""How much later than the latest start that is known each move may try one; the other moves try none."""
+
 Aims = Mapping[str, int]
 """What is to be different, by the names above; moments in epoch seconds."""
 

@@ -83,22 +83,23 @@ def past() -> Past:
     starts = [MONDAY + each * HOUR for each in (3, 5, 7)]
     return Past(
         pdp.History(
-            reservations=[
-                pdp.PastReservation(
-                    reservation_id=f"r{start}",
-                    status=pdp.RESERVATION_STATUS_CONFIRMED,
-                    start_time=to_timestamp(start),
-                    end_time=to_timestamp(start + HOUR),
-                )
-                for start in (*starts, MONDAY - 30 * DAY)
-            ]
+            reservations=[entry(start) for start in (*starts, MONDAY - 30 * DAY)],
         )
+    )
+
+
+def entry(start: int) -> pdp.PastReservation:
+    return pdp.PastReservation(
+        reservation_id=f"r{start}",
+        status=pdp.RESERVATION_STATUS_CONFIRMED,
+        start_time=to_timestamp(start),
+        end_time=to_timestamp(start + HOUR),
     )
 
 
 def told(window: pdp.HistoryWindow) -> pdp.History:
     asked = question()
-    return past().since(horizon(window, starts_of(asked.subject), MONDAY))
+    return past().within(horizon(window, starts_of(asked.subject), MONDAY))
 
 
 def short() -> pdp.DecideRequest:
@@ -149,3 +150,24 @@ async def test_what_is_told_to_a_policy_that_says_no_window_is_not_bounded(wire:
     wire.silent = True
     await client.check()  # an empty answer to no question is right
     assert client.window is None
+
+
+async def test_what_one_question_needs_for_its_remedies_is_not_told_with_the_others(wire: Wire, policy: Policy) -> None:
+    """An account whose next forty days are full: the first day that is free lies beyond what the rules look at."""
+    client, asked = PolicyClient(wire), question()
+    starts = [MONDAY + day * DAY + each * HOUR for day in range(40) for each in (3, 5, 7)]
+    full = Past(pdp.History(reservations=[entry(start) for start in starts]))
+    told: list[int] = []
+
+    def more(_: int, window: pdp.HistoryWindow) -> pdp.History:
+        history = full.within(horizon(window, starts_of(asked.subject), MONDAY))
+        told.append(len(history.reservations))
+        return history
+
+    asked.history.CopyFrom(more(0, policy.window))
+    [decision] = await client.decide([asked], more)
+    assert isinstance(decision, Decision)
+    [fired] = [rule for rule in decision.rules if rule.rule_id == "DAILY_QUOTA"]
+    assert fired.remedy.changes
+    assert told == [8 * 3, len(starts)]
+    assert client.window == policy.window

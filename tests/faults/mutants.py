@@ -187,7 +187,7 @@ MUTANTS = (
         "services/policy/windows.py",
         '"calendar_week": 7 * _DAY + _SHIFT',
         '"calendar_week": 3 * _DAY + _SHIFT',
-        "tests/policy/test_windows.py::test_what_lies_further_back_changes_nothing",
+        "tests/policy/test_windows.py::test_what_lies_further_away_changes_nothing",
     ),
     Mutant(
         "a history that is too short is decided on",
@@ -195,6 +195,34 @@ MUTANTS = (
         "if _nanoseconds(history.from_time) > earliest:",
         "if False:",
         "tests/booking/test_policy_client.py::test_who_told_too_little_asks_again_with_more",
+    ),
+    Mutant(
+        "a history that ends too soon is decided on",
+        "services/policy/windows.py",
+        "if _nanoseconds(history.until_time) < latest:",
+        "if False:",
+        "tests/policy/test_windows.py::test_a_history_that_is_too_short_is_not_decided_on",
+    ),
+    Mutant(
+        "a remedy takes a day that was not told for a free one",
+        "services/policy/facts.py",
+        "        history.check_told(end)\n",
+        "",
+        "tests/policy/test_windows.py::test_what_lies_further_away_changes_nothing",
+    ),
+    Mutant(
+        "remedies go further than the policy says that they need",
+        "services/policy/remedies.py",
+        '"another_day": DAYS * 86_400,',
+        '"another_day": (DAYS - 8) * 86_400,',
+        "tests/policy/test_windows.py::test_what_lies_further_away_changes_nothing",
+    ),
+    Mutant(
+        "what was moved far away is left out, though it counts where it was",
+        "services/booking/past.py",
+        "        return chain(self._reservations[begin : bisect_left(self._last, until)], begun)\n",
+        "        del begun\n        return chain(self._reservations[begin : bisect_left(self._last, until)])\n",
+        "tests/booking/test_past.py::test_all_that_lies_within_the_horizon",
     ),
     Mutant(
         "who stops throws away the questions that wait",

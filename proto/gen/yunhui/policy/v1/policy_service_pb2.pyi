@@ -374,7 +374,7 @@ Global___PastSuspension: _TypeAlias = PastSuspension  # noqa: Y015
 @_typing.final
 class History(_message.Message):
     """What the account did, raw. The policy derives the counts itself. All that is to come, and of the past at least the last 35
-    days, unless from_time or violations_from_time says from when on.
+    days, unless from_time, until_time or violations_from_time says from when on, or until when.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -384,6 +384,7 @@ class History(_message.Message):
     SUSPENSIONS_FIELD_NUMBER: _builtins.int
     FROM_TIME_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FROM_TIME_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reservations(self) -> _containers.RepeatedCompositeFieldContainer[Global___PastReservation]:
         """Reservations, in any order."""
@@ -406,6 +407,13 @@ class History(_message.Message):
     def violations_from_time(self) -> _timestamp_pb2.Timestamp:
         """The same for violations."""
 
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Reservations need not be told that have all their starts, former starts and their escalate_time here or later; of those
+        with any such moment from from_time on and before this one, none is missing. A question whose history ends sooner than the
+        rules, or their remedies, look ahead is not decided: see HistoryWindow. Absent: all that is to come.
+        """
+
     def __init__(
         self,
         *,
@@ -414,10 +422,11 @@ class History(_message.Message):
         suspensions: _abc.Iterable[Global___PastSuspension] | None = ...,
         from_time: _timestamp_pb2.Timestamp | None = ...,
         violations_from_time: _timestamp_pb2.Timestamp | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "violations_from_time", b"violations_from_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "until_time", b"until_time", "violations_from_time", b"violations_from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "reservations", b"reservations", "suspensions", b"suspensions", "violations", b"violations", "violations_from_time", b"violations_from_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "reservations", b"reservations", "suspensions", b"suspensions", "until_time", b"until_time", "violations", b"violations", "violations_from_time", b"violations_from_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -425,7 +434,7 @@ Global___History: _TypeAlias = History  # noqa: Y015
 
 @_typing.final
 class HistoryWindow(_message.Message):
-    """How far back the rules of one version look, whoever it is about."""
+    """How far back and ahead the rules of one version look, whoever it is about."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -433,6 +442,8 @@ class HistoryWindow(_message.Message):
     BEFORE_START_SECONDS_FIELD_NUMBER: _builtins.int
     BEFORE_NOW_SECONDS_FIELD_NUMBER: _builtins.int
     VIOLATIONS_BEFORE_NOW_SECONDS_FIELD_NUMBER: _builtins.int
+    AFTER_START_SECONDS_FIELD_NUMBER: _builtins.int
+    AFTER_NOW_SECONDS_FIELD_NUMBER: _builtins.int
     policy_version: _builtins.str
     """The version."""
     before_start_seconds: _builtins.int
@@ -443,6 +454,13 @@ class HistoryWindow(_message.Message):
     """They count, too, from so long before the moment of the question on, if that is earlier."""
     violations_before_now_seconds: _builtins.int
     """Violations count from so long before the moment of the question on."""
+    after_start_seconds: _builtins.int
+    """Reservations count until so long after the latest of those starts. Remedies are looked for later still: where one comes to
+    what is not told, the window in DecideError.needed reaches as far as they may go. Absent: whoever says this knows no
+    until_time, and is told all that is to come.
+    """
+    after_now_seconds: _builtins.int
+    """They count, too, until so long after the moment of the question, if that is later."""
     def __init__(
         self,
         *,
@@ -450,12 +468,16 @@ class HistoryWindow(_message.Message):
         before_start_seconds: _builtins.int = ...,
         before_now_seconds: _builtins.int = ...,
         violations_before_now_seconds: _builtins.int = ...,
+        after_start_seconds: _builtins.int | None = ...,
+        after_now_seconds: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_start_seconds", b"_after_start_seconds", "after_start_seconds", b"after_start_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_now_seconds", b"before_now_seconds", "before_start_seconds", b"before_start_seconds", "policy_version", b"policy_version", "violations_before_now_seconds", b"violations_before_now_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_start_seconds", b"_after_start_seconds", "after_now_seconds", b"after_now_seconds", "after_start_seconds", b"after_start_seconds", "before_now_seconds", b"before_now_seconds", "before_start_seconds", b"before_start_seconds", "policy_version", b"policy_version", "violations_before_now_seconds", b"violations_before_now_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__after_start_seconds: _TypeAlias = _typing.Literal["after_start_seconds"]  # noqa: Y015
+    _WhichOneofArgType__after_start_seconds: _TypeAlias = _typing.Literal["_after_start_seconds", b"_after_start_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_start_seconds) -> _WhichOneofReturnType__after_start_seconds | None: ...
 
 Global___HistoryWindow: _TypeAlias = HistoryWindow  # noqa: Y015
 
@@ -634,7 +656,9 @@ class DecideError(_message.Message):
     """What is wrong, naming the field."""
     @_builtins.property
     def needed(self) -> Global___HistoryWindow:
-        """Present when the history begins too late to be decided on: ask again with one that reaches as far back."""
+        """Present when the history begins too late or ends too soon to be decided on: ask this question again with one that reaches
+        as far. Other questions need no more than DecideBatchResponse.window.
+        """
 
     def __init__(
         self,
@@ -697,7 +721,7 @@ class DecideBatchResponse(_message.Message):
 
     @_builtins.property
     def window(self) -> Global___HistoryWindow:
-        """How far back the version looks that is in force now: questions need not tell more."""
+        """How far the rules of the version look that is in force now: questions need not tell more, unless one is asked again."""
 
     def __init__(
         self,
