@@ -1,7 +1,7 @@
 """Accounts and their past: what every decision rests on, and the version that every commit advances."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from yunhui.policy.v1 import policy_service_pb2 as policy
 
 from services.booking import commitments, states
 from services.booking.models import ACCOUNT
+from services.booking.past import Past, horizon
 from services.platform.clock import DAY, to_timestamp
 from services.platform.data.database import ForEach
 from services.platform.messaging import outbox
@@ -19,9 +20,12 @@ from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
-MOST_ACCOUNTS = 4096
-"""Kept in memory; with histories as the default rules let them become, some 4 kB each."""
+MOST_KEPT = 200_000
+"""Accounts and the reservations of their histories that are kept in memory, some 300 bytes each."""
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
+
+MANY = 64
+"""Reservations in a history; of fewer all are told, since choosing would cost more."""
 
 Profile = pb.Organizer
 
@@ -37,13 +41,30 @@ class AccountState:
     history: policy.History = field(default_factory=policy.History)
     overdue: bool = False
     """A deadline of the account is due and has not been dealt with: its standing is not known."""
+    _past: Past | None = None
+    """The same history by time, where that pays."""
+
+    def told(self, window: policy.HistoryWindow | None, starts: Iterable[int], now: int) -> policy.History:
+        """So much of the history as the policy looks at, for a question about these starts; all where it has not said
+        how far it looks, or where there is little."""
+        if window is None or len(self.history.reservations) < MANY:
+            return self.history
+        if self._past is None:
+            self._past = Past(self.history)
+        return self._past.within(horizon(window, starts, now))
+
+    def count(self, reservation: policy.PastReservation) -> None:
+        """One more in its history."""
+        self.history.reservations.append(reservation)
+        if self._past:
+            self._past.add(reservation)
 
     def advanced(self, profile: Profile, roles: str, accepted: pb.Reservation | None) -> None:
         """What a commit made of it: its next version, with a reservation more if one was `accepted`."""
         self.version += 1
         self.profile, self.roles = profile, roles.split()
         if accepted:
-            item = self.history.reservations.add(
+            item = policy.PastReservation(
                 reservation_id=accepted.reservation_id,
                 status=_STATUS[states.from_proto(accepted.state)],
                 start_time=accepted.start_time,
@@ -51,6 +72,7 @@ class AccountState:
             )
             if accepted.state == pb.RESERVATION_STATE_PENDING_APPROVAL:
                 item.escalate_time.CopyFrom(accepted.create_time)
+            self.count(item)
 
     def charged(self, profile: Profile | None, roles: str) -> tuple[Profile, str]:
         """Profile and roles of the account as the token tells them, else as stored. Raises errors.not_found."""
@@ -120,6 +142,8 @@ class KnownAccounts:
 
     def __init__(self) -> None:
         self._states: OrderedDict[str, AccountState] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._size = 0
 
     def read(self, connection: Connection, ids: Collection[str], now: int) -> dict[str, AccountState]:
         found, outdated = dict[str, AccountState](), list[str]()
@@ -135,10 +159,16 @@ class KnownAccounts:
         return {each: found.get(each) or AccountState() for each in ids}
 
     def keep(self, account_id: str, state: AccountState) -> None:
+        self._forget(account_id)
         self._states[account_id] = state
-        self._states.move_to_end(account_id)
-        while len(self._states) > MOST_ACCOUNTS:
-            self._states.popitem(last=False)
+        self._sizes[account_id] = size = 1 + len(state.history.reservations)
+        self._size += size
+        while self._size > MOST_KEPT and len(self._states) > 1:
+            self._forget(next(iter(self._states)))
+
+    def _forget(self, account_id: str) -> None:
+        self._states.pop(account_id, None)
+        self._size -= self._sizes.pop(account_id, 0)
 
 
 def _add_reservation(

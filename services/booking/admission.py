@@ -23,9 +23,11 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import alternatives, answers, meetings, requests, reservations
 from services.booking.accounts import AccountState, KnownAccounts
-from services.booking.decisions import PolicyAnswer, compose_question
+from services.booking.alternatives import RefusedRequest
+from services.booking.decisions import More, PolicyAnswer, compose_question
 from services.booking.events import to_outcome
 from services.booking.meetings import Holder, OccurrenceKey, read_holders
+from services.booking.past import starts_of
 from services.booking.pool import CurrentPool, Pool
 from services.booking.requests import ReservationInput
 from services.booking.reservations import DecidedRequest
@@ -155,10 +157,11 @@ class Admission:
         now = self._transactions.clock.now()
         snapshot = await self._read_snapshot(batch, now)
         batch = [pending for pending in batch if not self._answer_early(pending, snapshot, now)]
-        questions = [to_question(pending.wanted, snapshot, now) for pending in batch]
+        accounts = [snapshot.accounts[pending.wanted.account_id] for pending in batch]
+        questions = [to_question(pending.wanted, snapshot, self._transactions.policy.window, now) for pending in batch]
         with traces.span("ask the policy", kind="client"):
-            policy_answers = await self._transactions.policy.decide(questions) if questions else []
-        others = await self._find_alternatives(batch, questions, policy_answers, now)
+            policy_answers = await self._ask(accounts, questions, now)
+        others = await self._find_alternatives(batch, accounts, questions, policy_answers, now)
         decided: list[tuple[PendingRequest, DecidedRequest]] = []
         for pending, question, answer, offered in zip(batch, questions, policy_answers, others, strict=True):
             if isinstance(answer, errors.RpcError):
@@ -170,9 +173,17 @@ class Admission:
                 pending.resolve(to_check(pending.wanted, snapshot, answer, offered))
         await self._store(decided, now)
 
+    async def _ask(
+        self, accounts: list[AccountState], questions: list[pdp.DecideRequest], now: int
+    ) -> list[PolicyAnswer]:
+        if not questions:
+            return []
+        return await self._transactions.policy.decide(questions, wider(accounts, questions, now))
+
     async def _find_alternatives(
         self,
         batch: list[PendingRequest],
+        accounts: list[AccountState],
         questions: list[pdp.DecideRequest],
         policy_answers: list[PolicyAnswer],
         now: int,
@@ -182,8 +193,8 @@ class Admission:
         if not any(denied):
             return [[] for _ in batch]
         refused = [
-            (pending.wanted, question)
-            for pending, question, is_refused in zip(batch, questions, denied, strict=True)
+            RefusedRequest(pending.wanted, account, question)
+            for pending, account, question, is_refused in zip(batch, accounts, questions, denied, strict=True)
             if is_refused
         ]
         found = iter(await alternatives.find(self._transactions, self._pool, refused, now))
@@ -312,7 +323,9 @@ def check_meeting(wanted: ReservationInput, snapshot: BatchSnapshot) -> None:
         raise meetings.already_reserved(holder.name_to(wanted.actor))
 
 
-def to_question(wanted: ReservationInput, snapshot: BatchSnapshot, now: int) -> pdp.DecideRequest:
+def to_question(
+    wanted: ReservationInput, snapshot: BatchSnapshot, window: pdp.HistoryWindow | None, now: int
+) -> pdp.DecideRequest:
     account = snapshot.accounts[wanted.account_id]
     profile, roles = account.charged(wanted.profile, wanted.roles)
     free = snapshot.pool.count_free(*wanted.interval, wanted.participant_count, wanted.room_id)
@@ -324,7 +337,13 @@ def to_question(wanted: ReservationInput, snapshot: BatchSnapshot, now: int) -> 
     )
     if not free and (start := next_free(wanted, snapshot.pool)):
         subject.next_free_time.CopyFrom(to_timestamp(start))
-    return compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, account.history, now)
+    history = account.told(window, starts_of(subject), now)
+    return compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, history, now)
+
+
+def wider(accounts: Sequence[AccountState], questions: Sequence[pdp.DecideRequest], now: int) -> More:
+    """More of the history of each account for its question, for a policy that looks further than it said before."""
+    return lambda index, window: accounts[index].told(window, starts_of(questions[index].subject), now)
 
 
 def next_free(wanted: ReservationInput, pool: Pool) -> int | None:

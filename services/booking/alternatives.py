@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
+from services.booking.accounts import AccountState
 from services.booking.pool import CurrentPool, Pool
 from services.booking.requests import ReservationInput
 from services.booking.transactions import Transactions
-from services.platform.clock import DAY, MINUTE, to_timestamp
+from services.platform.clock import DAY, MINUTE, from_timestamp, to_timestamp
 from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,15 @@ DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedRequest:
+    """With the question that was answered with no, and the account whose history it tells."""
+
+    wanted: ReservationInput
+    account: AccountState
+    question: pdp.DecideRequest
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     alternative: pb.Alternative
     subject: pdp.Subject
@@ -30,23 +40,31 @@ class Candidate:
 async def find(
     transactions: Transactions,
     pool: CurrentPool,
-    refused: list[tuple[ReservationInput, pdp.DecideRequest]],
+    refused: list[RefusedRequest],
     now: int,
 ) -> list[list[pb.Alternative]]:
     """Up to three for each refused request, nearest first. None at all when the policy cannot be asked just now."""
     near = [
-        (start, start + wanted.end_time - wanted.start_time)
-        for wanted, _ in refused
-        for start in near_starts(wanted, now)
+        (start, start + each.wanted.end_time - each.wanted.start_time)
+        for each in refused
+        for start in near_starts(each.wanted, now)
     ]
     await transactions.database.read(lambda c: pool.read(c, near))
-    offered = [list(candidates(wanted, question, pool, now)) for wanted, question in refused]
+    offered = [list(candidates(each.wanted, each.question, pool, now)) for each in refused]
+
+    def more(index: int, window: pdp.HistoryWindow | None) -> pdp.History:
+        starts = [from_timestamp(each.subject.start_time) for each in offered[index]]
+        return refused[index].account.told(window, starts, now)
+
     asked = [
-        pdp.AllowedSubjectsRequest(question=question, candidates=[each.subject for each in group], most=OFFERED)
-        for (_, question), group in zip(refused, offered, strict=True)
+        pdp.AllowedSubjectsRequest(question=each.question, candidates=[one.subject for one in group], most=OFFERED)
+        for each, group in zip(refused, offered, strict=True)
     ]
+    for index, each in enumerate(asked):
+        if each.candidates and each.question.history.HasField("from_time"):  # of the time that was asked for
+            each.question.history.CopyFrom(more(index, transactions.policy.window))
     try:
-        proved = await transactions.policy.allowed(asked)
+        proved = await transactions.policy.allowed(asked, more)
     except errors.RpcError:
         log.warning("the policy is away: a refusal goes out without alternatives")
         return [[] for _ in refused]

@@ -76,16 +76,18 @@ async def _decide(
     transactions: Transactions, wanted: ReservationInput, snapshot: BatchSnapshot, now: int
 ) -> DecidedRequest:
     """And lets it count for the occurrences that follow."""
-    question = admission.to_question(wanted, snapshot, now)
-    decision = await transactions.policy.decide_one(question)
+    account = snapshot.accounts[wanted.account_id]
+    question = admission.to_question(wanted, snapshot, transactions.policy.window, now)
+    decision = await transactions.policy.decide_one(question, admission.wider([account], [question], now))
     if decision.effect in _COUNTED:
-        snapshot.accounts[wanted.account_id].history.reservations.add(
+        counted = pdp.PastReservation(
             reservation_id=decision.decision_id,
             status=_COUNTED[decision.effect],
             start_time=to_timestamp(wanted.start_time),
             end_time=to_timestamp(wanted.end_time),
             escalate_time=to_timestamp(now) if decision.effect == policy.EFFECT_ESCALATE else None,
         )
+        account.count(counted)
     if decision.effect == policy.EFFECT_ALLOW and (room := admission.first_free(wanted, snapshot.pool)):
         snapshot.pool.hold(room.room_id, *wanted.interval)
     return admission.to_decided(wanted, snapshot, question, decision, [], traces.current())

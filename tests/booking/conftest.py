@@ -2,23 +2,27 @@
 
 import asyncio
 import importlib.resources
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
 import sqlalchemy as sa
-from yunhui.policy.v1.policy_service_pb2 import AllowedSubjectsRequest, DecideRequest, Usage, UsageRequest
+from yunhui.policy.v1 import policy_service_pb2
 
-from services.booking import models
+from services.booking import accounts, models
 from services.booking.assembly import build
-from services.booking.decisions import More, PolicyAnswer, PolicyClient
+from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
 from services.booking.watchers import Watchers
+from services.contracts import subjects
 from services.platform.data.database import Database
 from services.platform.serving import errors
+from services.policy import subscriptions
 from services.policy.decisions import Policy
+from services.policy.versions import Versions
 from tests import templates
 from tests.booking.builders import MONDAY, ROOMS
 from tests.booking.served import serve
@@ -30,23 +34,27 @@ class LocalPolicy(PolicyClient):
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.away = False
-        self.window = policy.window
+        self.window = None
 
-    async def decide(self, questions: list[DecideRequest], more: More | None = None) -> list[PolicyAnswer]:
+    async def _ask(self, subject: str, body: bytes, kind: Any) -> Any:
         await asyncio.sleep(0)
         if self.away:
             raise errors.unavailable("policy")
-        return [self.policy.decide(question) for question in questions]
+        answer, asked = ANSWERS[subject]
+        return answer(cast(Versions, self.policy), asked.FromString(body))  # what it is asked for, it has
 
-    async def allowed(self, asked: list[AllowedSubjectsRequest], more: More | None = None) -> list[Sequence[int]]:
-        if self.away:
-            raise errors.unavailable("policy")
-        return [self.policy.allowed(each) for each in asked]
 
-    async def usage(self, question: UsageRequest, more: More | None = None) -> Usage:
-        if self.away:
-            raise errors.unavailable("policy")
-        return self.policy.usage(question)
+ANSWERS: dict[str, tuple[Callable[[Versions, Any], Any], Any]] = {
+    subjects.DECIDE: (subscriptions.decide, policy_service_pb2.DecideBatchRequest),
+    subjects.ALLOWED: (subscriptions.allowed, policy_service_pb2.AllowedSubjectsBatchRequest),
+    subjects.USAGE: (subscriptions.answer_usage, policy_service_pb2.UsageRequest),
+}
+
+
+@pytest.fixture(autouse=True)
+def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Histories are short here: the policy is told no more of them than it looks at, all the same."""
+    monkeypatch.setattr(accounts, "MANY", 0)
 
 
 class ManualClock:

@@ -236,7 +236,7 @@ def comparable(state: AccountState) -> tuple[Any, ...]:
 
 
 async def test_only_so_many_accounts_are_kept(booking: Booking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "MOST_ACCOUNTS", 2)
+    monkeypatch.setattr(accounts, "MOST_KEPT", 5)  # two, each with one reservation
     for name in ("a", "b", "c"):
         await create(booking, account_id=name, start=TEN + HOUR)
     assert list(booking.admission._accounts._states) == ["b", "c"]
