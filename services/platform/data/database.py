@@ -281,4 +281,5 @@ def enter_wal(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE: what is read in a writing transaction cannot change before it commits
     deferred = connection.get_execution_options().get("read_only")
-    connection.exec_driver_sql("BEGIN" if deferred else "BEGIN IMMEDIATE")
+    with _driver(connection) as driver:
+        driver.execute("BEGIN" if deferred else "BEGIN IMMEDIATE").close()

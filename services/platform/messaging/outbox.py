@@ -30,8 +30,11 @@ WINDOW = 64
 WAITING = metrics.gauge("yunhui_outbox_waiting", "events that are committed and not published yet")
 OLDEST = metrics.gauge("yunhui_outbox_oldest_seconds", "age of the oldest of them; 0 when there is none")
 ACK_SECONDS = 5
-GATHER_SECONDS = 0.02
-"""What is committed within this time is read, published and marked together: a third of the work of one by one."""
+GATHER_SECONDS = 0.05
+"""What is committed within so long after a turn is read, published and marked together: a third of the work of one by
+one. What comes alone does not wait for others."""
+MOMENT_SECONDS = 0.005
+"""Who waits for the answer of what was just committed goes first."""
 PAUSES = (0.1, 0.5, 1.0, 2.0)
 LEASE_MS = 10_000
 FINISH_SECONDS = 3.0
@@ -116,12 +119,13 @@ class Relay:
     def __init__(
         self, database: Database, connection: Client, program: str, gather_seconds: float = GATHER_SECONDS
     ) -> None:
-        """Longer than GATHER_SECONDS where nobody waits for the events: the more go together, the less each costs."""
+        """`gather_seconds`: longer where nobody waits for the events."""
         self._database = database
         self._bus = connection
         self._stream = connection.jetstream()
         self._word = f"{program}.outbox"
         self._gather_seconds = gather_seconds
+        self._rested_at = 0.0  # by the loop's clock: from then on a turn is due as soon as there is something
         self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._owns_until = 0.0  # by the loop's clock, which nobody sets; 0: we do not own it
         self._seen, self._seen_since = NOBODY, 0.0
@@ -140,6 +144,7 @@ class Relay:
                 woken = await self._wait()
                 try:
                     await self._take_turn(woken)
+                    self._rested_at = asyncio.get_running_loop().time() + self._gather_seconds
                     failures = 0
                 except Exception as error:
                     # whatever it is, the events are safe in the table and the only way on is to try again
@@ -164,7 +169,7 @@ class Relay:
         """True when there is news, not only time that has passed."""
         if not await wait_at_most(self._woken, LOOK_SECONDS):
             return False
-        await asyncio.sleep(self._gather_seconds)
+        await asyncio.sleep(max(MOMENT_SECONDS, self._rested_at - asyncio.get_running_loop().time()))
         self._woken.clear()
         return True
 
