@@ -20,8 +20,9 @@ from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
-MOST_KEPT = 200_000
-"""Accounts and the reservations of their histories that are kept in memory, some 300 bytes each."""
+MOST_KEPT = 100_000
+"""Reservations in histories that are kept in memory, 300 to 600 bytes each; an account itself counts as several."""
+ACCOUNT_ITSELF = 6
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
 
 MANY = 64
@@ -141,6 +142,8 @@ class KnownAccounts:
     """
 
     def __init__(self) -> None:
+        self.connection: Connection | None = None
+        """Over which they were read."""
         self._states: OrderedDict[str, AccountState] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._size = 0
@@ -158,10 +161,16 @@ class KnownAccounts:
         found |= read_accounts(connection, outdated, now) if outdated else {}
         return {each: found.get(each) or AccountState() for each in ids}
 
+    def forget(self) -> None:
+        """All of them."""
+        self._states.clear()
+        self._sizes.clear()
+        self._size = 0
+
     def keep(self, account_id: str, state: AccountState) -> None:
         self._forget(account_id)
         self._states[account_id] = state
-        self._sizes[account_id] = size = 1 + len(state.history.reservations)
+        self._sizes[account_id] = size = ACCOUNT_ITSELF + len(state.history.reservations)
         self._size += size
         while self._size > MOST_KEPT and len(self._states) > 1:
             self._forget(next(iter(self._states)))
@@ -230,7 +239,21 @@ _VERSIONS = ForEach("SELECT account_id, version FROM account WHERE account_id IN
 
 
 def read_versions(connection: Connection, ids: Collection[str]) -> dict[str, int]:
-    return {row[0]: row[1] for row in _VERSIONS.execute(connection, [(each,) for each in ids])} if ids else {}
+    return {row[0]: row[1] for row in _VERSIONS.execute(connection, [(each,) for each in ids])}
+
+
+_LOCK = ForEach(
+    "SELECT account_id FROM account WHERE account_id IN ({0}) ORDER BY account_id FOR UPDATE", ":id{0}", ", ", "id"
+)
+
+
+def lock_accounts(connection: Connection, ids: Collection[str]) -> None:
+    """Those that exist, until the transaction ends; in order of id, so that no two wait for each other.
+
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        _LOCK.execute(connection, [(each,) for each in ids])
 
 
 _PUT = ForEach(
@@ -255,7 +278,7 @@ def put(connection: Connection, accounts: Mapping[str, tuple[Profile, str, int]]
         (id_, version, profile.display_name, profile.email, profile.locale, profile.department, roles)
         for id_, (profile, roles, version) in sorted(accounts.items())
     ]
-    return {row[0] for row in _PUT.execute(connection, rows)} if rows else set()
+    return {row[0] for row in _PUT.execute(connection, rows)}
 
 
 def lock_account(connection: Connection, account_id: str) -> AccountState:

@@ -1,9 +1,9 @@
 """New requests for rooms: concurrent ones are gathered, decided with one question and stored in one commit.
 
-A lone request never waits. A batch holds at most one request an account, so what a decision rests on cannot change
-inside it; what changes it from outside is noticed at the commit, and the request is decided again. One batch is served
-at a time: the pool and the accounts that a decision rests on stay in memory from one to the next, and each transaction
-brings them up to date.
+A request that comes alone is served at once. A batch holds at most one request an account, so what a decision rests on
+cannot change inside it; what changes it from outside is noticed at the commit, and the request is decided again. One
+batch is served at a time: the pool and the accounts stay in memory from one to the next, and each transaction brings
+them up to date.
 """
 
 import asyncio
@@ -161,16 +161,18 @@ class Admission:
         questions = [to_question(pending.wanted, snapshot, self._transactions.policy.window, now) for pending in batch]
         with traces.span("ask the policy", kind="client"):
             policy_answers = await self._ask(accounts, questions, now)
+        rooms = [None if pending.store else first_free(pending.wanted, snapshot.pool) for pending in batch]
         others = await self._find_alternatives(batch, accounts, questions, policy_answers, now)
         decided: list[tuple[PendingRequest, DecidedRequest]] = []
-        for pending, question, answer, offered in zip(batch, questions, policy_answers, others, strict=True):
+        answered = zip(batch, questions, policy_answers, rooms, others, strict=True)
+        for pending, question, answer, room, offered in answered:
             if isinstance(answer, errors.RpcError):
                 pending.resolve(answer)
             elif pending.store:
                 found = to_decided(pending.wanted, snapshot, question, answer, offered, pending.trace)
                 decided.append((pending, found))
             else:
-                pending.resolve(to_check(pending.wanted, snapshot, answer, offered))
+                pending.resolve(to_check(room, answer, offered))
         await self._store(decided, now)
 
     async def _ask(
@@ -255,7 +257,16 @@ class Admission:
             if len(batch) == 1:
                 return [None if isinstance(error, ConflictError) else error]
             log.warning("a batch of %d was not stored, each is tried alone: %s", len(batch), type(error).__name__)
-            return [result for each in batch for result in await self._commit([each], now)]
+            return [await self._commit_alone(each, now) for each in batch]
+
+    async def _commit_alone(
+        self, decided: DecidedRequest, now: int
+    ) -> api.CreateReservationResponse | Exception | None:
+        try:
+            [result] = await self._commit([decided], now)
+        except errors.RpcError as error:  # those before it are stored, and are told so
+            return error
+        return result
 
     def _decide_again(self, pending: PendingRequest) -> None:
         if pending.attempts + 1 < ATTEMPTS:
@@ -276,9 +287,15 @@ def observe_batch(batch: Collection[PendingRequest]) -> None:
 def read_snapshot(
     connection: Connection, pool: CurrentPool, accounts: KnownAccounts, batch: Sequence[ReservationInput], now: int
 ) -> BatchSnapshot:
-    intervals = [wanted.interval for wanted in batch]
+    if accounts.connection is not connection:
+        # a database that was lost may have lost what was seen of it: a standby took over, a backup was restored
+        accounts.forget()
+        pool.forget()
+        accounts.connection = connection
+    timely = [wanted for wanted in batch if now <= wanted.start_time <= now + requests.MAX_AHEAD]  # the others get none
+    intervals = [wanted.interval for wanted in timely]
     pool.read(connection, intervals)
-    if without := {wanted.interval for wanted in batch if not first_free(wanted, pool)}:
+    if without := {wanted.interval for wanted in timely if not first_free(wanted, pool)}:
         # then it matters when one becomes free
         pool.read(connection, [*intervals, *((start, end + LOOK_AHEAD) for start, end in without)])
     keys = [(wanted.actor, wanted.request_id) for wanted in batch if wanted.request_id]
@@ -373,10 +390,10 @@ def to_decided(
 
 
 def to_check(
-    wanted: ReservationInput, snapshot: BatchSnapshot, decision: policy.Decision, offered: list[pb.Alternative]
+    room: pb.Room | None, decision: policy.Decision, offered: list[pb.Alternative]
 ) -> api.CheckReservationResponse:
     outcome = to_outcome(policy.Effect.Name(decision.effect))
     reply = api.CheckReservationResponse(outcome=outcome, decision=decision, alternatives=offered)
-    if decision.effect == policy.EFFECT_ALLOW and (room := first_free(wanted, snapshot.pool)):
+    if decision.effect == policy.EFFECT_ALLOW and room:
         reply.room.CopyFrom(room)
     return reply

@@ -37,7 +37,7 @@ _ANSWERS = ForEach(
 
 
 def read(connection: Connection, keys: Collection[RequestKey]) -> dict[RequestKey, Stored]:
-    rows = _ANSWERS.execute(connection, keys) if keys else ()
+    rows = _ANSWERS.execute(connection, keys)
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 

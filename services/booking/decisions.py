@@ -16,7 +16,7 @@ from yunhui.policy.v1.decision_pb2 import Decision, Effect, Obligation
 
 from services.booking.events import SYSTEM
 from services.contracts import subjects
-from services.platform.clock import SECOND, from_timestamp, to_timestamp
+from services.platform.clock import DAY, SECOND, from_timestamp, to_timestamp
 from services.platform.ids import new_id
 from services.platform.observing import traces
 from services.platform.serving import errors
@@ -73,7 +73,11 @@ class PolicyClient:
                 break
             for index in short:
                 _history_of(asked[index]).CopyFrom(more(index, results[index].error.needed))
-            for index, result in zip(short, await ask([asked[index] for index in short]), strict=True):
+            try:
+                again = await ask([asked[index] for index in short])
+            except errors.RpcError:  # the others have their answers
+                break
+            for index, result in zip(short, again, strict=True):
                 results[index] = result
         return results
 
@@ -84,9 +88,13 @@ class PolicyClient:
         reply = await self._ask(subjects.DECIDE, body, policy.DecideBatchResponse)
         if len(reply.results) != len(questions):
             raise errors.unavailable("policy")
-        if not reply.HasField("window"):  # a policy of before: it would not notice what is missing
+        if not reply.HasField("window"):  # a policy of before: it does not notice what is missing
             self.window = None
-        elif reply.window != self.window:
+            return [
+                _TELL_ALL if question.history.HasField("from_time") else result
+                for question, result in zip(questions, reply.results, strict=True)
+            ]
+        if reply.window != self.window:
             self.window = reply.window
         return list(reply.results)
 
@@ -166,6 +174,12 @@ def _refusal(error: policy.DecideError) -> errors.RpcError:
     return errors.failure(code, "POLICY_REFUSED_THE_QUESTION", error.message)
 
 
+_ALWAYS = 500 * DAY // SECOND  # before any start that can be asked for: longer than histories are
+_TELL_ALL = policy.DecideResult(
+    error=policy.DecideError(
+        needed=policy.HistoryWindow(before_start_seconds=_ALWAYS, violations_before_now_seconds=_ALWAYS)
+    )
+)
 _TOO_LONG = policy.DecideError(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="too long for the bus")
 
 

@@ -7,6 +7,7 @@ from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import deadlines, second_person, states
+from services.booking.accounts import lock_account
 from services.booking.decisions import attendance_times
 from services.booking.pool import lock_pool
 from services.booking.queries import read_decision, read_resolver
@@ -79,6 +80,7 @@ def store_resolution(connection: Connection, snapshot: Snapshot, resolution: Res
     if not resolution.approve:
         return change(connection, snapshot, "decline", payload, now, note=resolution.note, resolved_by=resolution.actor)
     payload.decision.CopyFrom(read_decision(connection, snapshot.record.decision_id))
+    lock_account(connection, snapshot.record.organizer.account_id)  # before the pool, as everybody
     room = free_room(connection, snapshot.record, resolution.room_id)
     watched = attendance_times(payload.decision, from_timestamp(snapshot.record.start_time))
     fields = {"room_id": room.room_id, "note": resolution.note, "resolved_by": resolution.actor}

@@ -64,7 +64,7 @@ def read_holders(
     connection: Connection, keys: Collection[OccurrenceKey], without: str = ""
 ) -> dict[OccurrenceKey, Holder]:
     """Which of these meetings are reserved already, leaving out the reservation `without`."""
-    rows = _HOLDERS.execute(connection, list(dict.fromkeys(keys)), without=without) if keys else ()
+    rows = _HOLDERS.execute(connection, list(dict.fromkeys(keys)), without=without)
     return {OccurrenceKey(row[0], row[1], row[2]): Holder(row[3], row[4]) for row in rows}
 
 

@@ -105,7 +105,7 @@ class Reservation(SQLModel, table=True):
 class PoolChange(SQLModel, table=True):
     """What was held or freed, written by the database's own triggers, numbered in the order of commits.
 
-    The latest 10,000 are kept, always at least one. An empty `room_id`: rooms themselves have changed.
+    The latest 10,000 numbers or some more are kept, always at least one. An empty `room_id`: rooms themselves changed.
     """
 
     __tablename__ = "pool_change"

@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -20,7 +20,7 @@ from services.platform.data.database import ForEach, parameter_mark, query
 LOCK = 7_308_052_014
 """Of PostgreSQL's advisory locks: whoever has it changes the pool. The triggers of migration 0006 take it too."""
 MOST_HOLDS = 200_000
-"""Kept in memory, some 300 bytes each; beyond, the days that were not asked about longest are forgotten."""
+"""In memory, some 300 bytes each; an empty day counts as one. Beyond, days not asked about for long are forgotten."""
 
 Interval = tuple[int, int]
 """[start, end) in epoch ms. Touching intervals do not overlap."""
@@ -184,12 +184,8 @@ class CurrentPool(Pool):
         """Of the last change seen."""
 
     def read(self, connection: Connection, wanted: Collection[Interval]) -> None:
-        # with the last one seen, if it is still there
-        changes = query(connection, _CHANGES.format(parameter_mark(connection)), [self._number])
-        if not changes or changes[0][0] != self._number:  # too long ago: what happened since was pruned
+        if not self._number or not self._follow(connection):
             self._begin(connection)
-        else:
-            self._follow(connection, changes[1:])
         asked = dict.fromkeys(number for interval in wanted for number in days(*interval))
         for number in asked:
             if number not in self._days:
@@ -202,17 +198,26 @@ class CurrentPool(Pool):
         for day in self._between(start, end):
             day.add(Hold(room_id, start, end))
 
+    def forget(self) -> None:
+        """Begins anew with the next `read`."""
+        self._number = 0
+
     def _begin(self, connection: Connection) -> None:
         self._days.clear()
         self.set_rooms(read_rooms(connection))
         self._number = connection.scalar(_LAST_CHANGE) or 0
 
-    def _follow(self, connection: Connection, changes: Sequence[tuple[Any, ...]]) -> None:
+    def _follow(self, connection: Connection) -> bool:
+        """False when that is too long ago: the last change that was seen has been pruned, and others with it."""
+        seen, *changes = query(connection, _CHANGES.format(parameter_mark(connection)), [self._number]) or [(0,)]
+        if seen[0] != self._number:
+            return False
         if any(not room_id for _, room_id, *_ in changes):
             self.set_rooms(read_rooms(connection))
         for number, room_id, start, end, held in changes:
             (self.hold if held else self.release)(room_id, start, end)
             self._number = number
+        return True
 
     def _load(self, connection: Connection, number: int) -> None:
         holds = _HOLDS.execute(connection, [(number * DAY, (number + 1) * DAY)], without="")
@@ -223,8 +228,10 @@ class CurrentPool(Pool):
 
     def _forget(self, needed: int) -> None:
         """The days that were not asked about for longest."""
-        while len(self._days) > needed and sum(day.size for day in self._days.values()) > MOST_HOLDS:
-            self._days.popitem(last=False)
+        if len(self._days) > needed:
+            size = sum(1 + day.size for day in self._days.values())
+            while len(self._days) > needed and size > MOST_HOLDS:
+                size -= 1 + self._days.popitem(last=False)[1].size
 
 
 def hours(start: int, end: int) -> range:

@@ -1,7 +1,7 @@
 """What is written about new requests: decision, reservation, deadlines and event, in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
 from services.booking import answers, deadlines, meetings, models, states
-from services.booking.accounts import AccountState, Profile, put, read_versions
+from services.booking.accounts import AccountState, Profile, lock_accounts, put, read_versions
 from services.booking.decisions import attendance_times, decision_row
 from services.booking.events import refusal_event, reservation_event, to_outcome
 from services.booking.pool import CurrentPool, lock_changes
@@ -75,14 +75,16 @@ def commit(
 ) -> list[api.CreateReservationResponse | None]:
     """Stores a batch; None where what the decision rests on has changed since.
 
-    Requests of one account must have been decided one after the other, each with those before it counted. Accounts come
-    first: they are locked from then on, and the pool after them.
+    Requests of one account must have been decided one after the other, each with those before it counted. Accounts are
+    locked first, and the pool after them.
     """
-    fresh = _advance_accounts(connection, batch)
+    lock_accounts(connection, {decided.profile.account_id for decided in batch})
     rows, replies = _Rows(), list[api.CreateReservationResponse | None]()
-    with _choosing(connection, pool, [decided for decided in batch if takes_room(decided)]) as choose:
+    with _chosen_rooms(connection, pool, [decided for decided in batch if takes_room(decided)]) as rooms:
+        possible = [decided for decided in batch if decided.decision.decision_id in rooms or not takes_room(decided)]
+        fresh = _advance_accounts(connection, possible)
         for decided in batch:
-            room = choose(decided) if takes_room(decided) else None
+            room = rooms.get(decided.decision.decision_id)
             stale = decided.profile.account_id not in fresh or (takes_room(decided) and not room)
             with traces.continued(decided.trace):
                 replies.append(None if stale else _add(rows, decided, room, now))
@@ -95,26 +97,24 @@ def takes_room(decided: DecidedRequest) -> bool:
 
 
 @contextmanager
-def _choosing(
-    connection: Connection, pool: CurrentPool, taking: list[DecidedRequest]
-) -> Iterator[Callable[[DecidedRequest], Room | None]]:
-    """Gives the smallest room that is free now. What is given in here counts in here alone: whether it was committed,
-    the database tells, to us as to everybody."""
+def _chosen_rooms(connection: Connection, pool: CurrentPool, taking: list[DecidedRequest]) -> Iterator[dict[str, Room]]:
+    """By decision the smallest room that is free now, where there is one.
+
+    What is given here counts in here alone: whether it was committed, the database tells, to us as to everybody.
+    """
+    rooms: dict[str, Room] = {}
     given: list[tuple[str, int, int]] = []
-
-    def choose(decided: DecidedRequest) -> Room | None:
-        wanted = decided.wanted
-        room = pool.first_free(wanted.start_time, wanted.end_time, wanted.participant_count, wanted.room_id)
-        if room:
-            given.append((room.room_id, *wanted.interval))
-            pool.hold(*given[-1])
-        return room
-
     if taking:
         lock_changes(connection)
         pool.read(connection, [decided.wanted.interval for decided in taking])
     try:
-        yield choose
+        for decided in taking:
+            wanted = decided.wanted
+            if room := pool.first_free(*wanted.interval, wanted.participant_count, wanted.room_id):
+                rooms[decided.decision.decision_id] = room
+                given.append((room.room_id, *wanted.interval))
+                pool.hold(*given[-1])
+        yield rooms
     finally:
         for hold in given:
             pool.release(*hold)

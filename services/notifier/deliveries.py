@@ -355,7 +355,7 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: int)
             _put_off(connection, each, now)
     for each in sorted(
         settlements, key=lambda each: each.claim.recipient
-    ):  # replicas that take turns get in no deadlock
+    ):  # in one order, for replicas that take turns
         each.record(connection)
 
 

@@ -167,7 +167,7 @@ class Ingester:
         return postponed
 
     def _carry_out(self, connection: Connection, events: Sequence[PreparedEvent], now: int) -> None:
-        opted_out = preferences.opted_out(connection, {each.event.account_id for each in events if each.event})
+        opted_out = preferences.opted_out(connection, {_plain(each.event.account_id) for each in events if each.event})
         listening = webhooks.listening(connection)
         rows: list[Mapping[str, Any]] = []
         for prepared in events:

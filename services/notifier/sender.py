@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from services.notifier.channels import Channel, DeliveryClaim, SendResult, SendVerdict
 from services.notifier.deliveries import NOTHING, Deliveries, Settlement, Turn
 from services.platform.clock import SECOND, Clock, wait_until
+from services.platform.data.database import ConflictError
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
 from services.platform.tasks import run_forever, wait_at_most
@@ -125,12 +126,15 @@ class Sender:
         return turn
 
     async def _store_one_by_one(self) -> None:
-        """So that none can keep the others out. What cannot be stored comes again when its lease ends."""
+        """So that none can keep the others out. What cannot be stored comes again when its lease ends; where another
+        replica was faster, it is tried again with the next turn."""
         for answer in self._answers[:]:
             try:
                 await self._deliveries.turn(self._channel.name, [answer])
             except errors.RpcError:
                 raise
+            except ConflictError:
+                continue
             except Exception:
                 log.exception("%s: delivery %s: its answer is not stored", self._channel.name, answer.claim.delivery_id)
             self._answers.remove(answer)
@@ -165,7 +169,7 @@ class Sender:
         return [lane for lane, outage in self._outages.items() if outage.until > now or lane in probed]
 
     def _without(self) -> Collection[str]:
-        return self._sending if self._channel.shared else self._sending.union(self._closed())
+        return self._sending.union(() if self._channel.shared else self._closed())  # a copy: it is read in a thread
 
     def _lane(self, recipient: str) -> str:
         """What is away together."""

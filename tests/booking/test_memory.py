@@ -1,6 +1,8 @@
 """What a replica keeps in memory, the pool and the accounts, is what the database holds, whoever changed it."""
 
+import asyncio
 import contextlib
+import importlib.resources
 import random
 from typing import Any
 
@@ -16,6 +18,8 @@ from services.booking.pool import CurrentPool
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
+from services.platform.serving import errors
+from services.policy.decisions import Policy
 from tests.booking.builders import TEN, wanted
 from tests.booking.conftest import Booking
 
@@ -236,8 +240,63 @@ def comparable(state: AccountState) -> tuple[Any, ...]:
 
 
 async def test_only_so_many_accounts_are_kept(booking: Booking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "MOST_KEPT", 5)  # two, each with one reservation
+    monkeypatch.setattr(accounts, "MOST_KEPT", 2 * (accounts.ACCOUNT_ITSELF + 1))  # two, each with one reservation
     for name in ("a", "b", "c"):
         await create(booking, account_id=name, start=TEN + HOUR)
     assert list(booking.admission._accounts._states) == ["b", "c"]
     assert rule_ids(await create(booking, account_id="a", start=TEN + 3 * HOUR)) == []
+
+
+async def test_days_that_cannot_be_asked_for_are_not_read(booking: Booking) -> None:
+    """Neither long past nor far ahead: whoever asks for them gets none."""
+    for days in (-4000, 400, 40_000):
+        with pytest.raises(errors.RpcError, match="lies"):
+            await booking.admission.check(wanted(start=TEN + days * DAY))
+    assert not booking.admission._pool._days
+
+
+async def test_empty_days_count_among_those_that_are_kept(booking: Booking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "MOST_HOLDS", 5)
+    for days in range(1, 30):
+        await booking.admission.check(wanted(start=TEN + days * DAY))
+    assert len(booking.admission._pool._days) <= 15  # what the last refusal has looked at
+
+
+async def test_a_check_names_no_room_of_a_day_that_was_forgotten_meanwhile(
+    booking: Booking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search for other times, for another request of the batch, reads many days."""
+    rules = (importlib.resources.files("services.policy") / "rules" / "default.yaml").read_text()
+    booking.policy.policy = Policy.load(
+        rules.replace("horizon_days: {value: 7,", "horizon_days: {value: 20,"), "default@2"
+    )
+    far = TEN + 12 * DAY
+    assert rule_ids(await create(booking, account_id="a", start=far)) == []
+    monkeypatch.setattr(pool, "MOST_HOLDS", 1)
+    for number in range(3):
+        await create(booking, account_id="full", start=TEN + number * 2 * HOUR)
+    check = booking.admission.check(wanted("b", start=far))
+    refused = booking.admission.create(wanted("full", start=TEN + 8 * HOUR))
+    checked, reply = await asyncio.gather(check, refused)
+    assert rule_ids(reply) == ["DAILY_QUOTA"]
+    assert checked.room.room_id == "small-2"
+
+
+async def test_another_connection_begins_with_nothing_in_memory(booking: Booking) -> None:
+    """The database behind it may not be what it was: here it lost what this replica has seen, and its numbers go on."""
+    first = await create(booking, start=TEN)
+
+    def lose(connection: Connection) -> None:
+        """As where a standby took over that did not have the last transactions, and another replica went on with it."""
+        c = models.RESERVATION.c
+        lost = c.reservation_id == first.reservation.reservation_id
+        connection.execute(sa.delete(models.RESERVATION).where(lost))
+        last = sa.select(sa.func.max(CHANGES.c.number)).scalar_subquery()
+        connection.execute(sa.delete(CHANGES).where(CHANGES.c.number == last))
+
+    await booking.database.write(lose)
+    await booking.database.read(lambda _: booking.database._reader._disconnect())
+    start = TEN + HOUR // 2
+    replies = [await create(booking, start=start), *[await create(booking, start=start + n * HOUR) for n in (2, 4)]]
+    assert [rule_ids(reply) for reply in replies] == [[], [], []]
+    assert replies[0].reservation.room.room_id == "small-1"

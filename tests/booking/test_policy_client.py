@@ -22,11 +22,11 @@ class Message:
 
 
 class Wire(Client):
-    """The policy behind a bus that carries what it is given. `silent`: answers are empty."""
+    """The policy behind a bus that carries what it is given. `silent`: answers are empty; `older`: no windows yet."""
 
     def __init__(self, answering: Policy) -> None:
         self._policy = answering
-        self.silent = False
+        self.silent = self.older = False
         self.asked: list[tuple[str, int]] = []
 
     @property
@@ -44,7 +44,12 @@ class Wire(Client):
             several = pdp.AllowedSubjectsBatchRequest.FromString(payload)
             return Message(subscriptions.allowed(self._policy, several).SerializeToString())  # type: ignore[arg-type]
         batch = pdp.DecideBatchRequest.FromString(payload)
-        return Message(subscriptions.decide(self._policy, batch).SerializeToString())  # type: ignore[arg-type]
+        for each in batch.requests if self.older else ():
+            each.history.ClearField("from_time")
+        reply = subscriptions.decide(self._policy, batch)  # type: ignore[arg-type]
+        if self.older:
+            reply.ClearField("window")
+        return Message(reply.SerializeToString())
 
 
 @pytest.fixture
@@ -171,3 +176,34 @@ async def test_what_one_question_needs_for_its_remedies_is_not_told_with_the_oth
     assert fired.remedy.changes
     assert told == [8 * 3, len(starts)]
     assert client.window == policy.window
+
+
+async def test_who_needs_more_does_not_take_the_answers_of_the_others_along(wire: Wire) -> None:
+    """The policy goes away between the two questions."""
+
+    def more(_index: int, window: pdp.HistoryWindow) -> pdp.History:
+        wire.silent = True
+        return told(window)
+
+    first, second = await PolicyClient(wire).decide([question(), short()], more)
+    assert isinstance(first, Decision)
+    assert isinstance(second, errors.RpcError)
+    assert second.code == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_what_an_older_replica_says_to_a_bounded_question_does_not_count(wire: Wire, policy: Policy) -> None:
+    """It does not notice what is missing: it is asked again with all."""
+    client, wire.older = PolicyClient(wire), True
+    everything: list[pdp.History] = []
+
+    def more(_index: int, window: pdp.HistoryWindow) -> pdp.History:
+        everything.append(told(window))
+        wire.older = False
+        return everything[-1]
+
+    first, second = await client.decide([question(), short()], more)
+    assert isinstance(first, Decision)
+    assert isinstance(second, Decision)
+    assert [rule.rule_id for rule in second.rules] == ["DAILY_QUOTA"]
+    assert len(everything[0].reservations) == 4
+    assert not everything[0].HasField("until_time")

@@ -258,3 +258,24 @@ async def test_a_search_that_cannot_be_names_its_field(channel: grpc.aio.Channel
 async def test_a_month_can_be_searched(channel: grpc.aio.Channel) -> None:
     answer = await Caller(channel, "booker").ask("SearchAvailability", search(MONDAY, MONDAY + 31 * DAY, people=10_000))
     assert not answer.intervals
+
+
+async def test_approving_locks_the_account_before_the_pool(booking: Booking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As everybody does: in the other order, two would wait for each other."""
+    pending = (await create(booking, participant_count=120)).reservation
+    order: list[str] = []
+
+    def note(name: str) -> None:
+        whole = getattr(escalations, name)
+
+        def noted(*given: Any) -> Any:
+            order.append(name)
+            return whole(*given)
+
+        monkeypatch.setattr(escalations, name, noted)
+
+    note("lock_account")
+    note("lock_pool")
+    verdict = Resolution(approve=True, actor="support", note="")
+    await escalations.resolve(booking.transactions, pending.reservation_id, verdict)
+    assert order == ["lock_account", "lock_pool"]

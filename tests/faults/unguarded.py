@@ -18,7 +18,7 @@ from services.platform.data.database import Database
 from services.platform.host import run
 from services.platform.settings import load
 
-advance_accounts, choosing = reservations._advance_accounts, reservations._choosing
+advance_accounts, chosen_rooms = reservations._advance_accounts, reservations._chosen_rooms
 
 WALLS = {
     "sqlite": [
@@ -45,13 +45,13 @@ def trust_accounts(connection: Connection, batch: list[DecidedRequest]) -> set[s
 
 
 def trust_pool(connection: Connection, pool: Any, taking: list[DecidedRequest]) -> AbstractContextManager[Any]:
-    return choosing(connection, cast(CurrentPool, PoolAsItWas(pool)), taking)
+    return chosen_rooms(connection, cast(CurrentPool, PoolAsItWas(pool)), taking)
 
 
 def remove_guards() -> None:
     # what the commit reads with, and no other
     reservations._advance_accounts = trust_accounts
-    reservations._choosing = trust_pool  # type: ignore[assignment] # any context manager will do
+    reservations._chosen_rooms = trust_pool  # type: ignore[assignment] # any context manager will do
     reservations.lock_changes = lambda connection: None  # type: ignore[attr-defined] # it is imported there
 
 

@@ -14,7 +14,7 @@ from services.notifier.deliveries import Deliveries, Settlement, Turn
 from services.notifier.sender import AT_ONCE, Retry, Sender
 from services.notifier.smtp import Smtp, SmtpServer
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND
-from services.platform.data.database import Database
+from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors
 from tests.notifier.conftest import HandClock
 from tests.notifier.new_deliveries import LATER, NEVER, SENT, attempts, new_delivery, queue, rows
@@ -272,12 +272,18 @@ async def test_an_error_of_ours_holds_up_only_that_mail(database: Database, cloc
         await until(settled(database, "sent", "sent"))
 
 
-async def test_an_answer_outlives_a_restart_of_the_database(
-    database: Database, clock: HandClock, deliveries: Deliveries, run: Run, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("failure", [errors.unavailable("database"), ConflictError("another replica was faster")])
+async def test_an_answer_outlives_a_restart_of_the_database_and_who_was_faster(
+    database: Database,
+    clock: HandClock,
+    deliveries: Deliveries,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
 ) -> None:
     """The mail is out: it must not go out again because that could not be stored at once."""
     monkeypatch.setattr("services.notifier.sender.RETRY_SECONDS", 0.01)
-    turn, failures = deliveries.turn, [errors.unavailable("database")] * 3
+    turn, failures = deliveries.turn, [failure] * 3
 
     async def failing(channel: str, settlements: Sequence[Settlement], *given: Any) -> Turn:
         if settlements and failures:

@@ -8,7 +8,7 @@ import pytest
 
 from services.platform.serving.patience import OutOfPatienceError, Patience
 
-SOON, LATE = 0.02, 60.0
+SOON, APART, LATE = 0.02, 1.0, 60.0
 
 
 async def soon(word: str) -> str:
@@ -32,7 +32,7 @@ async def test_what_is_done_in_time_is_given_back_and_what_it_raises_is_raised()
 
 
 async def test_what_takes_too_long_is_cancelled_each_at_its_own_time() -> None:
-    patience, gone = Patience(SOON), list[int]()
+    patience, gone = Patience(APART), list[int]()
 
     async def hang(number: int) -> None:
         try:
@@ -41,7 +41,7 @@ async def test_what_takes_too_long_is_cancelled_each_at_its_own_time() -> None:
             gone.append(number)
 
     first = begin(patience, hang(0))
-    await asyncio.sleep(SOON / 2)
+    await asyncio.sleep(APART / 2)
     others = [begin(patience, hang(number)) for number in (1, 2)]
     await asyncio.wait([first])
     assert gone == [0]
@@ -91,3 +91,23 @@ async def test_what_swallows_its_cancellation_is_not_cancelled_again() -> None:
     patience = Patience(SOON)
     assert await patience.wait(stubborn()) == "done"
     assert not patience._ends
+
+
+async def test_work_that_makes_something_else_of_its_end_leaves_nothing_behind() -> None:
+    """As if it had not been cancelled: the next one that takes too long is told apart again."""
+
+    async def give_up() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "given up"
+        return "never"
+
+    async def both() -> str:
+        said = await patience.wait(give_up())
+        with pytest.raises(OutOfPatienceError):
+            await patience.wait(asyncio.Event().wait())
+        return said
+
+    patience = Patience(SOON)
+    assert await asyncio.ensure_future(both()) == "given up"

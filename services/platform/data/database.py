@@ -47,7 +47,9 @@ class ForEach:
         self._prepared: dict[tuple[str, int], tuple[str, Sequence[str] | None]] = {}
 
     def execute(self, connection: Connection, items: Collection[Sequence[Any]], **values: Any) -> list[tuple[Any, ...]]:
-        """The rows. `items`, at least one, give their names' values in order; `values` the rest of the statement's."""
+        """The rows; none for no `items`, which give their names' values in order. `values` are the statement's own."""
+        if not items:
+            return []
         number = len(items) if self._distinct else 1 << (len(items) - 1).bit_length()
         padded = [*items, *[*items][-1:] * (number - len(items))]
         for index, item in enumerate(padded):
@@ -98,8 +100,10 @@ class Insert:
     def execute(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         done = 0
         while done < len(rows):
-            number = 1 << (min(len(rows) - done, MOST_ROWS).bit_length() - 1)  # few different ones: all stay prepared
+            number = 1 << (min(len(rows) - done, MOST_ROWS).bit_length() - 1)  # few different ones stay prepared
             some = rows[done : done + number]
+            if any(len(row) != len(some[0]) for row in some):
+                raise ValueError("all rows have the same columns")
             statement = self._prepare(connection, number, tuple(some[0]))
             with _driver(connection) as driver:
                 driver.execute(statement, [row[name] for row in some for name in some[0]])
@@ -223,13 +227,14 @@ def begin_note(connection: Connection) -> Iterator[None]:
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield
         return
-    driver = connection.connection.driver_connection
-    driver.execute("PRAGMA synchronous=NORMAL").close()  # type: ignore[union-attr] # it is open
+    with _driver(connection) as driver:
+        driver.execute("PRAGMA synchronous=NORMAL").close()
     try:
         with connection.begin():
             yield
     finally:
-        driver.execute("PRAGMA synchronous=FULL").close()  # type: ignore[union-attr]
+        with _driver(connection) as driver:
+            driver.execute("PRAGMA synchronous=FULL").close()
 
 
 def is_damage(error: DBAPIError) -> bool:
@@ -247,7 +252,8 @@ def reading(engine: Engine) -> dict[str, Any]:
 def create_engine(url: str, **options: Any) -> Engine:
     """An engine with the settings that make a commit durable. Raises RuntimeError for a SQLite that loses data."""
     if make_url(url).get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_size=2)
+        # a writer that has waited for its turn sees what was committed meanwhile
+        return sa.create_engine(url, pool_size=2, isolation_level="READ COMMITTED")
     import pysqlite3.dbapi2 as sqlite
 
     if sqlite.sqlite_version_info < MINIMUM_SQLITE:

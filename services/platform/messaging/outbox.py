@@ -144,7 +144,6 @@ class Relay:
                 woken = await self._wait()
                 try:
                     await self._take_turn(woken)
-                    self._rested_at = asyncio.get_running_loop().time() + self._gather_seconds
                     failures = 0
                 except Exception as error:
                     # whatever it is, the events are safe in the table and the only way on is to try again
@@ -212,8 +211,9 @@ class Relay:
         elif len(window) == 1:
             await self._publish(window[0][1])
         if window:
-            # not waited for: what the power takes back is published again, and the stream drops repeats
+            # not waited for: what the power takes back is published again, as after a crash between the two
             await self._database.note(lambda c: mark_published(c, [seq for seq, _ in window]))
+            self._rested_at = asyncio.get_running_loop().time() + self._gather_seconds
         return more
 
     async def _publish_as_one(self, events: list[Event]) -> bool:

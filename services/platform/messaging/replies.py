@@ -57,8 +57,12 @@ class Replies:
         options = bus.connect_options(self._settings, self._name)
         connection = await nats.connect(self._settings.nats_url, closed_cb=on_closed, **options)
         self.connection = connection
-        for subject, replier in self._repliers.items():
-            await connection.subscribe(subject, queue=subject, cb=_callback(connection, *replier))
+        try:
+            for subject, replier in self._repliers.items():
+                await connection.subscribe(subject, queue=subject, cb=_callback(connection, *replier))
+        except Exception:
+            await _end(connection)  # another one takes its place
+            raise
         await closed.wait()
         log.warning("NATS: the connection that questions come over is closed")
 

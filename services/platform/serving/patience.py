@@ -29,14 +29,16 @@ class Patience:
         if not self._watched:
             self._watched = True
             loop.call_later(self._seconds, self._look, loop)
+        others = task.cancelling()
         try:
             return await work
         except asyncio.CancelledError:
-            if self._ends[task] == NO_MORE and not task.uncancel():  # nobody else wants it to end
+            if self._ends[task] == NO_MORE and task.cancelling() == others + 1:  # nobody else wants it to end
                 raise OutOfPatienceError from None
             raise
         finally:
-            del self._ends[task]
+            if self._ends.pop(task) == NO_MORE:
+                task.uncancel()  # also where the work made something else of it
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
