@@ -12,7 +12,7 @@ from yunhui.policy.v1 import policy_service_pb2 as policy
 
 from services.booking import commitments, states
 from services.booking.models import ACCOUNT
-from services.booking.past import Past, horizon
+from services.booking.past import Past, horizon, starts_of
 from services.platform.clock import DAY, to_timestamp
 from services.platform.data.database import ForEach
 from services.platform.messaging import outbox
@@ -45,13 +45,14 @@ class AccountState:
     _past: Past | None = None
     """The same history by time, where that pays."""
 
-    def told(self, window: policy.HistoryWindow | None, starts: Iterable[int], now: int) -> policy.History:
-        """So much of the history as the policy looks at, for a question about these starts; all where it has not said
-        how far it looks, or where there is little."""
+    def told(self, window: policy.HistoryWindow | None, subjects: Iterable[policy.Subject], now: int) -> policy.History:
+        """So much of the history as the policy looks at, for a question about any of `subjects`; all where it has not
+        said how far it looks, or where there is little."""
         if window is None or len(self.history.reservations) < MANY:
             return self.history
         if self._past is None:
             self._past = Past(self.history)
+        starts = [start for subject in subjects for start in starts_of(subject)]
         return self._past.within(horizon(window, starts, now))
 
     def count(self, reservation: policy.PastReservation) -> None:

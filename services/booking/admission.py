@@ -27,7 +27,6 @@ from services.booking.alternatives import RefusedRequest
 from services.booking.decisions import More, PolicyAnswer, compose_question
 from services.booking.events import to_outcome
 from services.booking.meetings import Holder, OccurrenceKey, read_holders
-from services.booking.past import starts_of
 from services.booking.pool import CurrentPool, Pool
 from services.booking.requests import ReservationInput
 from services.booking.reservations import DecidedRequest
@@ -354,13 +353,13 @@ def to_question(
     )
     if not free and (start := next_free(wanted, snapshot.pool)):
         subject.next_free_time.CopyFrom(to_timestamp(start))
-    history = account.told(window, starts_of(subject), now)
+    history = account.told(window, [subject], now)
     return compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, history, now)
 
 
 def wider(accounts: Sequence[AccountState], questions: Sequence[pdp.DecideRequest], now: int) -> More:
     """More of the history of each account for its question, for a policy that looks further than it said before."""
-    return lambda index, window: accounts[index].told(window, starts_of(questions[index].subject), now)
+    return lambda index, window: accounts[index].told(window, [questions[index].subject], now)
 
 
 def next_free(wanted: ReservationInput, pool: Pool) -> int | None:

@@ -11,7 +11,7 @@ from services.booking.accounts import AccountState
 from services.booking.pool import CurrentPool, Pool
 from services.booking.requests import ReservationInput
 from services.booking.transactions import Transactions
-from services.platform.clock import DAY, MINUTE, from_timestamp, to_timestamp
+from services.platform.clock import DAY, MINUTE, to_timestamp
 from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
@@ -53,8 +53,7 @@ async def find(
     offered = [list(candidates(each.wanted, each.question, pool, now)) for each in refused]
 
     def more(index: int, window: pdp.HistoryWindow | None) -> pdp.History:
-        starts = [from_timestamp(each.subject.start_time) for each in offered[index]]
-        return refused[index].account.told(window, starts, now)
+        return refused[index].account.told(window, [each.subject for each in offered[index]], now)
 
     asked = [
         pdp.AllowedSubjectsRequest(question=each.question, candidates=[one.subject for one in group], most=OFFERED)
