@@ -3,9 +3,9 @@
 A lease that ends unsettled is claimed again: then the notice may repeat.
 """
 
-from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import grpc
@@ -267,15 +267,16 @@ class DueRow(NamedTuple):
     traceparent: str | None
 
 
-LogRow = namedtuple("LogRow", [column.name for column in LOG])  # type: ignore[misc] # the table knows them
-_FIRST = "ORDER BY due_time, delivery_id LIMIT :wanted"
-_DUE = f"SELECT {', '.join(DueRow._fields)} FROM delivery WHERE {_TO_OTHERS} AND due_time <= :now AND {_FREE} {_FIRST}"  # noqa: S608
+_DUE = (
+    f"SELECT {', '.join(DueRow._fields)} FROM delivery"  # noqa: S608 - made of constants
+    f" WHERE {_TO_OTHERS} AND due_time <= :now AND {_FREE} ORDER BY due_time, delivery_id LIMIT :wanted"
+)
 _SELECT_DUE = {
     "sqlite": ForEach(_DUE, ":recipient{0}", ", ", "recipient"),
     "postgresql": ForEach(f"{_DUE} FOR UPDATE SKIP LOCKED", ":recipient{0}", ", ", "recipient"),
 }
 _SELECT_NEXT = ForEach(
-    f"SELECT min({_FREE_AT}) FROM delivery WHERE {_TO_OTHERS}",  # noqa: S608 - constants
+    f"SELECT min({_FREE_AT}) FROM delivery WHERE {_TO_OTHERS}",  # noqa: S608 - made of constants
     *(":recipient{0}", ", ", "recipient"),
 )
 _LEASE = sa.text("UPDATE delivery SET attempts = attempts + 1, lease_end = :lease_end WHERE delivery_id = :delivery_id")
@@ -289,8 +290,9 @@ _SENT = (
     "UPDATE delivery SET state = 'sent', code = told.column2, answer = told.column3, lease_end = 0, update_time = :now,"
     " event_seq = event_seq + 1 FROM (VALUES {0}) AS told WHERE delivery_id = told.column1 AND state <> 'sent'"
 )
+_LOGGED = [column.name for column in LOG]
 _MARK_SENT = ForEach(
-    f"{_SENT} RETURNING {', '.join(LogRow._fields)}",
+    f"{_SENT} RETURNING {', '.join(_LOGGED)}",
     "(:delivery_id{0}, :code{0}, :answer{0})",
     ", ",
     *("delivery_id", "code", "answer"),
@@ -348,7 +350,8 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: int)
     accepted = {each.claim.delivery_id: each for each in settlements if each.answer.verdict is SendVerdict.ACCEPTED}
     if accepted:
         told = [(delivery_id, *_told(each.answer).values()) for delivery_id, each in accepted.items()]
-        sent: list[Any] = [LogRow(*row) for row in _MARK_SENT.execute(connection, told, now=now)]
+        rows = _MARK_SENT.execute(connection, told, now=now)
+        sent: list[Any] = [SimpleNamespace(**dict(zip(_LOGGED, row, strict=True))) for row in rows]
         outbox.append(connection, [_event(row, now, accepted[row.delivery_id].traceparent) for row in sent])
     for each in settlements:
         if each.answer.verdict is not SendVerdict.ACCEPTED:

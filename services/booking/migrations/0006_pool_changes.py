@@ -39,7 +39,7 @@ def note_on_sqlite() -> None:
     moved = f"({OF_ROW.format('OLD')}) IS NOT ({OF_ROW.format('NEW')})"
     freed = f"INSERT INTO pool_change ({COLUMNS}) SELECT {OF_ROW.format('OLD')}, FALSE WHERE {old};"
     held = f"INSERT INTO pool_change ({COLUMNS}) SELECT {OF_ROW.format('NEW')}, TRUE WHERE {new};"
-    rooms = f"INSERT INTO pool_change ({COLUMNS}) VALUES ('', 0, 0, FALSE);"  # noqa: S608
+    rooms = f"INSERT INTO pool_change ({COLUMNS}) VALUES ('', 0, 0, FALSE);"  # noqa: S608 - made of constants
     _trigger("reservation_holds_insert", "AFTER INSERT ON reservation", new, held)
     changed = f"({old}) <> ({new}) OR ({new} AND {moved})"
     of = "AFTER UPDATE OF state, room_id, start_time, end_time ON reservation"
@@ -47,7 +47,7 @@ def note_on_sqlite() -> None:
     _trigger("reservation_holds_delete", "AFTER DELETE ON reservation", old, freed)
     for act in ("INSERT", "UPDATE", "DELETE"):
         _trigger(f"room_{act.lower()}", f"AFTER {act} ON room", "TRUE", rooms)
-    prune = f"DELETE FROM pool_change WHERE number <= NEW.number - {KEPT};"  # noqa: S608
+    prune = f"DELETE FROM pool_change WHERE number <= NEW.number - {KEPT};"  # noqa: S608 - made of constants
     _trigger("pool_change_prune", "AFTER INSERT ON pool_change", "NEW.number % 1000 = 0", prune)
 
 
