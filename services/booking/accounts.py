@@ -11,10 +11,10 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as policy
 
 from services.booking import commitments, states
-from services.booking.models import ACCOUNT
-from services.booking.past import Past, horizon, starts_of
-from services.platform.clock import DAY, to_timestamp
-from services.platform.data.database import ForEach
+from services.booking.models import ACCOUNT, COUNTS_OFTEN
+from services.booking.past import EVERYTHING, Horizon, Past, horizon, starts_of
+from services.platform.clock import DAY, from_timestamp, to_timestamp
+from services.platform.data.database import Database, ForEach
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
@@ -24,6 +24,11 @@ MOST_KEPT = 100_000
 """Reservations in histories that are kept in memory, 300 to 600 bytes each; an account itself counts as several."""
 ACCOUNT_ITSELF = 6
 HISTORY = 35 * DAY  # contract of policy.v1.History: no policy may look back further
+FOREVER = 2**63 - 1
+
+NEAR = 8 * DAY
+"""So much later than what is asked for lies what may be looked at for the answer: when a room is free, what else is
+offered. And as much again is read, for those who ask for a day later next time."""
 
 MANY = 64
 """Reservations in a history; of fewer all are told, since choosing would cost more."""
@@ -40,6 +45,7 @@ class AccountState:
     profile: Profile | None = None
     roles: list[str] = field(default_factory=list)
     history: policy.History = field(default_factory=policy.History)
+    """All of it, or of its reservations no more than `from_time` and `until_time` say."""
     overdue: bool = False
     """A deadline of the account is due and has not been dealt with: its standing is not known."""
     _past: Past | None = None
@@ -47,13 +53,19 @@ class AccountState:
 
     def told(self, window: policy.HistoryWindow | None, subjects: Iterable[policy.Subject], now: int) -> policy.History:
         """So much of the history as the policy looks at, for a question about any of `subjects`; all where it has not
-        said how far it looks, or where there is little."""
+        said how far it looks, or where there is little. Never more than was read, and it says so."""
         if window is None or len(self.history.reservations) < MANY:
             return self.history
         if self._past is None:
             self._past = Past(self.history)
-        starts = [start for subject in subjects for start in starts_of(subject)]
-        return self._past.within(horizon(window, starts, now))
+        return self._past.within(_horizon_of(window, subjects, now))
+
+    def covers(self, horizon: Horizon) -> bool:
+        """Whether so much of its history was read."""
+        if not self.history.HasField("from_time"):
+            return True
+        since, until = from_timestamp(self.history.from_time), from_timestamp(self.history.until_time)
+        return since <= horizon.reservations and horizon.until is not None and horizon.until <= until
 
     def count(self, reservation: policy.PastReservation) -> None:
         """One more in its history."""
@@ -85,6 +97,10 @@ class AccountState:
         return self.profile, " ".join(self.roles)
 
 
+def _horizon_of(window: policy.HistoryWindow, subjects: Iterable[policy.Subject], now: int) -> Horizon:
+    return horizon(window, (start for subject in subjects for start in starts_of(subject)), now)
+
+
 _ACCOUNTS = ForEach(
     "SELECT account_id, version, event_seq, display_name, email, locale, department, roles FROM account"
     " WHERE account_id IN ({0})",
@@ -101,17 +117,24 @@ _STANDINGS = ForEach(
     "id",
 )
 
-# One statement for what is kept in four tables: each costs more than its rows. A lifted suspension gives back the
-# violations that it had used up.
-_HISTORY = ForEach(
+_RESERVATIONS = (
     "SELECT 'reservation', account_id, reservation_id, state, start_time, end_time, cancel_time, former_starts,"
-    " escalate_time FROM reservation WHERE account_id IN ({0}) AND start_time >= :since"
+    " escalate_time FROM reservation WHERE account_id IN ({0})"
+)
+_WITHIN = "start_time >= :since AND start_time < :until"
+
+# One statement for what is kept in four tables: each costs more than its rows. Reservations that count at more moments
+# than their start are few, and told whenever they start: they have an index of their own. A lifted suspension gives
+# back the violations that it had used up.
+_HISTORY = ForEach(
+    f"{_RESERVATIONS} AND {_WITHIN}"  # noqa: S608 - made of constants
+    f" UNION ALL {_RESERVATIONS} AND ({COUNTS_OFTEN}) AND start_time >= :earliest AND NOT ({_WITHIN})"
     " UNION ALL SELECT 'violation', v.account_id, violation_id, '', violation_time, CASE WHEN waived THEN 1 ELSE 0 END,"
     " CASE WHEN s.suspension_id IS NOT NULL AND s.lift_time IS NULL THEN 1 ELSE 0 END, '', NULL"
     " FROM violation v LEFT JOIN suspension s ON s.suspension_id = v.suspension_id"
-    " WHERE v.account_id IN ({0}) AND violation_time >= :since"
+    " WHERE v.account_id IN ({0}) AND violation_time >= :earliest"
     " UNION ALL SELECT 'suspension', account_id, suspension_id, '', start_time, COALESCE(lift_time, end_time), 0, '',"
-    " NULL FROM suspension WHERE account_id IN ({0}) AND end_time >= :since"
+    " NULL FROM suspension WHERE account_id IN ({0}) AND end_time >= :earliest"
     " UNION ALL SELECT 'overdue', account_id, entity_id, kind, due_time, 0, 0, '', NULL"
     " FROM deadline WHERE account_id IN ({0}) AND due_time <= :now",
     ":id{0}",
@@ -120,8 +143,11 @@ _HISTORY = ForEach(
 )
 
 
-def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dict[str, AccountState]:
-    """The accounts with their raw history, as the policy wants it."""
+def read_accounts(
+    connection: Connection, ids: Collection[str], now: int, within: Horizon = EVERYTHING
+) -> dict[str, AccountState]:
+    """The accounts with their raw history, as the policy wants it: of its reservations those `within` only."""
+    since, until = (now - HISTORY, FOREVER) if within.until is None else (within.reservations, within.until)
     found: defaultdict[str, AccountState] = defaultdict(AccountState)
     keys = [(each,) for each in dict.fromkeys(ids)]
     for account_id, version, event_seq, name, email, locale, department, roles in _ACCOUNTS.execute(connection, keys):
@@ -130,9 +156,32 @@ def read_accounts(connection: Connection, ids: Collection[str], now: int) -> dic
         state.profile = Profile(
             account_id=account_id, display_name=name, email=email, locale=locale, department=department
         )
-    for row in _HISTORY.execute(connection, keys, since=now - HISTORY, now=now):
+    for row in _HISTORY.execute(connection, keys, since=since, until=until, earliest=now - HISTORY, now=now):
         _ADD[row[0]](found[row[1]], *row[2:])
+    for state in () if within.until is None else found.values():
+        _set(state.history.from_time, since)
+        _set(state.history.until_time, until)
     return found
+
+
+async def tell_more(
+    database: Database,
+    account: AccountState,
+    question: policy.DecideRequest,
+    subjects: Iterable[policy.Subject],
+    window: policy.HistoryWindow,
+    now: int,
+) -> policy.History:
+    """What `account` tells, for a question about any of `subjects`; what it does not cover is read.
+
+    Should it have changed meanwhile, then nothing is stored of what is decided: its version was another.
+    """
+    subjects = list(subjects)
+    wanted = _horizon_of(window, subjects, now)
+    if not account.covers(wanted):
+        account_id = question.account.account_id
+        account = (await database.read(lambda c: read_accounts(c, [account_id], now, wanted)))[account_id]
+    return account.told(window, subjects, now)
 
 
 class KnownAccounts:
@@ -149,18 +198,27 @@ class KnownAccounts:
         self._sizes: dict[str, int] = {}
         self._size = 0
 
-    def read(self, connection: Connection, ids: Collection[str], now: int) -> dict[str, AccountState]:
+    def read(
+        self, connection: Connection, latest: Mapping[str, int], window: policy.HistoryWindow | None, now: int
+    ) -> dict[str, AccountState]:
+        """By id, with so much of their history as a policy that looks as far as `window` says can need; all, without.
+
+        `latest`: the latest start, epoch ms, that each of them asks for.
+        """
         found, outdated = dict[str, AccountState](), list[str]()
-        for account_id, version, overdue in _STANDINGS.execute(connection, [(each,) for each in ids], now=now):
+        for account_id, version, overdue in _STANDINGS.execute(connection, [(each,) for each in latest], now=now):
             state = self._states.get(account_id)
-            if state is None or state.version != version:
+            needed = _horizon_until(latest[account_id] + NEAR, window, now)
+            if state is None or state.version != version or not state.covers(needed):
                 outdated.append(account_id)
             else:
                 state.overdue = bool(overdue)
                 found[account_id] = state
                 self._states.move_to_end(account_id)
-        found |= read_accounts(connection, outdated, now) if outdated else {}
-        return {each: found.get(each) or AccountState() for each in ids}
+        if outdated:
+            last = max(latest[each] for each in outdated)
+            found |= read_accounts(connection, outdated, now, _horizon_until(last + 2 * NEAR, window, now))
+        return {each: found.get(each) or AccountState() for each in latest}
 
     def forget(self) -> None:
         """All of them."""
@@ -179,6 +237,11 @@ class KnownAccounts:
     def _forget(self, account_id: str) -> None:
         self._states.pop(account_id, None)
         self._size -= self._sizes.pop(account_id, 0)
+
+
+def _horizon_until(last: int, window: policy.HistoryWindow | None, now: int) -> Horizon:
+    """For a question about anything from now until `last`."""
+    return horizon(window, (now, last), now) if window else EVERYTHING
 
 
 def _add_reservation(

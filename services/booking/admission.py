@@ -22,7 +22,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import alternatives, answers, meetings, requests, reservations
-from services.booking.accounts import AccountState, KnownAccounts
+from services.booking.accounts import AccountState, KnownAccounts, tell_more
 from services.booking.alternatives import RefusedRequest
 from services.booking.decisions import More, PolicyAnswer, compose_question
 from services.booking.events import to_outcome
@@ -32,7 +32,7 @@ from services.booking.requests import ReservationInput
 from services.booking.reservations import DecidedRequest
 from services.booking.transactions import ATTEMPTS, Transactions
 from services.platform.clock import DAY, to_timestamp
-from services.platform.data.database import ConflictError
+from services.platform.data.database import ConflictError, Database
 from services.platform.observing import metrics, traces
 from services.platform.serving import errors
 from services.platform.tasks import until_cancelled, wait_at_most
@@ -179,7 +179,8 @@ class Admission:
     ) -> list[PolicyAnswer]:
         if not questions:
             return []
-        return await self._transactions.policy.decide(questions, wider(accounts, questions, now))
+        more = wider(self._transactions.database, accounts, questions, now)
+        return await self._transactions.policy.decide(questions, more)
 
     async def _find_alternatives(
         self,
@@ -202,9 +203,9 @@ class Admission:
         return [next(found) if is_refused else [] for is_refused in denied]
 
     async def _read_snapshot(self, batch: list[PendingRequest], now: int) -> BatchSnapshot:
-        wanted = [pending.wanted for pending in batch]
+        wanted, window = [pending.wanted for pending in batch], self._transactions.policy.window
         return await self._transactions.read_current(
-            lambda connection: read_snapshot(connection, self._pool, self._accounts, wanted, now),
+            lambda connection: read_snapshot(connection, self._pool, self._accounts, wanted, window, now),
             lambda snapshot: any(snapshot.accounts[each.account_id].overdue for each in wanted),
         )
 
@@ -284,8 +285,14 @@ def observe_batch(batch: Collection[PendingRequest]) -> None:
 
 
 def read_snapshot(
-    connection: Connection, pool: CurrentPool, accounts: KnownAccounts, batch: Sequence[ReservationInput], now: int
+    connection: Connection,
+    pool: CurrentPool,
+    accounts: KnownAccounts,
+    batch: Sequence[ReservationInput],
+    window: pdp.HistoryWindow | None,
+    now: int,
 ) -> BatchSnapshot:
+    """`window`: how far the policy looks; without it whole histories are read."""
     if accounts.connection is not connection:
         # a database that was lost may have lost what was seen of it: a standby took over, a backup was restored
         accounts.forget()
@@ -297,9 +304,10 @@ def read_snapshot(
     if without := {wanted.interval for wanted in timely if not first_free(wanted, pool)}:
         # then it matters when one becomes free
         pool.read(connection, [*intervals, *((start, end + LOOK_AHEAD) for start, end in without)])
+    latest = {wanted.account_id: now for wanted in batch} | {wanted.account_id: wanted.start_time for wanted in timely}
     keys = [(wanted.actor, wanted.request_id) for wanted in batch if wanted.request_id]
     return BatchSnapshot(
-        accounts.read(connection, [wanted.account_id for wanted in batch], now),
+        accounts.read(connection, latest, window, now),
         pool,
         answers.read(connection, keys),
         read_holders(connection, [wanted.meeting.key for wanted in batch if wanted.meeting]),
@@ -357,9 +365,16 @@ def to_question(
     return compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, history, now)
 
 
-def wider(accounts: Sequence[AccountState], questions: Sequence[pdp.DecideRequest], now: int) -> More:
+def wider(
+    database: Database, accounts: Sequence[AccountState], questions: Sequence[pdp.DecideRequest], now: int
+) -> More:
     """More of the history of each account for its question, for a policy that looks further than it said before."""
-    return lambda index, window: accounts[index].told(window, [questions[index].subject], now)
+
+    async def more(index: int, window: pdp.HistoryWindow) -> pdp.History:
+        question = questions[index]
+        return await tell_more(database, accounts[index], question, [question.subject], window, now)
+
+    return more
 
 
 def next_free(wanted: ReservationInput, pool: Pool) -> int | None:

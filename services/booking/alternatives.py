@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking.accounts import AccountState
+from services.booking.accounts import AccountState, tell_more
 from services.booking.pool import CurrentPool, Pool
 from services.booking.requests import ReservationInput
 from services.booking.transactions import Transactions
@@ -52,16 +52,17 @@ async def find(
     await transactions.database.read(lambda c: pool.read(c, near))
     offered = [list(candidates(each.wanted, each.question, pool, now)) for each in refused]
 
-    def more(index: int, window: pdp.HistoryWindow | None) -> pdp.History:
-        return refused[index].account.told(window, [each.subject for each in offered[index]], now)
+    async def more(index: int, window: pdp.HistoryWindow) -> pdp.History:
+        each, subjects = refused[index], [one.subject for one in offered[index]]
+        return await tell_more(transactions.database, each.account, each.question, subjects, window, now)
 
     asked = [
         pdp.AllowedSubjectsRequest(question=each.question, candidates=[one.subject for one in group], most=OFFERED)
         for each, group in zip(refused, offered, strict=True)
     ]
-    for index, each in enumerate(asked):
+    for each, one in zip(asked, refused, strict=True):
         if each.candidates and each.question.history.HasField("from_time"):  # of the time that was asked for
-            each.question.history.CopyFrom(more(index, transactions.policy.window))
+            each.question.history.CopyFrom(one.account.told(transactions.policy.window, each.candidates, now))
     try:
         proved = await transactions.policy.allowed(asked, more)
     except errors.RpcError:

@@ -28,8 +28,8 @@ LARGEST_BATCH = 256  # contract of DecideBatchRequest
 WIDENINGS = 2
 
 PolicyAnswer = Decision | errors.RpcError
-More = Callable[[int, policy.HistoryWindow], policy.History]
-"""The history of the question with that number anew, as far as the window looks (services.booking.past)."""
+More = Callable[[int, policy.HistoryWindow], Awaitable[policy.History]]
+"""The history of the question with that number anew, as far as the window looks (accounts.tell_more)."""
 Q = TypeVar("Q", policy.DecideRequest, policy.AllowedSubjectsRequest, policy.UsageRequest)
 A = TypeVar("A", policy.DecideResult, policy.AllowedSubjectsResult, policy.UsageReply)
 R = TypeVar("R", policy.DecideBatchResponse, policy.AllowedSubjectsBatchResponse, policy.UsageReply)
@@ -71,9 +71,9 @@ class PolicyClient:
             short = [index for index, result in enumerate(results) if result.error.HasField("needed")]
             if not short or not more:
                 break
-            for index in short:
-                _history_of(asked[index]).CopyFrom(more(index, results[index].error.needed))
             try:
+                for index in short:
+                    _history_of(asked[index]).CopyFrom(await more(index, results[index].error.needed))
                 again = await ask([asked[index] for index in short])
             except errors.RpcError:  # the others have their answers
                 break

@@ -14,6 +14,8 @@ from services.platform.messaging import outbox
 
 LONGEST = DAY
 HOLDS_ROOM = "state IN ('CONFIRMED', 'IN_USE')"
+COUNTS_OFTEN = "former_starts IS NOT NULL OR escalate_time IS NOT NULL"
+"""At other moments, too, than its start."""
 HOLDS_MEETING = "state IN ('PENDING_APPROVAL', 'CONFIRMED', 'IN_USE') AND meeting_id <> ''"
 
 
@@ -50,6 +52,7 @@ class Reservation(SQLModel, table=True):
         CheckConstraint(f"start_time < end_time AND end_time - start_time <= {LONGEST}", name="reservation_interval"),
         CheckConstraint(f"NOT ({HOLDS_ROOM}) OR room_id IS NOT NULL", name="reservation_room"),
         Index("reservation_account", "account_id", "start_time", "reservation_id"),
+        Index("reservation_often", "account_id", "start_time", sqlite_where=sa.text(COUNTS_OFTEN)),
         Index("reservation_start", "start_time", "reservation_id"),
         Index("reservation_state", "state", "start_time", "reservation_id"),  # what is open, among all that ever was
         *(

@@ -20,6 +20,9 @@ class Horizon:
     until: int | None = None
 
 
+EVERYTHING = Horizon(0, 0)
+
+
 def horizon(window: policy.HistoryWindow, starts: Iterable[int], now: int) -> Horizon:
     """How far rules look; `starts` are all that the subject (or each candidate) names, as HistoryWindow says."""
     starts, until = list(starts), None
@@ -42,7 +45,7 @@ def starts_of(subject: policy.Subject) -> Iterator[int]:
 
 
 class Past:
-    """A whole history, sorted by the last moment by which an entry can count."""
+    """A history, sorted by the last moment by which an entry can count. Of one that is bounded no more is told."""
 
     def __init__(self, history: policy.History) -> None:
         found = sorted(((*moments(each), each) for each in history.reservations), key=itemgetter(1))
@@ -53,6 +56,8 @@ class Past:
         self._violations = sorted(history.violations, key=lambda each: from_timestamp(each.violation_time))
         self._violated = [from_timestamp(each.violation_time) for each in self._violations]
         self._suspensions = list(history.suspensions)
+        self._since = from_timestamp(history.from_time) if history.HasField("from_time") else 0
+        self._until = from_timestamp(history.until_time) if history.HasField("until_time") else None
 
     def add(self, entry: policy.PastReservation) -> None:
         """One more, which the history does not have yet."""
@@ -65,13 +70,15 @@ class Past:
 
     def within(self, horizon: Horizon) -> policy.History:
         """What lies at the horizon or later, and before its end, and says so."""
+        since = max(horizon.reservations, self._since)
+        until = min((each for each in (horizon.until, self._until) if each is not None), default=None)
         return policy.History(
-            reservations=self._told(horizon.reservations, horizon.until),
+            reservations=self._told(since, until),
             violations=self._violations[bisect_left(self._violated, horizon.violations) :],
             suspensions=self._suspensions,
-            from_time=to_timestamp(horizon.reservations),
+            from_time=to_timestamp(since),
             violations_from_time=to_timestamp(horizon.violations),
-            until_time=None if horizon.until is None else to_timestamp(horizon.until),
+            until_time=None if until is None else to_timestamp(until),
         )
 
     def _told(self, since: int, until: int | None) -> Iterable[policy.PastReservation]:

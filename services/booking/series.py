@@ -78,7 +78,8 @@ async def _decide(
     """And lets it count for the occurrences that follow."""
     account = snapshot.accounts[wanted.account_id]
     question = admission.to_question(wanted, snapshot, transactions.policy.window, now)
-    decision = await transactions.policy.decide_one(question, admission.wider([account], [question], now))
+    more = admission.wider(transactions.database, [account], [question], now)
+    decision = await transactions.policy.decide_one(question, more)
     if decision.effect in _COUNTED:
         counted = pdp.PastReservation(
             reservation_id=decision.decision_id,
@@ -103,7 +104,8 @@ def check_meetings(wanted: SeriesInput) -> None:
 def read_snapshot(connection: Connection, wanted: SeriesInput, now: int) -> SeriesSnapshot:
     key = (wanted.actor, wanted.request_id)
     earlier = answers.read(connection, [key] if wanted.request_id else [])
-    batch = admission.read_snapshot(connection, CurrentPool(), KnownAccounts(), wanted.occurrences, now)
+    # with the whole history, in which each occurrence counts for those that follow: nothing is read again between them
+    batch = admission.read_snapshot(connection, CurrentPool(), KnownAccounts(), wanted.occurrences, None, now)
     return SeriesSnapshot(batch, earlier.get(key))
 
 

@@ -34,7 +34,7 @@ class LocalPolicy(PolicyClient):
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.away = False
-        self.window = None
+        self.window = policy.window
 
     async def _ask(self, subject: str, body: bytes, kind: Any) -> Any:
         await asyncio.sleep(0)
@@ -53,8 +53,9 @@ ANSWERS: dict[str, tuple[Callable[[Versions, Any], Any], Any]] = {
 
 @pytest.fixture(autouse=True)
 def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Histories are short here: the policy is told no more of them than it looks at, all the same."""
+    """Histories are short here: no more of them is read at first, and told, than the policy looks at, all the same."""
     monkeypatch.setattr(accounts, "MANY", 0)
+    monkeypatch.setattr(accounts, "NEAR", 0)
 
 
 class ManualClock:

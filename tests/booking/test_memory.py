@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib.resources
+import json
 import random
 from typing import Any
 
@@ -11,16 +12,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.policy.v1 import policy_service_pb2 as policy
 
 from services.booking import accounts, endings, models, pool, rooms
 from services.booking.accounts import AccountState, KnownAccounts
+from services.booking.past import EVERYTHING, Horizon
 from services.booking.pool import CurrentPool
-from services.platform.clock import DAY, HOUR, MINUTE
+from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors
 from services.policy.decisions import Policy
-from tests.booking.builders import TEN, wanted
+from tests.booking.builders import MONDAY, TEN, wanted
 from tests.booking.conftest import Booking
 
 ADMIN = audit.Caller("admin", frozenset({"admin"}), "")
@@ -224,19 +227,135 @@ async def test_an_account_in_memory_is_the_account_in_the_database(replicas: lis
             people = dice.choice((12, 12, 120))
             reply = await create(booking, account_id=f"a{dice.randrange(2)}", start=start, participant_count=people)
             made += [reply] if reply.reservation.state == pb.RESERVATION_STATE_CONFIRMED else []
-        await replicas[0].database.read(lambda c: compare_accounts(c, kept, booking.clock.now()))  # noqa: B023
+        start = TEN + dice.randrange(1, 20) * DAY
+        window = booking.policy.window
+        await replicas[0].database.read(
+            lambda c: compare_accounts(c, kept, {"a0": start, "a1": TEN}, window)  # noqa: B023 - it is read at once
+        )
 
 
-def compare_accounts(connection: Connection, kept: KnownAccounts, now: int) -> None:
-    ids = ["a0", "a1"]
-    found, stored = kept.read(connection, ids, now), accounts.read_accounts(connection, ids, now)
-    for account_id in ids:
-        assert comparable(found[account_id]) == comparable(stored[account_id])
+def compare_accounts(
+    connection: Connection, kept: KnownAccounts, latest: dict[str, int], window: policy.HistoryWindow | None
+) -> None:
+    found, stored = kept.read(connection, latest, window, MONDAY), accounts.read_accounts(connection, latest, MONDAY)
+    for account_id, state in found.items():
+        subject = policy.Subject(start_time=to_timestamp(latest[account_id]))
+        assert comparable(state, window, subject) == comparable(stored[account_id], window, subject)
 
 
-def comparable(state: AccountState) -> tuple[Any, ...]:
-    history = sorted(state.history.reservations, key=lambda item: item.reservation_id)
-    return state.version, state.profile, state.roles, state.overdue, history
+def comparable(state: AccountState, window: policy.HistoryWindow | None, subject: policy.Subject) -> tuple[Any, ...]:
+    history = state.told(window, [subject], MONDAY)
+    items = sorted(history.reservations, key=lambda item: item.reservation_id)
+    return state.version, state.profile, state.roles, state.overdue, items, history.from_time, history.until_time
+
+
+WITHIN = Horizon(TEN, TEN, TEN + DAY)
+FAR = 20 * DAY
+
+EDGES: dict[str, tuple[int, list[int], int | None]] = {
+    "too early": (TEN - 1, [], None),
+    "first": (TEN, [], None),
+    "last": (TEN + DAY - 1, [], None),
+    "too late": (TEN + DAY, [], None),
+    "moved away": (TEN + FAR, [TEN], None),
+    "moved forward": (TEN - FAR, [TEN + DAY - 1], None),
+    "moved within": (TEN + HOUR, [TEN], None),
+    "support asked": (TEN + FAR, [], TEN),
+    "moved long ago": (TEN + FAR, [TEN - FAR], None),
+    "forgotten": (TEN - accounts.HISTORY - 1, [TEN], None),
+}
+"""Start, former starts and when support was asked; epoch ms."""
+
+
+def insert_edges(connection: Connection) -> None:
+    values = {"display_name": "", "email": "", "locale": "", "department": "", "roles": "", "event_seq": 0}
+    connection.execute(sa.insert(models.ACCOUNT), [{"account_id": "a", "version": 1, **values}])
+    for name, (start, former, asked) in EDGES.items():
+        moved = json.dumps([[each, each, 0] for each in former]) if former else None
+        times = {"start_time": start, "end_time": start + HOUR, "former_starts": moved, "escalate_time": asked}
+        insert(connection, account_id="a", reservation_id=name, state="CANCELLED", **times)
+
+
+async def read_edges(database: Database, within: Horizon = EVERYTHING) -> AccountState:
+    found = await database.read(lambda c: accounts.read_accounts(c, ["a"], TEN, within))
+    return found["a"]
+
+
+async def test_no_more_is_read_than_lies_within_and_what_counts_at_other_moments(database: Database) -> None:
+    await database.write(insert_edges)
+    bounded, whole = await read_edges(database, WITHIN), await read_edges(database)
+    names = sorted(each.reservation_id for each in whole.history.reservations)
+    assert names == sorted({*EDGES} - {"forgotten"})
+    read = sorted(each.reservation_id for each in bounded.history.reservations)
+    assert read == sorted({*names} - {"too early", "too late"})
+    assert not whole.history.HasField("from_time")
+    assert (bounded.history.from_time, bounded.history.until_time) == (to_timestamp(TEN), to_timestamp(TEN + DAY))
+
+
+@pytest.mark.parametrize(
+    ("within", "covered"),
+    [
+        (WITHIN, True),
+        (Horizon(TEN + 1, 0, TEN + DAY - 1), True),
+        (Horizon(TEN - 1, TEN, TEN + DAY), False),
+        (Horizon(TEN, TEN, TEN + DAY + 1), False),
+        (Horizon(TEN, TEN), False),
+    ],
+)
+async def test_an_account_knows_how_much_of_its_history_was_read(
+    database: Database, within: Horizon, covered: bool
+) -> None:
+    await database.write(insert_edges)
+    assert (await read_edges(database, WITHIN)).covers(within) == covered
+    assert (await read_edges(database)).covers(within)
+
+
+async def test_who_asks_for_a_later_start_is_read_again(database: Database) -> None:
+    """And whoever asks for one that was looked at is not."""
+    await database.write(insert_edges)
+    kept, window = KnownAccounts(), policy.HistoryWindow(before_now_seconds=60, after_start_seconds=60)
+
+    async def state(latest: int) -> AccountState:
+        found = await database.read(lambda c: kept.read(c, {"a": latest}, window, TEN))
+        kept.keep("a", found["a"])
+        return found["a"]
+
+    first = await state(TEN)
+    assert first.history.until_time == to_timestamp(TEN + MINUTE)
+    assert await state(TEN) is first
+    second = await state(TEN + 1)
+    assert second is not first
+    assert await state(TEN) is second
+    assert [len(each.history.reservations) for each in (first, second, await state(TEN + DAY))] == [7, 7, 9]
+
+
+@pytest.mark.parametrize(("seconds", "names"), [(86_400, {"first", "last"}), (86_401, {"first", "last", "too late"})])
+async def test_who_has_to_tell_more_reads_it(database: Database, seconds: int, names: set[str]) -> None:
+    await database.write(insert_edges)
+    account = await read_edges(database, WITHIN)
+    subject, window = policy.Subject(start_time=to_timestamp(TEN)), policy.HistoryWindow(after_start_seconds=seconds)
+    question = policy.DecideRequest(account=policy.Account(account_id="a"))
+    told = await accounts.tell_more(database, account, question, [subject], window, TEN)
+    assert {each.reservation_id for each in told.reservations if each.reservation_id in {"too late", *names}} == names
+    assert told.until_time == to_timestamp(TEN + seconds * 1000)
+    assert account.history.until_time == to_timestamp(TEN + DAY)
+
+
+async def test_a_remedy_beyond_what_was_read_is_found(booking: Booking) -> None:
+    """The account's next forty days are full; what is offered lies close by, and is full, too."""
+
+    def fill(connection: Connection) -> None:
+        for index in range(40 * 3):
+            start = TEN + index // 3 * DAY + index % 3 * HOUR
+            fields = {"reservation_id": f"r{index}", "state": "CONFIRMED", "room_id": "small-1", "account_id": "full"}
+            insert(connection, start_time=start, end_time=start + HOUR, **fields)
+        connection.execute(sa.update(models.ACCOUNT).values(version=models.ACCOUNT.c.version + 1))
+
+    await create(booking, account_id="full", start=TEN + 5 * DAY + 8 * HOUR)
+    await booking.database.write(fill)
+    reply = await create(booking, account_id="full", start=TEN + 6 * HOUR)
+    assert "DAILY_QUOTA" in [rule.rule_id for rule in reply.decision.rules if rule.remedy.changes]
+    assert not reply.alternatives
 
 
 async def test_only_so_many_accounts_are_kept(booking: Booking, monkeypatch: pytest.MonkeyPatch) -> None:

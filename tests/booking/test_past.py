@@ -49,6 +49,17 @@ def test_all_that_lies_within_the_horizon(
     assert until is None or told.until_time == to_timestamp(until)
 
 
+def test_of_a_bounded_history_no_more_is_told_than_there_is() -> None:
+    past = Past(policy.History(from_time=to_timestamp(MONDAY), until_time=to_timestamp(MONDAY + DAY)))
+    for asked, since, until in (
+        (Horizon(MONDAY - 1, 0, MONDAY + DAY + 1), MONDAY, MONDAY + DAY),
+        (Horizon(MONDAY + 1, 0, MONDAY + DAY - 1), MONDAY + 1, MONDAY + DAY - 1),
+        (Horizon(MONDAY, 0), MONDAY, MONDAY + DAY),
+    ):
+        told = past.within(asked)
+        assert (told.from_time, told.until_time) == (to_timestamp(since), to_timestamp(until))
+
+
 def reaches(entry: policy.PastReservation, since: int, until: int | None) -> bool:
     known = [entry.start_time, *(each.start_time for each in entry.former_starts)]
     known += [entry.escalate_time] if entry.HasField("escalate_time") else []

@@ -102,6 +102,10 @@ def entry(start: int) -> pdp.PastReservation:
     )
 
 
+async def told_to(_index: int, window: pdp.HistoryWindow) -> pdp.History:
+    return told(window)
+
+
 def told(window: pdp.HistoryWindow) -> pdp.History:
     asked = question()
     return past().within(horizon(window, starts_of(asked.subject), MONDAY))
@@ -119,7 +123,7 @@ async def test_who_told_too_little_asks_again_with_more(wire: Wire, policy: Poli
     client = PolicyClient(wire)
     widened: list[int] = []
 
-    def more(index: int, window: pdp.HistoryWindow) -> pdp.History:
+    async def more(index: int, window: pdp.HistoryWindow) -> pdp.History:
         widened.append(index)
         assert window == client.window == policy.window
         return told(window)
@@ -131,17 +135,21 @@ async def test_who_told_too_little_asks_again_with_more(wire: Wire, policy: Poli
     assert [rule.rule_id for rule in second.rules] == ["DAILY_QUOTA"]
     assert list(widened) == [1]
     request = pdp.AllowedSubjectsRequest(question=short(), candidates=[question().subject], most=1)
-    assert [list(each) for each in await client.allowed([request], lambda _, window: told(window))] == [[]]
+    assert [list(each) for each in await client.allowed([request], told_to)] == [[]]
     usage = pdp.UsageRequest(
         now=question().now, time=question().subject.start_time, account=question().account, history=short().history
     )
-    assert (await client.usage(usage, lambda _, window: told(window))).quotas[0].usage.used == 3
+    assert (await client.usage(usage, told_to)).quotas[0].usage.used == 3
 
 
 async def test_whoever_has_no_more_to_tell_gets_no_decision(wire: Wire) -> None:
     """Nor is anybody asked for ever, when what is told stays too little."""
     client = PolicyClient(wire)
-    for more in (None, lambda _, __: short().history):
+
+    async def the_same(_index: int, _window: pdp.HistoryWindow) -> pdp.History:
+        return short().history
+
+    for more in (None, the_same):
         [answer] = await client.decide([short()], more)
         assert isinstance(answer, errors.RpcError)
         assert answer.code == grpc.StatusCode.UNAVAILABLE
@@ -164,12 +172,12 @@ async def test_what_one_question_needs_for_its_remedies_is_not_told_with_the_oth
     full = Past(pdp.History(reservations=[entry(start) for start in starts]))
     told: list[int] = []
 
-    def more(_: int, window: pdp.HistoryWindow) -> pdp.History:
+    async def more(_: int, window: pdp.HistoryWindow) -> pdp.History:
         history = full.within(horizon(window, starts_of(asked.subject), MONDAY))
         told.append(len(history.reservations))
         return history
 
-    asked.history.CopyFrom(more(0, policy.window))
+    asked.history.CopyFrom(await more(0, policy.window))
     [decision] = await client.decide([asked], more)
     assert isinstance(decision, Decision)
     [fired] = [rule for rule in decision.rules if rule.rule_id == "DAILY_QUOTA"]
@@ -181,7 +189,7 @@ async def test_what_one_question_needs_for_its_remedies_is_not_told_with_the_oth
 async def test_who_needs_more_does_not_take_the_answers_of_the_others_along(wire: Wire) -> None:
     """The policy goes away between the two questions."""
 
-    def more(_index: int, window: pdp.HistoryWindow) -> pdp.History:
+    async def more(_index: int, window: pdp.HistoryWindow) -> pdp.History:
         wire.silent = True
         return told(window)
 
@@ -196,7 +204,7 @@ async def test_what_an_older_replica_says_to_a_bounded_question_does_not_count(w
     client, wire.older = PolicyClient(wire), True
     everything: list[pdp.History] = []
 
-    def more(_index: int, window: pdp.HistoryWindow) -> pdp.History:
+    async def more(_index: int, window: pdp.HistoryWindow) -> pdp.History:
         everything.append(told(window))
         wire.older = False
         return everything[-1]

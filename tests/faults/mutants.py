@@ -78,9 +78,23 @@ MUTANTS = (
     Mutant(
         "an account that another replica has changed is taken as it was",
         "services/booking/accounts.py",
-        "if state is None or state.version != version:",
-        "if state is None:",
+        "if state is None or state.version != version or",
+        "if state is None or",
         "tests/booking/test_memory.py",
+    ),
+    Mutant(
+        "who has to tell more of a history than was read tells no more",
+        "services/booking/accounts.py",
+        "if not account.covers(wanted):",
+        "if account.version < 0:",
+        "tests/booking/test_memory.py::test_a_remedy_beyond_what_was_read_is_found",
+    ),
+    Mutant(
+        "reservations that were moved, and start at another time than is read, do not count",
+        "services/booking/accounts.py",
+        "AND ({COUNTS_OFTEN}) AND start_time >= :earliest AND NOT",
+        "AND start_time < 0 AND start_time >= :earliest AND NOT",
+        "tests/booking/test_memory.py::test_no_more_is_read_than_lies_within_and_what_counts_at_other_moments",
     ),
     Mutant(
         "a repeated request is decided again",
