@@ -19,7 +19,8 @@ from services.platform.clock import (
     to_timestamp,
     wait_until,
 )
-from services.platform.settings import DEVELOPMENT_ISSUER, ServerSettings, Settings, load
+from services.platform.local import DEVELOPMENT_ISSUER
+from services.platform.settings import ServerSettings, Settings, load
 from tests.patience import PATIENCE_SECONDS
 
 
