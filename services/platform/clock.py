@@ -48,7 +48,7 @@ def _looking(due: int, clock: Clock, limit: asyncio.Timeout) -> Iterator[None]:
 
     def look() -> None:
         nonlocal timer
-        timer = loop.call_later(clock.patience, look)
+        timer = loop.call_at((loop.time() // clock.patience + 1) * clock.patience, look)  # all who wait look together
         left = (due - clock.now()) / SECOND
         if left < clock.patience:
             limit.reschedule(loop.time() + left)
