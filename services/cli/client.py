@@ -18,7 +18,7 @@ from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 from services.cli.failures import CallError, CommandError, ExitCode
 from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
-from services.platform.settings import is_loopback_address
+from services.platform.local import is_loopback_address
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

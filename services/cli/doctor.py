@@ -18,7 +18,7 @@ from services.cli.terminal import Terminal
 from services.installation import development_clock, health, topology
 from services.installation.registry import SERVICE_NAMES
 from services.installation.state import read_json
-from services.platform.settings import DEVELOPMENT_ISSUER
+from services.platform.local import DEVELOPMENT_ISSUER
 from services.platform.text.messages import message
 
 MOST_SECONDS_APART = 2.0

@@ -20,7 +20,7 @@ from services.cli.reasons import FailureReason
 from services.cli.rendering import MEETING_STATES
 from services.cli.terminal import Terminal
 from services.installation import development_clock
-from services.platform.settings import is_loopback_address
+from services.platform.local import is_loopback_address
 from services.platform.text.messages import Text, message
 from services.platform.text.times import PLATFORM_ZONE
 

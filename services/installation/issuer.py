@@ -7,7 +7,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from services.installation.state import State, read_json, write_private
-from services.platform.settings import DEVELOPMENT_ISSUER
+from services.platform.local import DEVELOPMENT_ISSUER
 
 AUDIENCE = "yunhui"
 TOKEN_SECONDS = 12 * 3600

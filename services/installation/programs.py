@@ -11,7 +11,7 @@ from pathlib import Path
 from services.installation import health, issuer
 from services.installation.registry import BUS_USERS, OTHER_PORTS, PROGRAMS, SERVICE_NAMES
 from services.installation.state import WEBHOOK_TOKEN, State
-from services.platform.settings import DEVELOPMENT_ISSUER
+from services.platform.local import DEVELOPMENT_ISSUER
 
 HOST = "127.0.0.1"
 METRICS = "metrics of {}"

@@ -13,7 +13,7 @@ from services.installation.programs import Plan, Program
 from services.installation.registry import SERVICE_NAMES
 from services.installation.state import write_private
 from services.installation.supervised_process import SupervisedProcess
-from services.platform.settings import DEVELOPMENT_ISSUER
+from services.platform.local import DEVELOPMENT_ISSUER
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
 MOST_DEATHS = 5

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from services.issuer.app import DevelopmentIssuer, Identity
 from services.platform import process
+from services.platform.local import DEVELOPMENT_ISSUER
 from services.platform.serving.web import Pages
-from services.platform.settings import DEVELOPMENT_ISSUER, Settings
+from services.platform.settings import Settings
 
 
 class IssuerSettings(Settings):

@@ -4,12 +4,12 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
-
-from services.platform.tasks import wait_at_most
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -30,11 +30,34 @@ class Clock(Protocol):
 
 async def wait_until(due: int | None, woken: asyncio.Event, clock: Clock) -> bool:
     """Until `due` in epoch ms (None: for ever), or until woken, and then True. Looks at the clock, which can jump."""
-    while due is None or clock.now() < due:
-        left = clock.patience if due is None else (due - clock.now()) / SECOND
-        if await wait_at_most(woken, max(0.001, min(left, clock.patience))):
-            return True
+    if due is None:
+        return await woken.wait()
+    while clock.now() < due:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                with _looking(due, clock, limit):
+                    return await woken.wait()
     return False
+
+
+@contextmanager
+def _looking(due: int, clock: Clock, limit: asyncio.Timeout) -> Iterator[None]:
+    """Sets `limit` when the clock is near `due`. To wake a task for each look would cost ten times as much."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.Handle
+
+    def look() -> None:
+        nonlocal timer
+        timer = loop.call_at((loop.time() // clock.patience + 1) * clock.patience, look)  # all who wait look together
+        left = (due - clock.now()) / SECOND
+        if left < clock.patience:
+            limit.reschedule(loop.time() + left)
+
+    timer = loop.call_soon(look)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class SystemClock:

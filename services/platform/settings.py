@@ -1,6 +1,5 @@
 """What every program is told by its environment: YUNHUI_* variables, checked before anything starts."""
 
-import ipaddress
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-DEVELOPMENT_ISSUER = "https://issuer.yunhui.invalid"  # .invalid can never be a real host (RFC 2606)
+from services.platform.local import DEVELOPMENT_ISSUER, is_loopback, is_loopback_address
 
 SHORTEST_PASSWORD, FEWEST_CHARACTERS = 16, 8
 
@@ -124,19 +123,6 @@ def unsafe(settings: ServerSettings) -> Iterator[str]:
         yield f"tokens would travel unencrypted: set YUNHUI_TLS_CERTIFICATE and YUNHUI_TLS_KEY, {way_out}"
     if not settings.nats_ca and not is_loopback(urlsplit(settings.nats_url).hostname or ""):
         yield f"passwords would travel unencrypted: set YUNHUI_NATS_CA, {way_out}"
-
-
-def is_loopback_address(address: str) -> bool:
-    """Of host:port."""
-    return is_loopback(address.rpartition(":")[0])
-
-
-def is_loopback(host: str) -> bool:
-    """Of a name or an address, also one in brackets."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 S = TypeVar("S", bound=Settings)

@@ -8,7 +8,7 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
-from services.platform.settings import is_loopback_address
+from services.platform.local import is_loopback_address
 from services.portal.sessions import Person
 
 PATIENCE_SECONDS = 10.0

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from services.platform.settings import DEVELOPMENT_ISSUER, Settings, is_loopback
+from services.platform.local import DEVELOPMENT_ISSUER, is_loopback
+from services.platform.settings import Settings
 from services.portal.oidc import Client
 from services.portal.sign_in import CALLBACK
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.commands import app
-from services.platform.settings import is_loopback_address
+from services.platform.local import is_loopback_address
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from services.installation.programs import DEFAULT_PORTS, Plan, base_environment
 from services.installation.registry import BUS_USERS
 from services.installation.state import AlreadyRunningError, State, write_private
 from services.installation.supervisor import recent, too_often
+from services.platform.local import DEVELOPMENT_ISSUER
 from services.platform.serving.identity import KeySource, Verifier
-from services.platform.settings import DEVELOPMENT_ISSUER
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from services.installation.ports import free_port
 from services.installation.state import State
 from services.issuer.__main__ import IssuerSettings
 from services.issuer.app import CLIENT_ID, SAMPLES, DevelopmentIssuer, Identity
+from services.platform.local import DEVELOPMENT_ISSUER
 from services.platform.serving.identity import KeySource, Verifier
 from services.platform.serving.web import WebServer
-from services.platform.settings import DEVELOPMENT_ISSUER, load
+from services.platform.settings import load
 from tests.servers import HOST, until
 
 PORTAL = "http://127.0.0.1:1"

@@ -28,8 +28,8 @@ from services.meetings.tencent.tencent import Tencent
 from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import SystemClock, to_timestamp
 from services.platform.data.database import Database
+from services.platform.local import DEVELOPMENT_ISSUER
 from services.platform.serving import errors, rpc
-from services.platform.settings import DEVELOPMENT_ISSUER
 from services.standin.cloud import CloudMeeting
 from services.standin.server import Standin
 from tests import templates

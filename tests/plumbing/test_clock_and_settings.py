@@ -1,5 +1,6 @@
 """Time moves for every program at once, only forward, and never in production."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.platform.clock import DevelopmentClock, SystemClock, create, from_timestamp, to_timestamp
-from services.platform.settings import DEVELOPMENT_ISSUER, ServerSettings, Settings, load
+from services.platform.clock import (
+    HOUR,
+    DevelopmentClock,
+    SystemClock,
+    create,
+    from_timestamp,
+    to_timestamp,
+    wait_until,
+)
+from services.platform.local import DEVELOPMENT_ISSUER
+from services.platform.settings import ServerSettings, Settings, load
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_a_shift_moves_every_program_that_reads_the_file(tmp_path: Path) -> None:
@@ -31,6 +42,34 @@ def test_without_a_file_it_is_the_real_time(tmp_path: Path) -> None:
     for clock in (create(None), create(tmp_path / "clock.json")):
         assert abs(clock.now() - time.time() * 1000) < 60_000
     assert isinstance(create(None), SystemClock)
+
+
+async def test_who_waits_notices_that_time_was_moved(tmp_path: Path) -> None:
+    """Not before it is moved far enough, and also after the file could not be read."""
+    clock, other = (DevelopmentClock(tmp_path / "clock.json") for _ in range(2))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        waiting = asyncio.create_task(wait_until(clock.now() + 2 * HOUR, asyncio.Event(), clock))
+        other.shift(HOUR)
+        assert not (await asyncio.wait([waiting], timeout=3 * clock.patience))[0]
+        good = (tmp_path / "clock.json").read_text()
+        (tmp_path / "clock.json").write_text("{")
+        assert not (await asyncio.wait([waiting], timeout=3 * clock.patience))[0]
+        (tmp_path / "clock.json").write_text(good)
+        other.shift(HOUR)
+        assert await waiting is False
+
+
+async def test_who_waits_is_woken_or_finds_the_time_over() -> None:
+    clock, woken = SystemClock(), asyncio.Event()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await wait_until(clock.now() - 1, woken, clock) is False
+        assert await wait_until(clock.now() + 20, woken, clock) is False
+        for due in (None, clock.now() + HOUR):
+            waiting = asyncio.create_task(wait_until(due, woken, clock))
+            await asyncio.sleep(0)
+            woken.set()
+            assert await waiting is True
+            woken.clear()
 
 
 @given(st.integers(min_value=-(10**14), max_value=10**14))

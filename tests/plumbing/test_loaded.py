@@ -22,9 +22,18 @@ LEFT_OUT = {
 
 @pytest.mark.parametrize("program", LEFT_OUT)
 def test_a_program_does_not_load_what_it_has_no_use_for(program: str) -> None:
-    code = f"import sys, services.{program}.__main__; print(*({{*{LEFT_OUT[program]}}} & sys.modules.keys()))"
+    assert loaded(f"services.{program}.__main__", LEFT_OUT[program]) == []
+
+
+def test_the_command_stays_small_for_up_runs_as_long_as_its_programs() -> None:
+    assert loaded("services.cli.commands", [DATABASE, BUS, "pydantic_settings"]) == []
+
+
+def loaded(module: str, names: list[str]) -> list[str]:
+    """Those of `names` that are there when `module` has been imported."""
+    code = f"import sys, {module}; print(*({{*{names}}} & sys.modules.keys()))"
     run = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
-    assert run.stdout.split() == []
+    return run.stdout.split()
 
 
 def test_memory_that_the_start_needed_can_be_given_back_anywhere() -> None:

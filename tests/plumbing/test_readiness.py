@@ -71,7 +71,11 @@ async def rename(database: Database, before: str, after: str) -> None:
     await database.write(lambda c: c.execute(sa.text(f"ALTER TABLE {before} RENAME TO {after}")))
 
 
-@pytest.mark.parametrize("name", ["reservation", "account", "sqlite_autoindex_account_1", "reservation_start"])
+INDEXES = ["reservation_start", "reservation_holding", "reservation_meeting"]
+"""Of all rows, and of those that a condition holds for."""
+
+
+@pytest.mark.parametrize("name", ["reservation", "account", "sqlite_autoindex_account_1", *INDEXES])
 async def test_a_damaged_table_or_index_is_noticed_and_its_repair_too(name: str, tmp_path: Path) -> None:
     """Though the connections that the program keeps remember it as it was; afterwards they work with what is there."""
     database = Database(f"sqlite:///{tmp_path}/booking.db")
@@ -86,6 +90,14 @@ async def test_a_damaged_table_or_index_is_noticed_and_its_repair_too(name: str,
             await database.read(lambda c: c.execute(everything).all())
     assert await readiness.failing_of(checks) == set()
     assert await database.read(lambda c: c.scalar(everything)) == "ann"
+    database.close()
+
+
+async def test_an_index_that_the_next_release_takes_away_is_not_missed(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/booking.db")
+    database.migrate("services.booking")
+    await database.write(lambda c: c.execute(sa.text("DROP INDEX reservation_holding")))
+    assert await readiness.failing_of({"database": readiness.of_database(database, models.TABLES)}) == set()
     database.close()
 
 

@@ -205,6 +205,19 @@ async def test_what_is_being_answered_never_gives_way(place: Place) -> None:
     assert await answered(place) == 200
 
 
+async def test_answers_tell_the_date_of_the_moment(place: Place) -> None:
+    async def date() -> str:
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            return str((await client.get(place.url)).headers["date"])
+
+    first = await date()
+
+    async def moves_on() -> bool:
+        return await date() != first
+
+    await until(moves_on)
+
+
 def test_a_line_is_one_peer() -> None:
     """Of IPv6 everybody has a network."""
     assert peer_of("192.0.2.1") != peer_of("192.0.2.2")

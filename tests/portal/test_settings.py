@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.platform.settings import DEVELOPMENT_ISSUER, load
+from services.platform.local import DEVELOPMENT_ISSUER
+from services.platform.settings import load
 from services.portal.settings import PortalSettings
 
 PRODUCTION = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.platform.settings import DEVELOPMENT_ISSUER
+from services.platform.local import DEVELOPMENT_ISSUER
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import COMMAND, ENVIRONMENT, MONDAY, Person, Stack, wait_for, yunhui
 from tests.system.test_locks import put_violation

@@ -18,8 +18,8 @@ from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 
 from services.booking import models
 from services.installation.state import State
+from services.platform.local import DEVELOPMENT_ISSUER
 from services.platform.serving import permissions
-from services.platform.settings import DEVELOPMENT_ISSUER
 from tests.system.doors import NO_MESSAGE, Door, House, opened
 from tests.system.stack import Stack
 from tools.permissions import services

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from services.meetings.tencent import tencent
 from services.meetings.tencent.accounts import PLACEHOLDER, Accounts
 from services.meetings.tencent.limits import CALLS_A_MINUTE
-from services.platform.settings import is_loopback
+from services.platform.local import is_loopback
 
 NONE = SecretStr("")
 NEEDED = ("tencent_app_id", "tencent_secret_id", "tencent_secret_key", "tencent_operator")

@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nats
 from nats.aio.client import Client
 
 from services.platform.observing import traces
-from services.platform.settings import Settings
 from services.platform.tasks import mend_wait_for
+
+if TYPE_CHECKING:  # the command looks at the bus without settings: 7 MB that `yunhui up` does without
+    from services.platform.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ async def unconcerned() -> None:
 
 
 def connect_options(
-    settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = unconcerned
+    settings: "Settings", name: str, interrupted: Callable[[], Awaitable[None]] = unconcerned
 ) -> Mapping[str, Any]:
     """Options of nats.connect, also for FastStream's broker: reconnects for ever, its own inbox only."""
 
@@ -111,7 +113,7 @@ async def close(connection: Client) -> None:
         await connection.close()
 
 
-async def connect(settings: Settings, name: str, interrupted: Callable[[], Awaitable[None]] = unconcerned) -> Client:
+async def connect(settings: "Settings", name: str, interrupted: Callable[[], Awaitable[None]] = unconcerned) -> Client:
     """Connects as the user of `settings`; waits for the server for ever.
 
     `interrupted` is called when the connection was lost or reports any error: a subscription may have missed messages.

@@ -21,6 +21,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from services.platform.tasks import wait_at_most
+
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 1000
@@ -29,6 +31,8 @@ BACKLOG = 1024
 """So many connections may be accepted before the first of them is looked at."""
 CHANCE_SECONDS = 1.0
 """Who is to move may do so for so long before giving way, also while the `BACKLOG` comes at once."""
+DATE_SECONDS = 1.0
+"""What the header Date tells."""
 SPARE_FILES = 256
 """Besides connections: the bus, the services, files."""
 UNHEARD_SECONDS = 60
@@ -169,6 +173,12 @@ class WebServer(uvicorn.Server):
             proxy_headers=False,  # the settings say where people find us, no header of theirs
         )
         super().__init__(config)
+        self._told_to_stop = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """uvicorn's looks ten times a second whether it is to stop. Ours is told, and only keeps the date up."""
+        while not await self.on_tick(0):
+            await wait_at_most(self._told_to_stop, DATE_SECONDS)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -177,6 +187,7 @@ class WebServer(uvicorn.Server):
 
     def stop(self) -> None:
         self.should_exit = True
+        self._told_to_stop.set()
 
 
 def peer_of(address: str) -> str:
