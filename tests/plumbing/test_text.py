@@ -8,12 +8,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from babel.dates import format_date
 from babel.messages.catalog import Catalog, Message
-from babel.units import format_unit
 
 from services.platform.text import times
-from services.platform.text.languages import CHINESE, ENGLISH, LOCALES
+from services.platform.text.languages import CHINESE, ENGLISH
 from services.platform.text.messages import message, pmessage, translations
 from tools import messages
 
@@ -124,20 +122,6 @@ def test_durations(seconds: int, more: dict[str, object], chinese: str, english:
     length = timedelta(seconds=seconds)
     shown = [times.show_duration(length, language, **more) for language in (CHINESE, ENGLISH)]  # type: ignore[arg-type]
     assert shown == [chinese, english]
-
-
-def test_the_words_are_those_of_babel() -> None:
-    for day in (date(2027, 12, 1) + timedelta(days=number) for number in range(400)):
-        for language, pattern in ((CHINESE, "y年M月d日 EEE"), (ENGLISH, "EEE d MMM y")):
-            assert times.show_date(day, language, year=True) == format_date(day, pattern, LOCALES[language])
-            assert times.show_iso_date(day, language) == format_date(day, "y-MM-dd EEE", LOCALES[language])
-    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        for number in (0, 1, 2, 1234) if unit == "day" else (0, 1, 2, 23):
-            length = timedelta(seconds=number * seconds)
-            said = [times.show_duration(length, language, smallest=unit) for language in (ENGLISH, CHINESE)]
-            english = format_unit(number, f"duration-{unit}", "long", locale=LOCALES[ENGLISH])
-            chinese = format_unit(number, f"duration-{unit}", "short", locale=LOCALES[CHINESE])
-            assert [said[0], said[1].replace(" ", "")] == [english, chinese]
 
 
 def test_a_template_keeps_the_context_of_a_message() -> None:

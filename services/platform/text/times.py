@@ -1,11 +1,13 @@
-"""Dates, times and durations as people read them; a time is never shown without its zone.
+"""Dates, times and durations as people read them, in Babel's words; a time is never shown without its zone.
 
-The words are Babel's, which is imported for names of zones only: it would keep 5 MB for the few words written here.
+Babel is imported by whoever shows the first time, and by nobody else.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from services.platform.text.languages import CHINESE, ENGLISH, LOCALES
@@ -15,26 +17,22 @@ if TYPE_CHECKING:
     from babel import Locale
 
 PLATFORM_ZONE = ZoneInfo("Asia/Shanghai")
-_WEEKDAYS = {
-    CHINESE: ("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
-    ENGLISH: ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
-}
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec")
+_DAYS = {CHINESE: "M月d日 EEE", ENGLISH: "EEE d MMM"}
+_DAYS_OF_YEARS = {CHINESE: "y年M月d日 EEE", ENGLISH: "EEE d MMM y"}
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
-_CHINESE_UNITS = {"day": "天", "hour": "小时", "minute": "分钟", "second": "秒"}
+_LENGTHS: Mapping[str, Literal["short", "long"]] = {CHINESE: "short", ENGLISH: "long"}
+"""Chinese has one form of each unit, which goes as the short one."""
+_DIGIT_AND_WORD = re.compile(r"(?<=\d)(?=[\u4e00-\u9fff])")
 
 
 def show_date(day: date, language: str, *, year: bool) -> str:
     """7月8日 周二 or Tue 8 Jul; with the year 2025年7月8日 周二 or Tue 8 Jul 2025."""
-    weekday = _WEEKDAYS[language][day.weekday()]
-    if language == CHINESE:
-        return f"{f'{day.year}年' if year else ''}{day.month}月{day.day}日 {weekday}"
-    return f"{weekday} {day.day} {_MONTHS[day.month - 1]}{f' {day.year}' if year else ''}"
+    return _format(day, (_DAYS_OF_YEARS if year else _DAYS)[language], language)
 
 
 def show_iso_date(day: date, language: str) -> str:
     """2025-07-08 周二 or 2025-07-08 Tue: for columns."""
-    return f"{day.isoformat()} {_WEEKDAYS[language][day.weekday()]}"
+    return _format(day, "y-MM-dd EEE", language)
 
 
 def show_time(moment: datetime, *, seconds: bool = False) -> str:
@@ -44,22 +42,18 @@ def show_time(moment: datetime, *, seconds: bool = False) -> str:
 
 def show_duration(length: timedelta, language: str, *, parts: int = 4, smallest: str = "second") -> str:
     """Its largest units, rounded down: 1 小时 30 分钟 or 1 hour 30 minutes."""
+    from babel.units import format_unit
+
     said: list[str] = []
     rest = abs(int(length.total_seconds()))
     for unit, size in _UNITS:
         number, rest = divmod(rest, size)
         if number or (unit == smallest and not said):
-            said.append(_number_of(unit, number, language))
+            said.append(format_unit(number, f"duration-{unit}", _LENGTHS[language], locale=_locale(language)))
         if unit == smallest:
             break
     sign = "-" if length < timedelta(0) else ""
-    return sign + " ".join(said[:parts])
-
-
-def _number_of(unit: str, number: int, language: str) -> str:
-    if language == CHINESE:
-        return f"{number:,} {_CHINESE_UNITS[unit]}"
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+    return sign + _DIGIT_AND_WORD.sub(" ", " ".join(said[:parts]))
 
 
 def zone_name(zone: ZoneInfo, at: datetime, language: str) -> str:
@@ -73,6 +67,13 @@ def zone_name(zone: ZoneInfo, at: datetime, language: str) -> str:
 
 def in_brackets(text: str, note: str, language: str) -> str:
     return message("{text} ({note})").to(language, text=text, note=note)
+
+
+@lru_cache(maxsize=1000)
+def _format(day: date, pattern: str, language: str) -> str:
+    from babel.dates import format_date
+
+    return format_date(day, pattern, locale=_locale(language))
 
 
 @cache
