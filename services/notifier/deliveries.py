@@ -19,7 +19,7 @@ from services.notifier.channels import ANSWER_LENGTH, MAIL, WEBHOOK, DeliveryCla
 from services.notifier.models import AttemptRow, DeadEvent, DeadEventState, Delivery, DeliveryState
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data import audit
-from services.platform.data.database import Database, ForEach
+from services.platform.data.database import Database, ForEach, Insert
 from services.platform.ids import new_id
 from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
@@ -33,7 +33,7 @@ ATTEMPT = SQLModel.metadata.tables[str(AttemptRow.__tablename__)]
 QUEUED = metrics.gauge("yunhui_notifier_queued", "deliveries that wait", "channel")
 OLDEST = metrics.gauge("yunhui_notifier_oldest_seconds", "how long the oldest of them has been due; 0: none", "channel")
 DEAD = metrics.gauge("yunhui_notifier_dead_events", "events that nobody has dealt with since they could not be read")
-_INSERT = sa.insert(TABLE)
+_INSERT = Insert(TABLE)
 LOG = [column for column in TABLE.c if column.name != "content"]
 
 
@@ -103,8 +103,7 @@ def to_rows(new_deliveries: Iterable[NewDelivery], now: int) -> list[dict[str, A
 
 def enqueue(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """In the transaction that takes their events in."""
-    if rows:
-        connection.execute(_INSERT, rows)
+    _INSERT.execute(connection, rows)
 
 
 def untried(connection: Connection, reservation_id: str, kind: str) -> Sequence[sa.Row[Any]]:
@@ -135,7 +134,7 @@ def _row(new_delivery: NewDelivery, now: int) -> dict[str, Any]:
 
 
 EMPTY: dict[str, Any] = {
-    "state": DeliveryState.QUEUED,
+    "state": DeliveryState.QUEUED.value,
     "attempts": 0,
     "code": 0,
     "answer": "",
@@ -279,12 +278,19 @@ _SELECT_NEXT = ForEach(
     f"SELECT min({_FREE_AT}) FROM delivery WHERE {_TO_OTHERS}",  # noqa: S608 - made of constants
     *(":recipient{0}", ", ", "recipient"),
 )
-_LEASE = sa.text("UPDATE delivery SET attempts = attempts + 1, lease_end = :lease_end WHERE delivery_id = :delivery_id")
+_LEASE = ForEach(
+    "UPDATE delivery SET attempts = attempts + 1, lease_end = :lease_end WHERE delivery_id IN ({0}) RETURNING 1",
+    *(":delivery_id{0}", ", ", "delivery_id"),
+)
 # There is one already when the lease ended before the answer came: "unknown"
-_RECORD = sa.text(
-    "INSERT INTO attempt (delivery_id, number, time, verdict, code, answer)"
-    " VALUES (:delivery_id, :number, :time, :verdict, :code, :answer) ON CONFLICT (delivery_id, number)"
-    " DO UPDATE SET time = excluded.time, verdict = excluded.verdict, code = excluded.code, answer = excluded.answer"
+_RECORD = ForEach(
+    "INSERT INTO attempt (delivery_id, number, time, verdict, code, answer) VALUES {0}"
+    " ON CONFLICT (delivery_id, number) DO UPDATE"
+    " SET time = excluded.time, verdict = excluded.verdict, code = excluded.code, answer = excluded.answer RETURNING 1",
+    "(:delivery_id{0}, :number{0}, :time{0}, :verdict{0}, :code{0}, :answer{0})",
+    ", ",
+    *("delivery_id", "number", "time", "verdict", "code", "answer"),
+    distinct=True,
 )
 _SENT = (
     "UPDATE delivery SET state = 'sent', code = told.column2, answer = told.column3, lease_end = 0, update_time = :now,"
@@ -312,10 +318,8 @@ def _claim(
     abandoned = [
         _attempt(row.delivery_id, row.attempts, unknown, min(row.lease_end, now)) for row in rows if row.lease_end
     ]
-    if abandoned:
-        connection.execute(_RECORD, abandoned)
-    if rows:
-        connection.execute(_LEASE, [{"delivery_id": row.delivery_id, "lease_end": now + lease_ms} for row in rows])
+    _RECORD.execute(connection, abandoned)
+    _LEASE.execute(connection, [(row.delivery_id,) for row in rows], lease_end=now + lease_ms)
     if len(due) == wanted:
         return Turn([_to_claim(row) for row in rows], now)
     busy = _recipients([*without, *first])
@@ -346,10 +350,10 @@ def _to_claim(row: DueRow) -> DeliveryClaim:
 def _settle(connection: Connection, settlements: Sequence[Settlement], now: int) -> None:
     """An answer that comes after the lease counts only when it is yes: the attempt that came after it has the say."""
     attempts = [_attempt(each.claim.delivery_id, each.claim.number, each.answer, now) for each in settlements]
-    connection.execute(_RECORD, attempts)
+    _RECORD.execute(connection, attempts)
     accepted = {each.claim.delivery_id: each for each in settlements if each.answer.verdict is SendVerdict.ACCEPTED}
     if accepted:
-        told = [(delivery_id, *_told(each.answer).values()) for delivery_id, each in accepted.items()]
+        told = [(delivery_id, each.answer.code, _text(each.answer)) for delivery_id, each in accepted.items()]
         rows = _MARK_SENT.execute(connection, told, now=now)
         sent: list[Any] = [SimpleNamespace(**dict(zip(_LOGGED, row, strict=True))) for row in rows]
         outbox.append(connection, [_event(row, now, accepted[row.delivery_id].traceparent) for row in sent])
@@ -362,20 +366,19 @@ def _settle(connection: Connection, settlements: Sequence[Settlement], now: int)
         each.record(connection)
 
 
-def _attempt(delivery_id: str, number: int, answer: SendResult, time: int) -> dict[str, Any]:
-    told = {"time": time, "verdict": answer.verdict.value, **_told(answer)}
-    return {"delivery_id": delivery_id, "number": number, **told}
+def _attempt(delivery_id: str, number: int, answer: SendResult, time: int) -> tuple[str, int, int, str, int, str]:
+    return delivery_id, number, time, answer.verdict.value, answer.code, _text(answer)
 
 
-def _told(answer: SendResult) -> dict[str, Any]:
+def _text(answer: SendResult) -> str:
     """Foreign text as every database takes it."""
-    text = answer.text.replace("\0", "").encode(errors="replace").decode()
-    return {"code": answer.code, "answer": text[:ANSWER_LENGTH]}
+    return answer.text.replace("\0", "").encode(errors="replace").decode()[:ANSWER_LENGTH]
 
 
 def _put_off(connection: Connection, settlement: Settlement, now: int) -> None:
     """Until its next attempt, or for good."""
-    claim, told, due = settlement.claim, _told(settlement.answer), settlement.due
+    claim, answer, due = settlement.claim, settlement.answer, settlement.due
+    told = {"code": answer.code, "answer": _text(answer)}
     c = TABLE.c
     current = (c.delivery_id == claim.delivery_id, c.state == DeliveryState.QUEUED, c.attempts == claim.number)
     if due is None:

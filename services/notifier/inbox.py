@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
 
 from services.notifier.models import InboxRow
-from services.platform.data.database import ForEach
+from services.platform.data.database import ForEach, Insert
 
 TABLE = SQLModel.metadata.tables[str(InboxRow.__tablename__)]
-_INSERT = sa.insert(TABLE)
+_INSERT = Insert(TABLE)
+_KNOWN = ForEach("SELECT event_id FROM inbox WHERE event_id IN ({0})", ":event_id{0}", ", ", "event_id")
 _PLACES = ForEach(
     "SELECT entity_id, entity_seq FROM inbox WHERE (entity_id, entity_seq) IN (VALUES {0})",
     "(:entity_id{0}, :entity_seq{0})",
@@ -47,17 +47,16 @@ class InboxEntry:
 
 def known(connection: Connection, event_ids: Sequence[str]) -> set[str]:
     """Those that were taken in already."""
-    return set(connection.execute(sa.select(TABLE.c.event_id).where(TABLE.c.event_id.in_(event_ids))).scalars())
+    return {event_id for (event_id,) in _KNOWN.execute(connection, [(each,) for each in event_ids])}
 
 
 def known_before(connection: Connection, entries: Iterable[InboxEntry]) -> set[Place]:
     """Of the events before these, those that were taken in."""
     places = [before for entry in entries if (before := entry.before())]
-    return {Place(*row) for row in _PLACES.execute(connection, places)} if places else set()
+    return {Place(*row) for row in _PLACES.execute(connection, places)}
 
 
 def store(connection: Connection, entries: Iterable[InboxEntry], now: int) -> None:
     """In order."""
     rows = [{name: getattr(entry, name) for name in InboxEntry.__slots__} | {"receive_time": now} for entry in entries]
-    if rows:
-        connection.execute(_INSERT, rows)
+    _INSERT.execute(connection, rows)

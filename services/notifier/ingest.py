@@ -17,7 +17,7 @@ from services.notifier.events import EVENT_ID, BookingEvent, UnreadableEventErro
 from services.notifier.inbox import InboxEntry
 from services.notifier.messages import ESCALATION, WITHDRAWN, Composer, Message
 from services.notifier.models import DeadEvent, DeadEventState
-from services.notifier.planner import About, NoticeBatch, Planner, is_before_support
+from services.notifier.planner import About, NoticeBatch, Planner, is_before_support, put_before_support
 from services.notifier.preferences import OptedOut
 from services.platform.clock import Clock
 from services.platform.data import audit
@@ -69,7 +69,6 @@ class PreparedEvent:
     entry: InboxEntry
     event: BookingEvent | None = None
     messages: Sequence[Message] = ()
-    call: bytes = field(default=b"", repr=False)
     fault: str = ""
 
 
@@ -169,6 +168,7 @@ class Ingester:
     def _carry_out(self, connection: Connection, events: Sequence[PreparedEvent], now: int) -> None:
         opted_out = preferences.opted_out(connection, {_plain(each.event.account_id) for each in events if each.event})
         listening = webhooks.listening(connection)
+        self._planner.plan(connection, [each.event for each in events if each.event], now)
         rows: list[Mapping[str, Any]] = []
         for prepared in events:
             incoming, event = prepared.incoming, prepared.event
@@ -176,7 +176,7 @@ class Ingester:
                 _store_dead(connection, prepared, now)
                 continue
             # only here is it known who of support has the case before them already
-            if event and (asked := self._planner.plan(connection, event, now)):
+            if event and (asked := put_before_support(connection, event)):
                 deliveries.enqueue(connection, rows)  # among them may be what is looked at now
                 rows = []
                 prepared = replace(prepared, messages=self._after_asking(connection, event, asked))
@@ -219,7 +219,8 @@ class Ingester:
         entry = incoming.entry()
         try:
             event = parse(incoming.headers, incoming.payload)
-            call = webhooks.body(incoming.headers, incoming.payload)
+            if event is None:
+                webhooks.body(incoming.headers, incoming.payload)  # nobody else has read it
         except UnreadableEventError as error:
             return PreparedEvent(incoming, entry, fault=f"unreadable: {error}")
         try:
@@ -229,7 +230,7 @@ class Ingester:
             return PreparedEvent(incoming, entry, fault=f"no notice can be made of it: {type(error).__name__}")
         if event and not messages:
             log.info("event %s (%s): nobody to write to", event.event_id, event.type)
-        return PreparedEvent(incoming, entry, event, messages, call)
+        return PreparedEvent(incoming, entry, event, messages)
 
     async def retry(self, dead_event_id: str, actor: str, by: audit.Caller | None = None) -> DeadEvent:
         """Takes a dead event in after all. Raises errors.RpcError; then it stays open, with the reason of today."""
@@ -297,14 +298,14 @@ def _store_dead(connection: Connection, prepared: PreparedEvent, now: int) -> No
 
 
 def _new_deliveries(opted_out: OptedOut, listening: webhooks.Listening, prepared: PreparedEvent) -> list[NewDelivery]:
-    event = prepared.event
+    incoming, event = prepared.incoming, prepared.event
     about = (_plain(event.account_id), _plain(event.reservation_id)) if event else ("", "")
     mails = [
         _mail(event.event_id, message, about)
         for message in prepared.messages
         if event and preferences.is_wanted(opted_out, event.account_id, preferences.notice_of(event, message.kind))
     ]
-    return mails + webhooks.new_deliveries(listening, prepared.entry, prepared.call, about)
+    return mails + webhooks.new_deliveries(listening, prepared.entry, incoming.headers, incoming.payload, about)
 
 
 def _mail(event_id: str, message: Message, about: About) -> NewDelivery:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from services.notifier import deliveries, scheduled_notices, support_cases
 from services.notifier.events import BookingEvent
 from services.notifier.messages import Composer, Message
 from services.notifier.models import NoticeState, ScheduledNotice, SupportCase
+from services.notifier.scheduled_notices import NewNotice
 from services.notifier.values import Digest, OpenCase
 from services.platform.clock import DAY, MINUTE, SECOND, Clock, from_timestamp, wait_until
 from services.platform.data.database import Database
@@ -91,49 +92,40 @@ class Planner:
         self._soonest = math.inf
         """The earliest notice planned since it last looked."""
 
-    def plan(self, connection: Connection, event: BookingEvent, now: int) -> Sequence[str]:
-        """Plans what follows from an event, in the transaction that takes it in; again, it changes nothing.
-
-        The addresses of support that had the reservation before them already. Call `wake` after the commit.
+    def plan(self, connection: Connection, events: Iterable[BookingEvent], now: int) -> None:
+        """Plans the reminders that follow from events, in the transaction that takes them in; again, it changes
+        nothing. Call `wake` after the commit.
         """
-        if not isinstance(event.body, ReservationEvent) or not event.body.HasField("reservation"):
-            return []
-        body, record = event.body, event.body.reservation
-        planned, asked = self._reminder(event, body, now), to_case(event, body)
-        if planned:
-            scheduled_notices.schedule(connection, planned)
-            if planned.state == NoticeState.WAITING:
-                self._soonest = min(self._soonest, planned.due_at)
-        if asked:
-            return support_cases.open_case(connection, asked)
-        if event.type not in ANSWERS or record.version <= 1:
-            return []
-        return support_cases.close_case(connection, record.reservation_id, record.version, event.event_id)
+        planned = [notice for event in events if (notice := self._reminder(event, now))]
+        scheduled_notices.schedule(connection, planned)
+        waiting = [notice.due_at for notice in planned if notice.state == NoticeState.WAITING]
+        self._soonest = min([self._soonest, *waiting])
 
-    def wake(self) -> None:
-        """What was planned is committed: sleeps no longer than until it is due."""
-        if self._soonest < self._next:
-            self._woken.set()
-
-    def _reminder(self, event: BookingEvent, body: ReservationEvent, now: int) -> ScheduledNotice | None:
+    def _reminder(self, event: BookingEvent, now: int) -> NewNotice | None:
         """Whoever books or moves within the lead has just read the mail about it: no reminder then."""
-        record = body.reservation
+        if not isinstance(event.body, ReservationEvent):
+            return None
+        record = event.body.reservation
         if not self._timetable.lead_ms or event.type not in HOLDS | ENDS or not record.HasField("room"):
             return None
         due = from_timestamp(record.start_time) - self._timetable.lead_ms
         waits = event.type in HOLDS and due > now
         payload = to_json(ReservationEvent(reservation=record)) if waits else ""
         state = NoticeState.WAITING if waits else NoticeState.VOID
-        return ScheduledNotice(
+        return NewNotice(
             kind=scheduled_notices.REMINDER,
             entity_id=record.reservation_id,
             version=record.version,
-            state=state,
+            state=state.value,
             due_at=due,
-            try_at=due,
             event_id=event.event_id,
             payload=payload,
         )
+
+    def wake(self) -> None:
+        """What was planned is committed: sleeps no longer than until it is due."""
+        if self._soonest < self._next:
+            self._woken.set()
 
     async def run(self, queue: Queue, queued: Callable[[], None]) -> None:
         """Until cancelled. `queued` is told when there are mails to be sent."""
@@ -223,6 +215,21 @@ class Planner:
             source_id = f"digest-{day}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
             batches.append(NoticeBatch(source_id, self._composer.digest(source_id, Digest(address, now, mine, failed))))
         return batches
+
+
+def put_before_support(connection: Connection, event: BookingEvent) -> Sequence[str]:
+    """Opens or ends the case that an event is about, in the transaction that takes it in; again, it changes nothing.
+
+    The addresses of support that had the reservation before them already.
+    """
+    if not isinstance(event.body, ReservationEvent) or not event.body.HasField("reservation"):
+        return []
+    record = event.body.reservation
+    if case := to_case(event, event.body):
+        return support_cases.open_case(connection, case)
+    if event.type not in ANSWERS or record.version <= 1:
+        return []
+    return support_cases.close_case(connection, record.reservation_id, record.version, event.event_id)
 
 
 def prune(connection: Connection, now: int) -> None:

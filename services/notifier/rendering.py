@@ -58,7 +58,8 @@ def section(
     entries: Sequence[Section] = (),
 ) -> Section:
     """Fills the wording <kind>.txt. A block that the wording leaves out is empty."""
-    wording, footer = _Wording(language, kind, values), _Wording(language, "footer", values)
+    wording = _Wording(language, kind, values)
+    meter_label, footer = _footer(language, bool(values["support"]))
     return Section(
         language=language,
         subject=wording.line("subject"),
@@ -66,13 +67,20 @@ def section(
         lead=wording.line("lead"),
         rows=wording.pairs("rows"),
         meters=meters,
-        meter_label=footer.line("meter_label"),
+        meter_label=meter_label,
         paragraphs=wording.paragraphs("body"),
         actions=wording.pairs("actions"),
         calendar="\n".join(wording.paragraphs("calendar")),
-        footer=footer.line("footer"),
+        footer=footer,
         entries=entries,
     )
+
+
+@lru_cache
+def _footer(language: str, support: bool) -> tuple[str, str]:
+    """The words that all mails share: over the quotas, and at the end, by whether a reply reaches anybody."""
+    wording = _Wording(language, "footer", {"support": support})
+    return wording.line("meter_label"), wording.line("footer")
 
 
 class _Wording:

@@ -3,7 +3,8 @@
 Everything works on a connection, so that it can be part of a larger transaction. Times are epoch milliseconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -11,25 +12,47 @@ from sqlmodel import col, func, select
 
 from services.notifier.models import NoticeState, ScheduledNotice
 from services.platform.clock import DAY
+from services.platform.data.database import ForEach
 from services.platform.data.rows import open_session
 
 REMINDER, DIGEST = "reminder", "digest"
 KEPT_MS = 30 * DAY
 """How long what is over is kept: until no late repeat of an old event can take it up again."""
 
+
+class NewNotice(NamedTuple):
+    """What is said at `due_at`, unless `state` is void."""
+
+    kind: str
+    entity_id: str
+    version: int
+    state: str
+    due_at: int
+    event_id: str
+    payload: str
+
+
 # The newer version of a reservation wins, in whatever order its events arrive.
-_SCHEDULE = sa.text(
-    "INSERT INTO planned (kind, entity_id, version, state, due_at, try_at, event_id, payload)"
-    " VALUES (:kind, :entity_id, :version, :state, :due_at, :try_at, :event_id, :payload)"
+_SCHEDULE = ForEach(
+    "INSERT INTO planned (kind, entity_id, version, state, due_at, try_at, event_id, payload) VALUES {0}"
     " ON CONFLICT (kind, entity_id) DO UPDATE SET version = excluded.version, state = excluded.state,"
     " due_at = excluded.due_at, try_at = excluded.try_at, event_id = excluded.event_id, payload = excluded.payload"
-    " WHERE planned.version < excluded.version"
+    " WHERE planned.version < excluded.version RETURNING 1",
+    "(:kind{0}, :entity_id{0}, :version{0}, :state{0}, :due_at{0}, :due_at{0}, :event_id{0}, :payload{0})",
+    ", ",
+    *NewNotice._fields,
+    distinct=True,
 )
 
 
-def schedule(connection: Connection, notice: ScheduledNotice) -> None:
+def schedule(connection: Connection, notices: Iterable[NewNotice]) -> None:
     """One of its kind for each reservation. An older version than what is there changes nothing."""
-    connection.execute(_SCHEDULE, notice.model_dump(exclude={"id"}))
+    newest: dict[tuple[str, str], NewNotice] = {}  # a statement can change a row only once
+    for notice in notices:
+        known = newest.setdefault((notice.kind, notice.entity_id), notice)
+        if known.version < notice.version:
+            newest[notice.kind, notice.entity_id] = notice
+    _SCHEDULE.execute(connection, newest.values())
 
 
 def read_due(connection: Connection, now: int, limit: int) -> Sequence[ScheduledNotice]:
@@ -82,10 +105,7 @@ def schedule_digest(connection: Connection, next_due: int | None, now: int) -> N
         return
     to_come = sa.update(ScheduledNotice).where(digest, col(ScheduledNotice.try_at) > now)
     connection.execute(to_come.values(due_at=next_due, try_at=next_due))
-    first = ScheduledNotice(
-        kind=DIGEST, entity_id=DIGEST, version=0, due_at=next_due, try_at=next_due, event_id=DIGEST, payload=""
-    )
-    schedule(connection, first)
+    schedule(connection, [NewNotice(DIGEST, DIGEST, 0, NoticeState.WAITING.value, next_due, DIGEST, "")])
 
 
 def prune(connection: Connection, now: int) -> None:

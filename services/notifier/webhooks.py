@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import grpc
 import httpx2
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 from standardwebhooks.webhooks import Webhook as Signer
@@ -25,7 +24,7 @@ from services.notifier.events import UnreadableEventError
 from services.notifier.inbox import InboxEntry
 from services.notifier.models import Webhook
 from services.platform.clock import to_timestamp
-from services.platform.data.database import Database
+from services.platform.data.database import Database, query
 from services.platform.data.rows import open_session
 from services.platform.ids import new_id
 from services.platform.serving import errors
@@ -35,7 +34,7 @@ EVERYTHING = "yunhui.booking.>"
 SECRET_BYTES = 32
 GONE = 410
 AWAY_CODES = {429, 500, 502, 503, 504}
-_LISTENING = sa.select(col(Webhook.webhook_id), col(Webhook.filter)).where(col(Webhook.enabled))
+_LISTENING = "SELECT webhook_id, filter FROM webhook WHERE enabled"
 
 
 def create(connection: Connection, url: str, subjects: str, description: str, now: int) -> Webhook:
@@ -115,13 +114,17 @@ Listening = Sequence[tuple[str, str]]
 
 def listening(connection: Connection) -> Listening:
     """Asked for all events, so it is a statement."""
-    return [(webhook_id, subjects) for webhook_id, subjects in connection.execute(_LISTENING)]
+    return [(webhook_id, subjects) for webhook_id, subjects in query(connection, _LISTENING)]
 
 
-def new_deliveries(webhooks: Listening, entry: InboxEntry, call: bytes, about: tuple[str, str]) -> list[NewDelivery]:
+def new_deliveries(
+    webhooks: Listening, entry: InboxEntry, headers: Mapping[str, str], payload: bytes, about: tuple[str, str]
+) -> list[NewDelivery]:
     """One for each webhook that wants to know."""
     wanting = [webhook_id for webhook_id, subjects in webhooks if matches(subjects, entry.subject)]
-    event_id = entry.event_id
+    if not wanting:
+        return []
+    call, event_id = body(headers, payload), entry.event_id
     return [NewDelivery(event_id, WEBHOOK, entry.subject, each, *about, event_id, call) for each in wanting]
 
 

@@ -236,12 +236,27 @@ async def test_no_lead_no_reminders(database: Database, clock: StandingClock, ch
 
 async def test_replicas_remind_once(replica: Replica, another: Callable[[], Replica], sink: MailSink) -> None:
     """Twenty reminders due at the same moment, three replicas."""
-    for number in range(20):
-        body = samples.confirmed(reservation_id=f"reservation-{number}")
-        event = samples.event("reservation.confirmed", body, f"event-{number}")
-        await replica.database.write(partial(replica.planner.plan, event=event, now=NOW))
+    bodies = [samples.confirmed(reservation_id=f"reservation-{number}") for number in range(20)]
+    events = [samples.event("reservation.confirmed", body, f"event-{number}") for number, body in enumerate(bodies)]
+    await replica.database.write(partial(replica.planner.plan, events=events, now=NOW))
     await asyncio.gather(*(each.at(DUE) for each in (replica, another(), another())))
     assert sorted(sink.message_ids()) == sorted(f"<event-{number}.reminder@yunhui.example.org>" for number in range(20))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+async def test_of_versions_that_come_together_the_newest_is_reminded_of(
+    replica: Replica, database: Database, order: tuple[int, ...]
+) -> None:
+    """Booked, moved and given up within one batch, in whatever order they are told: one row, and nothing to remind."""
+    moved = samples.confirmed(version=2, **LATER)
+    events = [
+        samples.event("reservation.confirmed", samples.confirmed(), "event-1"),
+        samples.event("reservation.updated", moved, "event-2"),
+        samples.event("reservation.cancelled", samples.confirmed(version=3, **LATER), "event-3"),
+    ]
+    await database.write(partial(replica.planner.plan, events=[events[each] for each in order], now=NOW))
+    query = sa.select(col(ScheduledNotice.version), col(ScheduledNotice.state))
+    assert await database.read(lambda c: c.execute(query).all()) == [(3, "void")]
 
 
 async def test_a_reminder_still_queued_at_the_start_is_not_sent(

@@ -18,4 +18,5 @@ def create_environment(loader: BaseLoader, language: str, **options: Any) -> Env
         **options,
     )
     made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined] # added by i18n
+    made.globals["_"] = made.globals["gettext"]  # the extension's own looks that up anew for each sentence
     return made
