@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from services.booking.decisions import attendance_start, obligation
 from services.booking.models import DEADLINE
 from services.booking.transactions import until_fresh
 from services.platform.clock import HOUR, SECOND, Clock, from_timestamp, wait_until
-from services.platform.data.database import Database, Insert
+from services.platform.data.database import Database, Insert, query
 from services.platform.observing import metrics
 from services.platform.serving import errors
 from services.platform.tasks import run_forever
@@ -98,8 +98,8 @@ def drop_obsolete(connection: Connection, reservation_id: str, state: str) -> No
 
 def has(connection: Connection, kind: str, entity_id: str, due: int) -> bool:
     c = DEADLINE.c
-    query = sa.select(c.kind).where(c.kind == kind, c.entity_id == entity_id, c.due_time == due)
-    return connection.scalar(query) is not None
+    statement = sa.select(c.kind).where(c.kind == kind, c.entity_id == entity_id, c.due_time == due)
+    return connection.scalar(statement) is not None
 
 
 def read(connection: Connection, kind: str, entity_id: str) -> int | None:
@@ -146,15 +146,15 @@ class DueDeadline:
 
 def read_due(connection: Connection, now: int, limit: int) -> list[DueDeadline]:
     c = DEADLINE.c
-    query = sa.select(c.kind, c.entity_id, c.due_time).where(c.due_time <= now)
-    rows = connection.execute(query.order_by(c.due_time, c.kind, c.entity_id).limit(limit))
+    statement = sa.select(c.kind, c.entity_id, c.due_time).where(c.due_time <= now)
+    rows = connection.execute(statement.order_by(c.due_time, c.kind, c.entity_id).limit(limit))
     return [DueDeadline(*row) for row in rows]
 
 
 def read_next(connection: Connection) -> int | None:
     """Epoch ms of the next deadline."""
-    earliest: int | None = connection.scalar(sa.select(sa.func.min(DEADLINE.c.due_time)))
-    return earliest
+    [(earliest,)] = query(connection, "SELECT min(due_time) FROM deadline")
+    return cast(int | None, earliest)
 
 
 class Deadlines:
@@ -179,9 +179,10 @@ class Deadlines:
 
     async def _take_turn(self) -> None:
         self._woken.clear()
-        await self.catch_up()
         next_due = await self._database.read(read_next)
-        if await wait_until(next_due, self._woken, self._clock):
+        if next_due is not None and next_due <= self._clock.now():
+            await self.catch_up()
+        elif await wait_until(next_due, self._woken, self._clock):
             await asyncio.sleep(GATHER_SECONDS)
 
     async def catch_up(self) -> None:

@@ -218,6 +218,8 @@ def check_length(field: str, value: str, longest: int) -> None:
 
 
 def has_controls(value: str) -> bool:
+    if value.isprintable():  # whatever is not meant here is not either
+        return False
     return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value)
 
 

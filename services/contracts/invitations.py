@@ -14,6 +14,7 @@ from services.platform.text.messages import Text, message
 LONGEST = 5_000
 """Characters. The longest invitations, with a telephone number for each country, have some 2,000."""
 
+_BARE = re.compile(r"\d{9,10}", re.ASCII)
 _NUMBER = r"(\d(?:[ -]{0,3}\d){8,9})(?![ -]?\d)"
 _NAME = r"(?:会议\s*ID|会议号码?|会议代码|入会号|Meeting (?:ID|number|code|No\.?))"
 _NAMED = rf"{_NAME}\s{{0,3}}(?:\([^()]{{0,20}}\)\s{{0,3}})?[:#]?"
@@ -34,6 +35,8 @@ _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘－"), "-")
 
 def numbers(text: str) -> list[str]:
     """Each number that the text may mean, without its hyphens: none, the one, or several that are as likely."""
+    if _BARE.fullmatch(text):  # as most programs give it
+        return [text]
     plain = unicodedata.normalize("NFKC", text[:LONGEST]).translate(_DASHES)
     plain = "".join(each for each in plain if unicodedata.category(each) != "Cf")  # marks that nobody sees
     plain = _without(plain, _DATE, _TIME, _SECRET)

@@ -1,5 +1,7 @@
 """Bad input is refused with the field named; good input comes out plain."""
 
+import sys
+import unicodedata
 from typing import Any
 
 import grpc
@@ -89,3 +91,9 @@ def test_a_mere_check_needs_no_meeting() -> None:
 def test_the_hash_tells_bodies_apart() -> None:
     one, same, other = (requests.to_input(create_request(participant_count=count)).body_hash for count in (12, 12, 13))
     assert one == same != other
+
+
+def test_a_line_holds_no_control_character_and_every_other_one() -> None:
+    for character in map(chr, range(sys.maxunicode + 1)):
+        controls = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        assert requests.has_controls(f"a {character} b") == controls, ascii(character)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -44,7 +45,7 @@ class ForEach:
     def __init__(self, sql: str, piece: str, joined_by: str, *names: str, distinct: bool = False) -> None:
         self._sql, self._piece, self._joined_by, self._names = sql, piece, joined_by, names
         self._distinct = distinct
-        self._prepared: dict[tuple[str, int], tuple[str, Sequence[str] | None]] = {}
+        self._prepared: dict[tuple[str, int], tuple[str, Sequence[str], Sequence[str] | None]] = {}
 
     def execute(self, connection: Connection, items: Collection[Sequence[Any]], **values: Any) -> list[tuple[Any, ...]]:
         """The rows; none for no `items`, which give their names' values in order. `values` are the statement's own."""
@@ -52,37 +53,48 @@ class ForEach:
             return []
         number = len(items) if self._distinct else 1 << (len(items) - 1).bit_length()
         padded = [*items, *[*items][-1:] * (number - len(items))]
-        for index, item in enumerate(padded):
-            for name, value in zip(self._names, item, strict=True):
-                values[f"{name}{index}"] = value
-        statement, positions = self._prepare(connection, number)
+        statement, names, positions = self._prepare(connection, number)
+        values |= zip(names, chain.from_iterable(padded), strict=True)
         return query(connection, statement, values if positions is None else [values[name] for name in positions])
 
-    def _prepare(self, connection: Connection, number: int) -> tuple[str, Sequence[str] | None]:
-        """The driver's SQL, and the order of its parameters where that has no names."""
+    def _prepare(self, connection: Connection, number: int) -> tuple[str, Sequence[str], Sequence[str] | None]:
+        """The driver's SQL, the items' names in order, and the order of its parameters where that has no names."""
         key = (connection.dialect.name, number)
         if key not in self._prepared:
             pieces = self._joined_by.join(self._piece.format(index) for index in range(number))
             compiled: Any = sa.text(self._sql.format(pieces)).compile(dialect=connection.dialect)
-            self._prepared[key] = str(compiled), compiled.positiontup
+            names = [f"{name}{index}" for index in range(number) for name in self._names]
+            self._prepared[key] = str(compiled), names, compiled.positiontup
         return self._prepared[key]
 
 
 def query(connection: Connection, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
-    """The rows of the driver's own SQL: what SQLAlchemy does around a statement costs more than most of ours."""
-    with _driver(connection) as driver:
-        rows: list[tuple[Any, ...]] = driver.execute(statement, values).fetchall()
-        return rows
+    """The rows of the driver's own SQL: what SQLAlchemy does around a statement costs more than most of ours.
 
-
-@contextmanager
-def _driver(connection: Connection) -> Iterator[Any]:
-    """The driver's connection, in the transaction of `connection`. Raises SQLAlchemy's errors, as everybody else."""
-    driver_errors = connection.dialect.loaded_dbapi.Error
+    In the transaction of `connection`. Raises SQLAlchemy's errors, as everybody else.
+    """
     try:
-        yield connection.connection.driver_connection
-    except driver_errors as error:
-        raise DBAPIError.instance(None, None, error, driver_errors, dialect=connection.dialect) from error
+        rows: list[tuple[Any, ...]] = _driver(connection).execute(statement, values).fetchall()
+        return rows
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_everywhere(connection, error) from error
+
+
+def _run(connection: Connection, statement: str, values: Any = ()) -> None:
+    """As `query`, for what gives no rows."""
+    try:
+        _driver(connection).execute(statement, values).close()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_everywhere(connection, error) from error
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _as_everywhere(connection: Connection, error: Exception) -> BaseException:
+    driver_errors = connection.dialect.loaded_dbapi.Error
+    return DBAPIError.instance(None, None, error, driver_errors, dialect=connection.dialect)
 
 
 class Insert:
@@ -105,8 +117,7 @@ class Insert:
             if any(len(row) != len(some[0]) for row in some):
                 raise ValueError("all rows have the same columns")
             statement = self._prepare(connection, number, tuple(some[0]))
-            with _driver(connection) as driver:
-                driver.execute(statement, [row[name] for row in some for name in some[0]])
+            _run(connection, statement, [row[name] for row in some for name in some[0]])
             done += number
 
     def _prepare(self, connection: Connection, number: int, columns: tuple[str, ...]) -> str:
@@ -227,14 +238,12 @@ def begin_note(connection: Connection) -> Iterator[None]:
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield
         return
-    with _driver(connection) as driver:
-        driver.execute("PRAGMA synchronous=NORMAL").close()
+    _run(connection, "PRAGMA synchronous=NORMAL")
     try:
         with connection.begin():
             yield
     finally:
-        with _driver(connection) as driver:
-            driver.execute("PRAGMA synchronous=FULL").close()
+        _run(connection, "PRAGMA synchronous=FULL")
 
 
 def is_damage(error: DBAPIError) -> bool:
@@ -287,5 +296,4 @@ def enter_wal(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE: what is read in a writing transaction cannot change before it commits
     deferred = connection.get_execution_options().get("read_only")
-    with _driver(connection) as driver:
-        driver.execute("BEGIN" if deferred else "BEGIN IMMEDIATE").close()
+    _run(connection, "BEGIN" if deferred else "BEGIN IMMEDIATE")
