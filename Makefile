@@ -104,7 +104,7 @@ proto: setup ## regenerate the committed stubs in proto/gen
 generated: proto ## write anew all that follows from something else: stubs, rights, compose.yaml, pages of docs, translations
 	@$(BIN)/python -m tools.generated
 
-new-service: setup ## begin a program: make new-service NAME=directory ENTITY=member
+new-service: setup ## begin a program: make new-service NAME=library ENTITY=book
 	@$(BIN)/python -m tools.new_service "$(NAME)" "$(ENTITY)"
 
 recipes: setup ## play the recipes of CONTRIBUTING.md in copies of the sources

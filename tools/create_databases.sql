@@ -4,4 +4,5 @@ CREATE DATABASE policy;
 CREATE DATABASE meetings;
 CREATE DATABASE booking;
 CREATE DATABASE notifier;
+CREATE DATABASE directory;
 -- end of databases

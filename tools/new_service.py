@@ -1,4 +1,4 @@
-"""Begins a program: `make new-service NAME=directory ENTITY=member` writes what every service with data has.
+"""Begins a program: `make new-service NAME=library ENTITY=book` writes what every service with data has.
 
 The contract, the table and the method of one entity are a beginning to be changed; `make check` passes with them, and
 `make up` starts the program beside the others. What follows from the registry is written by `make generated`.
@@ -252,8 +252,8 @@ def finish(name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make new-service", description=__doc__)
-    parser.add_argument("name", help="of the program, one word: directory")
-    parser.add_argument("entity", help="the first thing that it keeps, one word: member")
+    parser.add_argument("name", help="of the program, one word: library")
+    parser.add_argument("entity", help="the first thing that it keeps, one word: book")
     given = parser.parse_args()
     try:
         for path in begin(given.name, given.entity):

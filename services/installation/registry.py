@@ -60,6 +60,7 @@ SERVICES = (
         publishes=["yunhui.dead.notifier.>"],  # what it cannot read
         reached=[7103],
     ),
+    ProgramEntry("directory", 7117, 7118),
 )
 """With data, and so gRPC, a stream of events, outbox and audit log. Each stands after whoever it asks or hears from."""
 PORTAL = ProgramEntry(

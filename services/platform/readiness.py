@@ -94,33 +94,33 @@ def of_database(database: "Database", tables: "Iterable[type[SQLModel]]" = ()) -
 INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index'"
 
 
-class Sample(NamedTuple):
+class TableSample(NamedTuple):
     """A question of one row; by an index of that name, where there is one."""
 
     question: str
     by_index: str | None = None
 
 
-def samples_of(model: "type[SQLModel]", dialect: "Dialect") -> Iterator[Sample]:
+def samples_of(model: "type[SQLModel]", dialect: "Dialect") -> Iterator[TableSample]:
     """PostgreSQL chooses the way itself; it is asked for the table only."""
     import sqlalchemy as sa
     from sqlmodel import SQLModel
 
     table = SQLModel.metadata.tables[str(model.__tablename__)]
     by_key = sa.select(table).order_by(*(column.desc() for column in table.primary_key))
-    yield Sample(f"{by_key.compile(dialect=dialect)} LIMIT 1")
+    yield TableSample(f"{by_key.compile(dialect=dialect)} LIMIT 1")
     if dialect.name != "sqlite":
         return
     rows = f"SELECT * FROM {table}"  # noqa: S608 - names of ours
-    yield Sample(f"{rows} ORDER BY rowid LIMIT 1")
+    yield TableSample(f"{rows} ORDER BY rowid LIMIT 1")
     place = f"abs(random() % (SELECT max(rowid) + 1 FROM {table}))"  # noqa: S608 - names of ours
-    yield Sample(f"{rows} WHERE rowid >= {place} ORDER BY rowid LIMIT 1")
+    yield TableSample(f"{rows} WHERE rowid >= {place} ORDER BY rowid LIMIT 1")
     for index in table.indexes:
         condition = index.dialect_options["sqlite"]["where"]
         where = "" if condition is None else f" WHERE {condition}"
         order = ", ".join(column.name for column in index.columns)
         # left to itself, SQLite would read and sort a good part of the table for the small index of a condition
-        yield Sample(f"{rows} INDEXED BY {index.name}{where} ORDER BY {order} LIMIT 1", str(index.name))
+        yield TableSample(f"{rows} INDEXED BY {index.name}{where} ORDER BY {order} LIMIT 1", str(index.name))
 
 
 def of_bus(connection: Callable[[], Client | None]) -> Check:

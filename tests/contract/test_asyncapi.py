@@ -63,9 +63,10 @@ def test_the_contract_names_what_the_code_publishes(contracts: Contracts) -> Non
 def published() -> Iterator[str]:
     yield from (f"yunhui.booking.reservation.{name}" for name in life_events())
     yield from (f"yunhui.booking.reservation.{name}" for name in chosen("booking/reservations.py", "name"))
-    yield from (f"yunhui.booking.account.{name}" for name in first_arguments("booking/standing.py", "account_event"))
-    yield from (f"yunhui.booking.account.{name}" for name in first_arguments("booking/objections.py", "_append_event"))
+    yield from (f"yunhui.booking.account.{name}" for name in arguments("booking/standing.py", "account_event", 0))
+    yield from (f"yunhui.booking.account.{name}" for name in arguments("booking/objections.py", "_append_event", 0))
     yield from (f"yunhui.policy.version.{name}" for name in chosen("policy/versions.py", "kind"))
+    yield from (f"yunhui.directory.{name}" for name in directory_events())
     yield from (f"yunhui.meetings.meeting.{kind}" for kind in Kind)
     yield from (f"yunhui.notifier.delivery.{state}" for state in (DeliveryState.SENT, DeliveryState.FAILED))
 
@@ -74,6 +75,16 @@ def life_events() -> set[str]:
     rows = re.findall(r"\| reservation\.([a-z_]+) \|", states.to_page())
     assert rows
     return set(rows)
+
+
+def directory_events() -> Iterator[str]:
+    changes = "directory/department_changes.py"
+    yield from (f"department.{name}" for name in arguments(changes, "_changed", 1) | arguments(changes, "_removed", 1))
+    members = "directory/members.py"
+    yield from (f"member.{name}" for name in arguments(members, "_told", 3) | arguments(members, "event_of", 0))
+    yield from (f"member.{name}" for name in chosen(members, "what"))
+    for path in ("directory/organization.py", "directory/licences.py"):
+        yield from arguments(path, "changes.event", 0)
 
 
 def chosen(path: str, variable: str) -> set[str]:
@@ -95,13 +106,14 @@ def chosen(path: str, variable: str) -> set[str]:
     return found
 
 
-def first_arguments(path: str, function: str) -> set[str]:
+def arguments(path: str, function: str, place: int) -> set[str]:
+    """What `function` is given at that place, where it is a literal."""
     calls = [node for node in ast.walk(ast.parse((SERVICES / path).read_text())) if isinstance(node, ast.Call)]
     return {
         argument.value
         for call in calls
         if ast.unparse(call.func) == function
-        for argument in call.args[:1]
+        for argument in call.args[place : place + 1]
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
 

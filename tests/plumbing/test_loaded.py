@@ -15,6 +15,7 @@ LEFT_OUT = {
     "policy": [BABEL, SERIES, POSTGRESQL, PAGES, "httpx2", "icalendar", "prometheus_client"],
     "meetings": [BABEL, POSTGRESQL, PAGES, "prometheus_client"],
     "notifier": [POSTGRESQL, "prometheus_client"],
+    "directory": [BABEL, SERIES, POSTGRESQL, PAGES, BUS, "pypinyin", "icalendar", "prometheus_client"],
     "portal": [BABEL, DATABASE, BUS, "prometheus_client"],
     "issuer": [BABEL, DATABASE, BUS, PAGES, "grpc", "prometheus_client"],
 }

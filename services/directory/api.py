@@ -1,0 +1,214 @@
+"""All that the directory does for callers, one method an RPC."""
+
+from collections.abc import AsyncIterator
+
+from yunhui.directory.v1 import department_service_pb2 as department_pb
+from yunhui.directory.v1 import department_service_pb2_grpc as department_grpc
+from yunhui.directory.v1 import import_service_pb2 as import_pb
+from yunhui.directory.v1 import import_service_pb2_grpc as import_grpc
+from yunhui.directory.v1 import member_service_pb2 as member_pb
+from yunhui.directory.v1 import member_service_pb2_grpc as member_grpc
+from yunhui.directory.v1 import organization_service_pb2 as organization_pb
+from yunhui.directory.v1 import organization_service_pb2_grpc as organization_grpc
+
+from services.directory import department_changes, departments, licences, member_queries, members, organization
+from services.directory.changes import Changes
+from services.directory.imports import Imports
+from services.platform.data import audit
+from services.platform.serving import permissions, rpc
+
+DEPARTMENTS = "yunhui.directory.v1.DepartmentService"
+IMPORTS = "yunhui.directory.v1.ImportService"
+MEMBERS = "yunhui.directory.v1.MemberService"
+ORGANIZATION = "yunhui.directory.v1.OrganizationService"
+ROLES = {
+    method: roles
+    for service in (DEPARTMENTS, MEMBERS, ORGANIZATION, IMPORTS)
+    for method, roles in permissions.of(service).items()
+}
+
+
+class DepartmentService(department_grpc.DepartmentServiceServicer):
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._database = changes.database
+
+    async def ListDepartments(
+        self, request: department_pb.ListDepartmentsRequest, context: rpc.Context
+    ) -> department_pb.ListDepartmentsResponse:
+        return await departments.list_children(self._database, request)
+
+    async def SearchDepartments(
+        self, request: department_pb.SearchDepartmentsRequest, context: rpc.Context
+    ) -> department_pb.SearchDepartmentsResponse:
+        return await departments.search(self._database, request)
+
+    async def GetDepartment(
+        self, request: department_pb.GetDepartmentRequest, context: rpc.Context
+    ) -> department_pb.GetDepartmentResponse:
+        found = await departments.get(self._database, request)
+        return department_pb.GetDepartmentResponse(department=found)
+
+    async def CreateDepartment(
+        self, request: department_pb.CreateDepartmentRequest, context: rpc.Context
+    ) -> department_pb.CreateDepartmentResponse:
+        made = await department_changes.create(self._changes, request, audit.caller())
+        return department_pb.CreateDepartmentResponse(department=made)
+
+    async def RenameDepartment(
+        self, request: department_pb.RenameDepartmentRequest, context: rpc.Context
+    ) -> department_pb.RenameDepartmentResponse:
+        after = await department_changes.rename(self._changes, request, audit.caller())
+        return department_pb.RenameDepartmentResponse(department=after)
+
+    async def MoveDepartment(
+        self, request: department_pb.MoveDepartmentRequest, context: rpc.Context
+    ) -> department_pb.MoveDepartmentResponse:
+        after = await department_changes.move(self._changes, request, audit.caller())
+        return department_pb.MoveDepartmentResponse(department=after)
+
+    async def MergeDepartment(
+        self, request: department_pb.MergeDepartmentRequest, context: rpc.Context
+    ) -> department_pb.MergeDepartmentResponse:
+        after = await department_changes.merge(self._changes, request, audit.caller())
+        return department_pb.MergeDepartmentResponse(department=after)
+
+    async def DeleteDepartment(
+        self, request: department_pb.DeleteDepartmentRequest, context: rpc.Context
+    ) -> department_pb.DeleteDepartmentResponse:
+        await department_changes.delete(self._changes, request, audit.caller())
+        return department_pb.DeleteDepartmentResponse()
+
+
+class MemberService(member_grpc.MemberServiceServicer):
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._database = changes.database
+
+    async def ListMembers(
+        self, request: member_pb.ListMembersRequest, context: rpc.Context
+    ) -> member_pb.ListMembersResponse:
+        return await member_queries.list_(self._database, request, self._changes.clock.now())
+
+    async def GetMember(self, request: member_pb.GetMemberRequest, context: rpc.Context) -> member_pb.GetMemberResponse:
+        return member_pb.GetMemberResponse(member=await member_queries.get(self._database, request))
+
+    async def CreateMember(
+        self, request: member_pb.CreateMemberRequest, context: rpc.Context
+    ) -> member_pb.CreateMemberResponse:
+        made = await members.create(self._changes, request, audit.caller())
+        return member_pb.CreateMemberResponse(member=made)
+
+    async def UpdateMember(
+        self, request: member_pb.UpdateMemberRequest, context: rpc.Context
+    ) -> member_pb.UpdateMemberResponse:
+        after = await members.update(self._changes, request, audit.caller())
+        return member_pb.UpdateMemberResponse(member=after)
+
+    async def SetMemberEnabled(
+        self, request: member_pb.SetMemberEnabledRequest, context: rpc.Context
+    ) -> member_pb.SetMemberEnabledResponse:
+        after = await members.set_enabled(self._changes, request, audit.caller())
+        return member_pb.SetMemberEnabledResponse(member=after)
+
+    async def SetAccountType(
+        self, request: member_pb.SetAccountTypeRequest, context: rpc.Context
+    ) -> member_pb.SetAccountTypeResponse:
+        after = await members.set_account_type(self._changes, request, audit.caller())
+        return member_pb.SetAccountTypeResponse(member=after)
+
+    async def DeleteMember(
+        self, request: member_pb.DeleteMemberRequest, context: rpc.Context
+    ) -> member_pb.DeleteMemberResponse:
+        await members.delete(self._changes, request, audit.caller())
+        return member_pb.DeleteMemberResponse()
+
+
+class OrganizationService(organization_grpc.OrganizationServiceServicer):
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._database = changes.database
+
+    async def GetOrganization(
+        self, request: organization_pb.GetOrganizationRequest, context: rpc.Context
+    ) -> organization_pb.GetOrganizationResponse:
+        return organization_pb.GetOrganizationResponse(organization=await organization.get(self._database))
+
+    async def UpdateOrganization(
+        self, request: organization_pb.UpdateOrganizationRequest, context: rpc.Context
+    ) -> organization_pb.UpdateOrganizationResponse:
+        after = await organization.update(self._changes, request, audit.caller())
+        return organization_pb.UpdateOrganizationResponse(organization=after)
+
+    async def GetLicences(
+        self, request: organization_pb.GetLicencesRequest, context: rpc.Context
+    ) -> organization_pb.GetLicencesResponse:
+        return await licences.get(self._database, self._changes.clock.now())
+
+    async def PutLicencePurchase(
+        self, request: organization_pb.PutLicencePurchaseRequest, context: rpc.Context
+    ) -> organization_pb.PutLicencePurchaseResponse:
+        figures = await licences.put(self._changes, request, audit.caller())
+        return organization_pb.PutLicencePurchaseResponse(figures=figures)
+
+    async def DeleteLicencePurchase(
+        self, request: organization_pb.DeleteLicencePurchaseRequest, context: rpc.Context
+    ) -> organization_pb.DeleteLicencePurchaseResponse:
+        figures = await licences.delete(self._changes, request, audit.caller())
+        return organization_pb.DeleteLicencePurchaseResponse(figures=figures)
+
+
+class ImportService(import_grpc.ImportServiceServicer):
+    def __init__(self, imports: Imports) -> None:
+        self._imports = imports
+
+    async def GetImportTemplate(
+        self, request: import_pb.GetImportTemplateRequest, context: rpc.Context
+    ) -> import_pb.GetImportTemplateResponse:
+        return await self._imports.template(request)
+
+    async def CreateImport(
+        self, request: import_pb.CreateImportRequest, context: rpc.Context
+    ) -> import_pb.CreateImportResponse:
+        made = await self._imports.create(request, audit.caller())
+        return import_pb.CreateImportResponse(**{"import": made})
+
+    async def UploadImportPart(
+        self, request: import_pb.UploadImportPartRequest, context: rpc.Context
+    ) -> import_pb.UploadImportPartResponse:
+        return import_pb.UploadImportPartResponse(uploaded_bytes=await self._imports.upload(request))
+
+    async def CheckImport(
+        self, request: import_pb.CheckImportRequest, context: rpc.Context
+    ) -> import_pb.CheckImportResponse:
+        return import_pb.CheckImportResponse(**{"import": await self._imports.check(request.import_id)})
+
+    async def GetImport(self, request: import_pb.GetImportRequest, context: rpc.Context) -> import_pb.GetImportResponse:
+        return import_pb.GetImportResponse(**{"import": await self._imports.get(request.import_id)})
+
+    async def ListImports(
+        self, request: import_pb.ListImportsRequest, context: rpc.Context
+    ) -> import_pb.ListImportsResponse:
+        return import_pb.ListImportsResponse(imports=await self._imports.list_())
+
+    async def ListImportRows(
+        self, request: import_pb.ListImportRowsRequest, context: rpc.Context
+    ) -> import_pb.ListImportRowsResponse:
+        return await self._imports.list_rows(request)
+
+    async def ApplyImport(
+        self, request: import_pb.ApplyImportRequest, context: rpc.Context
+    ) -> import_pb.ApplyImportResponse:
+        after = await self._imports.apply(request, audit.caller())
+        return import_pb.ApplyImportResponse(**{"import": after})
+
+    async def CancelImport(
+        self, request: import_pb.CancelImportRequest, context: rpc.Context
+    ) -> import_pb.CancelImportResponse:
+        return import_pb.CancelImportResponse(**{"import": await self._imports.cancel(request.import_id)})
+
+    async def GetFailedRows(
+        self, request: import_pb.GetFailedRowsRequest, context: rpc.Context
+    ) -> AsyncIterator[import_pb.GetFailedRowsResponse]:
+        async for piece in self._imports.failed_rows(request):
+            yield import_pb.GetFailedRowsResponse(content=piece)

@@ -1,0 +1,214 @@
+"""Members as they are read: finding them, and how rows become messages."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+from yunhui.directory.v1 import member_pb2 as pb
+from yunhui.directory.v1 import member_service_pb2 as api
+
+from services.directory import departments, fields, licences, search
+from services.directory.member_requests import account_id, is_advanced, status_name
+from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.platform.clock import to_timestamp
+from services.platform.data.database import Database
+from services.platform.serving import errors, pages
+from services.platform.text.messages import message
+
+MAX_QUERY = 100
+MANY = 5_000
+"""Members of a department, of whom it takes longer to sort all than to meet a page of them among everybody."""
+
+Places = Sequence[str] | sa.Select[Any]
+"""Ids of departments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By which column, and then by id, both downwards or both upwards."""
+
+    column: str
+    downwards: bool
+
+    def after(self, rows: sa.FromClause, key: tuple[Any, str]) -> sa.ColumnElement[bool]:
+        here, last = sa.tuple_(rows.c[self.column], rows.c.account_id), sa.tuple_(*key)
+        return here < last if self.downwards else here > last
+
+    def of(self, rows: sa.FromClause) -> list[sa.ColumnElement[Any]]:
+        keys = (rows.c[self.column], rows.c.account_id)
+        return [key.desc() if self.downwards else key for key in keys]
+
+
+BY_NAME, NEWEST = Order("sort_name", downwards=False), Order("create_time", downwards=True)
+
+
+async def get(database: Database, request: api.GetMemberRequest) -> pb.Member:
+    """Raises errors.RpcError."""
+    wanted = account_id("account_id", request.account_id)
+    return await database.read(lambda connection: to_messages(connection, [find(connection, wanted)])[0])
+
+
+def find(connection: Connection, account_id: str) -> RowMapping:
+    """Raises NOT_FOUND."""
+    query = sa.select(MEMBER).where(MEMBER.c.account_id == account_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise errors.not_found("member", message("there is no such member"))
+    return row
+
+
+async def list_(database: Database, request: api.ListMembersRequest, now: int) -> api.ListMembersResponse:
+    """At `now`, in epoch ms. Raises errors.RpcError."""
+    order = NEWEST if request.order == api.MEMBER_ORDER_NEWEST else BY_NAME
+    if request.order not in api.MemberOrder.values():
+        raise errors.invalid("order", message("{order} is not an order", order=request.order))
+    read = pages.from_token if order is NEWEST else pages.from_text_token
+    size, key, conditions = pages.size(request.page_size), read(request.page_token), _conditions(request)
+    department_id = _department(request)
+
+    def work(connection: Connection) -> api.ListMembersResponse:
+        places = _places(connection, department_id, below=request.below) if department_id else None
+        total, rows = _page(connection, conditions, places, order, key, size + 1)
+        last = rows[size - 1] if len(rows) > size else None
+        return api.ListMembersResponse(
+            members=to_messages(connection, rows[:size]),
+            next_page_token=pages.to_token(last[order.column], last["account_id"]) if last else "",
+            total_count=total,
+            as_of=to_timestamp(now),
+        )
+
+    return await database.read(work)
+
+
+def _conditions(request: api.ListMembersRequest) -> list[sa.ColumnElement[bool]]:
+    """All that a member must meet, but for the department."""
+    c = MEMBER.c
+    words = search.to_patterns(fields.text("query", request.query, MAX_QUERY))
+    met: list[sa.ColumnElement[bool]] = [c.search_text.like(word, escape="\\") for word in words]
+    if request.statuses:
+        met.append(c.status.in_({status_name("statuses", each) for each in request.statuses}))
+    types = {is_advanced("account_types", each) for each in request.account_types}
+    if len(types) == 1:
+        met.append(c.licence_assign_time.is_not(None) if types == {True} else c.licence_assign_time.is_(None))
+    if request.HasField("verified"):
+        met.append(c.verified.is_(request.verified))
+    if request.without_department:
+        met.append(~sa.exists().where(MEMBERSHIP.c.account_id == c.account_id))
+    return met
+
+
+def _department(request: api.ListMembersRequest) -> str:
+    """Of which they must be, "" if that does not matter."""
+    if request.without_department and request.department_id:
+        raise errors.invalid("without_department", message("cannot be asked for together with department_id"))
+    return departments.optional_id("department_id", request.department_id)
+
+
+def _places(connection: Connection, department_id: str, *, below: bool) -> Places:
+    """The path stands in the statement as it is: PostgreSQL cannot guess how many lie below one that it does not know,
+    and chooses plans for a few.
+    """
+    c = DEPARTMENT.c
+    path = connection.scalar(sa.select(c.path).where(c.department_id == department_id)) if below else None
+    if path is None:
+        return [department_id]
+    return sa.select(c.department_id).where(departments.below(path, as_it_is=True))
+
+
+def _lies_in(memberships: sa.FromClause, places: Places) -> sa.ColumnElement[bool]:
+    """For memberships that are found one by one: with IN, SQLite would try all places for each."""
+    if not isinstance(places, sa.Select):
+        return memberships.c.department_id.in_(places)
+    return places.where(DEPARTMENT.c.department_id == memberships.c.department_id).correlate(memberships).exists()
+
+
+def _page(
+    connection: Connection,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    places: Places | None,
+    order: Order,
+    key: tuple[Any, str] | None,
+    limit: int,
+) -> tuple[int, Sequence[RowMapping]]:
+    """How many there are, and those behind `key`. `places`: departments, to one of which they must belong."""
+    if places is None:
+        return _looked_at_once(connection, conditions, order, key, limit)
+    m = MEMBERSHIP.c
+    there = m.department_id.in_(places)
+    number = connection.execute(sa.select(sa.func.count(m.account_id.distinct())).where(there)).scalar_one()
+    if number > MANY:  # SQLite goes the way that it is shown: everybody in their order, or those who are there
+        met: sa.ColumnElement[bool] = sa.exists().where(
+            m.account_id == MEMBER.c.account_id, _lies_in(MEMBERSHIP, places)
+        )
+    else:
+        met = MEMBER.c.account_id.in_(sa.select(m.account_id).where(there))
+    if conditions:
+        return _looked_at_once(connection, [*conditions, met], order, key, limit)
+    query = sa.select(MEMBER).where(met).order_by(*order.of(MEMBER)).limit(limit)
+    rows = connection.execute(query.where(order.after(MEMBER, key)) if key else query).mappings().all()
+    return number, rows
+
+
+def _looked_at_once(
+    connection: Connection,
+    conditions: Sequence[sa.ColumnElement[bool]],
+    order: Order,
+    key: tuple[Any, str] | None,
+    limit: int,
+) -> tuple[int, Sequence[RowMapping]]:
+    """As _page. All are looked at once: counting them costs as much as the page."""
+    keys = sa.select(MEMBER.c.account_id, MEMBER.c[order.column]).where(*conditions)
+    found: sa.FromClause = keys.cte("found").prefix_with("MATERIALIZED") if conditions else MEMBER.alias("found")
+    total = sa.select(sa.func.count().label("total")).select_from(found).subquery("counted")
+    page = sa.select(found.c.account_id, found.c[order.column]).order_by(*order.of(found)).limit(limit)
+    shown = (page.where(order.after(found, key)) if key else page).subquery("shown")
+    joined = total.outerjoin(shown, sa.true()).outerjoin(MEMBER, MEMBER.c.account_id == shown.c.account_id)
+    query = sa.select(MEMBER, total.c.total).select_from(joined).order_by(*order.of(shown))
+    rows = connection.execute(query).mappings().all()
+    return rows[0]["total"], [row for row in rows if row["account_id"] is not None]
+
+
+def to_messages(connection: Connection, rows: Sequence[RowMapping]) -> list[pb.Member]:
+    """Members of rows of MEMBER, with their departments. Two statements, however many rows."""
+    found = _memberships(connection, [row["account_id"] for row in rows])
+    return [to_message(row, found.get(row["account_id"], ())) for row in rows]
+
+
+def to_message(row: RowMapping | Mapping[str, Any], memberships: Collection[pb.Membership]) -> pb.Member:
+    assigned = row["licence_assign_time"]
+    return pb.Member(
+        account_id=row["account_id"],
+        display_name=row["display_name"],
+        email=row["email"],
+        phone=row["phone"],
+        title=row["title"],
+        staff_id=row["staff_id"] or "",
+        memberships=memberships,
+        status=pb.MemberStatus.Value(f"MEMBER_STATUS_{row['status']}"),
+        account_type=pb.ACCOUNT_TYPE_FREE if assigned is None else pb.ACCOUNT_TYPE_ADVANCED,
+        licence_assign_time=None if assigned is None else to_timestamp(assigned),
+        licence_lock_time=None if assigned is None else to_timestamp(licences.lock_time(assigned)),
+        verified=row["verified"],
+        provider_user_id=row["provider_user_id"] or "",
+        version=row["version"],
+        create_time=to_timestamp(row["create_time"]),
+        update_time=to_timestamp(row["update_time"]),
+    )
+
+
+def _memberships(connection: Connection, account_ids: Collection[str]) -> dict[str, list[pb.Membership]]:
+    """Of each, in their order."""
+    theirs = MEMBERSHIP.c.account_id.in_(account_ids)
+    rows = connection.execute(sa.select(MEMBERSHIP).where(theirs)).all()
+    paths, found = (
+        departments.paths_of(connection, {each.department_id for each in rows}),
+        dict[str, list[pb.Membership]](),
+    )
+    for each in rows:
+        one = pb.Membership(department_id=each.department_id, main=each.main, path=paths[each.department_id])
+        found.setdefault(each.account_id, []).append(one)
+    for several in found.values():
+        several.sort(key=lambda one: (not one.main, one.path))
+    return found

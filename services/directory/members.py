@@ -1,0 +1,253 @@
+"""Changes of members: who there is, what is known of them, whether the account is open, and who has a licence."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import grpc
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+from yunhui.directory.v1 import events_pb2
+from yunhui.directory.v1 import member_pb2 as pb
+from yunhui.directory.v1 import member_service_pb2 as api
+
+from services.directory import changes, fields, licences, search
+from services.directory.changes import Changes, Outcome
+from services.directory.member_queries import find, to_messages
+from services.directory.member_requests import (
+    PERSONAL,
+    UNIQUE,
+    UpdateInput,
+    account_id,
+    in_order,
+    is_advanced,
+    to_input,
+    to_update,
+)
+from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.platform.data import audit
+from services.platform.messaging import outbox
+from services.platform.messaging.bus import Event
+from services.platform.serving import errors
+from services.platform.text.messages import message
+from services.platform.text.times import PLATFORM_ZONE
+
+FOUND_BY = ("account_id", "email", "staff_id", "phone")
+TAKEN = {
+    "staff_id": ("STAFF_ID_TAKEN", message("another member has this staff id")),
+    "provider_user_id": ("PROVIDER_USER_TAKEN", message("another member has this id at the meeting provider")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMember:
+    """A member as the tables have them. `departments`: ids, the main one first."""
+
+    row: RowMapping
+    departments: list[str]
+
+
+async def create(made: Changes, request: api.CreateMemberRequest, by: audit.Caller) -> pb.Member:
+    """Raises errors.RpcError; then nothing was changed, here and below."""
+    given = to_input(request.member)
+
+    def work(connection: Connection, now: int) -> Outcome[pb.Member]:
+        if _exists(connection, MEMBER.c.account_id == given.account_id):
+            words = message("there is a member with this account id already")
+            raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "MEMBER_EXISTS", words)
+        _check_free(connection, given.account_id, given.facts)
+        if given.advanced:
+            licences.take_one(connection, now)
+        row = {
+            "account_id": given.account_id,
+            "status": given.status,
+            "licence_assign_time": now if given.advanced else None,
+            "version": last_numbers(connection, [given.account_id]).get(given.account_id, 0) + 1,
+            "create_time": now,
+            "update_time": now,
+            **given.facts,
+        }
+        connection.execute(sa.insert(MEMBER).values(row | found_by(row)))
+        _put_departments(connection, given.account_id, given.departments)
+        return _told(connection, None, given.account_id, "created", by, now)
+
+    return await made.make(work)
+
+
+async def update(made: Changes, request: api.UpdateMemberRequest, by: audit.Caller) -> pb.Member:
+    given = to_update(request)
+
+    def work(connection: Connection, now: int) -> Outcome[pb.Member]:
+        before = _stored(connection, given.account_id)
+        facts, departments = _new(before, given)
+        if not facts and departments is None:
+            return _as_it_stands(connection, before)
+        _check_version(before, given.version)
+        _check_free(connection, given.account_id, facts)
+        if departments is not None:
+            _put_departments(connection, given.account_id, departments)
+        _store(connection, before, now, facts | found_by({**before.row, **facts}))
+        return _told(connection, before, given.account_id, "updated", by, now)
+
+    return await made.make(work)
+
+
+async def set_enabled(made: Changes, request: api.SetMemberEnabledRequest, by: audit.Caller) -> pb.Member:
+    wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
+    what = "enabled" if request.enabled else "disabled"
+    status = what.upper()
+
+    def work(connection: Connection, now: int) -> Outcome[pb.Member]:
+        before = _stored(connection, wanted)
+        if before.row["status"] == status:
+            return _as_it_stands(connection, before)
+        _check_version(before, version)
+        _store(connection, before, now, {"status": status})
+        return _told(connection, before, wanted, what, by, now)
+
+    return await made.make(work)
+
+
+async def set_account_type(made: Changes, request: api.SetAccountTypeRequest, by: audit.Caller) -> pb.Member:
+    wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
+    advanced = is_advanced("account_type", request.account_type)
+    what = "licence_assigned" if advanced else "licence_returned"
+
+    def work(connection: Connection, now: int) -> Outcome[pb.Member]:
+        before = _stored(connection, wanted)
+        assigned = before.row["licence_assign_time"]
+        if advanced == (assigned is not None):
+            return _as_it_stands(connection, before)
+        _check_version(before, version)
+        if advanced:
+            licences.take_one(connection, now)
+        else:
+            _check_lock(licences.lock_time(assigned), now)
+        _store(connection, before, now, {"licence_assign_time": now if advanced else None})
+        return _told(connection, before, wanted, what, by, now)
+
+    return await made.make(work)
+
+
+async def delete(made: Changes, request: api.DeleteMemberRequest, by: audit.Caller) -> None:
+    wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
+
+    def work(connection: Connection, now: int) -> Outcome[None]:
+        before = _stored(connection, wanted)
+        _check_version(before, version)
+        if before.row["status"] == "ENABLED":
+            words = message("the account is open: close it first")
+            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEMBER_ENABLED", words)
+        connection.execute(sa.delete(MEMBERSHIP).where(MEMBERSHIP.c.account_id == wanted))
+        connection.execute(sa.delete(MEMBER).where(MEMBER.c.account_id == wanted))
+        gone = pb.Member(account_id=wanted, version=version + 1)
+        return Outcome(None, [event_of("deleted", gone, by, now)], [_entry(wanted, before, None, by)])
+
+    return await made.make(work)
+
+
+def _exists(connection: Connection, condition: sa.ColumnElement[bool]) -> bool:
+    return connection.execute(sa.select(sa.exists(MEMBER.select().where(condition)))).scalar_one()
+
+
+def _check_free(connection: Connection, account_id: str, facts: Mapping[str, Any]) -> None:
+    """Changes take turns: what is free now is free until the end."""
+    for name in UNIQUE:
+        taken = (MEMBER.c[name] == facts.get(name)) & (MEMBER.c.account_id != account_id)
+        if facts.get(name) and _exists(connection, taken):
+            reason, words = TAKEN[name]
+            raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, reason, words)
+
+
+def _check_version(before: StoredMember, version: int) -> None:
+    if before.row["version"] != version:
+        raise changes.stale()
+
+
+def _check_lock(lock_time: int, now: int) -> None:
+    if now >= lock_time:
+        day = f"{datetime.fromtimestamp(lock_time / 1000, PLATFORM_ZONE):%Y-%m-%d}"
+        words = message("the licence stays with the member: it could be taken back until {day}", day=day)
+        raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "LICENCE_LOCKED", words)
+
+
+def last_numbers(connection: Connection, account_ids: Collection[str]) -> dict[str, int]:
+    """Of the events of whoever had these account ids before; without those that nobody had."""
+    c = outbox.TABLE.c
+    theirs = c.entity_id.in_(account_ids) & c.subject.like("yunhui.directory.member.%")
+    query = sa.select(c.entity_id, sa.func.max(c.entity_seq)).where(theirs).group_by(c.entity_id)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def found_by(row: Mapping[str, Any]) -> dict[str, str]:
+    """What follows from the rest of a row: by what the member is sorted and found."""
+    name, others = row["display_name"], [row[each] or "" for each in FOUND_BY]
+    return {"sort_name": search.to_order(name), "search_text": search.to_text([name], others, search.as_person)}
+
+
+def _stored(connection: Connection, account_id: str) -> StoredMember:
+    """Raises NOT_FOUND."""
+    row, mine = find(connection, account_id), MEMBERSHIP.c.account_id == account_id
+    main = {each.department_id: each.main for each in connection.execute(sa.select(MEMBERSHIP).where(mine))}
+    return StoredMember(row, in_order(main, *(each for each in main if main[each])))
+
+
+def _new(before: StoredMember, given: UpdateInput) -> tuple[dict[str, Any], list[str] | None]:
+    """What is given and is not so yet; None where the departments are."""
+    facts = {name: value for name, value in given.facts.items() if value != before.row[name]}
+    return facts, None if given.departments == before.departments else given.departments
+
+
+def _put_departments(connection: Connection, account_id: str, departments: Collection[str]) -> None:
+    """In place of all that there were; the first is the main one."""
+    c = DEPARTMENT.c
+    known = connection.execute(sa.select(sa.func.count(c.department_id)).where(c.department_id.in_(departments)))
+    if known.scalar_one() < len(departments):
+        raise errors.not_found("department", message("there is no such department"))
+    connection.execute(sa.delete(MEMBERSHIP).where(MEMBERSHIP.c.account_id == account_id))
+    for place, each in enumerate(departments):
+        values = {"account_id": account_id, "department_id": each, "main": place == 0}
+        connection.execute(sa.insert(MEMBERSHIP).values(values))
+
+
+def _store(connection: Connection, before: StoredMember, now: int, values: Mapping[str, Any]) -> None:
+    """As the next version."""
+    row = before.row
+    advanced = {"version": row["version"] + 1, "update_time": now}
+    connection.execute(sa.update(MEMBER).where(MEMBER.c.account_id == row["account_id"]).values({**values, **advanced}))
+
+
+def _as_it_stands(connection: Connection, before: StoredMember) -> Outcome[pb.Member]:
+    return Outcome(to_messages(connection, [before.row])[0], (), ())
+
+
+def _told(
+    connection: Connection, before: StoredMember | None, account_id: str, what: str, by: audit.Caller, now: int
+) -> Outcome[pb.Member]:
+    """What was stored, as `what` is told of in an event."""
+    after = _stored(connection, account_id)
+    [member] = to_messages(connection, [after.row])
+    return Outcome(member, [event_of(what, member, by, now)], [_entry(account_id, before, after, by)])
+
+
+def event_of(what: str, member: pb.Member, by: audit.Caller, now: int) -> Event:
+    told = events_pb2.MemberEvent(member=member, actor=by.account_id)
+    return changes.event(f"member.{what}", member.account_id, member.version, told, now)
+
+
+def _entry(
+    account_id: str, before: StoredMember | None, after: StoredMember | None, by: audit.Caller
+) -> audit.AuditEntry:
+    """Of what the audit log may not repeat, only that it changed."""
+    detail: dict[str, Any] = {"before": _detail(before), "after": _detail(after)}
+    if before and after:
+        detail["changed"] = [name for name in PERSONAL if before.row[name] != after.row[name]]
+    return audit.AuditEntry(by, "member", account_id, account_id, detail=detail)
+
+
+def _detail(stored: StoredMember | None) -> dict[str, Any] | None:
+    if stored is None:
+        return None
+    names = ("version", "status", "licence_assign_time", "verified")
+    return {name: stored.row[name] for name in names} | {"departments": stored.departments}
