@@ -11,6 +11,10 @@ from typing import Any, Generic, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from yunhui.directory.v1.department_service_pb2_grpc import DepartmentServiceStub
+from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub
+from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
+from yunhui.directory.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -36,10 +40,10 @@ class Connection(Generic[S]):
         self._metadata = (("authorization", f"Bearer {token}"),)
         self.stub = stub(self._channel)
 
-    def ask(self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q) -> A:
-        """Raises CallError."""
+    def ask(self, method: "grpc.UnaryUnaryMultiCallable[Q, A]", request: Q, seconds: float = PATIENCE_SECONDS) -> A:
+        """Within so many seconds. Raises CallError."""
         try:
-            return method(request, metadata=self._metadata, timeout=PATIENCE_SECONDS)
+            return method(request, metadata=self._metadata, timeout=seconds)
         except grpc.RpcError as error:
             raise CallError(error, self._address) from error
 
@@ -68,7 +72,18 @@ class Connection(Generic[S]):
         self.close()
 
 
+class DirectoryStubs:
+    """The directory's services, all at one address."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.departments = DepartmentServiceStub(channel)
+        self.imports = ImportServiceStub(channel)
+        self.members = MemberServiceStub(channel)
+        self.organization = OrganizationServiceStub(channel)
+
+
 Booking = Connection[BookingServiceStub]
+Directory = Connection[DirectoryStubs]
 
 
 def booking_at(address: str, token: str) -> Booking:
@@ -78,6 +93,11 @@ def booking_at(address: str, token: str) -> Booking:
 def open_booking(terminal: Terminal) -> Booking:
     """As whoever is signed in. Raises CommandError."""
     return booking_at(address_of(terminal, "booking"), token(terminal))
+
+
+def open_directory(terminal: Terminal) -> Directory:
+    """As whoever is signed in. Raises CommandError."""
+    return Connection(DirectoryStubs, address_of(terminal, "directory"), token(terminal))
 
 
 def open_policy(terminal: Terminal) -> Connection[PolicyServiceStub]:

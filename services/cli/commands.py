@@ -13,11 +13,16 @@ from services.cli import (
     dead_events,
     deliveries,
     demo,
+    departments,
     doctor,
     events,
+    licences,
     mail,
     meetings,
+    member_imports,
+    members,
     objections,
+    organization,
     outbox,
     policy,
     reservations,
@@ -149,6 +154,57 @@ add("list", message("list the webhooks"), webhooks.webhooks, webhooks_app)
 add("add", message("register a webhook; its secret is shown once"), webhooks.add, webhooks_app)
 add("set", message("change it, switch it off or on again"), webhooks.change, webhooks_app)
 add("remove", message("remove a webhook"), webhooks.remove, webhooks_app)
+
+members_app = add_group("members", message("the people of the organization (support, admin)"), members.list_)
+add("list", message("list or find members"), members.list_, members_app)
+add("show", message("show one member"), members.show, members_app)
+add("add", message("add a person (admin)"), members.add, members_app)
+add("update", message("change what is known of a member, or their departments (admin)"), members.update, members_app)
+add("enable", message("open the account (admin)"), members.enable, members_app)
+add("disable", message("close the account (admin)"), members.disable, members_app)
+add("delete", message("remove a person whose account is closed (admin)"), members.delete, members_app)
+add(
+    "import",
+    message("take in a table of people; without --apply only look (admin)"),
+    member_imports.import_,
+    members_app,
+)
+add(
+    "template", message("write a table with all columns, to be filled in (admin)"), member_imports.template, members_app
+)
+licence_app = add_group("licence", message("the advanced licence of a member (admin)"), to=members_app)
+add("give", message("give one; it can be taken back for 7 days"), members.give, licence_app)
+add("take", message("take it back"), members.take, licence_app)
+
+departments_app = add_group(
+    "departments", message("the departments of the organization (support, admin)"), departments.list_
+)
+add("list", message("list those right below one, or find some by name"), departments.list_, departments_app)
+add("tree", message("draw the tree, with how many belong to each"), departments.tree, departments_app)
+add("show", message("show one department"), departments.show, departments_app)
+add("add", message("make one (admin)"), departments.add, departments_app)
+add("rename", message("give it another name (admin)"), departments.rename, departments_app)
+add("move", message("put it, with all below, elsewhere (admin)"), departments.move, departments_app)
+add("merge", message("give all it has to another one, and remove it (admin)"), departments.merge, departments_app)
+add("delete", message("remove an empty one (admin)"), departments.delete, departments_app)
+
+organization_app = add_group(
+    "organization", message("the organization, its contacts and licences (support, admin)"), organization.show
+)
+add("show", message("what is known of it"), organization.show, organization_app)
+add("update", message("change what is known of it (admin)"), organization.update, organization_app)
+contacts_app = add_group(
+    "contacts", message("who is told of what concerns the organization"), organization.contacts, organization_app
+)
+add("list", message("list the contacts"), organization.contacts, contacts_app)
+add(
+    "add", message("add a contact, or change the one with that address (admin)"), organization.add_contact, contacts_app
+)
+add("delete", message("remove a contact (admin)"), organization.delete_contact, contacts_app)
+licences_app = add_group("licences", message("licences for advanced accounts"), licences.licences, organization_app)
+add("list", message("how many there are, and what was bought"), licences.licences, licences_app)
+add("put", message("enter a purchase, or change it (admin)"), licences.put, licences_app)
+add("delete", message("remove a purchase that was entered by mistake (admin)"), licences.delete, licences_app)
 
 audit_app = add_group("audit", message("the audit log: who did what when (role admin)"), audit.entries)
 add("list", message("list entries, newest first"), audit.entries, audit_app)

@@ -69,8 +69,8 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 def account_of(payload: Mapping[str, Any]) -> str:
-    named = _record(payload).get("organizer") or payload.get("account") or payload.get("delivery") or payload
-    return str(named.get("accountId", ""))
+    named = [_record(payload).get("organizer"), *(payload.get(each) for each in ("account", "delivery", "member"))]
+    return str(next(filter(None, named), payload).get("accountId", ""))
 
 
 def reservation_of(payload: Mapping[str, Any]) -> str:
@@ -90,16 +90,18 @@ def to_line(terminal: Terminal, subject: str, headers: Mapping[str, str], payloa
     name = terminal.text(NAMES[subject]) if subject in NAMES else subject.removeprefix(PREFIX)
     rules = ",".join(rule.get("ruleId", "") for rule in (payload.get("decision") or {}).get("rules", ()))
     when = moments.show_second(time, terminal.language) if time else "–"
-    columns = (padded(when, 23), padded(name, 18), padded(account_of(payload), 12))
+    columns = (padded(when, 23), padded(name, 20), padded(account_of(payload), 12))
     rest = (reservation_of(payload), about(payload, terminal.language), rules)
     return "  ".join(filter(None, [*columns, *rest])).rstrip()
 
 
 def about(payload: Mapping[str, Any], language: str) -> str:
-    """The subject of a meeting, or its number; the kind of a notice; or a version and its note."""
+    """The subject of a meeting, or its number; the kind of a notice; a department; or a version and its note."""
     version, notice = payload.get("policy") or {}, (payload.get("delivery") or {}).get("kind", "")
     said = " ".join(filter(None, [version.get("version"), version.get("note")]))
-    return str(_record(payload).get("subject") or payload.get("meetingCode") or words.notice(notice, language) or said)
+    department = (payload.get("department") or {}).get("path", "")
+    known = (_record(payload).get("subject"), payload.get("meetingCode"), words.notice(notice, language), department)
+    return str(next(filter(None, known), said))
 
 
 def padded(text: str, width: int) -> str:

@@ -11,7 +11,10 @@ PANELS = (
         ),
     ),
     (message("for support"), ("approve", "decline", "objections", "waive", "dismiss", "deliveries")),
-    (message("for administrators"), ("policy", "audit", "webhooks")),
+    (
+        message("for administrators"),
+        ("members", "departments", "organization", "policy", "audit", "webhooks"),
+    ),
     (
         message("for whoever runs the installation"),
         ("up", "doctor", "backup", "restore", "outbox", "events", "bus", "entered"),

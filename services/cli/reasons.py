@@ -51,6 +51,12 @@ class FailureReason(Enum):
     STOPPED_AFTER_FAULT = message("Everything was stopped because of {program}.")
     NO_DRY_SERIES = message("--dry-run asks for one reservation: leave --repeat out.")
     NOTHING_TO_CHANGE = message("Say what to change: --start, --minutes or --people.")
+    NO_SUCH_DEPARTMENT = message(
+        "There is no department '{typed}'. Give its path from the top, or its number: {yunhui:departments tree}"
+    )
+    SAY_WHAT = message("Say what to change.")
+    SAY_WHERE_TO = message("Say where to: --under or --top, or --before one that is there.")
+    NO_SUCH_CONTACT = message("No contact has the address {email}.")
     NO_TOKEN = message("YUNHUI_TOKEN is no token.")
     NO_FILE = message("The file {path} cannot be read.")
     SAY_YES = message("If this is right, add --yes.")

@@ -148,12 +148,23 @@ def _explanation(terminal: Terminal, rule: policy.FiredRule) -> Styled:
 
 
 def show_reservation(terminal: Terminal, record: pb.Reservation) -> None:
+    show_facts(terminal, reservation_facts(terminal, record))
+
+
+def show_facts(terminal: Terminal, facts: Iterable[tuple[Text, str]]) -> None:
+    """One a line, with its name in front."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for text, value in reservation_facts(terminal, record):
+    for text, value in facts:
         table.add_row(terminal.text(text), Styled(value))
     terminal.out.print(table)
+
+
+def show_rest(terminal: Terminal, shown: int, total: int) -> None:
+    """That there are more than the list shows."""
+    if shown < total:
+        terminal.say(message("{shown:,} of {total:,}; more with --limit."), shown=shown, total=total)
 
 
 def reservation_facts(terminal: Terminal, record: pb.Reservation) -> Iterable[tuple[Text, str]]:

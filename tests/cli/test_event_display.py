@@ -90,6 +90,16 @@ def test_a_line_says_when_what_whose_and_why(terminal: Terminal) -> None:
     assert event_display.padded("预定", 6) == "预定  "
 
 
+def test_a_line_of_the_directory_says_who_and_where(terminal: Terminal) -> None:
+    """A member is an account like any other; a department is told by its path."""
+    member = {"member": {"accountId": "zhao", "displayName": "赵敏"}, "actor": "admin"}
+    assert EventFilter(account="zhao").includes(HEADERS, member)
+    assert event_display.to_line(terminal, "yunhui.directory.member.created", HEADERS, member).endswith("  zhao")
+    department = {"department": {"departmentId": "dep_1", "path": "软件所/编译组"}, "actor": "admin"}
+    line = event_display.to_line(terminal, "yunhui.directory.department.created", HEADERS, department)
+    assert line.endswith("  软件所/编译组")
+
+
 def test_what_is_not_known_is_shown_all_the_same(terminal: Terminal) -> None:
     """A newer program may publish what this command has no words for."""
     line = event_display.to_line(terminal, "yunhui.meetings.meeting.moved", {}, {})
@@ -99,7 +109,7 @@ def test_what_is_not_known_is_shown_all_the_same(terminal: Terminal) -> None:
 def test_every_event_has_a_line() -> None:
     """Columns are wide enough for the longest name in both languages."""
     widest = max(len(text) for text in event_display.NAMES.values())
-    assert widest <= 18
+    assert widest <= 20
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=-5000), timedelta(0), timedelta(hours=3)])

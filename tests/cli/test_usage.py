@@ -28,6 +28,7 @@ PROPER = frozenset(
 LITERAL = re.compile(
     r"--[a-z-]+"  # options
     r"|'[^']*'"  # examples
+    r"|\.(?:csv|xlsx)\b"  # endings of files
     r"|\b[\w.-]+(?:[|=][\w.-]+)+"  # choices
     r"|\w+/[\w-]+"  # an id of something
     r"|[\w.]*\.(?:yaml|yunhui|\*|>)\S*|\byunhui\.\S*"  # files, subjects
