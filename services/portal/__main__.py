@@ -19,7 +19,11 @@ def build(settings: PortalSettings) -> app.Portal:
     bucket, issuer = Bucket(settings), Issuer(settings.client())
     sessions = Sessions(Store(bucket, Session), issuer.renew)
     services = Services(
-        settings.booking_address, settings.meetings_address, settings.notifier_address, settings.policy_address
+        settings.booking_address,
+        settings.meetings_address,
+        settings.notifier_address,
+        settings.policy_address,
+        settings.directory_address,
     )
     domain = settings.mail_from.rpartition("@")[2] or urlsplit(settings.portal_url).hostname or ""
     return app.build(
@@ -32,7 +36,7 @@ def build(settings: PortalSettings) -> app.Portal:
         bucket.open,
         settings.csp_report,
         domain,
-        pages.TABS,
+        pages.AREAS,
     )
 
 

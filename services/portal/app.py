@@ -22,7 +22,7 @@ from services.platform import readiness
 from services.platform.clock import Clock
 from services.portal import assets, calendars, csrf, headers, notices
 from services.portal.client import Services
-from services.portal.navigation import Tab
+from services.portal.navigation import Area
 from services.portal.session_store import StoreAwayError
 from services.portal.sessions import Sessions
 from services.portal.sign_in import SignIn, again, here, typed
@@ -115,7 +115,7 @@ def build(
     opened: Callable[[], AbstractAsyncContextManager[None]],
     report_uri: str = "",
     calendar_domain: str = "",
-    tabs: Sequence[Tab] = (),
+    areas: Sequence[Area] = (),
 ) -> Portal:
     """`opened` is open as long as the portal serves; `report_uri` is where browsers tell what the policy stopped;
     `calendar_domain` is what reservations are named after in calendars, the portal's host when empty."""
@@ -141,7 +141,7 @@ def build(
         lifespan=lifespan,
     )
     app.state.services, app.state.sign_in, app.state.clock = services, sign_in, clock
-    app.state.portal_url, app.state.tabs = portal_url, tabs
+    app.state.portal_url, app.state.areas = portal_url, areas
     app.state.streams = Counter()
     app.state.calendar_domain = calendar_domain or urlsplit(portal_url).hostname
     return app

@@ -32,6 +32,8 @@ def person_of(request: Request) -> Person:
 
 SUPPORT = frozenset({"support", "admin"})
 """Roles that answer cases."""
+ADMIN = frozenset({"admin"})
+"""Roles that change what concerns everybody."""
 
 
 def has_role(person: Person, roles: frozenset[str]) -> bool:

@@ -4,6 +4,9 @@ import json
 
 import grpc
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from yunhui.directory.v1.department_service_pb2_grpc import DepartmentServiceStub
+from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
+from yunhui.directory.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -31,12 +34,16 @@ class Services:
     timeout = PATIENCE_SECONDS
     """Seconds."""
 
-    def __init__(self, booking: str, meetings: str, notifier: str, policy: str) -> None:
-        self._channels = [open_channel(address) for address in (booking, meetings, notifier, policy)]
+    def __init__(self, booking: str, meetings: str, notifier: str, policy: str, directory: str) -> None:
+        addresses = (booking, meetings, notifier, policy, directory)
+        self._channels = [open_channel(address) for address in addresses]
         self.booking = BookingServiceStub(self._channels[0])
         self.meetings = MeetingServiceStub(self._channels[1])
         self.notifier = NotifierServiceStub(self._channels[2])
         self.policy = PolicyServiceStub(self._channels[3])
+        self.departments = DepartmentServiceStub(self._channels[4])
+        self.members = MemberServiceStub(self._channels[4])
+        self.organization = OrganizationServiceStub(self._channels[4])
 
     def metadata(self, person: Person) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {person.token}"),)

@@ -23,7 +23,8 @@ from services.portal import (
     support,
 )
 from services.portal.calls import SUPPORT, read
-from services.portal.navigation import Tab
+from services.portal.console import pages as console
+from services.portal.navigation import Area, Tab
 from services.portal.rendering import render
 from services.portal.tables import Table
 
@@ -97,9 +98,10 @@ TABS = (
     Tab("/rules", "book", message("Rules")),
     Tab("/settings", "gear", message("Settings")),
 )
+AREAS = (Area("/", message("My meetings"), TABS), console.AREA)
 routes: list[Route] = [
-    *(page(table.path, table.show) for table in TABLES),
-    *(page(f"{table.path}.csv", table.export) for table in TABLES),
+    *(page(table.path, table.show) for table in (*TABLES, *console.TABLES)),
+    *(page(f"{table.path}.csv", table.export) for table in (*TABLES, *console.TABLES)),
     page("/", booking.ask_number),
     page("/book/find", booking.find, "POST"),
     page("/book", booking.show_meeting),
@@ -130,6 +132,7 @@ routes: list[Route] = [
     page("/settings", preferences.save, "POST"),
     page("/settings/calendar", preferences.make_feed, "POST"),
     page("/settings/calendar/remove", preferences.remove_feed, "POST"),
+    *(page(*each) for each in console.PAGES),
     page("/live", live.reservations),
     page("/live/rooms", live.rooms),
 ]

@@ -16,7 +16,7 @@ from services.platform.text.templates import create_environment
 from services.platform.text.times import show_duration
 from services.portal import assets, csrf, texts
 from services.portal.calls import now_of
-from services.portal.navigation import lit, tabs_for
+from services.portal.navigation import area_at, areas_for, lit
 from services.portal.policies import name_of, own_words
 from services.portal.sessions import Person
 from services.portal.times import Reader, zone_of
@@ -78,14 +78,16 @@ def render(request: Request, template: str, code: int = 200, /, **values: Any) -
 
 
 def _navigation(request: Request, person: Person | None) -> Mapping[str, Any]:
-    tabs = tabs_for(getattr(request.app.state, "tabs", ()), person) if person else []
-    return {"tabs": tabs, "here": lit(tabs, request.url.path)}
+    areas = areas_for(getattr(request.app.state, "areas", ()), person) if person else []
+    area = area_at(areas, request.url.path)
+    return {"areas": areas, "area": area, "here": lit(area.tabs, request.url.path) if area else None}
 
 
 def _shared(request: Request, reader: Reader) -> Mapping[str, Any]:
     person = getattr(request.state, "person", None)
     return {
         "path": request.url.path,
+        "whole_path": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "person": person,
         **_navigation(request, person),
         "csrf": csrf.field(request),

@@ -29,6 +29,7 @@ class PortalSettings(Settings):
     policy_address: str = Field("127.0.0.1:7102", description="the same of the policy")
     notifier_address: str = Field("127.0.0.1:7103", description="the same of the notifier")
     meetings_address: str = Field("127.0.0.1:7107", description="the same of the meetings gateway")
+    directory_address: str = Field("127.0.0.1:7117", description="the same of the directory")
     mail_from: str = Field("", description="sender of mails, as the notifier has it; calendars tell entries by it")
     csp_report: str = Field("", description="path or address that browsers tell what the security policy stopped")
 

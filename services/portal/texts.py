@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.directory.v1 import member_pb2, organization_pb2
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 from yunhui.notifier.v1 import delivery_pb2
@@ -76,6 +77,31 @@ OBJECTION_TROUBLE: Mapping[str, Text] = {
     "OBJECTION_OPEN": message("You have objected already. What you typed now was not sent:"),
     "OBJECTION_ANSWERED": message("Your objection has been answered already. What you typed now was not sent:"),
     "VIOLATION_WAIVED": message("The violation was waived meanwhile. What you typed was not sent:"),
+}
+MEMBER_STATUSES: Mapping[int, Text] = {
+    member_pb2.MEMBER_STATUS_ENABLED: message("Enabled"),
+    member_pb2.MEMBER_STATUS_NOT_ACTIVATED: message("Not activated"),
+    member_pb2.MEMBER_STATUS_DISABLED: message("Disabled"),
+}
+MEMBER_TONES: Mapping[int, str] = {
+    member_pb2.MEMBER_STATUS_ENABLED: "good",
+    member_pb2.MEMBER_STATUS_NOT_ACTIVATED: "wait",
+    member_pb2.MEMBER_STATUS_DISABLED: "bad",
+}
+ACCOUNT_TYPES: Mapping[int, Text] = {
+    member_pb2.ACCOUNT_TYPE_ADVANCED: message("Advanced account"),
+    member_pb2.ACCOUNT_TYPE_FREE: message("Free account"),
+}
+EDITIONS: Mapping[int, Text] = {
+    organization_pb2.EDITION_FREE: message("Free edition"),
+    organization_pb2.EDITION_EDUCATION: message("Education edition"),
+    organization_pb2.EDITION_ENTERPRISE: message("Enterprise edition"),
+}
+TOPICS: Mapping[int, Text] = {
+    organization_pb2.NOTICE_TOPIC_LICENCES: message("Licences that end or run short"),
+    organization_pb2.NOTICE_TOPIC_BILLING: message("Orders and invoices"),
+    organization_pb2.NOTICE_TOPIC_SECURITY: message("Who may do what"),
+    organization_pb2.NOTICE_TOPIC_SERVICE: message("Faults and maintenance"),
 }
 LANGUAGE_NAMES: Mapping[str, str] = {"zh-CN": "中文", "en": "English"}
 THEME_NAMES: Mapping[str, Text] = {

@@ -253,7 +253,7 @@ async def serve_portal(
     bucket, issuer = Bucket(settings), Issuer(client)
     sessions = Sessions(Store(bucket, Session), issuer.renew, served.now)
     sign_in = SignIn(issuer, sessions, to_key(client.client_secret), url, served.now)
-    services = Services(booking, f"{HOST}:1", f"{HOST}:1", f"{HOST}:1")
+    services = Services(booking, *[f"{HOST}:1"] * 4)
     made = app.build(sign_in, sessions, services, SystemClock(), url, pages(served), bucket.open, "/csp")
     server = WebServer(made, f"{HOST}:{port}")
     serving = asyncio.create_task(server.serve())

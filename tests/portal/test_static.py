@@ -17,6 +17,6 @@ def test_vendored_files_have_their_pinned_hashes() -> None:
 
 def test_templates_hold_no_inline_script_or_style() -> None:
     """The content security policy would refuse them."""
-    for path in (FOLDER / "templates").glob("*.html"):
+    for path in (FOLDER / "templates").rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son\w+=|hx-on|hx-vals=.js|\|safe", text), path.name

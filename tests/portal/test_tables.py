@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,9 +18,9 @@ from yunhui.notifier.v1.delivery_pb2 import Delivery
 
 from services.platform.text.messages import Text, message
 from services.portal import deliveries
-from services.portal.navigation import Tab, lit, tabs_for
+from services.portal.navigation import Area, Tab, area_at, areas_for, lit, tabs_for
 from services.portal.sessions import Person
-from services.portal.tables import SHOWN, Act, Asked, Column, Listing, Table, TableFilter
+from services.portal.tables import SHOWN, Act, Asked, Column, Listing, Table, TableFilter, Way
 
 Row = tuple[str, int, Timestamp]
 ROWS: list[Row] = [(name, number, Timestamp(seconds=1_751_850_000)) for number, name in enumerate("ab=c李")]
@@ -156,6 +157,72 @@ def test_others_get_neither_page_nor_file() -> None:
     with browser("booker") as plain:
         assert [plain.get(path).status_code for path in ("/things", "/things.csv")] == [403, 403]
     assert ASKED == []
+
+
+RICH: Table[Row] = replace(
+    TABLE,
+    columns=[
+        Column(message("Account"), lambda row: row[0], sorts="ascending", tone=lambda row: "good"),
+        Column(message("People expected"), lambda row: row[1], name="people", minor=True),
+        Column(message("When"), lambda row: row[2], name="when", usual=False, sorts="descending"),
+    ],
+    ways=[Way(message("Book"), "/things/new", frozenset({"admin"}))],
+    done={"made": message("Saved.")},
+)
+
+
+async def fetch_counted(request: Request, asked: Asked) -> Listing[Row]:
+    return replace(await fetch(request, asked), total=len(ROWS))
+
+
+def test_columns_order_and_count_stand_in_the_address() -> None:
+    """What leads on keeps them; what nobody offers is not asked for."""
+    ASKED.clear()
+    with browser("support", replace(RICH, fetch=fetch_counted)) as opened:
+        plain = opened.get("/things").text
+        chosen = opened.get("/things?kind=y&sort=when&col=when&col=nothing").text
+        opened.get("/things?sort=people&col=people")
+        file = opened.get("/things.csv?col=when&sort=when").content.decode("utf-8-sig")
+    assert re.findall(r'aria-sort="(\w+)"', plain) == ["ascending"]
+    assert ("参会人数</th>" in plain, "共 5 条" in plain, '<span class="badge good">a</span>' in plain) == (True,) * 3
+    assert re.findall(r'aria-sort="(\w+)"', chosen) == ["none", "descending"]
+    assert ("参会人数</th>" in chosen, "时间（北京时间）</a>" in chosen) == (False, True)
+    assert 'href="/things?kind=y&amp;sort=when&amp;page=2&amp;col=when"' in chosen
+    assert 'href="/things.csv?kind=y&amp;sort=when&amp;col=when"' in chosen
+    assert [(each.sort, list(each.chosen)) for each in ASKED[:3]] == [("", []), ("when", ["when"]), ("", [])]
+    assert file.splitlines()[0] == "账号,时间（北京时间）"
+
+
+def test_a_part_is_answered_with_an_address_without_empty_fields() -> None:
+    """As htmx asks for it while somebody types."""
+    with browser("support", RICH) as opened:
+        asked = {"hx-request": "true"}
+        assert opened.get("/things?name=a&kind=&sort=", headers=asked).headers["hx-push-url"] == "/things?name=a"
+        assert "hx-push-url" not in opened.get("/things?name=a").headers
+
+
+def test_a_way_is_for_its_roles_and_what_was_done_is_said_once() -> None:
+    with browser("support", RICH) as support, browser("admin", RICH) as admin:
+        assert ["/things/new" in each.get("/things").text for each in (support, admin)] == [False, True]
+        assert ["已保存" in admin.get(f"/things?done={word}").text for word in ("made", "<b>")] == [True, False]
+
+
+def test_a_door_is_for_whoever_has_a_page_behind_it() -> None:
+    tabs = (Tab("/", "a", message("Book")), Tab("/support", "b", message("Support"), frozenset({"support"})))
+    console = Area("/console", message("Management"), (Tab("/console/x", "c", message("Rules"), frozenset({"admin"})),))
+    areas = (Area("/", message("My meetings"), tabs), console)
+    seen = {
+        role: [(area.path, len(area.tabs)) for area in areas_for(areas, person(role))]
+        for role in ("booker", "support", "admin")
+    }
+    assert seen == {"booker": [("/", 1)], "support": [("/", 2)], "admin": [("/", 1), ("/console", 1)]}
+    expected = {"/": "/", "/console": "/console", "/console/x/y": "/console", "/consoles": "/", "/rules": "/"}
+    assert {path: area.path if (area := area_at(areas, path)) else "" for path in expected} == expected
+    assert area_at([], "/") is None
+
+
+def person(role: str) -> Person:
+    return Person("ann", "Ann", "", frozenset({role}), "en", "token")
 
 
 def test_a_tab_is_seen_by_its_roles_and_lit_below_its_address() -> None:

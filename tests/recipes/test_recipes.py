@@ -127,5 +127,5 @@ def test_a_program_has_a_name_of_its_own(name: str) -> None:
 
 def test_an_entity_has_a_table_of_its_own() -> None:
     with pytest.raises(ValueError, match="has a table reservation already"):
-        new_service.refuse("directory", "reservation")
-    new_service.refuse("directory", "member")
+        new_service.refuse("library", "reservation")
+    new_service.refuse("library", "book")

@@ -37,6 +37,16 @@ for (const again of document.querySelectorAll("[data-retry]")) {
   setTimeout(retry, Number(again.dataset.retry) * 1000);
 }
 
+// A table could not be fetched: what stands there is from before, and says so.
+for (const what of ["htmx:responseError", "htmx:sendError"]) {
+  document.addEventListener(what, (event) => {
+    if (!event.target.matches("[data-rows]")) return;
+    const fault = document.querySelector("#rows .fault");
+    fault.querySelector("a").href = event.detail.pathInfo.finalRequestPath;
+    fault.hidden = false;
+  });
+}
+
 // What is shown follows what happens: the server says that something changed, and the part is fetched again.
 function refresh() {
   const shown = document.getElementById("live");

@@ -5,10 +5,20 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Page
 
+from tests.portal.pages.people import settle
 from tests.system.stack import Stack, wait_for
 
-NAMES = {"li.wei": "李伟", "wang.fang": "王芳", "he.peng": "何鹏", "zhao.min": "赵敏", "lin.tao": "林涛"}
-SUPPORT = "lin.tao"
+NAMES = {
+    "li.wei": "李伟",
+    "wang.fang": "王芳",
+    "he.peng": "何鹏",
+    "zhao.min": "赵敏",
+    "lin.tao": "林涛",
+    "sun.yue": "孙悦",
+}
+SUPPORT, ADMIN = "lin.tao", "sun.yue"
+ROLES = {SUPPORT: "support", ADMIN: "admin"}
+"""Of those who are more than bookers."""
 BUSY = (
     ("chen.jie", "09:00", 90, 18, "空间天文联合组会"),
     ("chen.jie", "13:30", 120, 45, "Proposal review, round 2"),
@@ -72,7 +82,8 @@ class Scenery:
         coming = self.meeting("li.wei", "2025-07-11 10:00", 90, "Graduate seminar: sparse attention")
         short = self.meeting("li.wei", "2025-07-11 16:00", 30, "一对一交流")
         fourth = self.meeting("zhao.min", "2025-07-11 16:00", 60, "Interviews, last round")
-        return {**self._booking(coming, short, fourth, confirmed, large), **self._others(confirmed)}
+        booking, others = self._booking(coming, short, fourth, confirmed, large), self._others(confirmed)
+        return {**booking, **others, **self._console()}
 
     def _miss(self) -> None:
         """Two who did not come; one of them objects."""
@@ -139,6 +150,37 @@ class Scenery:
             "signed-out": Look(said("已退出", "Signed out"), "", "/signed-out"),
             "away": Look(said("服务暂时不可用", "A service is away"), "li.wei", "/reservations", away=True),
         }
+
+    def _console(self) -> dict[str, Look]:
+        admin = self._stack.login("admin", ADMIN)
+        settle(admin)
+        [found] = admin.yunhui("departments", "list", "安全").answer["departments"]
+        department = f"/console/departments/{found['parentId']}"
+        looks = {
+            "members": (said("企业管理：成员", "Management: members"), "/console/members"),
+            "member": (said("企业管理：一名成员", "Management: one member"), "/console/member?id=li.wei"),
+            "member-edit": (
+                said("企业管理：编辑成员", "Management: a member edited"),
+                "/console/member/edit?id=li.wei",
+            ),
+            "licence": (
+                said("企业管理：分配高级账号之前", "Management: before a licence is given"),
+                "/console/member/give-licence?id=zhao.min",
+            ),
+            "member-new": (said("企业管理：添加成员", "Management: a member added"), "/console/members/new"),
+            "department": (said("企业管理：一个部门", "Management: one department"), department),
+            "department-move": (said("企业管理：移动部门", "Management: a department moved"), f"{department}/move"),
+            "organization": (said("企业管理：企业信息", "Management: the organization"), "/console/organization"),
+            "contacts": (said("企业管理：企业联系人", "Management: contacts"), "/console/organization/contacts"),
+        }
+        tree = Look(said("企业管理：部门", "Management: departments"), ADMIN, "/console/departments", unfold)
+        return {name: Look(title, ADMIN, path) for name, (title, path) in looks.items()} | {"departments": tree}
+
+
+def unfold(page: Page) -> None:
+    """The first branch of the tree."""
+    page.locator(".tree summary").first.click()
+    page.locator(".tree .tree .node").first.wait_for()
 
 
 def confirm(page: Page) -> None:

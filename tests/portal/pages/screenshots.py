@@ -19,7 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.portal.pages.gallery import LANGUAGES, PHONE, THEMES, Gallery, write
-from tests.portal.pages.scenery import NAMES, SUPPORT, Look, Scenery
+from tests.portal.pages.scenery import NAMES, ROLES, Look, Scenery
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.story import tell
 from tests.portal.pages.visitor import Visitor, chromium
@@ -58,7 +58,7 @@ class Camera:
     def _page(self, who: str, language: str, theme: str, width: int) -> Page:
         key = (who, language, theme, width)
         if key not in self._opened:
-            role = "support" if who == SUPPORT else "booker"
+            role = ROLES.get(who, "booker")
             browsers = {"color_scheme": theme, "locale": language}  # for the issuer, which knows no settings of ours
             shown = NAMES.get(who, "")
             opened = self.visitor.open(who, role, shown=shown, language=language, theme=theme, width=width, **browsers)

@@ -7,7 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.portal.pages.scenery import confirm, decline
+from tests.portal.pages.people import settle
+from tests.portal.pages.scenery import confirm, decline, unfold
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor
 from tests.system.stack import Stack, wait_for
@@ -60,12 +61,46 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
         "support": ("lin", "/support"),
         "decline": ("lin", "/support"),
         "support-account": ("lin", "/support/accounts?account_id=missed"),
+        **console(stack),
         "not-found": ("seen", "/reservations/rsv_nothing"),
         "signed-out": ("", "/signed-out"),
     }
 
 
-ACTS = {"refused": confirm, "decline": decline}
+def console(stack: Stack) -> dict[str, tuple[str, str]]:
+    """The pages of the management platform."""
+    admin = stack.login("admin", "root")
+    settle(admin)
+    [found] = admin.yunhui("departments", "list", "安全").answer["departments"]
+    department = f"/console/departments/{found['parentId']}"
+    paths = {
+        "members": "/console/members",
+        "members-chosen": "/console/members?find=%E8%AE%A1%E7%AE%97&col=email&col=phone&col=given&col=locks&sort=added",
+        "members-none": "/console/members?q=nobody",
+        "member": "/console/member?id=li.wei",
+        "member-edit": "/console/member/edit?id=li.wei",
+        "member-disable": "/console/member/disable?id=li.wei",
+        "licence": "/console/member/give-licence?id=zhao.min",
+        "member-new": "/console/members/new",
+        "departments": "/console/departments",
+        "departments-found": "/console/departments?q=wangluo",
+        "department": department,
+        "department-new": f"/console/departments/new?below={found['parentId']}",
+        "department-rename": f"{department}/rename",
+        "department-move": f"{department}/move",
+        "department-merge": f"{department}/merge",
+        "department-delete": f"{department}/delete",
+        "organization": "/console/organization",
+        "organization-edit": "/console/organization/edit",
+        "contacts": "/console/organization/contacts",
+        "purchase": "/console/organization/purchase?id=PO-2025-003",
+        "purchase-new": "/console/organization/purchases/new",
+        "purchase-remove": "/console/organization/purchase/remove?id=PO-2025-003",
+    }
+    return {name: ("root", path) for name, path in paths.items()}
+
+
+ACTS = {"refused": confirm, "decline": decline, "departments": unfold}
 """What is done on a page to come to the one that is looked at."""
 
 
@@ -99,7 +134,7 @@ def test_every_page_can_be_used_by_everybody(
     pages: dict[str, tuple[str, str]], visitor: Visitor, shots: Path, language: str, theme: str, width: int
 ) -> None:
     """Computers in both themes; a phone of 360 px; 640 px is what a zoom of 200 % leaves of a computer's window."""
-    roles = {"lin": "support"}
+    roles = {"lin": "support", "root": "admin"}
     opened = {
         name: visitor.open(name, roles.get(name, "booker"), language=language, theme=theme, width=width)
         for name in {who for who, _ in pages.values()}

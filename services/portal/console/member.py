@@ -1,0 +1,207 @@
+"""One member: what is known, what can be done about it, and adding one."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from yunhui.directory.v1 import member_pb2 as pb
+from yunhui.directory.v1 import member_service_pb2 as api
+from yunhui.directory.v1 import organization_pb2
+from yunhui.directory.v1 import organization_service_pb2 as organization
+
+from services.platform.text.messages import Text, message
+from services.portal.calls import ask, services_of
+from services.portal.console import departments
+from services.portal.console.addresses import MEMBER, MEMBERS, of_member
+from services.portal.console.forms import (
+    FormRefusal,
+    attempt,
+    for_admins,
+    for_console,
+    version_of,
+)
+from services.portal.rendering import reader_of, render
+from services.portal.times import stamp_of
+
+RETURNABLE = timedelta(days=7)
+"""So long after it was given the directory takes a licence back."""
+DONE = {
+    "added": message("The member was added."),
+    "saved": message("Saved."),
+    "enabled": message("The account is enabled."),
+    "disabled": message("The account is disabled."),
+    "given": message("The licence was given."),
+    "taken": message("The licence was taken back."),
+}
+
+
+async def get(request: Request) -> pb.Member:
+    """The one of the address. Raises grpc.aio.AioRpcError."""
+    question = api.GetMemberRequest(account_id=request.query_params.get("id", ""))
+    answer = await ask(request, services_of(request).members.GetMember, question)
+    return answer.member
+
+
+async def figures_of(request: Request) -> organization_pb2.LicenceFigures:
+    """Raises grpc.aio.AioRpcError."""
+    answer = await ask(request, services_of(request).organization.GetLicences, organization.GetLicencesRequest())
+    return answer.figures
+
+
+def locks_if_given_now(request: Request) -> Timestamp:
+    return stamp_of(reader_of(request).now + RETURNABLE)
+
+
+def is_locked(request: Request, member: pb.Member) -> bool:
+    return (
+        member.HasField("licence_lock_time") and reader_of(request).now.timestamp() >= member.licence_lock_time.seconds
+    )
+
+
+def trail(member: pb.Member, *more: str) -> list[tuple[str, str]]:
+    return [(member.display_name, of_member(member)), *((each, "") for each in more)]
+
+
+async def show(request: Request) -> Response:
+    member = await get(request)
+    return render(
+        request,
+        "console/member.html",
+        member=member,
+        locked=is_locked(request, member),
+        trail=trail(member),
+        may=departments.may_change(request),
+        acts=acts_on(member),
+        to=of_member,
+        done=DONE.get(request.query_params.get("done", ""), ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAct:
+    """Something that is done to a member, after a page that says what follows from it."""
+
+    title: Text
+    button: Text
+    sentence: Text
+    done: str
+    grave: bool = False
+
+
+ACTS = {
+    "enable": MemberAct(
+        message("Enable the account of {name}?"),
+        message("Enable the account"),
+        message("The account may be used again at once."),
+        "enabled",
+    ),
+    "disable": MemberAct(
+        message("Disable the account of {name}?"),
+        message("Disable the account"),
+        message(
+            "Nothing can be done with the account from now on. What is known of the person stays, "
+            "and so does a licence."
+        ),
+        "disabled",
+        grave=True,
+    ),
+    "give-licence": MemberAct(
+        message("Give {name} an advanced licence?"),
+        message("Give the licence"),
+        message("The account becomes an advanced account at once."),
+        "given",
+    ),
+    "take-licence": MemberAct(
+        message("Take the licence of {name} back?"),
+        message("Take the licence back"),
+        message("The account becomes a free account at once, and somebody else can be given the licence."),
+        "taken",
+        grave=True,
+    ),
+    "delete": MemberAct(
+        message("Delete {name}?"),
+        message("Delete the member"),
+        message(
+            "What is known of the person is removed; the account stays in events and in the audit log. "
+            "It cannot be taken back."
+        ),
+        "deleted",
+        grave=True,
+    ),
+}
+
+
+def acts_on(member: pb.Member) -> list[tuple[str, MemberAct]]:
+    """What there is to do, as it stands."""
+    names = [
+        "take-licence" if member.account_type == pb.ACCOUNT_TYPE_ADVANCED else "give-licence",
+        *(["enable"] if member.status != pb.MEMBER_STATUS_ENABLED else []),
+        *(["disable"] if member.status != pb.MEMBER_STATUS_DISABLED else []),
+        *(["delete"] if member.status != pb.MEMBER_STATUS_ENABLED else []),
+    ]
+    return [(name, ACTS[name]) for name in names]
+
+
+def _act_of(request: Request) -> str:
+    name = str(request.path_params["act"])
+    if name not in ACTS:
+        raise HTTPException(404)
+    return name
+
+
+async def ask_act(request: Request) -> Response:
+    return await _act_page(request, _act_of(request), await get(request))
+
+
+async def _act_page(request: Request, name: str, member: pb.Member, refusal: FormRefusal | None = None) -> Response:
+    giving = name == "give-licence"
+    act, language = ACTS[name], reader_of(request).language
+    title = act.title.to(language, name=member.display_name)
+    return render(
+        request,
+        "console/member_act.html",
+        refusal.status if refusal else 200,
+        member=member,
+        name=name,
+        act=act,
+        title=title,
+        refusal=refusal,
+        figures=await figures_of(request) if giving else None,
+        locks=locks_if_given_now(request),
+        locked=is_locked(request, member),
+        trail=trail(member, act.button.to(language)),
+        to=of_member,
+    )
+
+
+async def do_act(request: Request) -> Response:
+    name, given = _act_of(request), await request.form()
+    account_id = request.query_params.get("id", "")
+    mine: dict[str, Any] = {"account_id": account_id, "version": version_of(given)}
+    members = services_of(request).members
+    reasons = {"NO_LICENCE_LEFT": "", "LICENCE_LOCKED": "", "MEMBER_ENABLED": ""}
+    if name in {"enable", "disable"}:
+        question: Any = api.SetMemberEnabledRequest(**mine, enabled=name == "enable")
+        answer: Any = await attempt(request, members.SetMemberEnabled, question, reasons)
+    elif name == "delete":
+        answer = await attempt(request, members.DeleteMember, api.DeleteMemberRequest(**mine), reasons)
+    else:
+        wanted = pb.ACCOUNT_TYPE_ADVANCED if name == "give-licence" else pb.ACCOUNT_TYPE_FREE
+        question = api.SetAccountTypeRequest(**mine, account_type=wanted)
+        answer = await attempt(request, members.SetAccountType, question, reasons)
+    if isinstance(answer, FormRefusal):
+        return await _act_page(request, name, await get(request), answer)
+    if name == "delete":
+        return RedirectResponse(f"{MEMBERS}?done={ACTS[name].done}", 303)
+    return RedirectResponse(of_member(answer.member, done=ACTS[name].done), 303)
+
+
+PAGES = [
+    (MEMBER, for_console(show), "GET"),
+    (f"{MEMBER}/{{act}}", for_admins(ask_act), "GET"),
+    (f"{MEMBER}/{{act}}", for_admins(do_act), "POST"),
+]
