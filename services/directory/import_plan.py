@@ -125,6 +125,7 @@ def make(connection: Connection, head: Sequence[str], given: Iterable[str], now:
     known = _look(connection, rows, now)
     for row in rows:
         _compare(row, known, columns, now)
+    _new_departments(rows, known, columns)  # first: a row that fails there gives no licence back
     _share_licences(rows, known, columns)
     return ImportPlan(known, rows, _new_departments(rows, known, columns))
 
@@ -241,7 +242,7 @@ def _share_licences(rows: Sequence[PlannedRow], known: Known, columns: Mapping[s
 
 
 def _new_departments(rows: Sequence[PlannedRow], known: Known, columns: Mapping[str, int]) -> list[Way]:
-    """All that the good rows need and that are not there."""
+    """All that the good rows need and that are not there; rows that would need too many fail."""
     made: dict[Way, None] = {}
     for row in rows:
         if row.faults:

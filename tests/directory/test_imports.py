@@ -16,7 +16,7 @@ from yunhui.directory.v1 import member_pb2
 from yunhui.directory.v1 import member_service_pb2 as member_api
 from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub, add_ImportServiceServicer_to_server
 
-from services.directory import import_tables, imports, member_queries, members
+from services.directory import import_plan, import_tables, imports, member_queries, members
 from services.directory.api import IMPORTS, ImportService
 from services.directory.changes import Changes
 from services.directory.imports import Imports
@@ -236,6 +236,21 @@ async def test_not_more_licences_than_left_and_those_given_back_count(admin: Cal
     assert [field for field, _, _ in reasons(rows[1])] == ["account_type"]
     await admin.apply(import_id, good_rows_only=True)
     assert [row["account_id"] for row in await admin.all(MEMBER) if row["licence_assign_time"]] == ["b"]
+
+
+async def test_a_row_that_fails_for_its_departments_gives_no_licence_back(
+    admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another would be given what is not there."""
+    monkeypatch.setattr(import_plan, "MOST_NEW_DEPARTMENTS", 1)
+    await admin.database.write(lambda c: people.purchase(c, 1))
+    await admin.take_in(["账号", "姓名", "账号类型"], ["a", "a", "高级账号"])
+    import_id, rows = await admin.check(
+        ["账号", "姓名", "账号类型", "部门"], ["b", "b", "高级账号", ""], ["a", "a", "免费账号", "研发/平台"]
+    )
+    assert [[field for field, _, _ in reasons(row)] for row in rows] == [["account_type"], ["departments"]]
+    await admin.apply(import_id, good_rows_only=True)
+    assert [row["account_id"] for row in await admin.all(MEMBER) if row["licence_assign_time"]] == ["a"]
 
 
 async def test_a_licence_that_is_locked_stays(admin: Caller, clock: ManualClock) -> None:
