@@ -25,11 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dyunhui/access/v1/access.proto\x12\x10yunhui.access.v1\x1a google/protobuf/descriptor.proto:/\n\x05roles\x12\x1e.google.protobuf.MethodOptions\x18\xc5\x8a\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dyunhui/access/v1/access.proto\x12\x10yunhui.access.v1\x1a google/protobuf/descriptor.proto\"s\n\x05Grant\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x38\n\x0bpermissions\x18\x04 \x03(\x0b\x32#.yunhui.access.v1.GrantedPermission\"?\n\x11GrantedPermission\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65partment_ids\x18\x02 \x03(\t:4\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xc6\x8a\x03 \x01(\t:0\n\x06scoped\x12\x1e.google.protobuf.MethodOptions\x18\xc7\x8a\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.access.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GRANT']._serialized_start=85
+  _globals['_GRANT']._serialized_end=200
+  _globals['_GRANTEDPERMISSION']._serialized_start=202
+  _globals['_GRANTEDPERMISSION']._serialized_end=265
 # @@protoc_insertion_point(module_scope)

@@ -3,15 +3,96 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
+import sys
+import typing as _typing
+
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
+else:
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-ROLES_FIELD_NUMBER: _builtins.int
-roles: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
-"""Who may call the method: one or more of booker, support, admin and service, in this order, with spaces between.
-A method without it is refused when a program starts. docs/permissions.md shows all of them.
+@_typing.final
+class Grant(_message.Message):
+    """What the directory says of an account, where that is more or less than what every member may do: the value in the
+    bucket `grants` of the bus under `account.` and the account id in base64url without padding.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Grows with every change."""
+    disabled: _builtins.bool
+    """The account may do nothing: it is disabled, or was deleted."""
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of its roles, built-in and own ones."""
+
+    @_builtins.property
+    def permissions(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrantedPermission]:
+        """What all its roles together permit."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        disabled: _builtins.bool = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
+        permissions: _abc.Iterable[Global___GrantedPermission] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "permissions", b"permissions", "roles", b"roles", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Grant: _TypeAlias = Grant  # noqa: Y015
+
+@_typing.final
+class GrantedPermission(_message.Message):
+    """One permission, and where it holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_IDS_FIELD_NUMBER: _builtins.int
+    permission: _builtins.str
+    """Such as members.edit."""
+    @_builtins.property
+    def department_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For these departments and all below them; everywhere when empty."""
+
+    def __init__(
+        self,
+        *,
+        permission: _builtins.str = ...,
+        department_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department_ids", b"department_ids", "permission", b"permission"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantedPermission: _TypeAlias = GrantedPermission  # noqa: Y015
+
+PERMISSION_FIELD_NUMBER: _builtins.int
+SCOPED_FIELD_NUMBER: _builtins.int
+permission: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
+"""What somebody must be permitted to call the method; docs/permissions.md lists all permissions with the methods.
+A method without it is refused when a program starts.
 """
+scoped: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whoever has the permission for some departments only may call it too: the method keeps to those departments."""

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from yunhui.booking.v1 import events_pb2 as _events_pb2
 from yunhui.booking.v1 import reservation_pb2 as _reservation_pb2
 from yunhui.policy.v1 import decision_pb2 as _decision_pb2
@@ -22,6 +23,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ComingOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ComingOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ComingOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMING_OUTCOME_UNSPECIFIED: _ComingOutcome.ValueType  # 0
+    """Never sent."""
+    COMING_OUTCOME_CANCELLED: _ComingOutcome.ValueType  # 1
+    """It is cancelled."""
+    COMING_OUTCOME_HANDED_OVER: _ComingOutcome.ValueType  # 2
+    """It is the other account's."""
+    COMING_OUTCOME_REFUSED: _ComingOutcome.ValueType  # 3
+    """It stays as it was; the decision says why."""
+
+class ComingOutcome(_ComingOutcome, metaclass=_ComingOutcomeEnumTypeWrapper):
+    """What became of a coming reservation, or with dry_run what would."""
+
+COMING_OUTCOME_UNSPECIFIED: ComingOutcome.ValueType  # 0
+"""Never sent."""
+COMING_OUTCOME_CANCELLED: ComingOutcome.ValueType  # 1
+"""It is cancelled."""
+COMING_OUTCOME_HANDED_OVER: ComingOutcome.ValueType  # 2
+"""It is the other account's."""
+COMING_OUTCOME_REFUSED: ComingOutcome.ValueType  # 3
+"""It stays as it was; the decision says why."""
+Global___ComingOutcome: _TypeAlias = ComingOutcome  # noqa: Y015
 
 @_typing.final
 class CreateReservationRequest(_message.Message):
@@ -631,6 +660,176 @@ class CancelReservationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelReservationResponse: _TypeAlias = CancelReservationResponse  # noqa: Y015
+
+@_typing.final
+class CancelComingReservationsRequest(_message.Message):
+    """Asks to cancel all that is coming."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Whose. Required."""
+    note: _builtins.str
+    """Why; at most 500 characters; the booker reads it."""
+    dry_run: _builtins.bool
+    """Only say what would become of them."""
+    page_size: _builtins.int
+    """At most so many, 1 to 50; 20 when 0."""
+    page_token: _builtins.str
+    """From the last answer, with the same questions; empty to begin."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        note: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "dry_run", b"dry_run", "note", b"note", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelComingReservationsRequest: _TypeAlias = CancelComingReservationsRequest  # noqa: Y015
+
+@_typing.final
+class ComingReservation(_message.Message):
+    """A coming reservation, and what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    QUOTA_RETURNED_FIELD_NUMBER: _builtins.int
+    outcome: Global___ComingOutcome.ValueType
+    """What became of it."""
+    quota_returned: _builtins.bool
+    """For CANCELLED: whether it no longer counts against the quota."""
+    @_builtins.property
+    def reservation(self) -> _reservation_pb2.Reservation:
+        """As it stands now."""
+
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """Every rule that spoke."""
+
+    def __init__(
+        self,
+        *,
+        reservation: _reservation_pb2.Reservation | None = ...,
+        outcome: Global___ComingOutcome.ValueType = ...,
+        decision: _decision_pb2.Decision | None = ...,
+        quota_returned: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "reservation", b"reservation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "outcome", b"outcome", "quota_returned", b"quota_returned", "reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComingReservation: _TypeAlias = ComingReservation  # noqa: Y015
+
+@_typing.final
+class CancelComingReservationsResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty when there is nothing left."""
+    @_builtins.property
+    def reservations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComingReservation]:
+        """In the order of start_time. One that was ended, or begun, meanwhile is left out."""
+
+    def __init__(
+        self,
+        *,
+        reservations: _abc.Iterable[Global___ComingReservation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reservations", b"reservations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelComingReservationsResponse: _TypeAlias = CancelComingReservationsResponse  # noqa: Y015
+
+@_typing.final
+class HandOverReservationsRequest(_message.Message):
+    """Asks to hand over all that is coming."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    NEW_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Whose they are. Required."""
+    new_account_id: _builtins.str
+    """Whose they are to be: another account, that has signed in before. Required."""
+    dry_run: _builtins.bool
+    """Only say what would become of them, those before counted."""
+    page_size: _builtins.int
+    """At most so many, 1 to 50; 20 when 0."""
+    page_token: _builtins.str
+    """From the last answer, with the same questions; empty to begin."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        new_account_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "dry_run", b"dry_run", "new_account_id", b"new_account_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOverReservationsRequest: _TypeAlias = HandOverReservationsRequest  # noqa: Y015
+
+@_typing.final
+class HandOverReservationsResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty when there is nothing left."""
+    @_builtins.property
+    def reservations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComingReservation]:
+        """In the order of start_time. One that was ended, or begun, meanwhile is left out."""
+
+    def __init__(
+        self,
+        *,
+        reservations: _abc.Iterable[Global___ComingReservation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reservations", b"reservations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOverReservationsResponse: _TypeAlias = HandOverReservationsResponse  # noqa: Y015
 
 @_typing.final
 class EndReservationRequest(_message.Message):

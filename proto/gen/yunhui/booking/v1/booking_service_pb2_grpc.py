@@ -84,6 +84,16 @@ class BookingServiceStub:
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelReservationRequest.SerializeToString,
                 response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelReservationResponse.FromString,
                 _registered_method=True)
+        self.CancelComingReservations = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/CancelComingReservations',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelComingReservationsRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelComingReservationsResponse.FromString,
+                _registered_method=True)
+        self.HandOverReservations = channel.unary_unary(
+                '/yunhui.booking.v1.BookingService/HandOverReservations',
+                request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.HandOverReservationsRequest.SerializeToString,
+                response_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.HandOverReservationsResponse.FromString,
+                _registered_method=True)
         self.EndReservation = channel.unary_unary(
                 '/yunhui.booking.v1.BookingService/EndReservation',
                 request_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.EndReservationRequest.SerializeToString,
@@ -258,6 +268,30 @@ class BookingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelComingReservations(self, request, context):
+        """Cancels what an account has reserved and has not begun, for example of a person who leaves: CONFIRMED as well as
+        PENDING_APPROVAL, in the order of start_time. Each is cancelled by itself, as with CancelReservation: what was done
+        stays done, and calling again goes on with what is left. When one cannot be cancelled now, the answer ends before it,
+        and going on with its next_page_token tells the error. With dry_run nothing is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HandOverReservations(self, request, context):
+        """Hands what an account has reserved and has not begun over to another account, which is charged from then on. Each
+        stays what it is, with its id, its time and its room, which is never free in between; what waits for support goes
+        on waiting. The policy decides about each as if its new account asked for it, except that a room that is held counts
+        as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
+        A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
+        what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
+        approval that is: for others it is REFUSED, with the effect ESCALATE.
+        Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndReservation(self, request, context):
         """Gives the rest of the reserved time back before its end. Ending what is completed changes nothing.
         Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
@@ -375,7 +409,8 @@ class BookingServiceServicer:
         ignore what is not newer than the version listed. It does not end by itself, but with an error:
         UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
         RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
-        UNAUTHENTICATED when the token has expired.
+        UNAUTHENTICATED when the token has expired. Whose reservation is handed over to another account hears of that, and
+        of nothing after it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -450,6 +485,16 @@ def add_BookingServiceServicer_to_server(servicer, server):
                     servicer.CancelReservation,
                     request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelReservationRequest.FromString,
                     response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelReservationResponse.SerializeToString,
+            ),
+            'CancelComingReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelComingReservations,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelComingReservationsRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelComingReservationsResponse.SerializeToString,
+            ),
+            'HandOverReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.HandOverReservations,
+                    request_deserializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.HandOverReservationsRequest.FromString,
+                    response_serializer=yunhui_dot_booking_dot_v1_dot_booking__service__pb2.HandOverReservationsResponse.SerializeToString,
             ),
             'EndReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.EndReservation,
@@ -785,6 +830,60 @@ class BookingService:
             '/yunhui.booking.v1.BookingService/CancelReservation',
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelReservationRequest.SerializeToString,
             yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelComingReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/CancelComingReservations',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelComingReservationsRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.CancelComingReservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HandOverReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.booking.v1.BookingService/HandOverReservations',
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.HandOverReservationsRequest.SerializeToString,
+            yunhui_dot_booking_dot_v1_dot_booking__service__pb2.HandOverReservationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

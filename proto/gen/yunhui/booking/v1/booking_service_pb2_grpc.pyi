@@ -77,6 +77,22 @@ class BookingServiceStub:
     Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
     """
+    CancelComingReservations: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CancelComingReservationsRequest, _booking_service_pb2.CancelComingReservationsResponse]
+    """Cancels what an account has reserved and has not begun, for example of a person who leaves: CONFIRMED as well as
+    PENDING_APPROVAL, in the order of start_time. Each is cancelled by itself, as with CancelReservation: what was done
+    stays done, and calling again goes on with what is left. When one cannot be cancelled now, the answer ends before it,
+    and going on with its next_page_token tells the error. With dry_run nothing is stored.
+    """
+    HandOverReservations: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.HandOverReservationsRequest, _booking_service_pb2.HandOverReservationsResponse]
+    """Hands what an account has reserved and has not begun over to another account, which is charged from then on. Each
+    stays what it is, with its id, its time and its room, which is never free in between; what waits for support goes
+    on waiting. The policy decides about each as if its new account asked for it, except that a room that is held counts
+    as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
+    A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
+    what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
+    approval that is: for others it is REFUSED, with the effect ESCALATE.
+    Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
+    """
     EndReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]
     """Gives the rest of the reserved time back before its end. Ending what is completed changes nothing.
     Errors: NOT_FOUND; FAILED_PRECONDITION unless in use (what nobody has entered is cancelled instead).
@@ -136,7 +152,8 @@ class BookingServiceStub:
     ignore what is not newer than the version listed. It does not end by itself, but with an error:
     UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
     RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
-    UNAUTHENTICATED when the token has expired.
+    UNAUTHENTICATED when the token has expired. Whose reservation is handed over to another account hears of that, and
+    of nothing after it.
     """
     GetCalendarFeed: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetCalendarFeedRequest, _booking_service_pb2.GetCalendarFeedResponse]
     """Whether one's own calendar feed exists. Whoever has the secret of a feed may read the calendar, without signing in."""
@@ -195,6 +212,22 @@ class BookingServiceAsyncStub(BookingServiceStub):
     """Cancels; says whether the quota came back: by when the start was given up, see Reservation.former_starts.
     Cancelling twice gives the same answer.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
+    """
+    CancelComingReservations: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CancelComingReservationsRequest, _booking_service_pb2.CancelComingReservationsResponse]  # type: ignore[assignment]
+    """Cancels what an account has reserved and has not begun, for example of a person who leaves: CONFIRMED as well as
+    PENDING_APPROVAL, in the order of start_time. Each is cancelled by itself, as with CancelReservation: what was done
+    stays done, and calling again goes on with what is left. When one cannot be cancelled now, the answer ends before it,
+    and going on with its next_page_token tells the error. With dry_run nothing is stored.
+    """
+    HandOverReservations: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.HandOverReservationsRequest, _booking_service_pb2.HandOverReservationsResponse]  # type: ignore[assignment]
+    """Hands what an account has reserved and has not begun over to another account, which is charged from then on. Each
+    stays what it is, with its id, its time and its room, which is never free in between; what waits for support goes
+    on waiting. The policy decides about each as if its new account asked for it, except that a room that is held counts
+    as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
+    A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
+    what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
+    approval that is: for others it is REFUSED, with the effect ESCALATE.
+    Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
     """
     EndReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]  # type: ignore[assignment]
     """Gives the rest of the reserved time back before its end. Ending what is completed changes nothing.
@@ -255,7 +288,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     ignore what is not newer than the version listed. It does not end by itself, but with an error:
     UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
     RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
-    UNAUTHENTICATED when the token has expired.
+    UNAUTHENTICATED when the token has expired. Whose reservation is handed over to another account hears of that, and
+    of nothing after it.
     """
     GetCalendarFeed: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetCalendarFeedRequest, _booking_service_pb2.GetCalendarFeedResponse]  # type: ignore[assignment]
     """Whether one's own calendar feed exists. Whoever has the secret of a feed may read the calendar, without signing in."""
@@ -365,6 +399,34 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Cancels; says whether the quota came back: by when the start was given up, see Reservation.former_starts.
         Cancelling twice gives the same answer.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is over or in use.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelComingReservations(
+        self,
+        request: _booking_service_pb2.CancelComingReservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.CancelComingReservationsResponse, _abc.Awaitable[_booking_service_pb2.CancelComingReservationsResponse]]:
+        """Cancels what an account has reserved and has not begun, for example of a person who leaves: CONFIRMED as well as
+        PENDING_APPROVAL, in the order of start_time. Each is cancelled by itself, as with CancelReservation: what was done
+        stays done, and calling again goes on with what is left. When one cannot be cancelled now, the answer ends before it,
+        and going on with its next_page_token tells the error. With dry_run nothing is stored.
+        """
+
+    @_abc_1.abstractmethod
+    def HandOverReservations(
+        self,
+        request: _booking_service_pb2.HandOverReservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_booking_service_pb2.HandOverReservationsResponse, _abc.Awaitable[_booking_service_pb2.HandOverReservationsResponse]]:
+        """Hands what an account has reserved and has not begun over to another account, which is charged from then on. Each
+        stays what it is, with its id, its time and its room, which is never free in between; what waits for support goes
+        on waiting. The policy decides about each as if its new account asked for it, except that a room that is held counts
+        as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
+        A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
+        what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
+        approval that is: for others it is REFUSED, with the effect ESCALATE.
+        Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
         """
 
     @_abc_1.abstractmethod
@@ -509,7 +571,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         ignore what is not newer than the version listed. It does not end by itself, but with an error:
         UNAVAILABLE with RetryInfo when changes may have been missed (the bus was away) or this replica stops, and
         RESOURCE_EXHAUSTED (TOO_SLOW) when more than 1,000 changes were waiting to be taken: watch and list again;
-        UNAUTHENTICATED when the token has expired.
+        UNAUTHENTICATED when the token has expired. Whose reservation is handed over to another account hears of that, and
+        of nothing after it.
         """
 
     @_abc_1.abstractmethod

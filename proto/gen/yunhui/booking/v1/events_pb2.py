@@ -27,7 +27,7 @@ from yunhui.booking.v1 import reservation_pb2 as yunhui_dot_booking_dot_v1_dot_r
 from yunhui.policy.v1 import decision_pb2 as yunhui_dot_policy_dot_v1_dot_decision__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eyunhui/booking/v1/events.proto\x12\x11yunhui.booking.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#yunhui/booking/v1/reservation.proto\x1a\x1fyunhui/policy/v1/decision.proto\"\xb8\x01\n\x10ReservationEvent\x12\x33\n\x0breservation\x18\x01 \x01(\x0b\x32\x1e.yunhui.booking.v1.Reservation\x12,\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x32\n\x07request\x18\x04 \x01(\x0b\x32!.yunhui.booking.v1.RefusedRequest\"\xe1\x01\n\x0eRefusedRequest\x12/\n\torganizer\x18\x01 \x01(\x0b\x32\x1c.yunhui.booking.v1.Organizer\x12\x14\n\x0cmeeting_code\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11participant_count\x18\x06 \x01(\x05\"\x93\x02\n\x0c\x41\x63\x63ountEvent\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.yunhui.booking.v1.Organizer\x12/\n\tviolation\x18\x02 \x01(\x0b\x32\x1c.yunhui.booking.v1.Violation\x12\x31\n\nsuspension\x18\x03 \x01(\x0b\x32\x1d.yunhui.booking.v1.Suspension\x12\x33\n\x0breservation\x18\x04 \x01(\x0b\x32\x1e.yunhui.booking.v1.Reservation\x12,\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eyunhui/booking/v1/events.proto\x12\x11yunhui.booking.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#yunhui/booking/v1/reservation.proto\x1a\x1fyunhui/policy/v1/decision.proto\"\xf0\x01\n\x10ReservationEvent\x12\x33\n\x0breservation\x18\x01 \x01(\x0b\x32\x1e.yunhui.booking.v1.Reservation\x12,\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x32\n\x07request\x18\x04 \x01(\x0b\x32!.yunhui.booking.v1.RefusedRequest\x12\x36\n\x10\x66ormer_organizer\x18\x05 \x01(\x0b\x32\x1c.yunhui.booking.v1.Organizer\"\xe1\x01\n\x0eRefusedRequest\x12/\n\torganizer\x18\x01 \x01(\x0b\x32\x1c.yunhui.booking.v1.Organizer\x12\x14\n\x0cmeeting_code\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11participant_count\x18\x06 \x01(\x05\"\x93\x02\n\x0c\x41\x63\x63ountEvent\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.yunhui.booking.v1.Organizer\x12/\n\tviolation\x18\x02 \x01(\x0b\x32\x1c.yunhui.booking.v1.Violation\x12\x31\n\nsuspension\x18\x03 \x01(\x0b\x32\x1d.yunhui.booking.v1.Suspension\x12\x33\n\x0breservation\x18\x04 \x01(\x0b\x32\x1e.yunhui.booking.v1.Reservation\x12,\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x1a.yunhui.policy.v1.Decision\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.booking.v1.events_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESERVATIONEVENT']._serialized_start=157
-  _globals['_RESERVATIONEVENT']._serialized_end=341
-  _globals['_REFUSEDREQUEST']._serialized_start=344
-  _globals['_REFUSEDREQUEST']._serialized_end=569
-  _globals['_ACCOUNTEVENT']._serialized_start=572
-  _globals['_ACCOUNTEVENT']._serialized_end=847
+  _globals['_RESERVATIONEVENT']._serialized_end=397
+  _globals['_REFUSEDREQUEST']._serialized_start=400
+  _globals['_REFUSEDREQUEST']._serialized_end=625
+  _globals['_ACCOUNTEVENT']._serialized_start=628
+  _globals['_ACCOUNTEVENT']._serialized_end=903
 # @@protoc_insertion_point(module_scope)

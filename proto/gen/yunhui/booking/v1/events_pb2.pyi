@@ -32,6 +32,7 @@ class ReservationEvent(_message.Message):
     yunhui.booking.reservation.approved: support approved it, and a room is held.
     yunhui.booking.reservation.declined: support declined it; the quota came back.
     yunhui.booking.reservation.expired: support did not answer in time; the quota came back.
+    yunhui.booking.reservation.handed_over: it is another account's from now on; room, time and state are as they were.
     yunhui.booking.reservation.entered_early: somebody entered the meeting before its start; the reservation is as it was.
     yunhui.booking.reservation.in_use: somebody is in the meeting, or was, at or after its start: it is held.
     yunhui.booking.reservation.completed: it is over: the end came, it was given back early, or an entry was proved late.
@@ -45,6 +46,7 @@ class ReservationEvent(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
+    FORMER_ORGANIZER_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Account id of who caused it; "system" for a deadline."""
     @_builtins.property
@@ -59,6 +61,10 @@ class ReservationEvent(_message.Message):
     def request(self) -> Global___RefusedRequest:
         """What was asked for; only for denied and redirected."""
 
+    @_builtins.property
+    def former_organizer(self) -> _reservation_pb2.Organizer:
+        """Who it was for before; only for handed_over."""
+
     def __init__(
         self,
         *,
@@ -66,10 +72,11 @@ class ReservationEvent(_message.Message):
         decision: _decision_pb2.Decision | None = ...,
         actor: _builtins.str = ...,
         request: Global___RefusedRequest | None = ...,
+        former_organizer: _reservation_pb2.Organizer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "request", b"request", "reservation", b"reservation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "former_organizer", b"former_organizer", "request", b"request", "reservation", b"reservation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "decision", b"decision", "request", b"request", "reservation", b"reservation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "decision", b"decision", "former_organizer", b"former_organizer", "request", b"request", "reservation", b"reservation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

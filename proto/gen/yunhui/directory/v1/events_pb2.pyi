@@ -8,6 +8,7 @@ from google.protobuf import message as _message
 from yunhui.directory.v1 import department_pb2 as _department_pb2
 from yunhui.directory.v1 import member_pb2 as _member_pb2
 from yunhui.directory.v1 import organization_pb2 as _organization_pb2
+from yunhui.directory.v1 import role_pb2 as _role_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -104,6 +105,9 @@ class OrganizationEvent(_message.Message):
     Each event, by its subject:
     yunhui.directory.organization.updated: what is known of it was changed, or who is told of what.
     yunhui.directory.organization.licences_changed: what was bought was changed.
+    yunhui.directory.organization.transfer_begun: a super administrator wants to hand the organization over.
+    yunhui.directory.organization.transfer_accepted: the successor is super administrator now.
+    yunhui.directory.organization.transfer_cancelled: it was given up, or who was named in it was removed.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -111,6 +115,7 @@ class OrganizationEvent(_message.Message):
     ORGANIZATION_FIELD_NUMBER: _builtins.int
     LICENCES_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    TRANSFER_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Account id of who caused it."""
     @_builtins.property
@@ -121,17 +126,90 @@ class OrganizationEvent(_message.Message):
     def licences(self) -> _organization_pb2.LicenceFigures:
         """After the change; only for licences_changed."""
 
+    @_builtins.property
+    def transfer(self) -> _role_pb2.Transfer:
+        """Only for transfer_begun, transfer_accepted and transfer_cancelled, which are numbered by themselves for each transfer."""
+
     def __init__(
         self,
         *,
         organization: _organization_pb2.Organization | None = ...,
         licences: _organization_pb2.LicenceFigures | None = ...,
         actor: _builtins.str = ...,
+        transfer: _role_pb2.Transfer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["licences", b"licences", "organization", b"organization"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["licences", b"licences", "organization", b"organization", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "licences", b"licences", "organization", b"organization"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "licences", b"licences", "organization", b"organization", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrganizationEvent: _TypeAlias = OrganizationEvent  # noqa: Y015
+
+@_typing.final
+class RoleEvent(_message.Message):
+    """Something happened to a role.
+    Each event, by its subject:
+    yunhui.directory.role.created: it was made.
+    yunhui.directory.role.updated: its name, description or permissions were changed, for all who have it.
+    yunhui.directory.role.deleted: it was removed; nobody had it any more.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """Account id of who caused it."""
+    @_builtins.property
+    def role(self) -> _role_pb2.Role:
+        """After the change, without its number of holders. Of one that was removed, as it was before, with the version that the
+        event is numbered by.
+        """
+
+    def __init__(
+        self,
+        *,
+        role: _role_pb2.Role | None = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["role", b"role"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoleEvent: _TypeAlias = RoleEvent  # noqa: Y015
+
+@_typing.final
+class BindingEvent(_message.Message):
+    """A member got a role, or has it no more. When departments are merged, roles that were given for the one that goes are
+    removed and added for the other.
+    Each event, by its subject:
+    yunhui.directory.binding.added: the member has the role from now on.
+    yunhui.directory.binding.removed: no longer.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BINDING_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """Account id of who caused it."""
+    @_builtins.property
+    def binding(self) -> _role_pb2.Binding:
+        """Without names."""
+
+    def __init__(
+        self,
+        *,
+        binding: _role_pb2.Binding | None = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "binding", b"binding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BindingEvent: _TypeAlias = BindingEvent  # noqa: Y015

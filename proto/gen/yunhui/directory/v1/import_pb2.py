@@ -25,25 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/directory/v1/import.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n\x06Import\x12\x11\n\timport_id\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .yunhui.directory.v1.ImportState\x12\x16\n\x0euploaded_bytes\x18\x04 \x01(\x03\x12\x33\n\x07summary\x18\x05 \x01(\x0b\x32\".yunhui.directory.v1.ImportSummary\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncheck_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\napply_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x84\x01\n\rImportSummary\x12\x14\n\x0c\x63reate_count\x18\x01 \x01(\x05\x12\x14\n\x0cupdate_count\x18\x02 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61iled_count\x18\x04 \x01(\x05\x12\x18\n\x10\x64\x65partment_count\x18\x05 \x01(\x05\"\xe6\x01\n\tImportRow\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x33\n\x07verdict\x18\x02 \x01(\x0e\x32\".yunhui.directory.v1.ImportVerdict\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12:\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32%.yunhui.directory.v1.ImportDifference\x12\x30\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32 .yunhui.directory.v1.ImportFault\"@\n\x10ImportDifference\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"N\n\x0bImportFault\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\x0f\n\x07\x65nglish\x18\x03 \x01(\t\x12\x0f\n\x07\x63hinese\x18\x04 \x01(\t*\x97\x01\n\x0bImportState\x12\x1c\n\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16IMPORT_STATE_UPLOADING\x10\x01\x12\x18\n\x14IMPORT_STATE_CHECKED\x10\x02\x12\x18\n\x14IMPORT_STATE_APPLIED\x10\x03\x12\x1a\n\x16IMPORT_STATE_CANCELLED\x10\x04*\x9e\x01\n\rImportVerdict\x12\x1e\n\x1aIMPORT_VERDICT_UNSPECIFIED\x10\x00\x12\x19\n\x15IMPORT_VERDICT_CREATE\x10\x01\x12\x19\n\x15IMPORT_VERDICT_UPDATE\x10\x02\x12\x1c\n\x18IMPORT_VERDICT_UNCHANGED\x10\x03\x12\x19\n\x15IMPORT_VERDICT_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/directory/v1/import.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x03\n\x06Import\x12\x11\n\timport_id\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .yunhui.directory.v1.ImportState\x12\x16\n\x0euploaded_bytes\x18\x04 \x01(\x03\x12\x33\n\x07summary\x18\x05 \x01(\x0b\x32\".yunhui.directory.v1.ImportSummary\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncheck_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\napply_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06source\x18\n \x01(\x0e\x32!.yunhui.directory.v1.ImportSource\x12\x15\n\rfetched_count\x18\x0b \x01(\x05\x12/\n\x05\x66\x61ult\x18\x0c \x01(\x0b\x32 .yunhui.directory.v1.ImportFault\"\x9a\x01\n\rImportSummary\x12\x14\n\x0c\x63reate_count\x18\x01 \x01(\x05\x12\x14\n\x0cupdate_count\x18\x02 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x03 \x01(\x05\x12\x14\n\x0c\x66\x61iled_count\x18\x04 \x01(\x05\x12\x18\n\x10\x64\x65partment_count\x18\x05 \x01(\x05\x12\x14\n\x0cremove_count\x18\x06 \x01(\x05\"\xe6\x01\n\tImportRow\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x33\n\x07verdict\x18\x02 \x01(\x0e\x32\".yunhui.directory.v1.ImportVerdict\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12:\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32%.yunhui.directory.v1.ImportDifference\x12\x30\n\x06\x66\x61ults\x18\x06 \x03(\x0b\x32 .yunhui.directory.v1.ImportFault\"@\n\x10ImportDifference\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"N\n\x0bImportFault\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\x12\x0f\n\x07\x65nglish\x18\x03 \x01(\t\x12\x0f\n\x07\x63hinese\x18\x04 \x01(\t*b\n\x0cImportSource\x12\x1d\n\x19IMPORT_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13IMPORT_SOURCE_TABLE\x10\x01\x12\x1a\n\x16IMPORT_SOURCE_PROVIDER\x10\x02*\xcb\x01\n\x0bImportState\x12\x1c\n\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16IMPORT_STATE_UPLOADING\x10\x01\x12\x18\n\x14IMPORT_STATE_CHECKED\x10\x02\x12\x18\n\x14IMPORT_STATE_APPLIED\x10\x03\x12\x1a\n\x16IMPORT_STATE_CANCELLED\x10\x04\x12\x19\n\x15IMPORT_STATE_FETCHING\x10\x05\x12\x17\n\x13IMPORT_STATE_FAILED\x10\x06*\xb9\x01\n\rImportVerdict\x12\x1e\n\x1aIMPORT_VERDICT_UNSPECIFIED\x10\x00\x12\x19\n\x15IMPORT_VERDICT_CREATE\x10\x01\x12\x19\n\x15IMPORT_VERDICT_UPDATE\x10\x02\x12\x1c\n\x18IMPORT_VERDICT_UNCHANGED\x10\x03\x12\x19\n\x15IMPORT_VERDICT_FAILED\x10\x04\x12\x19\n\x15IMPORT_VERDICT_REMOVE\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.directory.v1.import_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMPORTSTATE']._serialized_start=940
-  _globals['_IMPORTSTATE']._serialized_end=1091
-  _globals['_IMPORTVERDICT']._serialized_start=1094
-  _globals['_IMPORTVERDICT']._serialized_end=1252
+  _globals['_IMPORTSOURCE']._serialized_start=1084
+  _globals['_IMPORTSOURCE']._serialized_end=1182
+  _globals['_IMPORTSTATE']._serialized_start=1185
+  _globals['_IMPORTSTATE']._serialized_end=1388
+  _globals['_IMPORTVERDICT']._serialized_start=1391
+  _globals['_IMPORTVERDICT']._serialized_end=1576
   _globals['_IMPORT']._serialized_start=91
-  _globals['_IMPORT']._serialized_end=423
-  _globals['_IMPORTSUMMARY']._serialized_start=426
-  _globals['_IMPORTSUMMARY']._serialized_end=558
-  _globals['_IMPORTROW']._serialized_start=561
-  _globals['_IMPORTROW']._serialized_end=791
-  _globals['_IMPORTDIFFERENCE']._serialized_start=793
-  _globals['_IMPORTDIFFERENCE']._serialized_end=857
-  _globals['_IMPORTFAULT']._serialized_start=859
-  _globals['_IMPORTFAULT']._serialized_end=937
+  _globals['_IMPORT']._serialized_end=546
+  _globals['_IMPORTSUMMARY']._serialized_start=549
+  _globals['_IMPORTSUMMARY']._serialized_end=703
+  _globals['_IMPORTROW']._serialized_start=706
+  _globals['_IMPORTROW']._serialized_end=936
+  _globals['_IMPORTDIFFERENCE']._serialized_start=938
+  _globals['_IMPORTDIFFERENCE']._serialized_end=1002
+  _globals['_IMPORTFAULT']._serialized_start=1004
+  _globals['_IMPORTFAULT']._serialized_end=1082
 # @@protoc_insertion_point(module_scope)

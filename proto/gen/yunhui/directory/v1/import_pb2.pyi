@@ -20,6 +20,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ImportSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORT_SOURCE_UNSPECIFIED: _ImportSource.ValueType  # 0
+    """Not said."""
+    IMPORT_SOURCE_TABLE: _ImportSource.ValueType  # 1
+    """A table that was uploaded."""
+    IMPORT_SOURCE_PROVIDER: _ImportSource.ValueType  # 2
+    """The provider of meetings."""
+
+class ImportSource(_ImportSource, metaclass=_ImportSourceEnumTypeWrapper):
+    """Where the people of an import come from."""
+
+IMPORT_SOURCE_UNSPECIFIED: ImportSource.ValueType  # 0
+"""Not said."""
+IMPORT_SOURCE_TABLE: ImportSource.ValueType  # 1
+"""A table that was uploaded."""
+IMPORT_SOURCE_PROVIDER: ImportSource.ValueType  # 2
+"""The provider of meetings."""
+Global___ImportSource: _TypeAlias = ImportSource  # noqa: Y015
+
 class _ImportState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -36,6 +60,10 @@ class _ImportStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportSta
     """It was done."""
     IMPORT_STATE_CANCELLED: _ImportState.ValueType  # 4
     """It was given up."""
+    IMPORT_STATE_FETCHING: _ImportState.ValueType  # 5
+    """The provider's people are being fetched."""
+    IMPORT_STATE_FAILED: _ImportState.ValueType  # 6
+    """They could not be fetched. It has ended."""
 
 class ImportState(_ImportState, metaclass=_ImportStateEnumTypeWrapper):
     """How far an import has come."""
@@ -50,6 +78,10 @@ IMPORT_STATE_APPLIED: ImportState.ValueType  # 3
 """It was done."""
 IMPORT_STATE_CANCELLED: ImportState.ValueType  # 4
 """It was given up."""
+IMPORT_STATE_FETCHING: ImportState.ValueType  # 5
+"""The provider's people are being fetched."""
+IMPORT_STATE_FAILED: ImportState.ValueType  # 6
+"""They could not be fetched. It has ended."""
 Global___ImportState: _TypeAlias = ImportState  # noqa: Y015
 
 class _ImportVerdict:
@@ -68,6 +100,8 @@ class _ImportVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportV
     """The person is known exactly so."""
     IMPORT_VERDICT_FAILED: _ImportVerdict.ValueType  # 4
     """The row cannot be taken."""
+    IMPORT_VERDICT_REMOVE: _ImportVerdict.ValueType  # 5
+    """The member came from the provider and is no longer there: the account is closed, and nothing deleted."""
 
 class ImportVerdict(_ImportVerdict, metaclass=_ImportVerdictEnumTypeWrapper):
     """What becomes of a row."""
@@ -82,12 +116,14 @@ IMPORT_VERDICT_UNCHANGED: ImportVerdict.ValueType  # 3
 """The person is known exactly so."""
 IMPORT_VERDICT_FAILED: ImportVerdict.ValueType  # 4
 """The row cannot be taken."""
+IMPORT_VERDICT_REMOVE: ImportVerdict.ValueType  # 5
+"""The member came from the provider and is no longer there: the account is closed, and nothing deleted."""
 Global___ImportVerdict: _TypeAlias = ImportVerdict  # noqa: Y015
 
 @_typing.final
 class Import(_message.Message):
-    """A table of people that is to be taken into the directory. Nothing changes before it is applied. Forgotten a week after
-    it was begun; what was uploaded, when it has ended.
+    """A table of people, or the provider's people, to be taken into the directory. Nothing changes before it is applied.
+    Forgotten a week after it was begun; what was uploaded or fetched, when it has ended.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -101,6 +137,9 @@ class Import(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CHECK_TIME_FIELD_NUMBER: _builtins.int
     APPLY_TIME_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FETCHED_COUNT_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     import_id: _builtins.str
     """Stable id."""
     file_name: _builtins.str
@@ -111,6 +150,10 @@ class Import(_message.Message):
     """Bytes that were uploaded so far."""
     actor: _builtins.str
     """Account id of who began it."""
+    source: Global___ImportSource.ValueType
+    """Where the people come from."""
+    fetched_count: _builtins.int
+    """How many people the provider has told of so far."""
     @_builtins.property
     def summary(self) -> Global___ImportSummary:
         """What it would do, as of check_time; absent before it was checked."""
@@ -127,6 +170,10 @@ class Import(_message.Message):
     def apply_time(self) -> _timestamp_pb2.Timestamp:
         """When it was applied; absent before."""
 
+    @_builtins.property
+    def fault(self) -> Global___ImportFault:
+        """Why it failed, for FAILED."""
+
     def __init__(
         self,
         *,
@@ -139,10 +186,13 @@ class Import(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         check_time: _timestamp_pb2.Timestamp | None = ...,
         apply_time: _timestamp_pb2.Timestamp | None = ...,
+        source: Global___ImportSource.ValueType = ...,
+        fetched_count: _builtins.int = ...,
+        fault: Global___ImportFault | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "check_time", b"check_time", "create_time", b"create_time", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "check_time", b"check_time", "create_time", b"create_time", "fault", b"fault", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "apply_time", b"apply_time", "check_time", b"check_time", "create_time", b"create_time", "file_name", b"file_name", "import_id", b"import_id", "state", b"state", "summary", b"summary", "uploaded_bytes", b"uploaded_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "apply_time", b"apply_time", "check_time", b"check_time", "create_time", b"create_time", "fault", b"fault", "fetched_count", b"fetched_count", "file_name", b"file_name", "import_id", b"import_id", "source", b"source", "state", b"state", "summary", b"summary", "uploaded_bytes", b"uploaded_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -159,6 +209,7 @@ class ImportSummary(_message.Message):
     UNCHANGED_COUNT_FIELD_NUMBER: _builtins.int
     FAILED_COUNT_FIELD_NUMBER: _builtins.int
     DEPARTMENT_COUNT_FIELD_NUMBER: _builtins.int
+    REMOVE_COUNT_FIELD_NUMBER: _builtins.int
     create_count: _builtins.int
     """People who are not known yet."""
     update_count: _builtins.int
@@ -169,6 +220,8 @@ class ImportSummary(_message.Message):
     """Rows that cannot be taken."""
     department_count: _builtins.int
     """Departments that are not there yet and would be made."""
+    remove_count: _builtins.int
+    """Members who came from the provider and are no longer there."""
     def __init__(
         self,
         *,
@@ -177,10 +230,11 @@ class ImportSummary(_message.Message):
         unchanged_count: _builtins.int = ...,
         failed_count: _builtins.int = ...,
         department_count: _builtins.int = ...,
+        remove_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_count", b"create_count", "department_count", b"department_count", "failed_count", b"failed_count", "unchanged_count", b"unchanged_count", "update_count", b"update_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_count", b"create_count", "department_count", b"department_count", "failed_count", b"failed_count", "remove_count", b"remove_count", "unchanged_count", b"unchanged_count", "update_count", b"update_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,7 +253,7 @@ class ImportRow(_message.Message):
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     FAULTS_FIELD_NUMBER: _builtins.int
     line: _builtins.int
-    """Line in the file, from 1, the head included."""
+    """Line in the file, from 1, the head included. Rows of REMOVE are counted on behind the last."""
     verdict: Global___ImportVerdict.ValueType
     """What becomes of it."""
     account_id: _builtins.str
@@ -208,7 +262,7 @@ class ImportRow(_message.Message):
     """The name, where the row says it."""
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportDifference]:
-        """What would change, for UPDATE."""
+        """What would change, for UPDATE and REMOVE."""
 
     @_builtins.property
     def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportFault]:

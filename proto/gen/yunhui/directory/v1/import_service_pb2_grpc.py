@@ -33,8 +33,12 @@ class ImportServiceStub:
     A row is about the account that it names. A column that is not there leaves what is known; an empty cell does too. The
     same table twice changes nothing the second time. Departments are paths of names; those that are not there are made.
     Imports are of all administrators: one can check or apply what another has uploaded.
-    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id cannot change hands in
-    one table: give the other member another one first.
+    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id, or a user id of the
+    provider, cannot change hands in one table: give the other member another one first.
+    Instead of a table the provider's people can be taken in (CreateProviderImport), looked at and applied in the same way.
+    Each is the member who has their user id; else the one of the same account; else, among members without a user id,
+    the one with their staff id, or the only one with their e-mail address; else a new one. What the provider does not say
+    stays as it is. Members with a user id that the provider no longer has are REMOVE.
     Errors of every method: UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT (names the field), UNAVAILABLE; of those
     that name an import: NOT_FOUND.
     """
@@ -54,6 +58,11 @@ class ImportServiceStub:
                 '/yunhui.directory.v1.ImportService/CreateImport',
                 request_serializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateImportRequest.SerializeToString,
                 response_deserializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateImportResponse.FromString,
+                _registered_method=True)
+        self.CreateProviderImport = channel.unary_unary(
+                '/yunhui.directory.v1.ImportService/CreateProviderImport',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateProviderImportRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateProviderImportResponse.FromString,
                 _registered_method=True)
         self.UploadImportPart = channel.unary_unary(
                 '/yunhui.directory.v1.ImportService/UploadImportPart',
@@ -105,8 +114,12 @@ class ImportServiceServicer:
     A row is about the account that it names. A column that is not there leaves what is known; an empty cell does too. The
     same table twice changes nothing the second time. Departments are paths of names; those that are not there are made.
     Imports are of all administrators: one can check or apply what another has uploaded.
-    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id cannot change hands in
-    one table: give the other member another one first.
+    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id, or a user id of the
+    provider, cannot change hands in one table: give the other member another one first.
+    Instead of a table the provider's people can be taken in (CreateProviderImport), looked at and applied in the same way.
+    Each is the member who has their user id; else the one of the same account; else, among members without a user id,
+    the one with their staff id, or the only one with their e-mail address; else a new one. What the provider does not say
+    stays as it is. Members with a user id that the provider no longer has are REMOVE.
     Errors of every method: UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT (names the field), UNAVAILABLE; of those
     that name an import: NOT_FOUND.
     """
@@ -125,6 +138,15 @@ class ImportServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateProviderImport(self, request, context):
+        """Begins one of the provider's people. They are fetched in the background: FETCHING with fetched_count, then CHECKED, or
+        FAILED with the reason. Answers the one that is being fetched, if there is one. At most 20,000 people. Errors:
+        FAILED_PRECONDITION (TOO_MANY_IMPORTS) when 20 have not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadImportPart(self, request, context):
         """Adds to its file, in order. Repeating the last part is no fault. Errors: FAILED_PRECONDITION: NOT_UPLOADING,
         WRONG_OFFSET (metadata "uploaded_bytes" says where to go on). Large files come up against the limit of calls: then
@@ -138,7 +160,7 @@ class ImportServiceServicer:
         """Reads the file and says what would happen to each row; again, and anew, when the directory may have changed since.
         A file that cannot be read stays as it is: more of it can be uploaded, or it is given up. May take half a minute.
         Errors: INVALID_ARGUMENT (file) for what is no table, is too large, or lacks a required column;
-        FAILED_PRECONDITION (IMPORT_ENDED).
+        FAILED_PRECONDITION: IMPORT_FETCHING while the provider's people are being fetched, IMPORT_ENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +225,11 @@ def add_ImportServiceServicer_to_server(servicer, server):
                     request_deserializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateImportRequest.FromString,
                     response_serializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateImportResponse.SerializeToString,
             ),
+            'CreateProviderImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateProviderImport,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateProviderImportRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateProviderImportResponse.SerializeToString,
+            ),
             'UploadImportPart': grpc.unary_unary_rpc_method_handler(
                     servicer.UploadImportPart,
                     request_deserializer=yunhui_dot_directory_dot_v1_dot_import__service__pb2.UploadImportPartRequest.FromString,
@@ -259,8 +286,12 @@ class ImportService:
     A row is about the account that it names. A column that is not there leaves what is known; an empty cell does too. The
     same table twice changes nothing the second time. Departments are paths of names; those that are not there are made.
     Imports are of all administrators: one can check or apply what another has uploaded.
-    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id cannot change hands in
-    one table: give the other member another one first.
+    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id, or a user id of the
+    provider, cannot change hands in one table: give the other member another one first.
+    Instead of a table the provider's people can be taken in (CreateProviderImport), looked at and applied in the same way.
+    Each is the member who has their user id; else the one of the same account; else, among members without a user id,
+    the one with their staff id, or the only one with their e-mail address; else a new one. What the provider does not say
+    stays as it is. Members with a user id that the provider no longer has are REMOVE.
     Errors of every method: UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT (names the field), UNAVAILABLE; of those
     that name an import: NOT_FOUND.
     """
@@ -309,6 +340,33 @@ class ImportService:
             '/yunhui.directory.v1.ImportService/CreateImport',
             yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateImportRequest.SerializeToString,
             yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateProviderImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.ImportService/CreateProviderImport',
+            yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateProviderImportRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_import__service__pb2.CreateProviderImportResponse.FromString,
             options,
             channel_credentials,
             insecure,

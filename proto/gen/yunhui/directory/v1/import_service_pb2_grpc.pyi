@@ -34,8 +34,12 @@ class ImportServiceStub:
     A row is about the account that it names. A column that is not there leaves what is known; an empty cell does too. The
     same table twice changes nothing the second time. Departments are paths of names; those that are not there are made.
     Imports are of all administrators: one can check or apply what another has uploaded.
-    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id cannot change hands in
-    one table: give the other member another one first.
+    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id, or a user id of the
+    provider, cannot change hands in one table: give the other member another one first.
+    Instead of a table the provider's people can be taken in (CreateProviderImport), looked at and applied in the same way.
+    Each is the member who has their user id; else the one of the same account; else, among members without a user id,
+    the one with their staff id, or the only one with their e-mail address; else a new one. What the provider does not say
+    stays as it is. Members with a user id that the provider no longer has are REMOVE.
     Errors of every method: UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT (names the field), UNAVAILABLE; of those
     that name an import: NOT_FOUND.
     """
@@ -48,6 +52,11 @@ class ImportServiceStub:
     """A table with all columns and one example, to be filled in."""
     CreateImport: _grpc.UnaryUnaryMultiCallable[_import_service_pb2.CreateImportRequest, _import_service_pb2.CreateImportResponse]
     """Begins one. Errors: FAILED_PRECONDITION (TOO_MANY_IMPORTS) when 20 have not ended."""
+    CreateProviderImport: _grpc.UnaryUnaryMultiCallable[_import_service_pb2.CreateProviderImportRequest, _import_service_pb2.CreateProviderImportResponse]
+    """Begins one of the provider's people. They are fetched in the background: FETCHING with fetched_count, then CHECKED, or
+    FAILED with the reason. Answers the one that is being fetched, if there is one. At most 20,000 people. Errors:
+    FAILED_PRECONDITION (TOO_MANY_IMPORTS) when 20 have not ended.
+    """
     UploadImportPart: _grpc.UnaryUnaryMultiCallable[_import_service_pb2.UploadImportPartRequest, _import_service_pb2.UploadImportPartResponse]
     """Adds to its file, in order. Repeating the last part is no fault. Errors: FAILED_PRECONDITION: NOT_UPLOADING,
     WRONG_OFFSET (metadata "uploaded_bytes" says where to go on). Large files come up against the limit of calls: then
@@ -57,7 +66,7 @@ class ImportServiceStub:
     """Reads the file and says what would happen to each row; again, and anew, when the directory may have changed since.
     A file that cannot be read stays as it is: more of it can be uploaded, or it is given up. May take half a minute.
     Errors: INVALID_ARGUMENT (file) for what is no table, is too large, or lacks a required column;
-    FAILED_PRECONDITION (IMPORT_ENDED).
+    FAILED_PRECONDITION: IMPORT_FETCHING while the provider's people are being fetched, IMPORT_ENDED.
     """
     GetImport: _grpc.UnaryUnaryMultiCallable[_import_service_pb2.GetImportRequest, _import_service_pb2.GetImportResponse]
     """One import."""
@@ -87,8 +96,12 @@ class ImportServiceAsyncStub(ImportServiceStub):
     A row is about the account that it names. A column that is not there leaves what is known; an empty cell does too. The
     same table twice changes nothing the second time. Departments are paths of names; those that are not there are made.
     Imports are of all administrators: one can check or apply what another has uploaded.
-    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id cannot change hands in
-    one table: give the other member another one first.
+    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id, or a user id of the
+    provider, cannot change hands in one table: give the other member another one first.
+    Instead of a table the provider's people can be taken in (CreateProviderImport), looked at and applied in the same way.
+    Each is the member who has their user id; else the one of the same account; else, among members without a user id,
+    the one with their staff id, or the only one with their e-mail address; else a new one. What the provider does not say
+    stays as it is. Members with a user id that the provider no longer has are REMOVE.
     Errors of every method: UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT (names the field), UNAVAILABLE; of those
     that name an import: NOT_FOUND.
     """
@@ -98,6 +111,11 @@ class ImportServiceAsyncStub(ImportServiceStub):
     """A table with all columns and one example, to be filled in."""
     CreateImport: _aio.UnaryUnaryMultiCallable[_import_service_pb2.CreateImportRequest, _import_service_pb2.CreateImportResponse]  # type: ignore[assignment]
     """Begins one. Errors: FAILED_PRECONDITION (TOO_MANY_IMPORTS) when 20 have not ended."""
+    CreateProviderImport: _aio.UnaryUnaryMultiCallable[_import_service_pb2.CreateProviderImportRequest, _import_service_pb2.CreateProviderImportResponse]  # type: ignore[assignment]
+    """Begins one of the provider's people. They are fetched in the background: FETCHING with fetched_count, then CHECKED, or
+    FAILED with the reason. Answers the one that is being fetched, if there is one. At most 20,000 people. Errors:
+    FAILED_PRECONDITION (TOO_MANY_IMPORTS) when 20 have not ended.
+    """
     UploadImportPart: _aio.UnaryUnaryMultiCallable[_import_service_pb2.UploadImportPartRequest, _import_service_pb2.UploadImportPartResponse]  # type: ignore[assignment]
     """Adds to its file, in order. Repeating the last part is no fault. Errors: FAILED_PRECONDITION: NOT_UPLOADING,
     WRONG_OFFSET (metadata "uploaded_bytes" says where to go on). Large files come up against the limit of calls: then
@@ -107,7 +125,7 @@ class ImportServiceAsyncStub(ImportServiceStub):
     """Reads the file and says what would happen to each row; again, and anew, when the directory may have changed since.
     A file that cannot be read stays as it is: more of it can be uploaded, or it is given up. May take half a minute.
     Errors: INVALID_ARGUMENT (file) for what is no table, is too large, or lacks a required column;
-    FAILED_PRECONDITION (IMPORT_ENDED).
+    FAILED_PRECONDITION: IMPORT_FETCHING while the provider's people are being fetched, IMPORT_ENDED.
     """
     GetImport: _aio.UnaryUnaryMultiCallable[_import_service_pb2.GetImportRequest, _import_service_pb2.GetImportResponse]  # type: ignore[assignment]
     """One import."""
@@ -136,8 +154,12 @@ class ImportServiceServicer(metaclass=_abc_1.ABCMeta):
     A row is about the account that it names. A column that is not there leaves what is known; an empty cell does too. The
     same table twice changes nothing the second time. Departments are paths of names; those that are not there are made.
     Imports are of all administrators: one can check or apply what another has uploaded.
-    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id cannot change hands in
-    one table: give the other member another one first.
+    A phone number may lack the country when it is a Chinese mobile one, and the plus. A staff id, or a user id of the
+    provider, cannot change hands in one table: give the other member another one first.
+    Instead of a table the provider's people can be taken in (CreateProviderImport), looked at and applied in the same way.
+    Each is the member who has their user id; else the one of the same account; else, among members without a user id,
+    the one with their staff id, or the only one with their e-mail address; else a new one. What the provider does not say
+    stays as it is. Members with a user id that the provider no longer has are REMOVE.
     Errors of every method: UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT (names the field), UNAVAILABLE; of those
     that name an import: NOT_FOUND.
     """
@@ -159,6 +181,17 @@ class ImportServiceServicer(metaclass=_abc_1.ABCMeta):
         """Begins one. Errors: FAILED_PRECONDITION (TOO_MANY_IMPORTS) when 20 have not ended."""
 
     @_abc_1.abstractmethod
+    def CreateProviderImport(
+        self,
+        request: _import_service_pb2.CreateProviderImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_import_service_pb2.CreateProviderImportResponse, _abc.Awaitable[_import_service_pb2.CreateProviderImportResponse]]:
+        """Begins one of the provider's people. They are fetched in the background: FETCHING with fetched_count, then CHECKED, or
+        FAILED with the reason. Answers the one that is being fetched, if there is one. At most 20,000 people. Errors:
+        FAILED_PRECONDITION (TOO_MANY_IMPORTS) when 20 have not ended.
+        """
+
+    @_abc_1.abstractmethod
     def UploadImportPart(
         self,
         request: _import_service_pb2.UploadImportPartRequest,
@@ -178,7 +211,7 @@ class ImportServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads the file and says what would happen to each row; again, and anew, when the directory may have changed since.
         A file that cannot be read stays as it is: more of it can be uploaded, or it is given up. May take half a minute.
         Errors: INVALID_ARGUMENT (file) for what is no table, is too large, or lacks a required column;
-        FAILED_PRECONDITION (IMPORT_ENDED).
+        FAILED_PRECONDITION: IMPORT_FETCHING while the provider's people are being fetched, IMPORT_ENDED.
         """
 
     @_abc_1.abstractmethod

@@ -61,6 +61,26 @@ class OrganizationServiceStub:
                 request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.DeleteLicencePurchaseRequest.SerializeToString,
                 response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.DeleteLicencePurchaseResponse.FromString,
                 _registered_method=True)
+        self.BeginTransfer = channel.unary_unary(
+                '/yunhui.directory.v1.OrganizationService/BeginTransfer',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.BeginTransferRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.BeginTransferResponse.FromString,
+                _registered_method=True)
+        self.GetTransfer = channel.unary_unary(
+                '/yunhui.directory.v1.OrganizationService/GetTransfer',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetTransferRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetTransferResponse.FromString,
+                _registered_method=True)
+        self.AcceptTransfer = channel.unary_unary(
+                '/yunhui.directory.v1.OrganizationService/AcceptTransfer',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.AcceptTransferRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.AcceptTransferResponse.FromString,
+                _registered_method=True)
+        self.CancelTransfer = channel.unary_unary(
+                '/yunhui.directory.v1.OrganizationService/CancelTransfer',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.CancelTransferRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.CancelTransferResponse.FromString,
+                _registered_method=True)
 
 
 class OrganizationServiceServicer:
@@ -104,6 +124,39 @@ class OrganizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginTransfer(self, request, context):
+        """A super administrator hands the organization over: when the successor accepts, within 7 days, they become super
+        administrator, and who began it becomes an administrator. To have one more, give the role instead. Begun again for
+        the same member it is answered as it stands. Errors: NOT_FOUND of the member; FAILED_PRECONDITION:
+        NOT_SUPER_ADMINISTRATOR when the caller has the role from elsewhere, MEMBER_DISABLED, TRANSFER_OPEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTransfer(self, request, context):
+        """The one that is open. Errors: NOT_FOUND when none is, and for whoever is neither named in it nor a super
+        administrator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptTransfer(self, request, context):
+        """The successor accepts. Errors: NOT_FOUND, also for everybody else, and when who began it is no super administrator
+        any more, or disabled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTransfer(self, request, context):
+        """Gives it up. Errors: NOT_FOUND when none is open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrganizationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +184,26 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
                     servicer.DeleteLicencePurchase,
                     request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.DeleteLicencePurchaseRequest.FromString,
                     response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.DeleteLicencePurchaseResponse.SerializeToString,
+            ),
+            'BeginTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginTransfer,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.BeginTransferRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.BeginTransferResponse.SerializeToString,
+            ),
+            'GetTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTransfer,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetTransferRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetTransferResponse.SerializeToString,
+            ),
+            'AcceptTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptTransfer,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.AcceptTransferRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.AcceptTransferResponse.SerializeToString,
+            ),
+            'CancelTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTransfer,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.CancelTransferRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.CancelTransferResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +343,114 @@ class OrganizationService:
             '/yunhui.directory.v1.OrganizationService/DeleteLicencePurchase',
             yunhui_dot_directory_dot_v1_dot_organization__service__pb2.DeleteLicencePurchaseRequest.SerializeToString,
             yunhui_dot_directory_dot_v1_dot_organization__service__pb2.DeleteLicencePurchaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.OrganizationService/BeginTransfer',
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.BeginTransferRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.BeginTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.OrganizationService/GetTransfer',
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetTransferRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.OrganizationService/AcceptTransfer',
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.AcceptTransferRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.AcceptTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.OrganizationService/CancelTransfer',
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.CancelTransferRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.CancelTransferResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,22 @@ class OrganizationServiceStub:
     """
     DeleteLicencePurchase: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteLicencePurchaseRequest, _organization_service_pb2.DeleteLicencePurchaseResponse]
     """Takes a purchase away that was entered by mistake. Errors: NOT_FOUND."""
+    BeginTransfer: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.BeginTransferRequest, _organization_service_pb2.BeginTransferResponse]
+    """A super administrator hands the organization over: when the successor accepts, within 7 days, they become super
+    administrator, and who began it becomes an administrator. To have one more, give the role instead. Begun again for
+    the same member it is answered as it stands. Errors: NOT_FOUND of the member; FAILED_PRECONDITION:
+    NOT_SUPER_ADMINISTRATOR when the caller has the role from elsewhere, MEMBER_DISABLED, TRANSFER_OPEN.
+    """
+    GetTransfer: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetTransferRequest, _organization_service_pb2.GetTransferResponse]
+    """The one that is open. Errors: NOT_FOUND when none is, and for whoever is neither named in it nor a super
+    administrator.
+    """
+    AcceptTransfer: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.AcceptTransferRequest, _organization_service_pb2.AcceptTransferResponse]
+    """The successor accepts. Errors: NOT_FOUND, also for everybody else, and when who began it is no super administrator
+    any more, or disabled.
+    """
+    CancelTransfer: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.CancelTransferRequest, _organization_service_pb2.CancelTransferResponse]
+    """Gives it up. Errors: NOT_FOUND when none is open."""
 
 @_typing.type_check_only
 class OrganizationServiceAsyncStub(OrganizationServiceStub):
@@ -67,6 +83,22 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """
     DeleteLicencePurchase: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteLicencePurchaseRequest, _organization_service_pb2.DeleteLicencePurchaseResponse]  # type: ignore[assignment]
     """Takes a purchase away that was entered by mistake. Errors: NOT_FOUND."""
+    BeginTransfer: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.BeginTransferRequest, _organization_service_pb2.BeginTransferResponse]  # type: ignore[assignment]
+    """A super administrator hands the organization over: when the successor accepts, within 7 days, they become super
+    administrator, and who began it becomes an administrator. To have one more, give the role instead. Begun again for
+    the same member it is answered as it stands. Errors: NOT_FOUND of the member; FAILED_PRECONDITION:
+    NOT_SUPER_ADMINISTRATOR when the caller has the role from elsewhere, MEMBER_DISABLED, TRANSFER_OPEN.
+    """
+    GetTransfer: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetTransferRequest, _organization_service_pb2.GetTransferResponse]  # type: ignore[assignment]
+    """The one that is open. Errors: NOT_FOUND when none is, and for whoever is neither named in it nor a super
+    administrator.
+    """
+    AcceptTransfer: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.AcceptTransferRequest, _organization_service_pb2.AcceptTransferResponse]  # type: ignore[assignment]
+    """The successor accepts. Errors: NOT_FOUND, also for everybody else, and when who began it is no super administrator
+    any more, or disabled.
+    """
+    CancelTransfer: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.CancelTransferRequest, _organization_service_pb2.CancelTransferResponse]  # type: ignore[assignment]
+    """Gives it up. Errors: NOT_FOUND when none is open."""
 
 class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
     """The organization itself and the licences that it has bought.
@@ -114,5 +146,45 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organization_service_pb2.DeleteLicencePurchaseResponse, _abc.Awaitable[_organization_service_pb2.DeleteLicencePurchaseResponse]]:
         """Takes a purchase away that was entered by mistake. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def BeginTransfer(
+        self,
+        request: _organization_service_pb2.BeginTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.BeginTransferResponse, _abc.Awaitable[_organization_service_pb2.BeginTransferResponse]]:
+        """A super administrator hands the organization over: when the successor accepts, within 7 days, they become super
+        administrator, and who began it becomes an administrator. To have one more, give the role instead. Begun again for
+        the same member it is answered as it stands. Errors: NOT_FOUND of the member; FAILED_PRECONDITION:
+        NOT_SUPER_ADMINISTRATOR when the caller has the role from elsewhere, MEMBER_DISABLED, TRANSFER_OPEN.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTransfer(
+        self,
+        request: _organization_service_pb2.GetTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.GetTransferResponse, _abc.Awaitable[_organization_service_pb2.GetTransferResponse]]:
+        """The one that is open. Errors: NOT_FOUND when none is, and for whoever is neither named in it nor a super
+        administrator.
+        """
+
+    @_abc_1.abstractmethod
+    def AcceptTransfer(
+        self,
+        request: _organization_service_pb2.AcceptTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.AcceptTransferResponse, _abc.Awaitable[_organization_service_pb2.AcceptTransferResponse]]:
+        """The successor accepts. Errors: NOT_FOUND, also for everybody else, and when who began it is no super administrator
+        any more, or disabled.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelTransfer(
+        self,
+        request: _organization_service_pb2.CancelTransferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.CancelTransferResponse, _abc.Awaitable[_organization_service_pb2.CancelTransferResponse]]:
+        """Gives it up. Errors: NOT_FOUND when none is open."""
 
 def add_OrganizationServiceServicer_to_server(servicer: OrganizationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

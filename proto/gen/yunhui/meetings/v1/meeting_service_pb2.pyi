@@ -275,7 +275,9 @@ class MeetingsError(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     code: _builtins.int
-    """As google.rpc.Code: 3 INVALID_ARGUMENT (do not ask again), 14 UNAVAILABLE (ask again later), 13 INTERNAL."""
+    """As google.rpc.Code: 3 INVALID_ARGUMENT (do not ask again), 14 UNAVAILABLE (ask again later), 13 INTERNAL; of users also
+    7 PERMISSION_DENIED (the provider does not let us ask that).
+    """
     message: _builtins.str
     """For people who read logs."""
     retry_after_ms: _builtins.int

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from yunhui.access.v1 import access_pb2 as yunhui_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%yunhui/outbox/v1/outbox_service.proto\x12\x10yunhui.outbox.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\"\x18\n\x16GetOutboxStatusRequest\"\xc4\x01\n\x17GetOutboxStatusResponse\x12\x13\n\x0blast_number\x18\x01 \x01(\x03\x12\x15\n\rwaiting_count\x18\x02 \x01(\x03\x12\x37\n\x13oldest_waiting_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_publish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x05 \x01(\t\"-\n\x13ReplayOutboxRequest\x12\x16\n\x0e\x61\x66ter_event_id\x18\x01 \x01(\t\"+\n\x14ReplayOutboxResponse\x12\x13\n\x0b\x65vent_count\x18\x01 \x01(\x03\x32\xec\x01\n\rOutboxService\x12q\n\x0fGetOutboxStatus\x12(.yunhui.outbox.v1.GetOutboxStatusRequest\x1a).yunhui.outbox.v1.GetOutboxStatusResponse\"\t\xaa\xd4\x18\x05\x61\x64min\x12h\n\x0cReplayOutbox\x12%.yunhui.outbox.v1.ReplayOutboxRequest\x1a&.yunhui.outbox.v1.ReplayOutboxResponse\"\t\xaa\xd4\x18\x05\x61\x64minb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%yunhui/outbox/v1/outbox_service.proto\x12\x10yunhui.outbox.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\"\x18\n\x16GetOutboxStatusRequest\"\xc4\x01\n\x17GetOutboxStatusResponse\x12\x13\n\x0blast_number\x18\x01 \x01(\x03\x12\x15\n\rwaiting_count\x18\x02 \x01(\x03\x12\x37\n\x13oldest_waiting_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_publish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05owner\x18\x05 \x01(\t\"-\n\x13ReplayOutboxRequest\x12\x16\n\x0e\x61\x66ter_event_id\x18\x01 \x01(\t\"+\n\x14ReplayOutboxResponse\x12\x13\n\x0b\x65vent_count\x18\x01 \x01(\x03\x32\xfc\x01\n\rOutboxService\x12y\n\x0fGetOutboxStatus\x12(.yunhui.outbox.v1.GetOutboxStatusRequest\x1a).yunhui.outbox.v1.GetOutboxStatusResponse\"\x11\xb2\xd4\x18\revents.repair\x12p\n\x0cReplayOutbox\x12%.yunhui.outbox.v1.ReplayOutboxRequest\x1a&.yunhui.outbox.v1.ReplayOutboxResponse\"\x11\xb2\xd4\x18\revents.repairb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.outbox.v1.outbox_ser
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OUTBOXSERVICE'].methods_by_name['GetOutboxStatus']._loaded_options = None
-  _globals['_OUTBOXSERVICE'].methods_by_name['GetOutboxStatus']._serialized_options = b'\252\324\030\005admin'
+  _globals['_OUTBOXSERVICE'].methods_by_name['GetOutboxStatus']._serialized_options = b'\262\324\030\revents.repair'
   _globals['_OUTBOXSERVICE'].methods_by_name['ReplayOutbox']._loaded_options = None
-  _globals['_OUTBOXSERVICE'].methods_by_name['ReplayOutbox']._serialized_options = b'\252\324\030\005admin'
+  _globals['_OUTBOXSERVICE'].methods_by_name['ReplayOutbox']._serialized_options = b'\262\324\030\revents.repair'
   _globals['_GETOUTBOXSTATUSREQUEST']._serialized_start=123
   _globals['_GETOUTBOXSTATUSREQUEST']._serialized_end=147
   _globals['_GETOUTBOXSTATUSRESPONSE']._serialized_start=150
@@ -46,5 +46,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLAYOUTBOXRESPONSE']._serialized_start=395
   _globals['_REPLAYOUTBOXRESPONSE']._serialized_end=438
   _globals['_OUTBOXSERVICE']._serialized_start=441
-  _globals['_OUTBOXSERVICE']._serialized_end=677
+  _globals['_OUTBOXSERVICE']._serialized_end=693
 # @@protoc_insertion_point(module_scope)

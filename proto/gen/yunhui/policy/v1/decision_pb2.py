@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fyunhui/policy/v1/decision.proto\x12\x10yunhui.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n\rLocalizedText\x12\r\n\x05zh_cn\x18\x01 \x01(\t\x12\n\n\x02\x65n\x18\x02 \x01(\t\"%\n\x06\x46igure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03\"\xfa\x01\n\tFiredRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12/\n\x06reason\x18\x03 \x01(\x0b\x32\x1f.yunhui.policy.v1.LocalizedText\x12,\n\nthresholds\x18\x04 \x03(\x0b\x32\x18.yunhui.policy.v1.Figure\x12)\n\x07\x66igures\x18\x05 \x03(\x0b\x32\x18.yunhui.policy.v1.Figure\x12(\n\x06remedy\x18\x06 \x01(\x0b\x32\x18.yunhui.policy.v1.Remedy\"&\n\x06\x43hange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x96\x01\n\x06Remedy\x12)\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x18.yunhui.policy.v1.Change\x12\x32\n\x0e\x61vailable_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04text\x18\x03 \x01(\x0b\x32\x1f.yunhui.policy.v1.LocalizedText\"\x80\x03\n\nObligation\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.yunhui.policy.v1.Obligation.Kind\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12-\n\tfrom_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rviolation_ids\x18\x06 \x03(\t\x12\x15\n\rearly_seconds\x18\x07 \x01(\x03\"\xb0\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15KIND_CHECK_ATTENDANCE\x10\x01\x12\x15\n\x11KIND_RELEASE_ROOM\x10\x02\x12\x19\n\x15KIND_RECORD_VIOLATION\x10\x03\x12\x10\n\x0cKIND_SUSPEND\x10\x04\x12\x17\n\x13KIND_NOTIFY_SUPPORT\x10\x05\x12\x1a\n\x16KIND_EXPIRE_ESCALATION\x10\x06\"\xfd\x01\n\nQuotaUsage\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x0c\n\x04used\x18\x03 \x01(\x03\x12\x30\n\x0cperiod_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nperiod_end\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0freservation_ids\x18\x06 \x03(\t\x12\x17\n\x0frolling_seconds\x18\x07 \x01(\x03\x12-\n\x04name\x18\x08 \x01(\x0b\x32\x1f.yunhui.policy.v1.LocalizedText\"\x81\x01\n\rQuotaStanding\x12+\n\x05usage\x18\x01 \x01(\x0b\x32\x1c.yunhui.policy.v1.QuotaUsage\x12\x11\n\tremaining\x18\x02 \x01(\x03\x12\x30\n\x0creturn_times\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\x0f\x43losingStanding\x12\x12\n\nviolations\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x16\n\x0ewithin_seconds\x18\x03 \x01(\x03\"\xc5\x03\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12\x16\n\x0epolicy_version\x18\x03 \x01(\t\x12*\n\x05rules\x18\x04 \x03(\x0b\x32\x1b.yunhui.policy.v1.FiredRule\x12\x31\n\x0bobligations\x18\x05 \x03(\x0b\x32\x1c.yunhui.policy.v1.Obligation\x12\x34\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32%.yunhui.policy.v1.Decision.FactsEntry\x12>\n\nthresholds\x18\x07 \x03(\x0b\x32*.yunhui.policy.v1.Decision.ThresholdsEntry\x12,\n\x06quotas\x18\x08 \x03(\x0b\x32\x1c.yunhui.policy.v1.QuotaUsage\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x31\n\x0fThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*m\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x46\x46\x45\x43T_ALLOW\x10\x01\x12\x13\n\x0f\x45\x46\x46\x45\x43T_ESCALATE\x10\x02\x12\x13\n\x0f\x45\x46\x46\x45\x43T_REDIRECT\x10\x03\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fyunhui/policy/v1/decision.proto\x12\x10yunhui.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n\rLocalizedText\x12\r\n\x05zh_cn\x18\x01 \x01(\t\x12\n\n\x02\x65n\x18\x02 \x01(\t\"%\n\x06\x46igure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03\"\xfa\x01\n\tFiredRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12/\n\x06reason\x18\x03 \x01(\x0b\x32\x1f.yunhui.policy.v1.LocalizedText\x12,\n\nthresholds\x18\x04 \x03(\x0b\x32\x18.yunhui.policy.v1.Figure\x12)\n\x07\x66igures\x18\x05 \x03(\x0b\x32\x18.yunhui.policy.v1.Figure\x12(\n\x06remedy\x18\x06 \x01(\x0b\x32\x18.yunhui.policy.v1.Remedy\"&\n\x06\x43hange\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xa4\x01\n\x06Remedy\x12)\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x18.yunhui.policy.v1.Change\x12\x32\n\x0e\x61vailable_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04text\x18\x03 \x01(\x0b\x32\x1f.yunhui.policy.v1.LocalizedText\x12\x0c\n\x04link\x18\x04 \x01(\t\"\x80\x03\n\nObligation\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.yunhui.policy.v1.Obligation.Kind\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x03\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12-\n\tfrom_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rviolation_ids\x18\x06 \x03(\t\x12\x15\n\rearly_seconds\x18\x07 \x01(\x03\"\xb0\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15KIND_CHECK_ATTENDANCE\x10\x01\x12\x15\n\x11KIND_RELEASE_ROOM\x10\x02\x12\x19\n\x15KIND_RECORD_VIOLATION\x10\x03\x12\x10\n\x0cKIND_SUSPEND\x10\x04\x12\x17\n\x13KIND_NOTIFY_SUPPORT\x10\x05\x12\x1a\n\x16KIND_EXPIRE_ESCALATION\x10\x06\"\xfd\x01\n\nQuotaUsage\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x0c\n\x04used\x18\x03 \x01(\x03\x12\x30\n\x0cperiod_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nperiod_end\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0freservation_ids\x18\x06 \x03(\t\x12\x17\n\x0frolling_seconds\x18\x07 \x01(\x03\x12-\n\x04name\x18\x08 \x01(\x0b\x32\x1f.yunhui.policy.v1.LocalizedText\"\x81\x01\n\rQuotaStanding\x12+\n\x05usage\x18\x01 \x01(\x0b\x32\x1c.yunhui.policy.v1.QuotaUsage\x12\x11\n\tremaining\x18\x02 \x01(\x03\x12\x30\n\x0creturn_times\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\x0f\x43losingStanding\x12\x12\n\nviolations\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x16\n\x0ewithin_seconds\x18\x03 \x01(\x03\"\xc5\x03\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12(\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x18.yunhui.policy.v1.Effect\x12\x16\n\x0epolicy_version\x18\x03 \x01(\t\x12*\n\x05rules\x18\x04 \x03(\x0b\x32\x1b.yunhui.policy.v1.FiredRule\x12\x31\n\x0bobligations\x18\x05 \x03(\x0b\x32\x1c.yunhui.policy.v1.Obligation\x12\x34\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32%.yunhui.policy.v1.Decision.FactsEntry\x12>\n\nthresholds\x18\x07 \x03(\x0b\x32*.yunhui.policy.v1.Decision.ThresholdsEntry\x12,\n\x06quotas\x18\x08 \x03(\x0b\x32\x1c.yunhui.policy.v1.QuotaUsage\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x31\n\x0fThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*m\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x46\x46\x45\x43T_ALLOW\x10\x01\x12\x13\n\x0f\x45\x46\x46\x45\x43T_ESCALATE\x10\x02\x12\x13\n\x0f\x45\x46\x46\x45\x43T_REDIRECT\x10\x03\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECISION_FACTSENTRY']._serialized_options = b'8\001'
   _globals['_DECISION_THRESHOLDSENTRY']._loaded_options = None
   _globals['_DECISION_THRESHOLDSENTRY']._serialized_options = b'8\001'
-  _globals['_EFFECT']._serialized_start=1924
-  _globals['_EFFECT']._serialized_end=2033
+  _globals['_EFFECT']._serialized_start=1938
+  _globals['_EFFECT']._serialized_end=2047
   _globals['_LOCALIZEDTEXT']._serialized_start=86
   _globals['_LOCALIZEDTEXT']._serialized_end=128
   _globals['_FIGURE']._serialized_start=130
@@ -47,21 +47,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGE']._serialized_start=422
   _globals['_CHANGE']._serialized_end=460
   _globals['_REMEDY']._serialized_start=463
-  _globals['_REMEDY']._serialized_end=613
-  _globals['_OBLIGATION']._serialized_start=616
-  _globals['_OBLIGATION']._serialized_end=1000
-  _globals['_OBLIGATION_KIND']._serialized_start=824
-  _globals['_OBLIGATION_KIND']._serialized_end=1000
-  _globals['_QUOTAUSAGE']._serialized_start=1003
-  _globals['_QUOTAUSAGE']._serialized_end=1256
-  _globals['_QUOTASTANDING']._serialized_start=1259
-  _globals['_QUOTASTANDING']._serialized_end=1388
-  _globals['_CLOSINGSTANDING']._serialized_start=1390
-  _globals['_CLOSINGSTANDING']._serialized_end=1466
-  _globals['_DECISION']._serialized_start=1469
-  _globals['_DECISION']._serialized_end=1922
-  _globals['_DECISION_FACTSENTRY']._serialized_start=1827
-  _globals['_DECISION_FACTSENTRY']._serialized_end=1871
-  _globals['_DECISION_THRESHOLDSENTRY']._serialized_start=1873
-  _globals['_DECISION_THRESHOLDSENTRY']._serialized_end=1922
+  _globals['_REMEDY']._serialized_end=627
+  _globals['_OBLIGATION']._serialized_start=630
+  _globals['_OBLIGATION']._serialized_end=1014
+  _globals['_OBLIGATION_KIND']._serialized_start=838
+  _globals['_OBLIGATION_KIND']._serialized_end=1014
+  _globals['_QUOTAUSAGE']._serialized_start=1017
+  _globals['_QUOTAUSAGE']._serialized_end=1270
+  _globals['_QUOTASTANDING']._serialized_start=1273
+  _globals['_QUOTASTANDING']._serialized_end=1402
+  _globals['_CLOSINGSTANDING']._serialized_start=1404
+  _globals['_CLOSINGSTANDING']._serialized_end=1480
+  _globals['_DECISION']._serialized_start=1483
+  _globals['_DECISION']._serialized_end=1936
+  _globals['_DECISION_FACTSENTRY']._serialized_start=1841
+  _globals['_DECISION_FACTSENTRY']._serialized_end=1885
+  _globals['_DECISION_THRESHOLDSENTRY']._serialized_start=1887
+  _globals['_DECISION_THRESHOLDSENTRY']._serialized_end=1936
 # @@protoc_insertion_point(module_scope)

@@ -182,16 +182,19 @@ Global___Change: _TypeAlias = Change  # noqa: Y015
 
 @_typing.final
 class Remedy(_message.Message):
-    """The smallest change under which one rule no longer fires."""
+    """The smallest change under which one rule no longer fires; or, where no change of the request helps, what to do elsewhere."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANGES_FIELD_NUMBER: _builtins.int
     AVAILABLE_FROM_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """The page where it is done; may be empty."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
-        """What to change, all of it together; empty when only waiting helps."""
+        """What to change, all of it together; empty when only waiting helps, or what is done elsewhere."""
 
     @_builtins.property
     def available_from(self) -> _timestamp_pb2.Timestamp:
@@ -207,10 +210,11 @@ class Remedy(_message.Message):
         changes: _abc.Iterable[Global___Change] | None = ...,
         available_from: _timestamp_pb2.Timestamp | None = ...,
         text: Global___LocalizedText | None = ...,
+        link: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["available_from", b"available_from", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_from", b"available_from", "changes", b"changes", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_from", b"available_from", "changes", b"changes", "link", b"link", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from yunhui.directory.v1 import member_pb2 as _member_pb2
 from yunhui.policy.v1 import decision_pb2 as _decision_pb2
 import builtins as _builtins
 import sys
@@ -110,13 +111,29 @@ class Account(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     DEPARTMENT_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_PATH_FIELD_NUMBER: _builtins.int
+    ACCOUNT_TYPE_FIELD_NUMBER: _builtins.int
+    VERIFIED_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Stable id of the account."""
     department: _builtins.str
     """Department, for overrides; may be empty."""
+    account_type: _member_pb2.AccountType.ValueType
+    """As the directory has it; of an account that it does not know, nothing is said here and below."""
+    verified: _builtins.bool
+    """Whether the person's identity was checked."""
+    status: _member_pb2.MemberStatus.ValueType
+    """Whether the account may be used."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Roles, for overrides."""
+
+    @_builtins.property
+    def department_path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the main department and of all above it, from the top down, as the directory has them; for overrides. Empty when
+        the directory does not know the account. At most 64.
+        """
 
     def __init__(
         self,
@@ -124,12 +141,18 @@ class Account(_message.Message):
         account_id: _builtins.str = ...,
         department: _builtins.str = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
+        department_path: _abc.Iterable[_builtins.str] | None = ...,
+        account_type: _member_pb2.AccountType.ValueType = ...,
+        verified: _builtins.bool | None = ...,
+        status: _member_pb2.MemberStatus.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_verified", b"_verified", "verified", b"verified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "department", b"department", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_verified", b"_verified", "account_id", b"account_id", "account_type", b"account_type", "department", b"department", "department_path", b"department_path", "roles", b"roles", "status", b"status", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__verified: _TypeAlias = _typing.Literal["verified"]  # noqa: Y015
+    _WhichOneofArgType__verified: _TypeAlias = _typing.Literal["_verified", b"_verified"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__verified) -> _WhichOneofReturnType__verified | None: ...
 
 Global___Account: _TypeAlias = Account  # noqa: Y015
 
@@ -1315,7 +1338,7 @@ class Threshold(_message.Message):
     value: _builtins.int
     """Its value."""
     unit: _builtins.str
-    """What it counts: reservations, violations, escalations, seconds, days, people or rooms."""
+    """What it counts: reservations, violations, escalations, seconds, days, people or rooms; or flag: 1 for yes, 0 for no."""
     def __init__(
         self,
         *,
@@ -1408,7 +1431,7 @@ class ComparisonDescription(_message.Message):
     value: _builtins.int
     """The plain number, where there is no threshold."""
     unit: _builtins.str
-    """What the fact counts: as of Threshold, or moment, or flag (1 or 0)."""
+    """What the fact counts: as of Threshold, or moment."""
     alone: _builtins.bool
     """Of an otherwise ordinary new request, this comparison alone decides whether the rule fires: what is on its side of the
     number need not be offered.
@@ -1487,10 +1510,16 @@ class OverrideDescription(_message.Message):
     DEPARTMENT_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     THRESHOLDS_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_ID_FIELD_NUMBER: _builtins.int
+    BELOW_FIELD_NUMBER: _builtins.int
     department: _builtins.str
     """Empty: of any."""
     role: _builtins.str
     """Empty: of any."""
+    department_id: _builtins.str
+    """Of the department with this id, by the directory; in place of `department`."""
+    below: _builtins.bool
+    """And of all departments below it."""
     @_builtins.property
     def thresholds(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """By name."""
@@ -1501,10 +1530,12 @@ class OverrideDescription(_message.Message):
         department: _builtins.str = ...,
         role: _builtins.str = ...,
         thresholds: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        department_id: _builtins.str = ...,
+        below: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["department", b"department", "role", b"role", "thresholds", b"thresholds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below", b"below", "department", b"department", "department_id", b"department_id", "role", b"role", "thresholds", b"thresholds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
