@@ -2,7 +2,7 @@
 -- made by `python -m tools.derived`: databases
 CREATE DATABASE policy;
 CREATE DATABASE meetings;
+CREATE DATABASE directory;
 CREATE DATABASE booking;
 CREATE DATABASE notifier;
-CREATE DATABASE directory;
 -- end of databases

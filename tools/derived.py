@@ -12,6 +12,7 @@ import yaml
 from services.installation.registry import (
     BUS_USERS,
     EVENT_STREAMS,
+    GRANTS,
     PORTAL,
     PROGRAMS,
     SERVICE_NAMES,
@@ -47,7 +48,7 @@ def bus_users(_: str) -> Iterator[str]:
     for each in (*SERVICES, PORTAL):
         yield f"    {{ user: {each.name}, password: $NATS_{each.name.upper()}_PASSWORD, permissions: {{"
         yield from subject_list("publish", [*(own_subjects(each) if each in SERVICES else ()), *published(each)])
-        heard = [*each.answers, *([f"{each.name}.outbox"] if each in SERVICES else ()), *each.listens]
+        heard = [*each.answers, *([f"{each.name}.outbox"] if each in SERVICES else ()), *each.listens, GRANTS]
         yield from subject_list("subscribe", [*heard, f"_INBOX_{each.name}.>"])
         if each.answers:  # one answer to each question, and to nobody else
             yield f'      allow_responses: {{ max: 1, expires: "{each.answer_seconds}s" }}'
@@ -62,6 +63,7 @@ def own_subjects(service: ProgramEntry) -> list[str]:
 def published(program: ProgramEntry) -> Iterator[str]:
     yield from program.asks
     yield from program.publishes
+    yield "$JS.API.STREAM.MSG.GET.KV_grants"
     for each in CONSUMERS:
         if each.config.durable_name == program.name:
             yield f"$JS.API.CONSUMER.INFO.{each.stream}.{program.name}"

@@ -35,7 +35,7 @@ import "yunhui/access/v1/access.proto";
 service {Name}Service {{
   // One {entity}. Errors: NOT_FOUND.
   rpc Get{Entity}(Get{Entity}Request) returns (Get{Entity}Response) {{
-    option (yunhui.access.v1.roles) = "support admin";
+    option (yunhui.access.v1.permission) = "reservations.view_all";
   }}
 }}
 
@@ -105,7 +105,7 @@ from services.platform.serving import errors, permissions, rpc
 from services.platform.text.messages import message
 
 SERVICE = "yunhui.{name}.v1.{Name}Service"
-ROLES = permissions.of(SERVICE)
+NEEDED = permissions.of(SERVICE)
 
 
 class {Name}Service(pb_grpc.{Name}ServiceServicer):

@@ -51,6 +51,10 @@ NAMES: Mapping[str, EventName] = {
         pmessage("event", "approval expired"),
         message("Support did not answer in time; the quota came back."),
     ),
+    "yunhui.booking.reservation.handed_over": EventName(
+        pmessage("event", "handed over"),
+        message("It was handed over to another account; room, time and state are as they were."),
+    ),
     "yunhui.booking.reservation.entered_early": EventName(
         pmessage("event", "entered early"),
         message(
@@ -112,6 +116,14 @@ NAMES: Mapping[str, EventName] = {
     "yunhui.directory.department.deleted": EventName(pmessage("event", "department deleted")),
     "yunhui.directory.organization.updated": EventName(pmessage("event", "organization changed")),
     "yunhui.directory.organization.licences_changed": EventName(pmessage("event", "purchases changed")),
+    "yunhui.directory.organization.transfer_begun": EventName(pmessage("event", "transfer begun")),
+    "yunhui.directory.organization.transfer_accepted": EventName(pmessage("event", "transfer accepted")),
+    "yunhui.directory.organization.transfer_cancelled": EventName(pmessage("event", "transfer cancelled")),
+    "yunhui.directory.role.created": EventName(pmessage("event", "role added")),
+    "yunhui.directory.role.updated": EventName(pmessage("event", "role changed")),
+    "yunhui.directory.role.deleted": EventName(pmessage("event", "role deleted")),
+    "yunhui.directory.binding.added": EventName(pmessage("event", "role given")),
+    "yunhui.directory.binding.removed": EventName(pmessage("event", "role taken")),
     "yunhui.notifier.delivery.sent": EventName(pmessage("event", "notice sent")),
     "yunhui.notifier.delivery.failed": EventName(pmessage("event", "notice failed")),
 }

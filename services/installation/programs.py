@@ -17,8 +17,8 @@ HOST = "127.0.0.1"
 METRICS = "metrics of {}"
 DEFAULT_PORTS: Mapping[str, int] = {**{program.name: program.port for program in PROGRAMS}, **OTHER_PORTS}
 METRICS_PORTS: Mapping[str, int] = {METRICS.format(program.name): program.metrics_port for program in PROGRAMS}
-PASSED_ON = ("YUNHUI_LOG_FORMAT",)
-"""Settings of `up` itself that are meant for all programs."""
+PASSED_ON = ("YUNHUI_LOG_FORMAT", "YUNHUI_SUPER_ADMINISTRATOR", "YUNHUI_SCIM_LISTEN")
+"""Settings of `up` itself that are meant for programs; each reads its own."""
 BUS_CONFIGURATION = Path(__file__).with_name("nats.conf")
 SENDER = "yunhui@example.org"
 SUPPORT = "dccloud@cnic.cn"

@@ -30,7 +30,10 @@ class ProgramEntry:
     """Its ports that compose.yaml opens on the host, for whatever ends TLS there."""
 
 
-OTHER_PORTS: Mapping[str, int] = {"nats": 7104, "mail": 7105, "monitor": 7106, "webhooks": 7108}
+OTHER_PORTS: Mapping[str, int] = {"nats": 7104, "mail": 7105, "monitor": 7106, "webhooks": 7108, "scim": 7119}
+
+GRANTS = "$KV.grants.account.*"
+"""What the directory grants to accounts: every program hears it."""
 
 SERVICES = (
     ProgramEntry(
@@ -42,9 +45,16 @@ SERVICES = (
     ProgramEntry(
         "meetings",
         *(7107, 7112),
-        answers=[subjects.LOOK_UP, subjects.PARTICIPANTS],
+        answers=[subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.USERS],
         answer_seconds=60,  # who came, of many pages, takes its time
         reached=[OTHER_PORTS["webhooks"]],
+    ),
+    ProgramEntry(
+        "directory",
+        *(7117, 7118),
+        asks=[subjects.USERS],
+        publishes=[GRANTS],
+        reached=[OTHER_PORTS["scim"]],
     ),
     ProgramEntry(
         "booking",
@@ -60,7 +70,6 @@ SERVICES = (
         publishes=["yunhui.dead.notifier.>"],  # what it cannot read
         reached=[7103],
     ),
-    ProgramEntry("directory", 7117, 7118),
 )
 """With data, and so gRPC, a stream of events, outbox and audit log. Each stands after whoever it asks or hears from."""
 PORTAL = ProgramEntry(

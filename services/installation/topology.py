@@ -74,10 +74,22 @@ PORTAL_SESSIONS = StreamConfig(
     deny_delete=True,
     allow_direct=False,  # read from the leader: whoever has just signed out is out, at every replica
 )
+GRANTS = StreamConfig(
+    name="KV_grants",  # a bucket as well: what the directory grants to accounts
+    subjects=["$KV.grants.>"],
+    storage=StorageType.FILE,
+    max_msgs_per_subject=1,
+    max_msg_size=64 * 1024,
+    discard=DiscardPolicy.NEW,
+    duplicate_window=120.0,
+    deny_delete=True,
+    allow_direct=False,  # read from the leader: a replica could be behind
+)
 STREAMS = (
     *(_stream(stream, f"yunhui.{name}.>") for name, stream in EVENT_STREAMS.items()),
     _stream("DEAD", "yunhui.dead.>"),  # events that a consumer could not read or write, with the reason
     PORTAL_SESSIONS,
+    GRANTS,
 )
 CONSUMERS = (
     Consumer(
@@ -97,6 +109,16 @@ CONSUMERS = (
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=60.0,
             max_deliver=-1,  # what cannot be asked about while the provider is away is told again
+            max_ack_pending=256,
+        ),
+    ),
+    Consumer(
+        "DIRECTORY",
+        ConsumerConfig(
+            durable_name="booking",
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=30.0,  # it only stores
+            max_deliver=-1,
             max_ack_pending=256,
         ),
     ),

@@ -19,8 +19,10 @@ from services.platform.clock import Clock
 from services.platform.data import audit_service
 from services.platform.data.database import Database
 from services.platform.messaging import bus, outbox, outbox_service
+from services.platform.messaging.grants_line import BusLine
 from services.platform.observing import metrics
 from services.platform.serving import permissions, rpc
+from services.platform.serving.grants import Grants
 from services.platform.serving.identity import create_verifier
 from services.platform.serving.rates import Rate
 from services.platform.settings import ServerSettings
@@ -43,6 +45,8 @@ class Host(Generic[S]):
     settings: S
     clock: Clock
     database: Database
+    grants: Grants
+    """What is granted to whom, as the directory says it."""
 
     @asynccontextmanager
     async def bus(self, interrupted: Callable[[], Awaitable[None]] = bus.unconcerned) -> AsyncIterator[Client]:
@@ -85,7 +89,8 @@ def run(name: str, kind: type[S], start: Start[S]) -> None:
     def prepare(settings: S) -> process.Main:
         database = Database(settings.database_url)
         migrate(database, f"services.{name}")
-        return serve(Host(name, settings, clock.create(settings.clock_file), database), start)
+        grants = Grants(settings.token_roles.split())
+        return serve(Host(name, settings, clock.create(settings.clock_file), database, grants), start)
 
     process.run(name, kind, prepare)
 
@@ -107,12 +112,14 @@ async def serve(host: Host[S], start: Start[S]) -> None:
         metrics.read_with(outbox.figures(host.database, host.clock))
         for read in service.figures:
             metrics.read_with(read)
+        line = BusLine(host.settings, host.name, host.grants)
         checks = {
             "bus": readiness.of_bus(service.connection),
+            "grants": line.check,
             "database": readiness.of_database(host.database, service.tables),
             **service.checks,
         }
-        await process.run_until_stopped(server(host, service), *service.loops, checks=checks)
+        await process.run_until_stopped(server(host, service), line.run(), *service.loops, checks=checks)
     host.database.close()
 
 
@@ -124,10 +131,10 @@ def server(host: Host[S], service: Service) -> rpc.RpcServer:
         outbox_service.SERVICE: lambda server: outbox_service.add(host.database, service.wake, server),
         audit_service.SERVICE: lambda server: audit_service.add(host.database, server),
     }
-    roles = {method: who for name in servicers for method, who in permissions.of(name).items()}
+    needed = {method: what for name in servicers for method, what in permissions.of(name).items()}
     return rpc.RpcServer(
         settings.listen,
-        rpc.RpcGuard(create_verifier(settings), roles, Rate(settings.calls_a_minute)),
+        rpc.RpcGuard(create_verifier(settings), needed, Rate(settings.calls_a_minute), host.grants),
         servicers,
         with_reflection=settings.environment == "development",
         credentials=rpc.server_credentials(settings),

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.platform.local import DEVELOPMENT_ISSUER, is_loopback, is_loopback_address
 
+TOKEN_ROLES = frozenset({"booker", "support", "admin", "service"})
 SHORTEST_PASSWORD, FEWEST_CHARACTERS = 16, 8
 
 
@@ -59,7 +60,23 @@ class Settings(BaseSettings):
         return self
 
 
-class ServerSettings(Settings):
+class TokenSettings(Settings):
+    """Settings of a program that looks at what callers may do."""
+
+    token_roles: str = Field(
+        "booker support admin service",
+        description="roles that count when a token claims them; others are given in the directory alone",
+    )
+
+    @field_validator("token_roles")
+    @classmethod
+    def check_token_roles(cls, roles: str) -> str:
+        if unknown := set(roles.split()) - TOKEN_ROLES:
+            raise ValueError(f"may name {', '.join(sorted(TOKEN_ROLES))}, not {', '.join(sorted(unknown))}")
+        return roles
+
+
+class ServerSettings(TokenSettings):
     """Settings of a program that answers gRPC."""
 
     listen: str = Field("127.0.0.1:0", description="host:port for gRPC")

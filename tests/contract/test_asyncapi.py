@@ -85,6 +85,10 @@ def directory_events() -> Iterator[str]:
     yield from (f"member.{name}" for name in chosen(members, "what"))
     for path in ("directory/organization.py", "directory/licences.py"):
         yield from arguments(path, "changes.event", 0)
+    transfers, roles = "directory/transfers.py", "directory/role_changes.py"
+    yield from (f"organization.transfer_{name}" for name in arguments(transfers, "_event", 0))
+    yield from (f"role.{name}" for name in arguments(roles, "_told", 3) | arguments(roles, "_event", 0))
+    yield from (f"binding.{name}" for name in arguments("directory/bindings.py", "_event", 0))
 
 
 def chosen(path: str, variable: str) -> set[str]:

@@ -11,30 +11,37 @@ from services.installation.registry import SERVICE_NAMES
 from services.platform.data import audit_service
 from services.platform.messaging import outbox_service
 from services.platform.serving import permissions
-from services.platform.serving.identity import ROLES
 from tools.permissions import PAGE, render, services
 
 
-def test_every_method_of_the_contracts_names_roles() -> None:
-    listed = {path: roles for service in services() for path, roles in permissions.of(service).items()}
-    served = [importlib.import_module(f"services.{name}.api").ROLES for name in SERVICE_NAMES]
-    plumbing = (outbox_service.ROLES, audit_service.ROLES)
-    assert listed == {path: roles for each in (*served, *plumbing) for path, roles in each.items()}
-    assert set().union(*listed.values()) == ROLES
+def test_every_method_of_the_contracts_says_what_it_needs() -> None:
+    listed = {path: needed for service in services() for path, needed in permissions.of(service).items()}
+    served = [importlib.import_module(f"services.{name}.api").NEEDED for name in SERVICE_NAMES]
+    plumbing = (outbox_service.NEEDED, audit_service.NEEDED)
+    assert listed == {path: needed for each in (*served, *plumbing) for path, needed in each.items()}
     assert len(listed) > 40
 
 
-@pytest.mark.parametrize("roles", ["", " ", "root", "booker, admin", "booker root"])
-def test_a_method_that_names_no_roles_or_odd_ones_is_refused(roles: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_permission_opens_something() -> None:
+    """But those that are asked about inside of methods, and what is for later."""
+    used = {needed.permission for service in services() for needed in permissions.of(service).values()}
+    inside = {"reservations.view_all", "notices.manage", "roles.view", "roles.edit", "organization.transfer"}
+    assert used | inside == set(permissions.CATALOGUE)
+
+
+@pytest.mark.parametrize("permission", ["", " ", "root", "rooms.edit rules.edit"])
+def test_a_method_that_says_nothing_or_something_odd_is_refused(
+    permission: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = descriptor_pb2.FileDescriptorProto(name="odd.proto", package="odd", syntax="proto3")
     file.message_type.add(name="Nothing")
     method = file.service.add(name="OddService").method.add(name="Do", input_type=".odd.Nothing")
     method.output_type = ".odd.Nothing"
-    method.options.Extensions[access_pb2.roles] = roles
+    method.options.Extensions[access_pb2.permission] = permission
     pool = DescriptorPool()
     pool.Add(file)
     monkeypatch.setattr(descriptor_pool, "Default", lambda: pool)
-    with pytest.raises(ValueError, match="must name one or more"):
+    with pytest.raises(ValueError, match="must name one of"):
         permissions.of("odd.OddService")
 
 

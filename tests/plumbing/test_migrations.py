@@ -210,6 +210,8 @@ def test_old_reservations_learn_when_support_was_asked(url: str) -> None:
 def forget_pool_changes(connection: sa.Connection) -> None:
     """Before revision 0006; and what came later."""
     connection.exec_driver_sql("DROP INDEX reservation_often")
+    connection.exec_driver_sql("DROP TABLE directory_member")
+    connection.exec_driver_sql("DROP TABLE directory_department")
     if connection.dialect.name == "sqlite":
         query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%pool_change%'"
         for name in connection.scalars(sa.text(query)).all():

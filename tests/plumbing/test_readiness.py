@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
 from services.booking import models
-from services.booking.api import ROLES, SERVICE
+from services.booking.api import NEEDED, SERVICE
 from services.platform import readiness
 from services.platform.data.database import Database
 from services.platform.messaging import bus
@@ -137,7 +137,7 @@ async def test_it_is_as_ready_as_what_it_needs(nats: Bus, database: Database, tm
     connection: Any = None
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), NEEDED),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )

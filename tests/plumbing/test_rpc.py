@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, get_args
 
 import grpc
@@ -11,20 +11,23 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from yunhui.access.v1.access_pb2 import Grant
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services.booking.api import ROLES, SERVICE
+from services.booking.api import NEEDED, SERVICE
 from services.cli.failures import CallError
 from services.platform.serving import errors, places, rpc
+from services.platform.serving.grants import Grants, GrantsLine
 from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
 from services.platform.serving.rates import Rate
 from services.platform.text.messages import message
+from tests.callers import roles_with
 from tests.servers import partly, until
 
 
 class NamedTokens(Verifier):
-    """The token is the role: the guard is what is looked at here."""
+    """The token is the role, or role:account: the guard is what is looked at here."""
 
     def __init__(self) -> None:
         pass
@@ -32,7 +35,8 @@ class NamedTokens(Verifier):
     def verify(self, token: str) -> Principal:
         if token == "bad":
             raise InvalidTokenError("bad token")
-        return Principal("somebody", frozenset({token}))
+        role, _, account_id = token.partition(":")
+        return Principal(account_id or "somebody", frozenset({role}))
 
 
 SLOW = api.GetDecisionRequest(decision_id="slow")
@@ -80,9 +84,23 @@ def watch() -> Watch:
 async def channel(watch: Watch) -> AsyncIterator[grpc.aio.Channel]:
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES, Rate(200, watch)),
+        rpc.RpcGuard(NamedTokens(), NEEDED, Rate(200, watch)),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=True,
+    )
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield channel
+    await server.stop()
+
+
+@asynccontextmanager
+async def guarded_by(grants: Grants) -> AsyncIterator[grpc.aio.Channel]:
+    server = rpc.RpcServer(
+        "127.0.0.1:0",
+        rpc.RpcGuard(NamedTokens(), NEEDED, grants=grants),
+        {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
+        with_reflection=False,
     )
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
@@ -97,28 +115,27 @@ async def fail(channel: grpc.aio.Channel, method: str, request: Any, *metadata: 
     return caught.value
 
 
-def test_every_method_of_the_contract_has_its_roles_and_nothing_else_has() -> None:
+def test_every_method_of_the_contract_says_what_it_needs_and_nothing_else_does() -> None:
     methods = api.DESCRIPTOR.services_by_name["BookingService"].methods
-    assert {f"/{SERVICE}/{method.name}" for method in methods} == set(ROLES)
-    assert all(ROLES.values())
+    assert {f"/{SERVICE}/{method.name}" for method in methods} == set(NEEDED)
 
 
 @pytest.mark.parametrize("metadata", [(), (("authorization", "bad"),), (("authorization", "Bearer bad"),)])
 async def test_without_a_good_token_no_method_answers(
     channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...]
 ) -> None:
-    for path in ROLES:
+    for path in NEEDED:
         error = await fail(channel, path.rsplit("/", 1)[1], api.ListRoomsRequest(), *metadata)
         assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_every_cell_of_method_and_role(channel: grpc.aio.Channel) -> None:
-    for path, allowed in ROLES.items():
+    for path, needed in NEEDED.items():
         for role in ("booker", "support", "admin", "service", "nobody"):
             error = await fail(
                 channel, path.rsplit("/", 1)[1], api.ListRoomsRequest(), ("authorization", f"Bearer {role}")
             )
-            assert (error.code() is grpc.StatusCode.PERMISSION_DENIED) is (role not in allowed), (path, role)
+            assert (error.code() is grpc.StatusCode.PERMISSION_DENIED) is (role not in roles_with(needed)), (path, role)
 
 
 async def test_what_nobody_foresaw_is_internal_and_says_nothing(channel: grpc.aio.Channel) -> None:
@@ -279,7 +296,7 @@ async def test_more_calls_at_once_than_a_program_takes_are_refused(monkeypatch: 
     monkeypatch.setattr(places, "MOST_CALLS_AT_ONCE", 3)
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), NEEDED),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )
@@ -329,7 +346,7 @@ ROOMS = f"/{SERVICE}/ListRooms"
 CHECK = "/grpc.health.v1.Health/Check"
 
 
-@pytest.mark.parametrize("path", ROLES)
+@pytest.mark.parametrize("path", NEEDED)
 async def test_whoever_may_not_call_is_told_before_the_message_is_waited_for(
     channel: grpc.aio.Channel, path: str
 ) -> None:
@@ -426,3 +443,36 @@ def test_what_costs_more_than_a_minute_allows_takes_all_of_a_minute(watch: Watch
     assert rate.take("a") == pytest.approx(6)
     watch.seconds += 60
     assert rate.take("a", 1000) == 0
+
+
+async def test_a_stream_ends_when_its_caller_may_not_have_it_any_more() -> None:
+    """At once, with the reason; another account's stream goes on."""
+    async with guarded_by(grants := Grants()) as channel:
+        watch: Any = channel.unary_stream(f"/{SERVICE}/WatchReservations", OPEN.__class__.SerializeToString)
+        streams = [watch(OPEN, metadata=(("authorization", f"Bearer booker:{each}"),)) for each in ("ann", "bob")]
+        assert [await each.read() for each in streams] == [b""] * 2
+        grants.put("ann", Grant(version=1, roles=["role_x"]))  # which takes nothing away
+        grants.put("ann", Grant(version=2, disabled=True))
+        assert await reason_of(streams[0].read()) == (grpc.StatusCode.PERMISSION_DENIED, "ACCOUNT_DISABLED")
+        assert not streams[1].done()
+        streams[1].cancel()
+
+
+class LostLine(GrantsLine):
+    async def confirm(self) -> None:
+        raise errors.unavailable("directory")
+
+
+async def test_acts_of_power_fail_closed_when_the_directory_s_word_does_not_reach_us() -> None:
+    grants = Grants()
+    grants.line = LostLine()
+    async with guarded_by(grants) as channel:
+        for method, role, code in (
+            ("CreateRoom", "admin", grpc.StatusCode.UNAVAILABLE),
+            ("CreateRoom", "booker", grpc.StatusCode.PERMISSION_DENIED),
+            ("ReportAttendance", "service", grpc.StatusCode.UNIMPLEMENTED),
+            ("GetReservation", "admin", grpc.StatusCode.INVALID_ARGUMENT),
+            ("CancelReservation", "booker", grpc.StatusCode.UNAVAILABLE),
+        ):
+            error = await fail(channel, method, api.ListRoomsRequest(), ("authorization", f"Bearer {role}"))
+            assert error.code() is code, (method, role)

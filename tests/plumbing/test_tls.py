@@ -14,7 +14,7 @@ import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.booking.api import ROLES
+from services.booking.api import NEEDED
 from services.cli import client
 from services.cli.failures import CommandError
 from services.platform.messaging import bus, request_reply
@@ -70,7 +70,7 @@ async def served(papers: Papers, *, mutual: bool) -> AsyncIterator[str]:
         tls_client_ca=papers.authorities if mutual else None,
     )
     credentials = rpc.server_credentials(settings)
-    guard = rpc.RpcGuard(NamedTokens(), ROLES)
+    guard = rpc.RpcGuard(NamedTokens(), NEEDED)
     server = rpc.RpcServer("127.0.0.1:0", guard, {}, with_reflection=False, credentials=credentials)
     await server.start()
     await server.set_ready(True)

@@ -13,8 +13,10 @@ from tests.system.stack import Stack
 
 pytestmark = pytest.mark.system
 
+LOOK_AT_GRANTS = "$JS.API.STREAM.MSG.GET.KV_grants"
 PUBLISH = {
     "booking": (
+        LOOK_AT_GRANTS,
         "yunhui.booking.test",
         "policy.decide",
         "policy.allowed",
@@ -23,8 +25,10 @@ PUBLISH = {
         "$JS.API.CONSUMER.MSG.NEXT.MEETINGS.booking",
         "$JS.ACK.MEETINGS.booking.1.2.3.4.5",
     ),
-    "policy": ("yunhui.policy.test", "booking.requests"),
+    "policy": ("yunhui.policy.test", "booking.requests", LOOK_AT_GRANTS),
+    "directory": ("yunhui.directory.test", "directory.outbox", "$KV.grants.account.test", LOOK_AT_GRANTS),
     "notifier": (
+        LOOK_AT_GRANTS,
         "yunhui.notifier.test",
         "yunhui.dead.notifier.test",
         "$JS.API.CONSUMER.INFO.BOOKING.notifier",
@@ -32,6 +36,7 @@ PUBLISH = {
         "$JS.ACK.BOOKING.notifier.1.2.3.4.5",
     ),
     "portal": (
+        LOOK_AT_GRANTS,
         "booking.calendar",
         "$KV.portal_sessions.test",
         "$JS.API.STREAM.INFO.KV_portal_sessions",
@@ -46,11 +51,13 @@ PUBLISH = {
     ),
 }
 CHANGES = "yunhui.booking.reservation.*"
+GRANTS = "$KV.grants.account.*"
 SUBSCRIBE = {
-    "booking": ("booking.requests", "booking.calendar", CHANGES, "_INBOX_booking.test", "_INBOX_booking.>"),
-    "policy": ("policy.decide", "policy.allowed", "_INBOX_policy.test"),
-    "notifier": ("_INBOX_notifier.test",),
-    "portal": ("_INBOX_portal.test",),
+    "booking": ("booking.requests", "booking.calendar", CHANGES, GRANTS, "_INBOX_booking.test", "_INBOX_booking.>"),
+    "policy": ("policy.decide", "policy.allowed", GRANTS, "_INBOX_policy.test"),
+    "directory": ("directory.outbox", GRANTS, "_INBOX_directory.test"),
+    "notifier": (GRANTS, "_INBOX_notifier.test"),
+    "portal": (GRANTS, "_INBOX_portal.test"),
     "subscriber": ("yunhui.>", CHANGES, "_INBOX_subscriber.test"),
 }
 FOR_NOBODY = (
@@ -69,6 +76,9 @@ FOR_NOBODY = (
     "$JS.API.STREAM.MSG.GET.BOOKING",
     "$JS.API.CONSUMER.CREATE.KV_portal_sessions.test",
     "$JS.API.STREAM.PURGE.KV_portal_sessions",
+    "$JS.API.CONSUMER.CREATE.KV_grants.test",
+    "$JS.API.STREAM.PURGE.KV_grants",
+    "$KV.grants.other",
     "$JS.API.DIRECT.GET.BOOKING",
     "$SYS.REQ.SERVER.PING",
     "_INBOX_booking.forged",

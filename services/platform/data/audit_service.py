@@ -15,7 +15,7 @@ from services.platform.serving import errors, pages, permissions, rpc
 from services.platform.text.messages import message
 
 SERVICE = "yunhui.audit.v1.AuditService"
-ROLES = permissions.of(SERVICE)
+NEEDED = permissions.of(SERVICE)
 CHUNK = 2_000
 FILTERS = ("actor", "account_id", "target_kind", "target_id")
 

@@ -135,6 +135,10 @@ class Relay:
     def wake(self) -> None:
         self._woken.set()
 
+    def owns(self) -> bool:
+        """Whether this replica is the one that publishes, as far as it knows."""
+        return asyncio.get_running_loop().time() < self._owns_until
+
     async def run(self) -> None:
         """Until cancelled; then another replica may take over at once."""
         failures = 0

@@ -15,7 +15,7 @@ from services.platform.serving import errors, permissions, rpc
 from services.platform.text.messages import message
 
 SERVICE = "yunhui.outbox.v1.OutboxService"
-ROLES = permissions.of(SERVICE)
+NEEDED = permissions.of(SERVICE)
 
 
 class OutboxService(api_grpc.OutboxServiceServicer):

@@ -3,7 +3,7 @@
 A sentence that is a Text goes out in both languages, any other in English alone: those that only programs see.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 
 from services.platform.clock import from_timestamp
+from services.platform.serving.permissions import CATALOGUE
 from services.platform.text.languages import CHINESE, ENGLISH
 from services.platform.text.messages import Text, message, pmessage
 
@@ -23,11 +24,12 @@ REQUIRED = message("is required")
 LATER = message("must be later than start_time")
 OURS = message("an error of ours; it was logged")
 
-Part = Literal["booking", "bus", "database", "policy", "the meeting provider", "the meetings gateway"]
+Part = Literal["booking", "bus", "database", "directory", "policy", "the meeting provider", "the meetings gateway"]
 PARTS: Mapping[Part, Text] = {
     "booking": pmessage("part", "booking"),
     "bus": pmessage("part", "bus"),
     "database": pmessage("part", "database"),
+    "directory": pmessage("part", "directory"),
     "policy": pmessage("part", "policy"),
     "the meeting provider": pmessage("part", "the meeting provider"),
     "the meetings gateway": pmessage("part", "the meetings gateway"),
@@ -119,10 +121,11 @@ def not_found(what: str, words: Text) -> RpcError:
     return failure(grpc.StatusCode.NOT_FOUND, reason, words)
 
 
-def role_missing(what: Text, roles: Iterable[str]) -> RpcError:
-    """PERMISSION_DENIED; `what` needs one of the roles."""
-    words = message("{what} needs one of the roles: {roles}", what=what, roles=tuple(sorted(roles)))
-    return failure(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING", words)
+def not_permitted(what: Text, permission: str) -> RpcError:
+    """PERMISSION_DENIED; `what` needs the permission."""
+    named = {"what": what, "permission": permission, "meaning": CATALOGUE[permission]}
+    words = message("{what} needs the permission {permission}: {meaning}", **named)
+    return failure(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", words, figures={"permission": permission})
 
 
 def exhausted(reason: str, words: str, retry_seconds: int) -> RpcError:

@@ -8,7 +8,7 @@ import sys
 import time
 import unicodedata
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import HTTPException
@@ -19,10 +19,10 @@ from joserfc import jws, jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import JWKRegistry, KeySet
 
-from services.platform.settings import ServerSettings
+from services.platform.settings import TOKEN_ROLES, ServerSettings
 
 ALGORITHMS = ["ES256", "RS256"]  # asymmetric only: a public key must never verify as an HMAC secret
-ROLES = frozenset({"booker", "support", "admin", "service"})
+ROLES = TOKEN_ROLES
 KEY_TYPES = ("EC", "RSA")
 LEEWAY_SECONDS = 30
 MOST_TOKEN_CHARACTERS = 8 * 1024
@@ -36,6 +36,9 @@ MOST_ABSENT, ABSENT_SECONDS = 1024, 30.0
 MOST_BYTES = 1024 * 1024
 
 log = logging.getLogger(__name__)
+
+
+_NOWHERE = frozenset({""})
 
 
 class InvalidTokenError(Exception):
@@ -62,12 +65,27 @@ class Principal:
     department: str = ""
     expire_time: float = field(default=math.inf, compare=False)
     """Epoch seconds, real time: until when the token proves this."""
+    permissions: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False)
+    """What they may do, by permission: for which departments and all below them; everywhere when there are none."""
+    proved: "Principal | None" = field(default=None, compare=False, repr=False)
+    """What the token alone says, where this says more."""
 
     def seconds_left(self) -> float:
         return self.expire_time + LEEWAY_SECONDS - time.time()
 
-    def has(self, *roles: str) -> bool:
-        return not self.roles.isdisjoint(roles)
+    def has(self, role: str) -> bool:
+        return role in self.roles
+
+    def may(self, permission: str) -> bool:
+        """For some departments at least."""
+        return permission in self.permissions
+
+    def everywhere(self, permission: str) -> bool:
+        return self.permissions.get(permission, _NOWHERE) == frozenset()
+
+    def scope(self, permission: str) -> frozenset[str] | None:
+        """The departments for which it is permitted, none when it is not at all; None: everywhere."""
+        return self.permissions.get(permission, frozenset()) or (None if self.may(permission) else frozenset())
 
 
 class KeySource:

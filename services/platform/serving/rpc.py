@@ -5,7 +5,6 @@ import logging
 import math
 import resource
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,9 +17,11 @@ from grpc_reflection.v1alpha import reflection
 
 from services.platform.observing import logs, metrics, traces
 from services.platform.serving import errors
+from services.platform.serving.grants import PROGRAM, Grants, admits, is_power
 from services.platform.serving.identity import InvalidTokenError, Principal, Verifier
 from services.platform.serving.patience import OutOfPatienceError, Patience
-from services.platform.serving.places import Places, Strangers, give_back
+from services.platform.serving.permissions import Needed, Permissions
+from services.platform.serving.places import Places, Strangers
 from services.platform.serving.rates import NO_LIMIT, Rate
 from services.platform.settings import ServerSettings
 from services.platform.text.messages import message
@@ -95,19 +96,38 @@ def method() -> str:
     return _method.get()
 
 
+class _Stream:
+    """One that is open: it ends when its caller may not have it any more."""
+
+    def __init__(self, caller: Principal, method: str, task: "asyncio.Task[Any] | None") -> None:
+        self.caller, self.method = caller, method
+        self.refusal: errors.RpcError | None = None
+        self._task = task
+
+    def end(self, refusal: errors.RpcError) -> None:
+        if self._task and not self.refusal:
+            self.refusal = refusal
+            self._task.cancel()
+
+
 class RpcGuard(grpc.aio.ServerInterceptor):
-    """Deny by default: a method without a row in `roles`, or a caller without one of its roles, gets no further.
+    """Deny by default: a method without a row in `needed`, or a caller without what it needs, gets no further.
 
     Programs (the role service) make as many calls as they need; everybody else as many as `rate` allows, where a long
     message counts for more. The caller is admitted before the message is waited for: gRPC runs a handler of one message
     when that has come, so to gRPC all of ours take a stream, and the guard reads the one message from it.
     """
 
-    def __init__(self, verifier: Verifier, roles: Mapping[str, frozenset[str]], rate: Rate = NO_LIMIT) -> None:
+    def __init__(
+        self, verifier: Verifier, needed: Permissions, rate: Rate = NO_LIMIT, grants: Grants | None = None
+    ) -> None:
+        """`grants`: of tokens alone when none are given."""
         self._verifier = verifier
-        self._roles = roles
+        self._needed = needed
         self._rate = rate
-        self._streams: Counter[str] = Counter()
+        self._grants = grants or Grants()
+        self._grants.changed = self._on_grant
+        self._streams: dict[str, set[_Stream]] = {}
         self._places = Places()
         self._for_messages = Patience(MESSAGE_SECONDS)
         self._for_answers = Patience(LONGEST_SECONDS)
@@ -186,27 +206,43 @@ class RpcGuard(grpc.aio.ServerInterceptor):
 
     def _guard_stream(self, method: str, handler: Any) -> Any:
         async def guarded(_: object, context: Context) -> AsyncIterator[Message]:
+            stream = None
             try:
                 body = await self._admitted(method, context)
-                with self._stream_of(principal()):
+                with self._stream_of(principal(), method) as stream:
                     async for answer in handler.unary_stream(read(handler.request_deserializer, body), context):
                         yield answer
+            except asyncio.CancelledError:
+                if stream and stream.refusal:
+                    await abort(context, method, stream.refusal)
+                raise
             except Exception as error:
                 await abort(context, method, error)
 
         return guarded
 
     @contextmanager
-    def _stream_of(self, caller: Principal) -> Iterator[None]:
-        account = caller.account_id
-        if self._streams[account] >= MOST_STREAMS_AT_ONCE and not caller.has("service"):
+    def _stream_of(self, caller: Principal, method: str) -> Iterator["_Stream"]:
+        streams = self._streams.setdefault(caller.account_id, set())
+        if len(streams) >= MOST_STREAMS_AT_ONCE and not caller.has(PROGRAM):
             words = message("this account has {limit} streams open: end one first", limit=MOST_STREAMS_AT_ONCE)
             raise errors.exhausted("TOO_MANY_STREAMS", words, 1)
-        self._streams[account] += 1
+        stream = _Stream(caller, method, asyncio.current_task())
+        streams.add(stream)
         try:
-            yield
+            yield stream
         finally:
-            give_back(self._streams, account)
+            streams.discard(stream)
+            if not streams:
+                self._streams.pop(caller.account_id, None)
+
+    def _on_grant(self, account_id: str) -> None:
+        """Ends the account's streams that would not be opened any more."""
+        for stream in list(self._streams.get(account_id, ())):
+            try:
+                self._check(stream.method, self._grants.of(stream.caller))
+            except errors.RpcError as refusal:
+                stream.end(refusal)
 
     async def _admitted(self, method: str, context: Context) -> bytes:
         """The message of a call that may be made."""
@@ -224,13 +260,25 @@ class RpcGuard(grpc.aio.ServerInterceptor):
             caller = await self._verifier.prove(_bearer(context))
         except InvalidTokenError as error:
             raise errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", str(error)) from error
+        caller = self._grants.of(caller)
         self._restrain(caller)
-        if not caller.has(*self._roles.get(method, frozenset())):
-            raise errors.role_missing(message("this"), self._roles.get(method, frozenset()))
+        needed = self._check(method, caller)
+        if is_power(needed) and not caller.has(PROGRAM):
+            await self._grants.line.confirm()
+            self._check(method, self._grants.of(caller))
         self._places.take(caller, context)
         _principal.set(caller)
         _method.set(method.removeprefix("/"))
         return caller
+
+    def _check(self, method: str, caller: Principal) -> Needed:
+        """What the method needs. Raises errors.RpcError when the caller has not got it."""
+        needed = self._needed.get(method)
+        if needed is None:
+            raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", message("this is for nobody"))
+        if not admits(caller, needed):
+            raise errors.not_permitted(message("this"), needed.permission)
+        return needed
 
     def _restrain(self, caller: Principal, calls: int = 1) -> None:
         seconds = 0.0 if caller.has("service") else self._rate.take(caller.account_id, calls)
