@@ -10,22 +10,43 @@ from yunhui.directory.v1 import member_service_pb2 as member_pb
 from yunhui.directory.v1 import member_service_pb2_grpc as member_grpc
 from yunhui.directory.v1 import organization_service_pb2 as organization_pb
 from yunhui.directory.v1 import organization_service_pb2_grpc as organization_grpc
+from yunhui.directory.v1 import provisioning_service_pb2 as provisioning_pb
+from yunhui.directory.v1 import provisioning_service_pb2_grpc as provisioning_grpc
+from yunhui.directory.v1 import role_service_pb2 as role_pb
+from yunhui.directory.v1 import role_service_pb2_grpc as role_grpc
 
-from services.directory import department_changes, departments, licences, member_queries, members, organization
+from services.directory import (
+    bindings,
+    department_changes,
+    departments,
+    explanations,
+    licences,
+    member_queries,
+    members,
+    organization,
+    provisioning_tokens,
+    role_changes,
+    roles,
+    transfers,
+)
 from services.directory.changes import Changes
 from services.directory.imports import Imports
-from services.platform.data import audit
+from services.directory.provider_imports import ProviderImports
+from services.directory.scopes import caller
 from services.platform.serving import permissions, rpc
 
 DEPARTMENTS = "yunhui.directory.v1.DepartmentService"
 IMPORTS = "yunhui.directory.v1.ImportService"
 MEMBERS = "yunhui.directory.v1.MemberService"
 ORGANIZATION = "yunhui.directory.v1.OrganizationService"
-ROLES = {
-    method: roles
-    for service in (DEPARTMENTS, MEMBERS, ORGANIZATION, IMPORTS)
-    for method, roles in permissions.of(service).items()
+PROVISIONING = "yunhui.directory.v1.ProvisioningService"
+ROLES = "yunhui.directory.v1.RoleService"
+NEEDED = {
+    method: what
+    for service in (DEPARTMENTS, MEMBERS, ORGANIZATION, IMPORTS, ROLES, PROVISIONING)
+    for method, what in permissions.of(service).items()
 }
+VIEW = "members.view"
 
 
 class DepartmentService(department_grpc.DepartmentServiceServicer):
@@ -36,47 +57,47 @@ class DepartmentService(department_grpc.DepartmentServiceServicer):
     async def ListDepartments(
         self, request: department_pb.ListDepartmentsRequest, context: rpc.Context
     ) -> department_pb.ListDepartmentsResponse:
-        return await departments.list_children(self._database, request)
+        return await departments.list_children(self._database, request, caller().scope(VIEW))
 
     async def SearchDepartments(
         self, request: department_pb.SearchDepartmentsRequest, context: rpc.Context
     ) -> department_pb.SearchDepartmentsResponse:
-        return await departments.search(self._database, request)
+        return await departments.search(self._database, request, caller().scope(VIEW))
 
     async def GetDepartment(
         self, request: department_pb.GetDepartmentRequest, context: rpc.Context
     ) -> department_pb.GetDepartmentResponse:
-        found = await departments.get(self._database, request)
+        found = await departments.get(self._database, request, caller().scope(VIEW))
         return department_pb.GetDepartmentResponse(department=found)
 
     async def CreateDepartment(
         self, request: department_pb.CreateDepartmentRequest, context: rpc.Context
     ) -> department_pb.CreateDepartmentResponse:
-        made = await department_changes.create(self._changes, request, audit.caller())
+        made = await department_changes.create(self._changes, request, caller())
         return department_pb.CreateDepartmentResponse(department=made)
 
     async def RenameDepartment(
         self, request: department_pb.RenameDepartmentRequest, context: rpc.Context
     ) -> department_pb.RenameDepartmentResponse:
-        after = await department_changes.rename(self._changes, request, audit.caller())
+        after = await department_changes.rename(self._changes, request, caller())
         return department_pb.RenameDepartmentResponse(department=after)
 
     async def MoveDepartment(
         self, request: department_pb.MoveDepartmentRequest, context: rpc.Context
     ) -> department_pb.MoveDepartmentResponse:
-        after = await department_changes.move(self._changes, request, audit.caller())
+        after = await department_changes.move(self._changes, request, caller())
         return department_pb.MoveDepartmentResponse(department=after)
 
     async def MergeDepartment(
         self, request: department_pb.MergeDepartmentRequest, context: rpc.Context
     ) -> department_pb.MergeDepartmentResponse:
-        after = await department_changes.merge(self._changes, request, audit.caller())
+        after = await department_changes.merge(self._changes, request, caller())
         return department_pb.MergeDepartmentResponse(department=after)
 
     async def DeleteDepartment(
         self, request: department_pb.DeleteDepartmentRequest, context: rpc.Context
     ) -> department_pb.DeleteDepartmentResponse:
-        await department_changes.delete(self._changes, request, audit.caller())
+        await department_changes.delete(self._changes, request, caller())
         return department_pb.DeleteDepartmentResponse()
 
 
@@ -88,39 +109,41 @@ class MemberService(member_grpc.MemberServiceServicer):
     async def ListMembers(
         self, request: member_pb.ListMembersRequest, context: rpc.Context
     ) -> member_pb.ListMembersResponse:
-        return await member_queries.list_(self._database, request, self._changes.clock.now())
+        now = self._changes.clock.now()
+        return await member_queries.list_(self._database, request, now, caller().scope(VIEW))
 
     async def GetMember(self, request: member_pb.GetMemberRequest, context: rpc.Context) -> member_pb.GetMemberResponse:
-        return member_pb.GetMemberResponse(member=await member_queries.get(self._database, request))
+        found = await member_queries.get(self._database, request, caller().scope(VIEW))
+        return member_pb.GetMemberResponse(member=found)
 
     async def CreateMember(
         self, request: member_pb.CreateMemberRequest, context: rpc.Context
     ) -> member_pb.CreateMemberResponse:
-        made = await members.create(self._changes, request, audit.caller())
+        made = await members.create(self._changes, request, caller())
         return member_pb.CreateMemberResponse(member=made)
 
     async def UpdateMember(
         self, request: member_pb.UpdateMemberRequest, context: rpc.Context
     ) -> member_pb.UpdateMemberResponse:
-        after = await members.update(self._changes, request, audit.caller())
+        after = await members.update(self._changes, request, caller())
         return member_pb.UpdateMemberResponse(member=after)
 
     async def SetMemberEnabled(
         self, request: member_pb.SetMemberEnabledRequest, context: rpc.Context
     ) -> member_pb.SetMemberEnabledResponse:
-        after = await members.set_enabled(self._changes, request, audit.caller())
+        after = await members.set_enabled(self._changes, request, caller())
         return member_pb.SetMemberEnabledResponse(member=after)
 
     async def SetAccountType(
         self, request: member_pb.SetAccountTypeRequest, context: rpc.Context
     ) -> member_pb.SetAccountTypeResponse:
-        after = await members.set_account_type(self._changes, request, audit.caller())
+        after = await members.set_account_type(self._changes, request, caller())
         return member_pb.SetAccountTypeResponse(member=after)
 
     async def DeleteMember(
         self, request: member_pb.DeleteMemberRequest, context: rpc.Context
     ) -> member_pb.DeleteMemberResponse:
-        await members.delete(self._changes, request, audit.caller())
+        await members.delete(self._changes, request, caller())
         return member_pb.DeleteMemberResponse()
 
 
@@ -137,7 +160,7 @@ class OrganizationService(organization_grpc.OrganizationServiceServicer):
     async def UpdateOrganization(
         self, request: organization_pb.UpdateOrganizationRequest, context: rpc.Context
     ) -> organization_pb.UpdateOrganizationResponse:
-        after = await organization.update(self._changes, request, audit.caller())
+        after = await organization.update(self._changes, request, caller())
         return organization_pb.UpdateOrganizationResponse(organization=after)
 
     async def GetLicences(
@@ -148,19 +171,114 @@ class OrganizationService(organization_grpc.OrganizationServiceServicer):
     async def PutLicencePurchase(
         self, request: organization_pb.PutLicencePurchaseRequest, context: rpc.Context
     ) -> organization_pb.PutLicencePurchaseResponse:
-        figures = await licences.put(self._changes, request, audit.caller())
+        figures = await licences.put(self._changes, request, caller())
         return organization_pb.PutLicencePurchaseResponse(figures=figures)
 
     async def DeleteLicencePurchase(
         self, request: organization_pb.DeleteLicencePurchaseRequest, context: rpc.Context
     ) -> organization_pb.DeleteLicencePurchaseResponse:
-        figures = await licences.delete(self._changes, request, audit.caller())
+        figures = await licences.delete(self._changes, request, caller())
         return organization_pb.DeleteLicencePurchaseResponse(figures=figures)
+
+    async def BeginTransfer(
+        self, request: organization_pb.BeginTransferRequest, context: rpc.Context
+    ) -> organization_pb.BeginTransferResponse:
+        begun = await transfers.begin(self._changes, request, caller())
+        return organization_pb.BeginTransferResponse(transfer=begun)
+
+    async def GetTransfer(
+        self, request: organization_pb.GetTransferRequest, context: rpc.Context
+    ) -> organization_pb.GetTransferResponse:
+        return organization_pb.GetTransferResponse(transfer=await transfers.get(self._changes, caller()))
+
+    async def AcceptTransfer(
+        self, request: organization_pb.AcceptTransferRequest, context: rpc.Context
+    ) -> organization_pb.AcceptTransferResponse:
+        await transfers.accept(self._changes, request, caller())
+        return organization_pb.AcceptTransferResponse()
+
+    async def CancelTransfer(
+        self, request: organization_pb.CancelTransferRequest, context: rpc.Context
+    ) -> organization_pb.CancelTransferResponse:
+        await transfers.cancel(self._changes, request, caller())
+        return organization_pb.CancelTransferResponse()
+
+
+class RoleService(role_grpc.RoleServiceServicer):
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._database = changes.database
+
+    async def ListPermissions(
+        self, request: role_pb.ListPermissionsRequest, context: rpc.Context
+    ) -> role_pb.ListPermissionsResponse:
+        return roles.list_permissions()
+
+    async def ListRoles(self, request: role_pb.ListRolesRequest, context: rpc.Context) -> role_pb.ListRolesResponse:
+        return await roles.list_(self._database)
+
+    async def GetRole(self, request: role_pb.GetRoleRequest, context: rpc.Context) -> role_pb.GetRoleResponse:
+        return role_pb.GetRoleResponse(role=await roles.get(self._database, request))
+
+    async def CreateRole(self, request: role_pb.CreateRoleRequest, context: rpc.Context) -> role_pb.CreateRoleResponse:
+        return role_pb.CreateRoleResponse(role=await role_changes.create(self._changes, request, caller()))
+
+    async def UpdateRole(self, request: role_pb.UpdateRoleRequest, context: rpc.Context) -> role_pb.UpdateRoleResponse:
+        return role_pb.UpdateRoleResponse(role=await role_changes.update(self._changes, request, caller()))
+
+    async def DeleteRole(self, request: role_pb.DeleteRoleRequest, context: rpc.Context) -> role_pb.DeleteRoleResponse:
+        await role_changes.delete(self._changes, request, caller())
+        return role_pb.DeleteRoleResponse()
+
+    async def GiveRole(self, request: role_pb.GiveRoleRequest, context: rpc.Context) -> role_pb.GiveRoleResponse:
+        return role_pb.GiveRoleResponse(binding=await bindings.give(self._changes, request, caller()))
+
+    async def TakeRole(self, request: role_pb.TakeRoleRequest, context: rpc.Context) -> role_pb.TakeRoleResponse:
+        await bindings.take(self._changes, request, caller())
+        return role_pb.TakeRoleResponse()
+
+    async def ListRoleHolders(
+        self, request: role_pb.ListRoleHoldersRequest, context: rpc.Context
+    ) -> role_pb.ListRoleHoldersResponse:
+        return await bindings.list_holders(self._database, request, caller().scope(bindings.VIEW))
+
+    async def ListRolesOf(
+        self, request: role_pb.ListRolesOfRequest, context: rpc.Context
+    ) -> role_pb.ListRolesOfResponse:
+        return await bindings.list_of(self._database, request, caller().scope(bindings.VIEW))
+
+    async def ExplainAccess(
+        self, request: role_pb.ExplainAccessRequest, context: rpc.Context
+    ) -> role_pb.ExplainAccessResponse:
+        return await explanations.explain(self._database, request, caller().scope(bindings.VIEW))
+
+
+class ProvisioningService(provisioning_grpc.ProvisioningServiceServicer):
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._database = changes.database
+
+    async def CreateProvisioningToken(
+        self, request: provisioning_pb.CreateProvisioningTokenRequest, context: rpc.Context
+    ) -> provisioning_pb.CreateProvisioningTokenResponse:
+        return await provisioning_tokens.create(self._changes, request, caller())
+
+    async def ListProvisioningTokens(
+        self, request: provisioning_pb.ListProvisioningTokensRequest, context: rpc.Context
+    ) -> provisioning_pb.ListProvisioningTokensResponse:
+        return await provisioning_tokens.list_(self._database)
+
+    async def RevokeProvisioningToken(
+        self, request: provisioning_pb.RevokeProvisioningTokenRequest, context: rpc.Context
+    ) -> provisioning_pb.RevokeProvisioningTokenResponse:
+        await provisioning_tokens.revoke(self._changes, request, caller())
+        return provisioning_pb.RevokeProvisioningTokenResponse()
 
 
 class ImportService(import_grpc.ImportServiceServicer):
-    def __init__(self, imports: Imports) -> None:
+    def __init__(self, imports: Imports, provider_imports: ProviderImports) -> None:
         self._imports = imports
+        self._provider_imports = provider_imports
 
     async def GetImportTemplate(
         self, request: import_pb.GetImportTemplateRequest, context: rpc.Context
@@ -170,8 +288,14 @@ class ImportService(import_grpc.ImportServiceServicer):
     async def CreateImport(
         self, request: import_pb.CreateImportRequest, context: rpc.Context
     ) -> import_pb.CreateImportResponse:
-        made = await self._imports.create(request, audit.caller())
+        made = await self._imports.create(request, caller())
         return import_pb.CreateImportResponse(**{"import": made})
+
+    async def CreateProviderImport(
+        self, request: import_pb.CreateProviderImportRequest, context: rpc.Context
+    ) -> import_pb.CreateProviderImportResponse:
+        made = await self._provider_imports.create(caller())
+        return import_pb.CreateProviderImportResponse(**{"import": made})
 
     async def UploadImportPart(
         self, request: import_pb.UploadImportPartRequest, context: rpc.Context
@@ -199,7 +323,7 @@ class ImportService(import_grpc.ImportServiceServicer):
     async def ApplyImport(
         self, request: import_pb.ApplyImportRequest, context: rpc.Context
     ) -> import_pb.ApplyImportResponse:
-        after = await self._imports.apply(request, audit.caller())
+        after = await self._imports.apply(request, caller())
         return import_pb.ApplyImportResponse(**{"import": after})
 
     async def CancelImport(

@@ -13,10 +13,11 @@ from yunhui.directory.v1 import department_pb2 as pb
 from yunhui.directory.v1 import department_service_pb2 as api
 from yunhui.directory.v1 import events_pb2
 
-from services.directory import departments, fields, member_queries
-from services.directory.changes import Changes, Outcome, event, stale
+from services.directory import bindings, departments, fields, member_queries, memberships, scopes
+from services.directory.changes import Changes, Outcome, Work, event, stale
 from services.directory.departments import TOP, optional_id
 from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.directory.scopes import Actor, Scope
 from services.directory.search import to_text
 from services.platform.data import audit
 from services.platform.ids import new_id
@@ -24,29 +25,38 @@ from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
+PERMISSION = "departments.edit"
 AT_ONCE = 500
 """So many ids in a statement: databases have limits."""
 
 c, m = DEPARTMENT.c, MEMBERSHIP.c
 
 
-async def create(changes: Changes, request: api.CreateDepartmentRequest, by: audit.Caller) -> pb.Department:
+async def create(changes: Changes, request: api.CreateDepartmentRequest, by: Actor) -> pb.Department:
     """Raises errors.RpcError."""
+    return await changes.make(creating(request, by))
+
+
+def creating(request: api.CreateDepartmentRequest, by: Actor) -> Work[pb.Department]:
     name, parent_id = fields.department_name(request.display_name), optional_id("parent_id", request.parent_id)
 
     def work(connection: Connection, now: int) -> Outcome[pb.Department]:
-        above, department_id = _path(connection, parent_id), new_id("dep")
+        above, department_id = _path(connection, parent_id, by.scope(PERMISSION)), new_id("dep")
         _check_levels(above.count("/") + 1)
         _check_free(connection, parent_id, name)
         values = new_row(department_id, parent_id, name, above, _count_children(connection, parent_id), now)
         connection.execute(sa.insert(DEPARTMENT).values(values))
         return _changed(connection, "created", department_id, by, now, {"parent_id": parent_id})
 
-    return await changes.make(work)
+    return work
 
 
-async def rename(changes: Changes, request: api.RenameDepartmentRequest, by: audit.Caller) -> pb.Department:
+async def rename(changes: Changes, request: api.RenameDepartmentRequest, by: Actor) -> pb.Department:
     """Raises errors.RpcError."""
+    return await changes.make(renaming(request, by))
+
+
+def renaming(request: api.RenameDepartmentRequest, by: Actor) -> Work[pb.Department]:
     department_id, name = (
         fields.identifier("department_id", request.department_id),
         fields.department_name(request.display_name),
@@ -54,7 +64,7 @@ async def rename(changes: Changes, request: api.RenameDepartmentRequest, by: aud
     version = fields.version(request.version)
 
     def work(connection: Connection, now: int) -> Outcome[pb.Department]:
-        row = departments.load(connection, department_id)
+        row = departments.load(connection, department_id, by.scope(PERMISSION))
         if name == row.display_name:
             return Outcome(departments.read(connection, department_id), [], [])
         _check_version(row, version)
@@ -62,18 +72,24 @@ async def rename(changes: Changes, request: api.RenameDepartmentRequest, by: aud
         _update(connection, row, now, display_name=name, search_text=to_text([name]))
         return _changed(connection, "renamed", department_id, by, now, {"changed": ["display_name"]})
 
-    return await changes.make(work)
+    return work
 
 
-async def move(changes: Changes, request: api.MoveDepartmentRequest, by: audit.Caller) -> pb.Department:
+async def move(changes: Changes, request: api.MoveDepartmentRequest, by: Actor) -> pb.Department:
     """Raises errors.RpcError."""
+    return await changes.make(moving(request, by))
+
+
+def moving(request: api.MoveDepartmentRequest, by: Actor) -> Work[pb.Department]:
     department_id = fields.identifier("department_id", request.department_id)
     parent_id = optional_id("parent_id", request.parent_id)
     before_id = optional_id("before_department_id", request.before_department_id)
     version = fields.version(request.version)
 
     def work(connection: Connection, now: int) -> Outcome[pb.Department]:
-        row, above = departments.load(connection, department_id), _path(connection, parent_id)
+        scope = by.scope(PERMISSION)
+        row, above = departments.load(connection, department_id, scope), _path(connection, parent_id, scope)
+        _check_place(connection, row, scope)
         position = _place(connection, row, parent_id, before_id)
         if (parent_id, position) == (row.parent_id, row.position):
             return Outcome(departments.read(connection, department_id), [], [])
@@ -87,17 +103,19 @@ async def move(changes: Changes, request: api.MoveDepartmentRequest, by: audit.C
         connection.execute(sa.update(DEPARTMENT).where(behind).values(position=c.position + 1))
         _update(connection, row, now, parent_id=parent_id, position=position)
         if parent_id != row.parent_id:
-            _rewrite_paths(connection, row.path, f"{above}{department_id}/")
+            after = f"{above}{department_id}/"
+            _rewrite_paths(connection, row.path, after)
+            memberships.recount(connection, row.path, after)
         detail = {
             "before": {"parent_id": row.parent_id, "position": row.position},
             "after": {"parent_id": parent_id, "position": position},
         }
         return _changed(connection, "moved", department_id, by, now, detail)
 
-    return await changes.make(work)
+    return work
 
 
-async def merge(changes: Changes, request: api.MergeDepartmentRequest, by: audit.Caller) -> pb.Department:
+async def merge(changes: Changes, request: api.MergeDepartmentRequest, by: Actor) -> pb.Department:
     """Raises errors.RpcError."""
     department_id = fields.identifier("department_id", request.department_id)
     into_id = fields.identifier("into_department_id", request.into_department_id)
@@ -106,50 +124,62 @@ async def merge(changes: Changes, request: api.MergeDepartmentRequest, by: audit
         raise errors.invalid("into_department_id", message("must be another department"))
 
     def work(connection: Connection, now: int) -> Outcome[pb.Department]:
-        row, into = departments.load(connection, department_id), departments.load(connection, into_id)
+        scope = by.scope(PERMISSION)
+        row, into = (departments.load(connection, each, scope) for each in (department_id, into_id))
+        _check_place(connection, row, scope)
         _check_version(row, version)
         _check_cycle(row, into.path)
         _check_levels(_levels_below(connection, row) + into.path.count("/"))
         _check_children(connection, row, into)
         removed = _removed(connection, "merged", row, by, now, into_id)
         account_ids = _move_members(connection, department_id, into_id, now)
+        moved = bindings.move(connection, department_id, into, by, now)
         connection.execute(sa.delete(DEPARTMENT).where(c.department_id == department_id))
         _close_gap(connection, row)
         child_ids = _move_children(connection, row, into, now)
+        memberships.recount(connection, row.path, into.path)
         detail = {
             "parent_id": row.parent_id,
             "into_department_id": into_id,
             "members": len(account_ids),
             "departments": len(child_ids),
+            "bindings": sum(each.subject.endswith(".removed") for each in moved),
         }
         entry = audit.AuditEntry(by, "department", department_id, detail=detail)
         events = [
             removed,
             *_child_events(connection, child_ids, by, now),
             *_member_events(connection, account_ids, by, now),
+            *moved,
         ]
         return Outcome(departments.read(connection, into_id), events, [entry])
 
     return await changes.make(work)
 
 
-async def delete(changes: Changes, request: api.DeleteDepartmentRequest, by: audit.Caller) -> None:
+async def delete(changes: Changes, request: api.DeleteDepartmentRequest, by: Actor) -> None:
     """Raises errors.RpcError."""
+    await changes.make(deleting(request, by))
+
+
+def deleting(request: api.DeleteDepartmentRequest, by: Actor) -> Work[None]:
     department_id, version = fields.identifier("department_id", request.department_id), fields.version(request.version)
 
     def work(connection: Connection, now: int) -> Outcome[None]:
-        row = departments.load(connection, department_id)
+        row = departments.load(connection, department_id, by.scope(PERMISSION))
+        _check_place(connection, row, by.scope(PERMISSION))
         _check_version(row, version)
         if _count_children(connection, department_id) or _count_members(connection, department_id):
             words = message("it has members or departments: move them, or merge it into another one")
             raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEPARTMENT_NOT_EMPTY", words)
+        bindings.check_not_named(connection, department_id)
         removed = _removed(connection, "deleted", row, by, now)
         connection.execute(sa.delete(DEPARTMENT).where(c.department_id == department_id))
         _close_gap(connection, row)
         entry = audit.AuditEntry(by, "department", department_id, detail={"parent_id": row.parent_id})
         return Outcome(None, [removed], [entry])
 
-    await changes.make(work)
+    return work
 
 
 def new_row(department_id: str, parent_id: str, name: str, above: str, position: int, now: int) -> dict[str, Any]:
@@ -167,9 +197,21 @@ def new_row(department_id: str, parent_id: str, name: str, above: str, position:
     }
 
 
-def _path(connection: Connection, parent_id: str) -> str:
-    """Of ids, down to the parent; "" for the top."""
-    return "" if parent_id == TOP else str(departments.load(connection, parent_id).path)
+def _path(connection: Connection, parent_id: str, scope: Scope) -> str:
+    """Of ids, down to the parent; "" for the top, which lies inside no department."""
+    if parent_id != TOP:
+        return str(departments.load(connection, parent_id, scope).path)
+    if scope is not None:
+        raise scopes.outside(message("you cannot change what stands at the top: choose a department of yours"))
+    return ""
+
+
+def _check_place(connection: Connection, row: sa.Row[Any], scope: Scope) -> None:
+    """Whoever takes a department away changes what lies below its parent."""
+    inside = (c.department_id == row.parent_id) & scopes.within(connection, scope)
+    if scope is not None and not connection.scalar(sa.select(c.department_id).where(inside)):
+        words = message("the place of this department is not one of yours: ask somebody who may change the one above")
+        raise scopes.outside(words)
 
 
 def _place(connection: Connection, row: sa.Row[Any], parent_id: str, before_id: str) -> int:
@@ -204,7 +246,7 @@ def _check_levels(levels: int) -> None:
 def _levels_below(connection: Connection, row: sa.Row[Any]) -> int:
     """How many there are below it: 0 without children."""
     levels = sa.func.length(c.path) - sa.func.length(sa.func.replace(c.path, "/", ""))
-    deepest = connection.execute(sa.select(sa.func.max(levels)).where(departments.below(row.path))).scalar_one()
+    deepest = connection.execute(sa.select(sa.func.max(levels)).where(scopes.below(row.path))).scalar_one()
     return int(deepest) - int(row.path.count("/"))
 
 
@@ -253,7 +295,7 @@ def _close_gap(connection: Connection, row: sa.Row[Any]) -> None:
 def _rewrite_paths(connection: Connection, before: str, after: str) -> None:
     """Of all whose paths begin with `before`."""
     path = sa.literal(after) + sa.func.substr(c.path, len(before) + 1)
-    connection.execute(sa.update(DEPARTMENT).where(departments.below(before)).values(path=path))
+    connection.execute(sa.update(DEPARTMENT).where(scopes.below(before)).values(path=path))
 
 
 def _move_children(connection: Connection, row: sa.Row[Any], into: sa.Row[Any], now: int) -> list[str]:
@@ -276,7 +318,13 @@ def _move_members(connection: Connection, department_id: str, into_id: str, now:
     here, there = m.department_id == department_id, m.department_id == into_id
     account_ids = connection.scalars(sa.select(m.account_id).where(here).order_by(m.account_id)).all()
     of_these = MEMBER.c.account_id.in_(sa.select(m.account_id).where(here))
-    connection.execute(sa.update(MEMBER).where(of_these).values(version=MEMBER.c.version + 1, update_time=now))
+    main = MEMBER.c.main_department_id
+    values = {
+        "version": MEMBER.c.version + 1,
+        "update_time": now,
+        "main_department_id": sa.case((main == department_id, into_id), else_=main),
+    }
+    connection.execute(sa.update(MEMBER).where(of_these).values(values))
     other = MEMBERSHIP.alias()
     in_both = m.account_id.in_(sa.select(other.c.account_id).where(other.c.department_id == into_id))
     connection.execute(sa.delete(MEMBERSHIP).where(here, in_both))
@@ -287,37 +335,35 @@ def _move_members(connection: Connection, department_id: str, into_id: str, now:
 
 
 def _changed(
-    connection: Connection, what: str, department_id: str, by: audit.Caller, now: int, detail: dict[str, Any]
+    connection: Connection, what: str, department_id: str, by: Actor, now: int, detail: dict[str, Any]
 ) -> Outcome[pb.Department]:
     after = departments.read(connection, department_id)
     entry = audit.AuditEntry(by, "department", department_id, detail=detail)
     return Outcome(after, [event_of(what, after, by, now)], [entry])
 
 
-def _removed(
-    connection: Connection, what: str, row: sa.Row[Any], by: audit.Caller, now: int, into_id: str = ""
-) -> Event:
+def _removed(connection: Connection, what: str, row: sa.Row[Any], by: Actor, now: int, into_id: str = "") -> Event:
     """To be made before it is gone."""
     (told,) = departments.describe(connection, [row])
     told.version += 1
     return event_of(what, told, by, now, into_id)
 
 
-def event_of(what: str, department: pb.Department, by: audit.Caller, now: int, into_id: str = "") -> Event:
+def event_of(what: str, department: pb.Department, by: Actor, now: int, into_id: str = "") -> Event:
     payload = events_pb2.DepartmentEvent(department=department, into_department_id=into_id, actor=by.account_id)
-    for field in departments.COUNTS:
+    for field in departments.COUNTED:
         payload.department.ClearField(field)
     return event(f"department.{what}", department.department_id, department.version, payload, now)
 
 
-def _child_events(connection: Connection, child_ids: list[str], by: audit.Caller, now: int) -> Iterator[Event]:
+def _child_events(connection: Connection, child_ids: list[str], by: Actor, now: int) -> Iterator[Event]:
     for start in range(0, len(child_ids), AT_ONCE):
         rows = departments.rows_of(connection, child_ids[start : start + AT_ONCE])
         for department in departments.describe(connection, rows):
             yield event_of("moved", department, by, now)
 
 
-def _member_events(connection: Connection, account_ids: list[str], by: audit.Caller, now: int) -> Iterator[Event]:
+def _member_events(connection: Connection, account_ids: list[str], by: Actor, now: int) -> Iterator[Event]:
     for start in range(0, len(account_ids), AT_ONCE):
         some = MEMBER.c.account_id.in_(account_ids[start : start + AT_ONCE])
         rows = connection.execute(sa.select(MEMBER).where(some).order_by(MEMBER.c.account_id)).mappings().all()

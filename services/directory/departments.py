@@ -8,8 +8,9 @@ from sqlalchemy.engine import Connection
 from yunhui.directory.v1 import department_pb2 as pb
 from yunhui.directory.v1 import department_service_pb2 as api
 
-from services.directory import fields
+from services.directory import fields, scopes
 from services.directory.models import DEPARTMENT
+from services.directory.scopes import EVERYWHERE, Scope
 from services.directory.search import to_patterns
 from services.platform.clock import to_timestamp
 from services.platform.data.database import Database
@@ -23,36 +24,26 @@ MOST_IN_QUERY = 100
 LAST_POSITION = 2**31 - 1
 
 c = DEPARTMENT.c
-_BELOW = "d.path >= t.path AND d.path < substr(t.path, 1, length(t.path) - 1) || '0'"
-"""d is t or lies below it: 0 comes right after /. LIKE could not use the index."""
-COUNTS: Mapping[Literal["child_count", "member_count", "member_count_below"], str] = {
+COUNTS: Mapping[Literal["child_count", "member_count"], str] = {
     "child_count": "SELECT parent_id, count(*) FROM department WHERE parent_id IN :ids GROUP BY parent_id",
     "member_count": "SELECT department_id, count(*) FROM membership WHERE department_id IN :ids GROUP BY department_id",
-    "member_count_below": "SELECT t.department_id, count(*)"  # noqa: S608 - made of constants
-    " FROM department t CROSS JOIN department d CROSS JOIN membership m"
-    f" WHERE t.department_id IN :ids AND {_BELOW} AND m.department_id = d.department_id AND m.main = true"
-    " GROUP BY t.department_id"
-    # and who has another main department: only these few can occur twice
-    " UNION ALL SELECT t.department_id, count(DISTINCT o.account_id)"
-    " FROM department t CROSS JOIN department d CROSS JOIN membership o CROSS JOIN membership m"
-    " CROSS JOIN department h"
-    f" WHERE t.department_id IN :ids AND {_BELOW} AND o.department_id = d.department_id AND o.main = false"
-    " AND m.account_id = o.account_id AND m.main AND h.department_id = m.department_id"
-    f" AND NOT ({_BELOW.replace('d.', 'h.')}) GROUP BY t.department_id",
 }
-"""Of some departments, by field. DISTINCT over all members takes up to three times as long where few have
-two departments. CROSS JOIN: SQLite keeps to that order, and without figures of the tables would choose one that takes
-seconds."""
+"""Of some departments, by field. Members below are not counted here: memberships.py keeps how many they are."""
+COUNTED: Sequence[Literal["child_count", "member_count", "member_count_below"]] = (*COUNTS, "member_count_below")
 
 
-async def list_children(database: Database, request: api.ListDepartmentsRequest) -> api.ListDepartmentsResponse:
-    """Raises errors.RpcError."""
+async def list_children(
+    database: Database, request: api.ListDepartmentsRequest, scope: Scope
+) -> api.ListDepartmentsResponse:
+    """Raises errors.RpcError. For whom there is no top, the list begins with the highest that they may see."""
     parent_id = optional_id("parent_id", request.parent_id)
     size, first = pages.size(request.page_size, 100), pages.from_number(request.page_token)
 
     def work(connection: Connection) -> api.ListDepartmentsResponse:
         if parent_id:
-            load(connection, parent_id)
+            load(connection, parent_id, scope)
+        elif scope is not None:
+            return _list_tops(connection, scope, size, first)
         there = c.parent_id == parent_id
         beginning = sa.and_(there, c.position >= min(first, LAST_POSITION))
         rows = connection.execute(sa.select(DEPARTMENT).where(beginning).order_by(c.position).limit(size + 1)).all()
@@ -65,13 +56,25 @@ async def list_children(database: Database, request: api.ListDepartmentsRequest)
     return await database.read(work)
 
 
-async def search(database: Database, request: api.SearchDepartmentsRequest) -> api.SearchDepartmentsResponse:
+def _list_tops(connection: Connection, scope: frozenset[str], size: int, first: int) -> api.ListDepartmentsResponse:
+    rows = scopes.tops(connection, scope)  # as few as were given to one person
+    return api.ListDepartmentsResponse(
+        departments=to_messages(connection, rows[first : first + size]),
+        next_page_token=str(first + size) if len(rows) > first + size else "",
+        total_count=len(rows),
+    )
+
+
+async def search(
+    database: Database, request: api.SearchDepartmentsRequest, scope: Scope
+) -> api.SearchDepartmentsResponse:
     """Raises errors.RpcError."""
     size = pages.size(request.page_size, 20)
     patterns = to_patterns(fields.required_text("query", request.query, MOST_IN_QUERY))
-    wanted = sa.and_(*(c.search_text.like(pattern, escape="\\") for pattern in patterns))
+    named = [c.search_text.like(pattern, escape="\\") for pattern in patterns]
 
     def work(connection: Connection) -> api.SearchDepartmentsResponse:
+        wanted = sa.and_(*named, scopes.within(connection, scope))
         found = connection.scalars(sa.select(c.department_id).where(wanted)).all()
         names = names_from_top(connection, wanted)
         shown = sorted(found, key=names.__getitem__)[:size]
@@ -81,21 +84,21 @@ async def search(database: Database, request: api.SearchDepartmentsRequest) -> a
     return await database.read(work)
 
 
-async def get(database: Database, request: api.GetDepartmentRequest) -> pb.Department:
+async def get(database: Database, request: api.GetDepartmentRequest, scope: Scope) -> pb.Department:
     """Raises errors.RpcError."""
     department_id = fields.identifier("department_id", request.department_id)
-    return await database.read(lambda connection: read(connection, department_id))
+    return await database.read(lambda connection: read(connection, department_id, scope))
 
 
-def read(connection: Connection, department_id: str) -> pb.Department:
+def read(connection: Connection, department_id: str, scope: Scope = EVERYWHERE) -> pb.Department:
     """Raises errors.RpcError."""
-    (found,) = to_messages(connection, [load(connection, department_id)])
+    (found,) = to_messages(connection, [load(connection, department_id, scope)])
     return found
 
 
-def load(connection: Connection, department_id: str) -> sa.Row[Any]:
-    """Raises errors.RpcError."""
-    row = next(iter(_rows(connection, c.department_id == department_id)), None)
+def load(connection: Connection, department_id: str, scope: Scope = EVERYWHERE) -> sa.Row[Any]:
+    """Raises NOT_FOUND, also for one outside."""
+    row = next(iter(_rows(connection, (c.department_id == department_id) & scopes.within(connection, scope))), None)
     if row is None:
         raise errors.not_found("department", message("there is no such department"))
     return row
@@ -111,20 +114,16 @@ def optional_id(field: str, given: str) -> str:
     return fields.identifier(field, given) if given else ""
 
 
-def below(path: str, *, as_it_is: bool = False) -> sa.ColumnElement[bool]:
-    """Whether a row is the department with that path, or lies below it. `as_it_is`: it stands in the statement."""
-    first, end = (sa.literal(each, literal_execute=as_it_is) for each in (path, path[:-1] + "0"))
-    return sa.and_(c.path >= first, c.path < end)
-
-
 def to_messages(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[pb.Department]:
     """Complete ones, in the order of `rows`; the number of statements does not depend on how many they are."""
     found = describe(connection, rows)
     known = {each.department_id: each for each in found}
+    for row in rows:
+        known[row.department_id].member_count_below = row.member_count_below
     for field, statement in COUNTS.items():
         counts = sa.text(statement).bindparams(sa.bindparam("ids", [*known], sa.String, expanding=True))
         for department_id, count in connection.execute(counts):
-            setattr(known[department_id], field, getattr(known[department_id], field) + count)
+            setattr(known[department_id], field, count)
     return found
 
 

@@ -1,46 +1,60 @@
 """Carries out what a plan says of the rows that did not fail, inside one change: many members with few statements."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.directory.v1 import member_pb2
 
-from services.directory import department_changes, departments, members
-from services.directory.import_plan import CREATE, UPDATE, ImportPlan, PlannedRow, in_pieces
+from services.directory import bindings, department_changes, departments, grants, member_queries, members, memberships
+from services.directory.import_plan import CREATE, REMOVE, UPDATE, ImportPlan, PlannedRow
 from services.directory.member_queries import to_message
 from services.directory.member_requests import in_order
-from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.directory.memberships import in_pieces
+from services.directory.models import DEPARTMENT, MEMBER
+from services.directory.scopes import Actor
 from services.directory.search import to_text
-from services.platform.data import audit
 from services.platform.data.database import Insert
 from services.platform.ids import new_id
 from services.platform.messaging.bus import Event
 
-_DEPARTMENTS, _MEMBERS, _MEMBERSHIPS = Insert(DEPARTMENT), Insert(MEMBER), Insert(MEMBERSHIP)
+_DEPARTMENTS, _MEMBERS = Insert(DEPARTMENT), Insert(MEMBER)
 
 
-def carry_out(connection: Connection, plan: ImportPlan, by: audit.Caller, now: int) -> list[Event]:
+def carry_out(connection: Connection, plan: ImportPlan, by: Actor, now: int) -> list[Event]:
     """In the turn of the change in which the plan was made; what it knows is brought up to date."""
     events = _make_departments(connection, plan, by, now)
     made = [row for row in plan.rows if row.verdict == CREATE]
-    changed = [row for row in plan.rows if row.verdict == UPDATE]
+    changed = [row for row in plan.rows if row.verdict in (UPDATE, REMOVE)]
     numbers = _last_numbers(connection, [row.values["account_id"] for row in made])
+    _mark(connection, made, changed, numbers, by)
     stored = []
     for row in (*made, *changed):
         member = row.before or _new(row, numbers.get(row.values["account_id"], 0) + 1, now)
         for what in _steps(row, member, plan, now):
-            memberships = _memberships(plan, member["account_id"])
-            events.append(members.event_of(what, to_message(member, memberships), by, now))
+            told = to_message(member, _memberships(plan, member["account_id"]))
+            events.append(members.event_of(what, told, by, now))
         stored.append(member)
     _MEMBERS.execute(connection, stored[: len(made)])
     _update(connection, stored[len(made) :])
-    _put_departments(connection, plan, [row for row in (*made, *changed) if row.departments is not None])
+    moved = [row.values["account_id"] for row in (*made, *changed) if row.departments is not None]
+    memberships.put(connection, {each: plan.known.departments[each] for each in moved})
     return events
 
 
-def _make_departments(connection: Connection, plan: ImportPlan, by: audit.Caller, now: int) -> list[Event]:
+def _mark(
+    connection: Connection, made: list[PlannedRow], changed: list[PlannedRow], numbers: Mapping[str, int], by: Actor
+) -> None:
+    """Whose account is opened or closed, and who comes back: as in members."""
+    other = [row.values["account_id"] for row in changed if row.status]
+    for some in in_pieces(other):
+        bindings.check_may_change(connection, by, some)
+    closed = [row.values["account_id"] for row in made if row.status == "DISABLED"]
+    grants.mark(connection, {*other, *closed, *numbers})
+
+
+def _make_departments(connection: Connection, plan: ImportPlan, by: Actor, now: int) -> list[Event]:
     known, c = plan.known, DEPARTMENT.c
     count = sa.select(c.parent_id, sa.func.count()).group_by(c.parent_id)
     children: dict[str, int] = {row[0]: row[1] for row in connection.execute(count)}
@@ -65,14 +79,14 @@ def _last_numbers(connection: Connection, account_ids: Sequence[str]) -> dict[st
     return {
         account_id: number
         for some in in_pieces(account_ids)
-        for account_id, number in members.last_numbers(connection, some).items()
+        for account_id, number in member_queries.last_numbers(connection, some).items()
     }
 
 
 def _new(row: PlannedRow, version: int, now: int) -> dict[str, Any]:
     """What the row does not say."""
     return {
-        **dict.fromkeys(("display_name", "email", "phone", "title"), ""),
+        **dict.fromkeys(("display_name", "email", "phone", "title", "main_department_id"), ""),
         **dict.fromkeys(("staff_id", "provider_user_id", "licence_assign_time")),
         "account_id": row.values["account_id"],
         "status": row.status or "NOT_ACTIVATED",
@@ -92,6 +106,7 @@ def _steps(row: PlannedRow, member: dict[str, Any], plan: ImportPlan, now: int) 
         if row.departments is not None and number == 0:
             ids = [plan.known.ids[way] for way in row.departments]
             plan.known.departments[member["account_id"]] = in_order(ids, *ids[:1])
+            member["main_department_id"] = memberships.main_of(ids)
         member |= facts
         if row.advanced is not None and (row.before is None or what.startswith("licence")):
             member["licence_assign_time"] = now if row.advanced else None
@@ -116,7 +131,7 @@ def _found_by(row: PlannedRow, member: dict[str, Any]) -> dict[str, str]:
     """As members.found_by; what the name is read as was found out with the table."""
     if "display_name" not in row.facts:
         return members.found_by(member)
-    sort_name, *lines = row.given["found_by"]
+    sort_name, *lines = row.given.found_by
     others = [member[name] or "" for name in members.FOUND_BY]
     return {"sort_name": sort_name, "search_text": to_text((), [*lines, *others])}
 
@@ -137,16 +152,3 @@ def _update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
     given = [{"wanted": row["account_id"]} | {f"new_{name}": row[name] for name in names} for row in rows]
     connection.execute(query.values(values), given)
-
-
-def _put_departments(connection: Connection, plan: ImportPlan, rows: Iterable[PlannedRow]) -> None:
-    """In place of all that there were."""
-    accounts = [row.values["account_id"] for row in rows]
-    for some in in_pieces(accounts):
-        connection.execute(sa.delete(MEMBERSHIP).where(MEMBERSHIP.c.account_id.in_(some)))
-    values = [
-        {"account_id": account_id, "department_id": each, "main": place == 0}
-        for account_id in accounts
-        for place, each in enumerate(plan.known.departments[account_id])
-    ]
-    _MEMBERSHIPS.execute(connection, values)

@@ -106,6 +106,12 @@ COLUMNS = (
     ImportColumn("phone", pmessage("column", "Phone"), _phone, "+8613800138000"),
     ImportColumn("title", pmessage("column", "Title"), member_requests.TEXTS["title"], message("Engineer")),
     ImportColumn("staff_id", pmessage("column", "Staff ID"), member_requests.TEXTS["staff_id"], "10001"),
+    ImportColumn(
+        "provider_user_id",
+        pmessage("column", "Provider user ID"),
+        member_requests.TEXTS["provider_user_id"],
+        "zhang.wei",
+    ),
     ImportColumn("departments", pmessage("column", "Departments"), _departments, message("Research/Networks;Library")),
     ImportColumn("account_type", pmessage("column", "Account type"), _account_type, message("free account")),
     ImportColumn("status", pmessage("column", "Status"), _status, pmessage("account", "not activated")),
@@ -178,8 +184,8 @@ def read_rows(lines: Sequence[TableLine]) -> tuple[list[str], list[Given]]:
     head, *others = lines
     columns = read_head(head.cells)
     rows = [_read_row(columns, line) for line in others]
-    for field in ("account_id", "staff_id"):
-        _tell_doubles(field, {column.field: place for place, column in columns.items()}, rows)
+    for field in ("account_id", *member_requests.UNIQUE):
+        tell_doubles(field, {column.field: place for place, column in columns.items()}, rows)
     return head.cells, rows
 
 
@@ -212,7 +218,7 @@ def _found_by(name: str) -> list[str]:
     return [search.to_order(name), *search.to_text([name], read=search.as_person).split("\n")[1:-1]]
 
 
-def _tell_doubles(field: str, places: Mapping[str, int], rows: Sequence[Given]) -> None:
+def tell_doubles(field: str, places: Mapping[str, int], rows: Sequence[Given]) -> None:
     """All of them are at fault: nobody knows which is right."""
     first: dict[str, Given] = {}
     told: set[int] = set()

@@ -1,10 +1,8 @@
-"""What a table of people would change: each row against the directory as it is, and what rows do to each other."""
+"""What an import would change: each row against the directory as it is, and what rows do to each other."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,16 +10,19 @@ from yunhui.directory.v1 import import_pb2 as pb
 
 from services.directory import import_columns, licences
 from services.directory.departments import TOP
+from services.directory.memberships import in_pieces
 from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
 from services.platform.serving import errors
 from services.platform.text.languages import CHINESE
 from services.platform.text.messages import Text, message
 
-AT_ONCE = 500
-"""Values in one statement."""
 MOST_NEW_DEPARTMENTS = 1_000
-CREATE, UPDATE, UNCHANGED, FAILED = "CREATE", "UPDATE", "UNCHANGED", "FAILED"
-FACTS = ("display_name", "email", "phone", "title", "staff_id", "verified")
+CREATE, UPDATE, UNCHANGED, FAILED, REMOVE = "CREATE", "UPDATE", "UNCHANGED", "FAILED", "REMOVE"
+UNIQUE = {
+    "staff_id": message("the member {account} has this staff id"),
+    "provider_user_id": message("the member {account} has this user id of the provider"),
+}
+FACTS = ("display_name", "email", "phone", "title", *UNIQUE, "verified")
 
 Way = tuple[str, ...]
 """Names from the top down."""
@@ -34,8 +35,8 @@ class Known:
     members: dict[str, dict[str, Any]]
     departments: dict[str, list[str]]
     """Ids by account, the main one first."""
-    staff: dict[str, str]
-    """Account by staff id."""
+    holders: Mapping[str, Mapping[str, str]]
+    """For each field of UNIQUE: account by value."""
     ways: dict[str, Way]
     ids: dict[Way, str]
     paths: dict[Way, str]
@@ -45,9 +46,12 @@ class Known:
 
 @dataclass(slots=True)
 class PlannedRow:
-    """What becomes of one. `facts`: columns that change; None: departments, status and licence stay as they are."""
+    """What becomes of one. `facts`: columns that change; None: departments, status and licence stay as they are.
 
-    given: Mapping[str, Any]
+    `gone`: came from the provider, and is no longer there.
+    """
+
+    given: import_columns.Given
     faults: list[import_columns.Fault]
     before: dict[str, Any] | None = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -55,16 +59,18 @@ class PlannedRow:
     status: str | None = None
     advanced: bool | None = None
     differences: list[pb.ImportDifference] = field(default_factory=list)
+    gone: bool = False
 
     @property
     def values(self) -> Mapping[str, Any]:
-        values: Mapping[str, Any] = self.given["values"]
-        return values
+        return self.given.values
 
     @property
     def verdict(self) -> str:
         if self.faults:
             return FAILED
+        if self.gone:
+            return REMOVE
         if self.before is None:
             return CREATE
         return UPDATE if self.differences else UNCHANGED
@@ -75,11 +81,11 @@ class PlannedRow:
     def to_message(self) -> pb.ImportRow:
         verdict = self.verdict
         return pb.ImportRow(
-            line=self.given["line"],
+            line=self.given.line,
             verdict=pb.ImportVerdict.Value(f"IMPORT_VERDICT_{verdict}"),
             account_id=self.values.get("account_id", ""),
             display_name=self.values.get("display_name", "") or (self.before or {}).get("display_name", ""),
-            differences=self.differences if verdict == UPDATE else (),
+            differences=self.differences if verdict in (UPDATE, REMOVE) else (),
             faults=[
                 pb.ImportFault(field=name, column=column, english=english, chinese=chinese)
                 for name, column, english, chinese in self.faults
@@ -95,7 +101,7 @@ class ImportPlan:
     """Those above first."""
 
     def summary(self) -> pb.ImportSummary:
-        counts = dict.fromkeys((CREATE, UPDATE, UNCHANGED, FAILED), 0)
+        counts = dict.fromkeys((CREATE, UPDATE, UNCHANGED, FAILED, REMOVE), 0)
         for row in self.rows:
             counts[row.verdict] += 1
         return pb.ImportSummary(
@@ -104,23 +110,20 @@ class ImportPlan:
             unchanged_count=counts[UNCHANGED],
             failed_count=counts[FAILED],
             department_count=len(self.new_departments),
+            remove_count=counts[REMOVE],
         )
 
 
-T = TypeVar("T")
-
-
-def in_pieces(items: Iterable[T]) -> Iterator[list[T]]:
-    """Of AT_ONCE items each."""
-    left = iter(items)
-    while some := [*islice(left, AT_ONCE)]:
-        yield some
-
-
-def make(connection: Connection, head: Sequence[str], given: Iterable[str], now: int) -> ImportPlan:
-    """`given`: import_columns.Given as JSON, by line. Holds until the end of a transaction that has its turn."""
-    parsed = [json.loads(each) for each in given]
-    rows = [PlannedRow(each, [(f, c, e, z) for f, c, e, z in each["faults"]]) for each in parsed]
+def make(
+    connection: Connection,
+    head: Sequence[str],
+    given: Iterable[import_columns.Given],
+    now: int,
+    gone: Iterable[import_columns.Given] = (),
+) -> ImportPlan:
+    """By line; those who are `gone` last. Holds until the end of a transaction that has its turn."""
+    rows = [PlannedRow(each, [*each.faults]) for each in given]
+    rows += [PlannedRow(each, [], gone=True) for each in gone]
     columns = {column.field: place + 1 for place, column in import_columns.read_head(head).items()}
     known = _look(connection, rows, now)
     for row in rows:
@@ -132,7 +135,6 @@ def make(connection: Connection, head: Sequence[str], given: Iterable[str], now:
 
 def _look(connection: Connection, rows: Sequence[PlannedRow], now: int) -> Known:
     accounts = {row.values["account_id"] for row in rows if "account_id" in row.values}
-    staff = {row.values["staff_id"] for row in rows if "staff_id" in row.values}
     members = {
         row["account_id"]: dict(row) for row in _of(connection, sa.select(MEMBER), MEMBER.c.account_id, accounts)
     }
@@ -140,17 +142,23 @@ def _look(connection: Connection, rows: Sequence[PlannedRow], now: int) -> Known
     of_these = sa.select(MEMBERSHIP).order_by(MEMBERSHIP.c.main.desc(), MEMBERSHIP.c.department_id)
     for each in _of(connection, of_these, MEMBERSHIP.c.account_id, members):
         departments.setdefault(each["account_id"], []).append(each["department_id"])
-    holders = sa.select(MEMBER.c.staff_id, MEMBER.c.account_id)
     ways, paths = _tree(connection)
     return Known(
         members,
         departments,
-        {each["staff_id"]: each["account_id"] for each in _of(connection, holders, MEMBER.c.staff_id, staff)},
+        {name: _holders(connection, rows, name) for name in UNIQUE},
         ways,
         {way: department_id for department_id, way in ways.items()},
         paths,
         licences.bought(connection, now) - licences.used(connection),
     )
+
+
+def _holders(connection: Connection, rows: Sequence[PlannedRow], name: str) -> dict[str, str]:
+    column = MEMBER.c[name]
+    wanted = {row.values[name] for row in rows if name in row.values}
+    query = sa.select(column, MEMBER.c.account_id)
+    return {each[name]: each["account_id"] for each in _of(connection, query, column, wanted)}
 
 
 def _of(
@@ -181,9 +189,10 @@ def _compare(row: PlannedRow, known: Known, columns: Mapping[str, int], now: int
     said = {*values, *(name for name, *_ in row.faults)}
     if row.before is None and "display_name" not in said:
         row.fail("display_name", errors.REQUIRED, columns)
-    holder = known.staff.get(values.get("staff_id", ""))
-    if holder not in (None, values.get("account_id")):
-        row.fail("staff_id", message("the member {account} has this staff id", account=holder), columns)
+    for name, words in UNIQUE.items():
+        holder = known.holders[name].get(values.get(name, ""))
+        if holder not in (None, values.get("account_id")):
+            row.fail(name, Text(words, values={"account": holder}), columns)
     for name in FACTS:
         if name in values and values[name] != before.get(name):
             row.facts[name] = values[name]

@@ -18,6 +18,7 @@ from services.platform.data.database import Database
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
+PERMISSION = "licences.edit"
 ENTITY = "licences"
 MAX_COUNT = 1_000_000
 MAX_PURCHASES = 1_000

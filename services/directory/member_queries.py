@@ -9,20 +9,27 @@ from sqlalchemy.engine import Connection, RowMapping
 from yunhui.directory.v1 import member_pb2 as pb
 from yunhui.directory.v1 import member_service_pb2 as api
 
-from services.directory import departments, fields, licences, search
+from services.directory import departments, fields, licences, scopes, search
 from services.directory.member_requests import account_id, is_advanced, status_name
 from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.directory.scopes import EVERYWHERE, Scope
 from services.platform.clock import to_timestamp
 from services.platform.data.database import Database
+from services.platform.messaging import outbox
 from services.platform.serving import errors, pages
 from services.platform.text.messages import message
 
 MAX_QUERY = 100
 MANY = 5_000
-"""Members of a department, of whom it takes longer to sort all than to meet a page of them among everybody."""
+"""Members, of whom it takes longer to sort all than to meet a page of them among everybody."""
 
-Places = Sequence[str] | sa.Select[Any]
-"""Ids of departments."""
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Departments by their ids, and how many members belong to any of them."""
+
+    ids: Sequence[str] | sa.Select[Any]
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +51,35 @@ class Order:
 BY_NAME, NEWEST = Order("sort_name", downwards=False), Order("create_time", downwards=True)
 
 
-async def get(database: Database, request: api.GetMemberRequest) -> pb.Member:
+async def get(database: Database, request: api.GetMemberRequest, scope: Scope) -> pb.Member:
     """Raises errors.RpcError."""
     wanted = account_id("account_id", request.account_id)
-    return await database.read(lambda connection: to_messages(connection, [find(connection, wanted)])[0])
+    return await database.read(lambda connection: to_messages(connection, [find(connection, wanted, scope)])[0])
 
 
-def find(connection: Connection, account_id: str) -> RowMapping:
-    """Raises NOT_FOUND."""
-    query = sa.select(MEMBER).where(MEMBER.c.account_id == account_id)
+def find(connection: Connection, account_id: str, scope: Scope = EVERYWHERE) -> RowMapping:
+    """Raises NOT_FOUND, also for one outside."""
+    query = sa.select(MEMBER).where(MEMBER.c.account_id == account_id, scopes.belongs(connection, scope))
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise errors.not_found("member", message("there is no such member"))
     return row
 
 
-async def list_(database: Database, request: api.ListMembersRequest, now: int) -> api.ListMembersResponse:
+def version_of(connection: Connection, account_id: str) -> int | None:
+    """None when there is no such member."""
+    return connection.scalar(sa.select(MEMBER.c.version).where(MEMBER.c.account_id == account_id))
+
+
+def last_numbers(connection: Connection, account_ids: Collection[str]) -> dict[str, int]:
+    """Of the events of whoever had these account ids before; without those that nobody had."""
+    c = outbox.TABLE.c
+    theirs = c.entity_id.in_(account_ids) & c.subject.like("yunhui.directory.member.%")
+    query = sa.select(c.entity_id, sa.func.max(c.entity_seq)).where(theirs).group_by(c.entity_id)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+async def list_(database: Database, request: api.ListMembersRequest, now: int, scope: Scope) -> api.ListMembersResponse:
     """At `now`, in epoch ms. Raises errors.RpcError."""
     order = NEWEST if request.order == api.MEMBER_ORDER_NEWEST else BY_NAME
     if request.order not in api.MemberOrder.values():
@@ -69,8 +89,8 @@ async def list_(database: Database, request: api.ListMembersRequest, now: int) -
     department_id = _department(request)
 
     def work(connection: Connection) -> api.ListMembersResponse:
-        places = _places(connection, department_id, below=request.below) if department_id else None
-        total, rows = _page(connection, conditions, places, order, key, size + 1)
+        reach = _reach(connection, department_id, scope, below=request.below)
+        total, rows = _page(connection, conditions, reach, order, key, size + 1)
         last = rows[size - 1] if len(rows) > size else None
         return api.ListMembersResponse(
             members=to_messages(connection, rows[:size]),
@@ -95,7 +115,7 @@ def _conditions(request: api.ListMembersRequest) -> list[sa.ColumnElement[bool]]
     if request.HasField("verified"):
         met.append(c.verified.is_(request.verified))
     if request.without_department:
-        met.append(~sa.exists().where(MEMBERSHIP.c.account_id == c.account_id))
+        met.append(c.main_department_id == "")
     return met
 
 
@@ -106,61 +126,70 @@ def _department(request: api.ListMembersRequest) -> str:
     return departments.optional_id("department_id", request.department_id)
 
 
-def _places(connection: Connection, department_id: str, *, below: bool) -> Places:
-    """The path stands in the statement as it is: PostgreSQL cannot guess how many lie below one that it does not know,
-    and chooses plans for a few.
-    """
+def _reach(connection: Connection, department_id: str, scope: Scope, *, below: bool) -> Reach | None:
+    """None: it does not matter, not even whether they belong to any."""
+    if not department_id:
+        return None if scope is None else _inside(connection, scope)
     c = DEPARTMENT.c
-    path = connection.scalar(sa.select(c.path).where(c.department_id == department_id)) if below else None
-    if path is None:
-        return [department_id]
-    return sa.select(c.department_id).where(departments.below(path, as_it_is=True))
+    there = (c.department_id == department_id) & scopes.within(connection, scope)
+    row = connection.execute(sa.select(c.path, c.member_count_below).where(there)).one_or_none()
+    if row is None:
+        return Reach([], 0)
+    if not below:
+        return Reach([department_id], _number(connection, [department_id]))
+    return Reach(sa.select(c.department_id).where(scopes.below(row.path, as_it_is=True)), row.member_count_below)
 
 
-def _lies_in(memberships: sa.FromClause, places: Places) -> sa.ColumnElement[bool]:
-    """For memberships that are found one by one: with IN, SQLite would try all places for each."""
-    if not isinstance(places, sa.Select):
-        return memberships.c.department_id.in_(places)
-    return places.where(DEPARTMENT.c.department_id == memberships.c.department_id).correlate(memberships).exists()
+def _inside(connection: Connection, scope: frozenset[str]) -> Reach:
+    ids = sa.select(DEPARTMENT.c.department_id).where(scopes.within(connection, scope))
+    tops = scopes.tops(connection, scope)
+    return Reach(ids, tops[0].member_count_below if len(tops) == 1 else _number(connection, ids))
+
+
+def _number(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
+    there = sa.select(sa.func.count(MEMBERSHIP.c.account_id.distinct())).where(MEMBERSHIP.c.department_id.in_(ids))
+    return connection.execute(there).scalar_one()
+
+
+def _belongs(reach: Reach) -> sa.ColumnElement[bool]:
+    """Databases go the way that they are shown: from those who are there, or past everybody. Then the main department
+    stands in the row already, and of other memberships there are few.
+    """
+    m = MEMBERSHIP.c
+    there = sa.select(m.account_id).where(m.department_id.in_(reach.ids))
+    if reach.number <= MANY:
+        return MEMBER.c.account_id.in_(there)
+    return MEMBER.c.main_department_id.in_(reach.ids) | MEMBER.c.account_id.in_(there.where(m.main == sa.false()))
 
 
 def _page(
     connection: Connection,
     conditions: Sequence[sa.ColumnElement[bool]],
-    places: Places | None,
+    reach: Reach | None,
     order: Order,
     key: tuple[Any, str] | None,
     limit: int,
 ) -> tuple[int, Sequence[RowMapping]]:
-    """How many there are, and those behind `key`. `places`: departments, to one of which they must belong."""
-    if places is None:
-        return _looked_at_once(connection, conditions, order, key, limit)
-    m = MEMBERSHIP.c
-    there = m.department_id.in_(places)
-    number = connection.execute(sa.select(sa.func.count(m.account_id.distinct())).where(there)).scalar_one()
-    if number > MANY:  # SQLite goes the way that it is shown: everybody in their order, or those who are there
-        met: sa.ColumnElement[bool] = sa.exists().where(
-            m.account_id == MEMBER.c.account_id, _lies_in(MEMBERSHIP, places)
-        )
-    else:
-        met = MEMBER.c.account_id.in_(sa.select(m.account_id).where(there))
+    """How many there are, and those behind `key`."""
+    met = [*conditions, *([_belongs(reach)] if reach else [])]
     if conditions:
-        return _looked_at_once(connection, [*conditions, met], order, key, limit)
-    query = sa.select(MEMBER).where(met).order_by(*order.of(MEMBER)).limit(limit)
-    rows = connection.execute(query.where(order.after(MEMBER, key)) if key else query).mappings().all()
-    return number, rows
+        return _looked_at_once(connection, met, order, key, limit)
+    number = sa.select(sa.func.count()).select_from(MEMBER)
+    total = reach.number if reach else connection.execute(number).scalar_one()
+    query = sa.select(MEMBER).where(*met).order_by(*order.of(MEMBER)).limit(limit)
+    return total, connection.execute(query.where(order.after(MEMBER, key)) if key else query).mappings().all()
 
 
 def _looked_at_once(
     connection: Connection,
-    conditions: Sequence[sa.ColumnElement[bool]],
+    met: Sequence[sa.ColumnElement[bool]],
     order: Order,
     key: tuple[Any, str] | None,
     limit: int,
 ) -> tuple[int, Sequence[RowMapping]]:
     """As _page. All are looked at once: counting them costs as much as the page."""
-    keys = sa.select(MEMBER.c.account_id, MEMBER.c[order.column]).where(*conditions)
-    found: sa.FromClause = keys.cte("found").prefix_with("MATERIALIZED") if conditions else MEMBER.alias("found")
+    keys = sa.select(MEMBER.c.account_id, MEMBER.c[order.column]).where(*met)
+    found = keys.cte("found").prefix_with("MATERIALIZED")
     total = sa.select(sa.func.count().label("total")).select_from(found).subquery("counted")
     page = sa.select(found.c.account_id, found.c[order.column]).order_by(*order.of(found)).limit(limit)
     shown = (page.where(order.after(found, key)) if key else page).subquery("shown")
@@ -172,7 +201,7 @@ def _looked_at_once(
 
 def to_messages(connection: Connection, rows: Sequence[RowMapping]) -> list[pb.Member]:
     """Members of rows of MEMBER, with their departments. Two statements, however many rows."""
-    found = _memberships(connection, [row["account_id"] for row in rows])
+    found = memberships_of(connection, [row["account_id"] for row in rows])
     return [to_message(row, found.get(row["account_id"], ())) for row in rows]
 
 
@@ -198,7 +227,7 @@ def to_message(row: RowMapping | Mapping[str, Any], memberships: Collection[pb.M
     )
 
 
-def _memberships(connection: Connection, account_ids: Collection[str]) -> dict[str, list[pb.Membership]]:
+def memberships_of(connection: Connection, account_ids: Collection[str]) -> dict[str, list[pb.Membership]]:
     """Of each, in their order."""
     theirs = MEMBERSHIP.c.account_id.in_(account_ids)
     rows = connection.execute(sa.select(MEMBERSHIP).where(theirs)).all()

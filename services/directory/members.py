@@ -1,6 +1,6 @@
 """Changes of members: who there is, what is known of them, whether the account is open, and who has a licence."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,13 @@ from yunhui.directory.v1 import events_pb2
 from yunhui.directory.v1 import member_pb2 as pb
 from yunhui.directory.v1 import member_service_pb2 as api
 
-from services.directory import changes, fields, licences, search
-from services.directory.changes import Changes, Outcome
-from services.directory.member_queries import find, to_messages
+from services.directory import bindings, changes, fields, grants, licences, memberships, scopes, search, transfers
+from services.directory.changes import Changes, Outcome, Work
+from services.directory.member_queries import find, last_numbers, to_messages
 from services.directory.member_requests import (
     PERSONAL,
     UNIQUE,
+    MemberInput,
     UpdateInput,
     account_id,
     in_order,
@@ -26,13 +27,14 @@ from services.directory.member_requests import (
     to_update,
 )
 from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.directory.scopes import EVERYWHERE, Actor, Scope
 from services.platform.data import audit
-from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.serving import errors
 from services.platform.text.messages import message
 from services.platform.text.times import PLATFORM_ZONE
 
+PERMISSION = "members.edit"
 FOUND_BY = ("account_id", "email", "staff_id", "phone")
 TAKEN = {
     "staff_id": ("STAFF_ID_TAKEN", message("another member has this staff id")),
@@ -48,74 +50,96 @@ class StoredMember:
     departments: list[str]
 
 
-async def create(made: Changes, request: api.CreateMemberRequest, by: audit.Caller) -> pb.Member:
+async def create(made: Changes, request: api.CreateMemberRequest, by: Actor) -> pb.Member:
     """Raises errors.RpcError; then nothing was changed, here and below."""
+    return await made.make(creating(request, by))
+
+
+def creating(request: api.CreateMemberRequest, by: Actor) -> Work[pb.Member]:
     given = to_input(request.member)
 
-    def work(connection: Connection, now: int) -> Outcome[pb.Member]:
-        if _exists(connection, MEMBER.c.account_id == given.account_id):
-            words = message("there is a member with this account id already")
-            raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "MEMBER_EXISTS", words)
-        _check_free(connection, given.account_id, given.facts)
-        if given.advanced:
-            licences.take_one(connection, now)
-        row = {
-            "account_id": given.account_id,
-            "status": given.status,
-            "licence_assign_time": now if given.advanced else None,
-            "version": last_numbers(connection, [given.account_id]).get(given.account_id, 0) + 1,
-            "create_time": now,
-            "update_time": now,
-            **given.facts,
-        }
-        connection.execute(sa.insert(MEMBER).values(row | found_by(row)))
-        _put_departments(connection, given.account_id, given.departments)
-        return _told(connection, None, given.account_id, "created", by, now)
-
-    return await made.make(work)
+    return lambda connection, now: add(connection, given, by, now)
 
 
-async def update(made: Changes, request: api.UpdateMemberRequest, by: audit.Caller) -> pb.Member:
+def add(connection: Connection, given: MemberInput, by: Actor, now: int) -> Outcome[pb.Member]:
+    """In a change."""
+    if _exists(connection, MEMBER.c.account_id == given.account_id):
+        words = message("there is a member with this account id already")
+        raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "MEMBER_EXISTS", words)
+    _check_free(connection, given.account_id, given.facts)
+    _check_departments(connection, [], given.departments, by.scope(PERMISSION))
+    if given.advanced:
+        licences.take_one(connection, now)
+    row = {
+        "account_id": given.account_id,
+        "status": given.status,
+        "licence_assign_time": now if given.advanced else None,
+        "version": last_numbers(connection, [given.account_id]).get(given.account_id, 0) + 1,
+        "create_time": now,
+        "update_time": now,
+        "main_department_id": memberships.main_of(given.departments),
+        **given.facts,
+    }
+    connection.execute(sa.insert(MEMBER).values(row | found_by(row)))
+    memberships.put(connection, {given.account_id: given.departments})
+    if row["version"] > 1 or given.status == "DISABLED":
+        grants.mark(connection, [given.account_id])
+    return _told(connection, None, given.account_id, "created", by, now)
+
+
+async def update(made: Changes, request: api.UpdateMemberRequest, by: Actor) -> pb.Member:
+    return await made.make(updating(request, by))
+
+
+def updating(request: api.UpdateMemberRequest, by: Actor) -> Work[pb.Member]:
     given = to_update(request)
 
     def work(connection: Connection, now: int) -> Outcome[pb.Member]:
-        before = _stored(connection, given.account_id)
+        before = _stored(connection, given.account_id, by.scope(PERMISSION))
         facts, departments = _new(before, given)
         if not facts and departments is None:
             return _as_it_stands(connection, before)
         _check_version(before, given.version)
         _check_free(connection, given.account_id, facts)
         if departments is not None:
-            _put_departments(connection, given.account_id, departments)
+            _check_departments(connection, before.departments, departments, by.scope(PERMISSION))
+            memberships.put(connection, {given.account_id: departments})
+            facts["main_department_id"] = memberships.main_of(departments)
         _store(connection, before, now, facts | found_by({**before.row, **facts}))
         return _told(connection, before, given.account_id, "updated", by, now)
 
-    return await made.make(work)
+    return work
 
 
-async def set_enabled(made: Changes, request: api.SetMemberEnabledRequest, by: audit.Caller) -> pb.Member:
+async def set_enabled(made: Changes, request: api.SetMemberEnabledRequest, by: Actor) -> pb.Member:
+    return await made.make(enabling(request, by))
+
+
+def enabling(request: api.SetMemberEnabledRequest, by: Actor) -> Work[pb.Member]:
     wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
     what = "enabled" if request.enabled else "disabled"
     status = what.upper()
 
     def work(connection: Connection, now: int) -> Outcome[pb.Member]:
-        before = _stored(connection, wanted)
+        before = _stored(connection, wanted, by.scope(PERMISSION))
         if before.row["status"] == status:
             return _as_it_stands(connection, before)
         _check_version(before, version)
+        bindings.check_may_change(connection, by, [wanted])
         _store(connection, before, now, {"status": status})
+        grants.mark(connection, [wanted])
         return _told(connection, before, wanted, what, by, now)
 
-    return await made.make(work)
+    return work
 
 
-async def set_account_type(made: Changes, request: api.SetAccountTypeRequest, by: audit.Caller) -> pb.Member:
+async def set_account_type(made: Changes, request: api.SetAccountTypeRequest, by: Actor) -> pb.Member:
     wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
     advanced = is_advanced("account_type", request.account_type)
     what = "licence_assigned" if advanced else "licence_returned"
 
     def work(connection: Connection, now: int) -> Outcome[pb.Member]:
-        before = _stored(connection, wanted)
+        before = _stored(connection, wanted, by.scope(licences.PERMISSION))
         assigned = before.row["licence_assign_time"]
         if advanced == (assigned is not None):
             return _as_it_stands(connection, before)
@@ -130,21 +154,29 @@ async def set_account_type(made: Changes, request: api.SetAccountTypeRequest, by
     return await made.make(work)
 
 
-async def delete(made: Changes, request: api.DeleteMemberRequest, by: audit.Caller) -> None:
+async def delete(made: Changes, request: api.DeleteMemberRequest, by: Actor) -> None:
+    await made.make(deleting(request, by))
+
+
+def deleting(request: api.DeleteMemberRequest, by: Actor) -> Work[None]:
     wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
 
     def work(connection: Connection, now: int) -> Outcome[None]:
-        before = _stored(connection, wanted)
+        before = _stored(connection, wanted, by.scope(PERMISSION))
         _check_version(before, version)
         if before.row["status"] == "ENABLED":
             words = message("the account is open: close it first")
             raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEMBER_ENABLED", words)
-        connection.execute(sa.delete(MEMBERSHIP).where(MEMBERSHIP.c.account_id == wanted))
+        bindings.check_may_change(connection, by, [wanted])
+        taken = bindings.remove(connection, bindings.of_member(connection, wanted), by, now)
+        taken += transfers.forget(connection, wanted, by, now)
+        grants.mark(connection, [wanted])
+        memberships.put(connection, {wanted: []})
         connection.execute(sa.delete(MEMBER).where(MEMBER.c.account_id == wanted))
         gone = pb.Member(account_id=wanted, version=version + 1)
-        return Outcome(None, [event_of("deleted", gone, by, now)], [_entry(wanted, before, None, by)])
+        return Outcome(None, [*taken, event_of("deleted", gone, by, now)], [_entry(wanted, before, None, by)])
 
-    return await made.make(work)
+    return work
 
 
 def _exists(connection: Connection, condition: sa.ColumnElement[bool]) -> bool:
@@ -172,23 +204,15 @@ def _check_lock(lock_time: int, now: int) -> None:
         raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "LICENCE_LOCKED", words)
 
 
-def last_numbers(connection: Connection, account_ids: Collection[str]) -> dict[str, int]:
-    """Of the events of whoever had these account ids before; without those that nobody had."""
-    c = outbox.TABLE.c
-    theirs = c.entity_id.in_(account_ids) & c.subject.like("yunhui.directory.member.%")
-    query = sa.select(c.entity_id, sa.func.max(c.entity_seq)).where(theirs).group_by(c.entity_id)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 def found_by(row: Mapping[str, Any]) -> dict[str, str]:
     """What follows from the rest of a row: by what the member is sorted and found."""
     name, others = row["display_name"], [row[each] or "" for each in FOUND_BY]
     return {"sort_name": search.to_order(name), "search_text": search.to_text([name], others, search.as_person)}
 
 
-def _stored(connection: Connection, account_id: str) -> StoredMember:
-    """Raises NOT_FOUND."""
-    row, mine = find(connection, account_id), MEMBERSHIP.c.account_id == account_id
+def _stored(connection: Connection, account_id: str, scope: Scope = EVERYWHERE) -> StoredMember:
+    """Raises NOT_FOUND, also for one outside."""
+    row, mine = find(connection, account_id, scope), MEMBERSHIP.c.account_id == account_id
     main = {each.department_id: each.main for each in connection.execute(sa.select(MEMBERSHIP).where(mine))}
     return StoredMember(row, in_order(main, *(each for each in main if main[each])))
 
@@ -199,16 +223,22 @@ def _new(before: StoredMember, given: UpdateInput) -> tuple[dict[str, Any], list
     return facts, None if given.departments == before.departments else given.departments
 
 
-def _put_departments(connection: Connection, account_id: str, departments: Collection[str]) -> None:
-    """In place of all that there were; the first is the main one."""
+def _check_departments(connection: Connection, before: Sequence[str], after: Sequence[str], scope: Scope) -> None:
+    """Only what lies inside comes or goes, and whoever has a scope leaves the member in it."""
     c = DEPARTMENT.c
-    known = connection.execute(sa.select(sa.func.count(c.department_id)).where(c.department_id.in_(departments)))
-    if known.scalar_one() < len(departments):
+    there = c.department_id.in_([*before, *after]) & scopes.within(connection, scope)
+    inside = {*connection.scalars(sa.select(c.department_id).where(there))}
+    if {*after} - inside - {*before}:
         raise errors.not_found("department", message("there is no such department"))
-    connection.execute(sa.delete(MEMBERSHIP).where(MEMBERSHIP.c.account_id == account_id))
-    for place, each in enumerate(departments):
-        values = {"account_id": account_id, "department_id": each, "main": place == 0}
-        connection.execute(sa.insert(MEMBERSHIP).values(values))
+    if scope is None:
+        return
+    if not inside.intersection(after):
+        words = message("the member must belong to one of the departments whose members you may change")
+        raise scopes.outside(words)
+    moved = {*before[:1]} ^ {*after[:1]}
+    if ({*before} - {*after} | moved) - inside:
+        words = message("departments whose members you may not change must stay as they are: give them as you saw them")
+        raise scopes.outside(words)
 
 
 def _store(connection: Connection, before: StoredMember, now: int, values: Mapping[str, Any]) -> None:
@@ -223,7 +253,7 @@ def _as_it_stands(connection: Connection, before: StoredMember) -> Outcome[pb.Me
 
 
 def _told(
-    connection: Connection, before: StoredMember | None, account_id: str, what: str, by: audit.Caller, now: int
+    connection: Connection, before: StoredMember | None, account_id: str, what: str, by: Actor, now: int
 ) -> Outcome[pb.Member]:
     """What was stored, as `what` is told of in an event."""
     after = _stored(connection, account_id)
@@ -231,14 +261,12 @@ def _told(
     return Outcome(member, [event_of(what, member, by, now)], [_entry(account_id, before, after, by)])
 
 
-def event_of(what: str, member: pb.Member, by: audit.Caller, now: int) -> Event:
+def event_of(what: str, member: pb.Member, by: Actor, now: int) -> Event:
     told = events_pb2.MemberEvent(member=member, actor=by.account_id)
     return changes.event(f"member.{what}", member.account_id, member.version, told, now)
 
 
-def _entry(
-    account_id: str, before: StoredMember | None, after: StoredMember | None, by: audit.Caller
-) -> audit.AuditEntry:
+def _entry(account_id: str, before: StoredMember | None, after: StoredMember | None, by: Actor) -> audit.AuditEntry:
     """Of what the audit log may not repeat, only that it changed."""
     detail: dict[str, Any] = {"before": _detail(before), "after": _detail(after)}
     if before and after:

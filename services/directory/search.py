@@ -4,12 +4,15 @@ pypinyin is loaded with the first Chinese name: its phrases take 50 MB.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import combinations, islice, product
 
 from services.directory.surnames import surname
 
 MOST_READINGS = 8
 """Of a name in which characters are read in several ways."""
+MOST_WORDS = 8_192
+"""Whose readings are remembered."""
 
 Syllables = list[list[str]]
 """Of each character how it may be read, the likeliest first."""
@@ -19,10 +22,8 @@ def to_order(person: str) -> str:
     """By what people are sorted: Chinese names by pinyin, in the order of their characters where that is the same."""
     if person.isascii():
         return f"{person.casefold()} {person}"
-    from pypinyin import Style, lazy_pinyin
-
     characters, read = surname(person)
-    rest = lazy_pinyin(person[len(characters) :], style=Style.TONE3)
+    rest = [way for ways in _read(person[len(characters) :], tones=True) for way in ways[:1]]
     return " ".join((*read, *rest)).casefold() + " " + person
 
 
@@ -51,10 +52,19 @@ def as_person(name: str) -> Syllables:
     return [[*dict.fromkeys(each)] for each in first] + as_words(name[len(characters) :])
 
 
-def _read(characters: str) -> Syllables:
+def _read(characters: str, *, tones: bool = False) -> Syllables:
+    """With `tones`, their numbers stand behind the syllables."""
+    from pypinyin.seg.simpleseg import seg
+
+    return [ways for word in seg(characters) for ways in _read_word(word, tones=tones)]
+
+
+@lru_cache(MOST_WORDS)
+def _read_word(word: str, *, tones: bool) -> Syllables:
+    """One of pypinyin's words, of which a character by itself is one: names share them, and each takes it 50 µs."""
     from pypinyin import Style, pinyin
 
-    return pinyin(characters, style=Style.NORMAL, heteronym=True)
+    return pinyin([word], style=Style.TONE3 if tones else Style.NORMAL, heteronym=True)
 
 
 def readings(syllables: Syllables) -> Iterator[str]:

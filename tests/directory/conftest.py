@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from services.directory.changes import Changes
-from services.platform.data.audit import Caller
+from services.directory.scopes import Actor
 from services.platform.data.database import Database
+from services.platform.serving.permissions import CATALOGUE
 from tests import templates
 
 MONDAY = 1_772_416_800_000
 """Epoch ms: 2026-03-02T10:00+08:00."""
-ADMIN = Caller("admin", frozenset({"admin"}), "yunhui.directory.v1.TestService/Act")
+METHOD = "yunhui.directory.v1.TestService/Act"
+ADMIN = Actor("admin", frozenset({"admin"}), METHOD, dict.fromkeys(CATALOGUE, frozenset[str]()))
+"""May do everything."""
 
 
 @dataclass

@@ -15,7 +15,15 @@ from tests.directory.conftest import ADMIN, MONDAY
 
 def department(connection: Connection, department_id: str, name: str, parent: str = "") -> None:
     found = connection.execute(sa.select(DEPARTMENT.c.path).where(DEPARTMENT.c.department_id == parent)).scalar()
-    row = {"department_id": department_id, "parent_id": parent, "display_name": name, "position": 0, "version": 1}
+    siblings = sa.select(sa.func.count()).select_from(DEPARTMENT).where(DEPARTMENT.c.parent_id == parent)
+    position = connection.execute(siblings).scalar_one()
+    row = {
+        "department_id": department_id,
+        "parent_id": parent,
+        "display_name": name,
+        "position": position,
+        "version": 1,
+    }
     row |= {"search_text": search.to_text([name]), "path": f"{found or ''}{department_id}/"}
     connection.execute(sa.insert(DEPARTMENT).values(**row, create_time=MONDAY, update_time=MONDAY))
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from google.protobuf.json_format import Parse
 from yunhui.directory.v1 import events_pb2
 
-from services.directory import department_changes, departments
+from services.directory import api, department_changes, departments
 from services.directory.changes import Changes
 from services.directory.fields import MOST_LEVELS
 from services.platform.data import audit
@@ -29,7 +29,7 @@ STALE, CYCLE, TOO_DEEP, NOT_EMPTY = (
 
 @pytest.fixture(autouse=True)
 def called_by_an_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "caller", lambda: ADMIN)
+    monkeypatch.setattr(api, "caller", lambda: ADMIN)
 
 
 @pytest.fixture
@@ -322,7 +322,7 @@ async def test_events_tell_paths_and_no_counts(tree: Tree) -> None:
     assert [each.department.path for each in told] == ["A", "A/B", "A/B"]
     assert told[2].into_department_id == a.department_id
     assert (told[2].department.version, told[2].department.parent_id, told[2].actor) == (2, a.department_id, "admin")
-    assert not any(getattr(each.department, field) for each in told for field in departments.COUNTS)
+    assert not any(getattr(each.department, field) for each in told for field in departments.COUNTED)
 
 
 async def test_the_audit_log_says_what_was_done_without_names(tree: Tree) -> None:
@@ -343,7 +343,7 @@ async def test_the_audit_log_says_what_was_done_without_names(tree: Tree) -> Non
         "after": {"parent_id": b.department_id, "position": 0},
     }
     into = {"parent_id": b.department_id, "into_department_id": b.department_id}
-    assert details[4] == {**into, "members": 1, "departments": 0}
+    assert details[4] == {**into, "members": 1, "departments": 0, "bindings": 0}
 
 
 NAMES = ["", "   ", "a/b", "x" * 101, "x" * 10_000, "a\nb", "a\0b", "a\x1bb", "a\u2028b", "a\u202eb", "a\u2066b"]

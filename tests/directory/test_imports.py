@@ -15,12 +15,15 @@ from yunhui.directory.v1 import import_service_pb2 as api
 from yunhui.directory.v1 import member_pb2
 from yunhui.directory.v1 import member_service_pb2 as member_api
 from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub, add_ImportServiceServicer_to_server
+from yunhui.meetings.v1.user_pb2 import ListUsersResponse
 
-from services.directory import import_plan, import_tables, imports, member_queries, members
+from services.directory import import_plan, import_store, import_tables, imports, member_queries, members
 from services.directory.api import IMPORTS, ImportService
 from services.directory.changes import Changes
 from services.directory.imports import Imports
 from services.directory.models import DEPARTMENT, IMPORT, IMPORT_PART, IMPORT_ROW, MEMBER, MEMBERSHIP
+from services.directory.provider_imports import ProviderImports
+from services.directory.scopes import EVERYWHERE
 from services.platform.clock import DAY
 from services.platform.data import audit
 from services.platform.messaging import outbox
@@ -70,7 +73,7 @@ class Caller:
         return await self.apply(import_id)
 
     async def member(self, account_id: str) -> member_pb2.Member:
-        return await member_queries.get(self.database, member_api.GetMemberRequest(account_id=account_id))
+        return await member_queries.get(self.database, member_api.GetMemberRequest(account_id=account_id), EVERYWHERE)
 
     async def all(self, table: sa.Table) -> list[dict[str, Any]]:
         def work(connection: Any) -> list[dict[str, Any]]:
@@ -89,6 +92,11 @@ class Caller:
 @pytest.fixture
 def admin(service_of_imports: Imports) -> Caller:
     return Caller(service_of_imports)
+
+
+async def nobody(page_token: str) -> ListUsersResponse:
+    """No provider is asked here."""
+    return ListUsersResponse()
 
 
 def verdicts(rows: Sequence[pb.ImportRow]) -> str:
@@ -333,7 +341,8 @@ async def test_what_is_personal_goes_when_it_has_ended(admin: Caller) -> None:
     assert [row["head"] for row in await admin.all(IMPORT)] == ["", ""]
     entries = [row for row in await admin.all(audit.TABLE) if row["target_kind"] == "import"]
     assert [json.loads(row["detail"]) for row in entries] == [
-        {"create_count": 1, "update_count": 0, "unchanged_count": 0, "failed_count": 0, "department_count": 0}
+        {"create_count": 1, "update_count": 0, "unchanged_count": 0, "failed_count": 0}
+        | {"department_count": 0, "remove_count": 0}
     ]
     assert await admin.rows(second) == []
 
@@ -364,7 +373,7 @@ async def test_states_allow_what_they_allow(admin: Caller) -> None:
 
 
 async def test_not_too_many_are_open(admin: Caller) -> None:
-    open_ones = [await admin.upload(HEAD) for _ in range(imports.MOST_OPEN)]
+    open_ones = [await admin.upload(HEAD) for _ in range(import_store.MOST_OPEN)]
     assert await refused(admin.upload(HEAD)) == "FAILED_PRECONDITION TOO_MANY_IMPORTS"
     await admin.imports.cancel(open_ones[0])
     assert await admin.upload(HEAD)
@@ -417,7 +426,11 @@ async def test_administrators_do_it_over_grpc_and_nobody_else(admin: Caller) -> 
     server = rpc.RpcServer(
         "127.0.0.1:0",
         rpc.RpcGuard(NamedTokens(), permissions.of(IMPORTS)),
-        {IMPORTS: lambda bare: add_ImportServiceServicer_to_server(ImportService(admin.imports), bare)},
+        {
+            IMPORTS: lambda bare: add_ImportServiceServicer_to_server(
+                ImportService(admin.imports, ProviderImports(admin.imports, nobody)), bare
+            )
+        },
         with_reflection=False,
     )
     await server.start()
@@ -507,7 +520,7 @@ async def test_no_table_makes_half_a_change(admin: Caller, tables: list[list[tup
         else:
             await admin.apply(import_id, good_rows_only=good)
         await holds(admin)
-    everybody = await member_queries.list_(admin.database, member_api.ListMembersRequest(), 0)
+    everybody = await member_queries.list_(admin.database, member_api.ListMembersRequest(), 0, EVERYWHERE)
     _, rows = await admin.check(*exported(everybody.members))
     assert verdicts(rows) == "=" * len(everybody.members)
 

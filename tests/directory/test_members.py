@@ -14,6 +14,7 @@ from yunhui.directory.v1 import member_service_pb2 as api
 
 from services.directory import member_queries, members
 from services.directory.changes import Changes
+from services.directory.scopes import EVERYWHERE
 from services.platform.clock import DAY, to_timestamp
 from services.platform.data import audit
 from services.platform.messaging import outbox
@@ -68,7 +69,7 @@ async def noted(changes: Changes) -> list[dict[str, Any]]:
 
 
 async def get(changes: Changes, account_id: str) -> pb.Member:
-    return await member_queries.get(changes.database, api.GetMemberRequest(account_id=account_id))
+    return await member_queries.get(changes.database, api.GetMemberRequest(account_id=account_id), EVERYWHERE)
 
 
 async def update(changes: Changes, account_id: str, version: int, **given: Any) -> pb.Member:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from yunhui.directory.v1 import member_pb2 as pb
 from yunhui.directory.v1 import member_service_pb2 as api
 
-from services.directory import member_queries, members, search
+from services.directory import member_queries, members, memberships, search
 from services.directory.changes import Changes
-from services.directory.models import MEMBER, MEMBERSHIP
+from services.directory.models import MEMBER
+from services.directory.scopes import EVERYWHERE
 from services.platform.data.database import Database
 from services.platform.serving import errors
 from tests import templates
@@ -39,7 +40,7 @@ PARENTS = {"a": "", "b": "a", "c": "b", "a_": "", "axb": "a_"}
 
 
 async def find(database: Database, **asked: Any) -> api.ListMembersResponse:
-    return await member_queries.list_(database, api.ListMembersRequest(**asked), MONDAY)
+    return await member_queries.list_(database, api.ListMembersRequest(**asked), MONDAY, EVERYWHERE)
 
 
 async def names(changes: Changes, **asked: Any) -> list[str]:
@@ -123,10 +124,10 @@ def _insert(connection: sa.Connection, number: int, dice: random.Random) -> None
     row |= {"status": dice.choice(["ENABLED", "NOT_ACTIVATED", "DISABLED"]), "verified": dice.random() < 0.5}
     row |= {"licence_assign_time": dice.choice([None, MONDAY]), "version": 1, "update_time": MONDAY}
     row |= {"create_time": MONDAY + dice.randrange(20)}
+    there = dice.sample([*PARENTS], dice.choice([0, 1, 1, 2, 3]))
+    row |= {"main_department_id": memberships.main_of(there)}
     connection.execute(sa.insert(MEMBER).values(row | members.found_by(row)))
-    for place, each in enumerate(dice.sample([*PARENTS], dice.choice([0, 1, 1, 2, 3]))):
-        values = {"account_id": row["account_id"], "department_id": each, "main": place == 0}
-        connection.execute(sa.insert(MEMBERSHIP).values(values))
+    memberships.put(connection, {row["account_id"]: there})
 
 
 WORDS = [

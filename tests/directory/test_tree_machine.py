@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from services.directory import api
 from services.directory.changes import Changes
-from services.platform.data import audit
 from services.platform.serving import errors
 from tests.directory.conftest import ADMIN
 from tests.directory.tree import Tree
@@ -22,6 +22,8 @@ SIZES = [6, pytest.param(40, marks=pytest.mark.long)]
 names = st.sampled_from(("甲", "乙", "丙", "a%", "a_"))
 which = st.integers(0, 30)
 """One of those that there are, counted around; 0 is the top where that can be meant."""
+people = st.integers(0, 7).map("m{}".format)
+ways = st.lists(st.lists(names, min_size=1, max_size=3).map(tuple), min_size=1, max_size=3, unique=True)
 
 
 @dataclass
@@ -67,8 +69,11 @@ class Machine(RuleBasedStateMachine):
         above = self.pick(parent)
         made = self.do(self.tree.create(name, above), "DEPARTMENT_EXISTS" if self.taken(above, name) else "")
         if made:
-            self.nodes[made.department_id] = Node(name, above)
-            self.nodes[above].children.append(made.department_id)
+            self.note(made.department_id, name, above)
+
+    def note(self, id_: str, name: str, above: str) -> None:
+        self.nodes[id_] = Node(name, above)
+        self.nodes[above].children.append(id_)
 
     @rule(number=which, name=names)
     def rename(self, number: int, name: str) -> None:
@@ -130,12 +135,28 @@ class Machine(RuleBasedStateMachine):
             self.leave(id_)
             del self.nodes[id_]
 
-    @rule(numbers=st.lists(which, max_size=3))
-    def add_member(self, numbers: list[int]) -> None:
+    @rule(account_id=people, numbers=st.lists(which, max_size=3))
+    def place(self, account_id: str, numbers: list[int]) -> None:
         department_ids = [*dict.fromkeys(filter(None, map(self.pick, numbers)))]
-        account_id = f"m{len(self.members)}"
-        self.tree.put_member(account_id, *department_ids)
+        self.runner.run(self.tree.place(account_id, *department_ids))
         self.members[account_id] = {each: number == 0 for number, each in enumerate(department_ids)}
+
+    @rule(account_id=people)
+    def remove(self, account_id: str) -> None:
+        if self.members.pop(account_id, None) is not None:
+            self.runner.run(self.tree.remove(account_id))
+
+    @rule(table=st.dictionaries(people, ways, min_size=1, max_size=3))
+    def take_in(self, table: dict[str, list[tuple[str, ...]]]) -> None:
+        self.runner.run(self.tree.take_in(table))
+        ids = {each.path: each.department_id for each in self.runner.run(self.tree.all())} | {"": ""}
+        for account_id, belongs in table.items():
+            for way in belongs:
+                for level in range(len(way)):
+                    id_, above = ids["/".join(way[: level + 1])], ids["/".join(way[:level])]
+                    if id_ not in self.nodes:
+                        self.note(id_, way[level], above)
+            self.members[account_id] = {ids["/".join(way)]: number == 0 for number, way in enumerate(belongs)}
 
     @invariant()
     def agrees_with_the_model(self) -> None:
@@ -167,7 +188,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("examples", SIZES)
 def test_it_does_what_the_model_does(changes: Changes, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "caller", lambda: ADMIN)
+    monkeypatch.setattr(api, "caller", lambda: ADMIN)
     if changes.database.engine.dialect.name == "sqlite":  # here no machine stops, only programs
         sa.event.listen(
             changes.database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF").close()

@@ -1,0 +1,45 @@
+"""What is seen to when the program starts: that an organization gets its first super administrator."""
+
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from yunhui.directory.v1 import member_pb2 as pb
+
+from services.directory import bindings, members
+from services.directory.changes import Changes, Outcome, has_super_administrator
+from services.directory.member_requests import to_input
+from services.directory.models import MEMBER
+from services.directory.scopes import Actor
+from services.platform.data import audit
+from services.platform.serving.permissions import BUILT_IN, SUPER_ADMINISTRATOR
+
+log = logging.getLogger(__name__)
+
+PROGRAM = Actor(
+    "directory", frozenset({"service"}), "start", dict.fromkeys(BUILT_IN[SUPER_ADMINISTRATOR], frozenset[str]())
+)
+
+
+async def ensure_super_administrator(made: Changes, account_id: str) -> None:
+    """The account of the settings becomes one when there is none, and a member if it is not one yet."""
+
+    def work(connection: Connection, now: int) -> Outcome[None]:
+        if not account_id or has_super_administrator(connection):
+            return Outcome(None, (), ())
+        key = {"account_id": account_id, "role_id": SUPER_ADMINISTRATOR, "department_id": ""}
+        status = connection.scalar(sa.select(MEMBER.c.status).where(MEMBER.c.account_id == account_id))
+        if status == "DISABLED":
+            log.error("YUNHUI_SUPER_ADMINISTRATOR: this account is disabled: name another one")
+            return Outcome(None, (), ())
+        added: Outcome[Any] = Outcome(None, (), ())
+        if status is None:
+            added = members.add(
+                connection, to_input(pb.Member(account_id=account_id, display_name=account_id)), PROGRAM, now
+            )
+        events = bindings.add(connection, [key], PROGRAM, now)
+        entry = audit.AuditEntry(PROGRAM, "member", account_id, account_id, detail={"role_id": SUPER_ADMINISTRATOR})
+        return Outcome(None, [*added.events, *events], [*added.entries, entry])
+
+    await made.make(work)
