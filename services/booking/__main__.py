@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server
 
-from services.booking import api, models
+from services.booking import api, directory_events, models
 from services.booking.assembly import build
 from services.booking.decisions import PolicyClient
 from services.booking.meetings_client import MeetingsClient
@@ -37,9 +37,12 @@ async def start(host: Host[BookingSettings]) -> AsyncIterator[Service]:
         policy = PolicyClient(connection)
         gateway = MeetingsClient(connection) if host.settings.meetings == "required" else None
         relay = Relay(host.database, connection, host.name)
-        booking = build(host.database, policy, host.clock, gateway, watchers, relay.wake)
+        booking = build(host.database, policy, host.clock, gateway, watchers, relay.wake, host.grants)
         broker = create_broker(host.settings, host.database, host.clock)
-        loops = [relay.run(), booking.deadlines.run(), booking.admission.run(), request_reply.serve(broker)]
+        loops = [
+            *(relay.run(), booking.deadlines.run(), booking.admission.run(), request_reply.serve(broker)),
+            receive_forever(lambda: directory_events.create_consumer(host.settings, host.database)),
+        ]
         if meeting_events := booking.meeting_events:
             loops.append(receive_forever(lambda: create_consumer(host.settings, meeting_events)))
         yield Service(

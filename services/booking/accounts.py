@@ -11,6 +11,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as policy
 
 from services.booking import commitments, states
+from services.booking.directory import FACTS, JOINS, UNKNOWN, MemberFacts, to_facts
 from services.booking.models import ACCOUNT, COUNTS_OFTEN
 from services.booking.past import EVERYTHING, Horizon, Past, horizon, starts_of
 from services.platform.clock import DAY, from_timestamp, to_timestamp
@@ -44,6 +45,7 @@ class AccountState:
     event_seq: int = 0
     profile: Profile | None = None
     roles: list[str] = field(default_factory=list)
+    member: MemberFacts = UNKNOWN
     history: policy.History = field(default_factory=policy.History)
     """All of it, or of its reservations no more than `from_time` and `until_time` say."""
     overdue: bool = False
@@ -101,18 +103,22 @@ def _horizon_of(window: policy.HistoryWindow, subjects: Iterable[policy.Subject]
     return horizon(window, (start for subject in subjects for start in starts_of(subject)), now)
 
 
+# Of accounts that have asked for nothing yet, too, the directory may know something.
+_ASKED = "WITH asked (account_id) AS (VALUES {0})"
+_OF_ASKED = f"FROM asked LEFT JOIN account a ON a.account_id = asked.account_id{JOINS}"
+
 _ACCOUNTS = ForEach(
-    "SELECT account_id, version, event_seq, display_name, email, locale, department, roles FROM account"
-    " WHERE account_id IN ({0})",
-    ":id{0}",
+    f"{_ASKED} SELECT asked.account_id, a.version, event_seq, a.display_name, email, locale, department, roles, {FACTS}"
+    f" {_OF_ASKED}",
+    "(:id{0})",
     ", ",
     "id",
 )
 
 _STANDINGS = ForEach(
-    "SELECT account_id, version, EXISTS (SELECT 1 FROM deadline d WHERE d.account_id = account.account_id"
-    " AND d.due_time <= :now) FROM account WHERE account_id IN ({0})",
-    ":id{0}",
+    f"{_ASKED} SELECT asked.account_id, a.version, EXISTS (SELECT 1 FROM deadline due"  # noqa: S608 - of constants
+    f" WHERE due.account_id = asked.account_id AND due.due_time <= :now), {FACTS} {_OF_ASKED}",
+    "(:id{0})",
     ", ",
     "id",
 )
@@ -150,8 +156,13 @@ def read_accounts(
     since, until = (now - HISTORY, FOREVER) if within.until is None else (within.reservations, within.until)
     found: defaultdict[str, AccountState] = defaultdict(AccountState)
     keys = [(each,) for each in dict.fromkeys(ids)]
-    for account_id, version, event_seq, name, email, locale, department, roles in _ACCOUNTS.execute(connection, keys):
+    for account_id, version, event_seq, name, email, locale, department, roles, *member in _ACCOUNTS.execute(
+        connection, keys
+    ):
         state = found[account_id]
+        state.member = to_facts(*member)
+        if version is None:  # only the directory may know it
+            continue
         state.version, state.event_seq, state.roles = version, event_seq, roles.split()
         state.profile = Profile(
             account_id=account_id, display_name=name, email=email, locale=locale, department=department
@@ -186,7 +197,8 @@ async def tell_more(
 
 class KnownAccounts:
     """The accounts that asked lately, kept in memory. What `read` gives is what its transaction sees: everything that
-    changes what a decision rests on moves the version on, and the versions are read with it.
+    changes what a decision rests on moves the version on, and the versions are read with it. What the directory says is
+    read each time: a department that moves changes it for thousands of accounts.
 
     Only one thread at a time may use it.
     """
@@ -206,19 +218,22 @@ class KnownAccounts:
         `latest`: the latest start, epoch ms, that each of them asks for.
         """
         found, outdated = dict[str, AccountState](), list[str]()
-        for account_id, version, overdue in _STANDINGS.execute(connection, [(each,) for each in latest], now=now):
+        rows = _STANDINGS.execute(connection, [(each,) for each in latest], now=now)
+        for account_id, version, overdue, *member in rows:
             state = self._states.get(account_id)
             needed = _horizon_until(latest[account_id] + NEAR, window, now)
-            if state is None or state.version != version or not state.covers(needed):
+            if version is None:
+                found[account_id] = AccountState(member=to_facts(*member))
+            elif state is None or state.version != version or not state.covers(needed):
                 outdated.append(account_id)
             else:
-                state.overdue = bool(overdue)
+                state.overdue, state.member = bool(overdue), to_facts(*member)
                 found[account_id] = state
                 self._states.move_to_end(account_id)
         if outdated:
             last = max(latest[each] for each in outdated)
             found |= read_accounts(connection, outdated, now, _horizon_until(last + 2 * NEAR, window, now))
-        return {each: found.get(each) or AccountState() for each in latest}
+        return {each: found[each] for each in latest}
 
     def forget(self) -> None:
         """All of them."""

@@ -362,7 +362,7 @@ def to_question(
     if not free and (start := next_free(wanted, snapshot.pool)):
         subject.next_free_time.CopyFrom(to_timestamp(start))
     history = account.told(window, [subject], now)
-    return compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, history, now)
+    return compose_question(pdp.ACTION_CREATE, profile, roles.split(), subject, history, account.member, now)
 
 
 def wider(

@@ -15,6 +15,7 @@ from services.booking import (
     calendar_feeds,
     endings,
     escalations,
+    handovers,
     history,
     objections,
     queries,
@@ -28,9 +29,10 @@ from services.booking import (
 from services.booking.admission import Admission
 from services.booking.answers import body_hash
 from services.booking.escalations import Resolution
+from services.booking.handovers import ComingPage, Handover
 from services.booking.meetings_client import MeetingsClient, with_meetings
 from services.booking.pool import read_pool, read_rooms
-from services.booking.requests import SUPPORT, to_profile, with_caller
+from services.booking.requests import FOR_OTHERS, to_profile, with_caller
 from services.booking.series import SeriesInput
 from services.booking.transactions import Transactions
 from services.booking.watchers import Watchers
@@ -39,18 +41,24 @@ from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import ConflictError
 from services.platform.serving import errors, pages, permissions, rpc
+from services.platform.serving.grants import Grants
 from services.platform.serving.identity import Principal
 from services.platform.text.messages import message
 
 SERVICE = "yunhui.booking.v1.BookingService"
-ROLES = permissions.of(SERVICE)
+NEEDED = permissions.of(SERVICE)
 
 
 class BookingService(api_grpc.BookingServiceServicer):
     """Without a `gateway` meetings are not looked up in this installation."""
 
     def __init__(
-        self, transactions: Transactions, admission: Admission, gateway: MeetingsClient | None, watchers: Watchers
+        self,
+        transactions: Transactions,
+        admission: Admission,
+        gateway: MeetingsClient | None,
+        watchers: Watchers,
+        grants: Grants,
     ) -> None:
         self._transactions = transactions
         self._database = transactions.database
@@ -58,6 +66,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self._admission = admission
         self._gateway = gateway
         self._watchers = watchers
+        self._grants = grants
 
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
@@ -109,7 +118,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.GetReservationHistoryRequest, context: rpc.Context
     ) -> api.GetReservationHistoryResponse:
         wanted = requests.required_id("reservation_id", request.reservation_id)
-        owner = owner_of(rpc.principal(), SUPPORT)
+        owner = owner_of(rpc.principal(), FOR_OTHERS)
         found = await self._database.read(lambda c: history.read(c, wanted, owner))
         if found is None:
             raise errors.not_found("reservation", message("there is no such reservation"))
@@ -135,14 +144,14 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.UpdateReservationRequest, context: rpc.Context
     ) -> api.UpdateReservationResponse:
         caller = rpc.principal()
-        owner, by = owner_of(caller, SUPPORT), audit.caller()
+        owner, by = owner_of(caller, FOR_OTHERS), audit.caller()
         return await updates.update(
             self._transactions, self._gateway, requests.to_change(request), owner, caller.account_id, by
         )
 
     async def CheckUpdate(self, request: api.CheckUpdateRequest, context: rpc.Context) -> api.CheckUpdateResponse:
         caller, wanted = rpc.principal(), replace(requests.to_change(request.request), request_id="")
-        owner, by = owner_of(caller, SUPPORT), audit.caller()
+        owner, by = owner_of(caller, FOR_OTHERS), audit.caller()
         return await updates.check(self._transactions, self._gateway, wanted, owner, caller.account_id, by)
 
     async def CancelReservation(
@@ -152,18 +161,43 @@ class BookingService(api_grpc.BookingServiceServicer):
         return await endings.cancel(
             self._transactions,
             requests.required_id("reservation_id", request.reservation_id),
-            owner_of(caller, SUPPORT),
+            owner_of(caller, FOR_OTHERS),
             caller.account_id,
             requests.text("note", request.note, requests.MAX_NOTE),
             audit.caller(),
         )
+
+    async def CancelComingReservations(
+        self, request: api.CancelComingReservationsRequest, context: rpc.Context
+    ) -> api.CancelComingReservationsResponse:
+        note = requests.text("note", request.note, requests.MAX_NOTE)
+        page, actor = to_coming_page(request), rpc.principal().account_id
+        done, more = await handovers.cancel_all(self._transactions, page, actor, note, audit.caller())
+        return api.CancelComingReservationsResponse(reservations=done, next_page_token=more)
+
+    async def HandOverReservations(
+        self, request: api.HandOverReservationsRequest, context: rpc.Context
+    ) -> api.HandOverReservationsResponse:
+        page, actor = to_coming_page(request), rpc.principal().account_id
+        new_account_id = requests.required_account("new_account_id", request.new_account_id)
+        if new_account_id == page.account_id:
+            raise errors.invalid("new_account_id", message("must be another account"))
+        if new_account_id == actor:
+            words = message("they would be yours: somebody else of support has to hand them over")
+            raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "SECOND_PERSON_NEEDED", words)
+        if self._grants.is_disabled(new_account_id):
+            words = message("the new account is disabled: hand over to another, or enable it first")
+            raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ACCOUNT_DISABLED", words)
+        wanted = Handover(page.account_id, new_account_id, actor, page.dry_run, audit.caller())
+        done, more = await handovers.hand_over_all(self._transactions, page, wanted)
+        return api.HandOverReservationsResponse(reservations=done, next_page_token=more)
 
     async def EndReservation(
         self, request: api.EndReservationRequest, context: rpc.Context
     ) -> api.EndReservationResponse:
         caller, wanted = rpc.principal(), requests.required_id("reservation_id", request.reservation_id)
         record = await endings.end(
-            self._transactions, wanted, owner_of(caller, SUPPORT), caller.account_id, audit.caller()
+            self._transactions, wanted, owner_of(caller, FOR_OTHERS), caller.account_id, audit.caller()
         )
         return api.EndReservationResponse(reservation=record)
 
@@ -313,21 +347,30 @@ class BookingService(api_grpc.BookingServiceServicer):
         return api.DeleteCalendarFeedResponse()
 
 
-_SEES_ALL = frozenset({"support", "admin", "service"})
+_SEES_ALL = "reservations.view_all"
 
 
-def owner_of(caller: Principal, all_seeing: frozenset[str]) -> str | None:
-    """Whose reservations the caller may touch; None: everybody's."""
-    return None if caller.has(*all_seeing) else caller.account_id
+def owner_of(caller: Principal, permission: str) -> str | None:
+    """Whose reservations the caller may touch; None: everybody's, which takes the permission."""
+    return None if caller.everywhere(permission) else caller.account_id
 
 
 def visible_account(caller: Principal, asked: str) -> str:
     """Whose data is shown: what was asked for if the caller may see it, else one's own. "" is everybody."""
-    if caller.has(*_SEES_ALL):
+    if caller.everywhere(_SEES_ALL):
         return asked
     if asked not in ("", caller.account_id):
         raise errors.not_found("account", message("there is no such account"))
     return caller.account_id
+
+
+def to_coming_page(request: api.CancelComingReservationsRequest | api.HandOverReservationsRequest) -> ComingPage:
+    return ComingPage(
+        account_id=requests.required_account("account_id", request.account_id),
+        after=pages.from_token(request.page_token),
+        size=pages.size(request.page_size, handovers.USUAL, handovers.MOST),
+        dry_run=request.dry_run,
+    )
 
 
 def to_free_interval(room: pb.Room, start: int, end: int) -> api.FreeInterval:

@@ -16,6 +16,7 @@ from services.booking.transactions import Transactions
 from services.booking.watchers import Watchers
 from services.platform.clock import Clock
 from services.platform.data.database import Database
+from services.platform.serving.grants import Grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ def build(
     gateway: MeetingsClient | None,
     watchers: Watchers,
     wake: Callable[[], None],
+    grants: Grants,
 ) -> Assembly:
     """`wake` tells the outbox that something was committed. Without a `gateway` numbers are not looked up."""
 
@@ -46,7 +48,7 @@ def build(
     checks = AttendanceChecks(transactions, gateway) if gateway else None
     deadlines.handlers.update(handlers(transactions, checks))
     admission = Admission(transactions)
-    service = BookingService(transactions, admission, gateway, watchers)
+    service = BookingService(transactions, admission, gateway, watchers, grants)
     meeting_events = MeetingEvents(transactions, checks) if checks else None
     return Assembly(transactions, service, admission, deadlines, checks, meeting_events)
 

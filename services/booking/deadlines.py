@@ -96,6 +96,12 @@ def drop_obsolete(connection: Connection, reservation_id: str, state: str) -> No
     connection.execute(sa.delete(DEADLINE).where(obsolete))
 
 
+def reassign(connection: Connection, reservation_id: str, account_id: str) -> None:
+    """Of what is another account's now; they stay due when they were."""
+    c = DEADLINE.c
+    connection.execute(sa.update(DEADLINE).where(c.entity_id == reservation_id).values(account_id=account_id))
+
+
 def has(connection: Connection, kind: str, entity_id: str, due: int) -> bool:
     c = DEADLINE.c
     statement = sa.select(c.kind).where(c.kind == kind, c.entity_id == entity_id, c.due_time == due)

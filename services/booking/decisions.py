@@ -14,6 +14,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as policy
 from yunhui.policy.v1.decision_pb2 import Decision, Effect, Obligation
 
+from services.booking.directory import MemberFacts
 from services.booking.events import SYSTEM
 from services.contracts import subjects
 from services.platform.clock import DAY, SECOND, from_timestamp, to_timestamp
@@ -194,6 +195,7 @@ def compose_question(
     roles: Iterable[str],
     subject: policy.Subject,
     history: policy.History,
+    member: MemberFacts,
     now: int,
 ) -> policy.DecideRequest:
     """The one form in which booking asks. `person` is whose account is charged; `now` in epoch ms."""
@@ -201,14 +203,16 @@ def compose_question(
         decision_id=new_id("dec"),
         action=action,
         now=to_timestamp(now),
-        account=to_account(person, roles),
+        account=to_account(person, roles, member),
         subject=subject,
         history=history,
     )
 
 
-def to_account(person: pb.Organizer, roles: Iterable[str]) -> policy.Account:
-    return policy.Account(account_id=person.account_id, department=person.department, roles=sorted(roles))
+def to_account(person: pb.Organizer, roles: Iterable[str], member: MemberFacts) -> policy.Account:
+    return policy.Account(
+        account_id=person.account_id, department=person.department, roles=sorted(roles), **member._asdict()
+    )
 
 
 def obligation(decision: Decision, kind: Obligation.Kind.ValueType) -> Obligation | None:

@@ -48,9 +48,17 @@ async def cancel(
             decision = await transactions.database.read(lambda c: read_cancellation(c, reservation_id))
             return to_response(snapshot.record, decision)
         require(snapshot, "cancel")
-        return await _cancel(transactions, snapshot, "cancel", actor, note, now, by)
+        return await cancel_now(transactions, snapshot, "cancel", actor, note, now, by)
 
     return await until_fresh(attempt)
+
+
+async def foresee(
+    transactions: Transactions, snapshot: Snapshot, now: int, by: audit.Caller | None = None
+) -> api.CancelReservationResponse:
+    """What cancelling it would come to. Raises errors.RpcError."""
+    question = to_question(pdp.ACTION_CANCEL, snapshot, now, by)
+    return to_response(snapshot.record, await transactions.policy.decide_one(question))
 
 
 async def lapse(transactions: Transactions, reservation_id: str, note: str) -> None:
@@ -60,12 +68,12 @@ async def lapse(transactions: Transactions, reservation_id: str, note: str) -> N
         now = transactions.clock.now()
         snapshot = await read(transactions, reservation_id, now)
         if states.next_state(snapshot.state, "lapse"):
-            await _cancel(transactions, snapshot, "lapse", SYSTEM, note, now)
+            await cancel_now(transactions, snapshot, "lapse", SYSTEM, note, now)
 
     await until_fresh(attempt)
 
 
-async def _cancel(
+async def cancel_now(
     transactions: Transactions,
     snapshot: Snapshot,
     event: str,
@@ -74,6 +82,7 @@ async def _cancel(
     now: int,
     by: audit.Caller | None = None,
 ) -> api.CancelReservationResponse:
+    """Raises StaleError when it, or its account, has changed since, or errors.RpcError."""
     question = to_question(pdp.ACTION_CANCEL, snapshot, now, by)
     decision = await transactions.policy.decide_one(question)
 

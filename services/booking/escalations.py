@@ -53,6 +53,9 @@ async def resolve(
             return snapshot.record
         require(snapshot, "approve" if resolution.approve else "decline")
         check_version(snapshot.record, resolution.version)
+        if resolution.approve and snapshot.account.member.closed:
+            words = message("the account has been closed: decline the request, or have the account opened again first")
+            raise failed_precondition("ACCOUNT_CLOSED", words)
         told = describe(by, own=True, approve=resolution.approve)
         return await transactions.commit(lambda c: store_resolution(c, snapshot, resolution, now), told)
 

@@ -200,6 +200,33 @@ class Deadline(SQLModel, table=True):
     due_time: int = time_column()
 
 
+class DirectoryMember(SQLModel, table=True):
+    """What the directory says of an account. Of one that was removed the version stays: what is older is no news."""
+
+    __tablename__ = "directory_member"
+
+    account_id: str = Field(primary_key=True)
+    version: int
+    department_id: str = Field(description="the main one; empty when there is none")
+    account_type: int = Field(description="yunhui.directory.v1.AccountType")
+    verified: bool
+    status: int = Field(description="yunhui.directory.v1.MemberStatus; 0: it was removed")
+
+
+class DirectoryDepartment(SQLModel, table=True):
+    """A department as the directory has it. Of one that was removed the version stays."""
+
+    __tablename__ = "directory_department"
+    __table_args__ = (Index("directory_department_parent", "parent_id"),)
+
+    department_id: str = Field(primary_key=True)
+    version: int
+    parent_id: str = Field(description="empty at the top")
+    display_name: str
+    path: str = Field(description="ids from the top down to its own, with / between them; empty: it was removed")
+    names: str = Field(description="the same in names")
+
+
 class CalendarFeed(SQLModel, table=True):
     """Somebody's calendar for whoever has the secret."""
 
@@ -213,6 +240,7 @@ class CalendarFeed(SQLModel, table=True):
 
 TABLES: list[type[SQLModel]] = [
     *(Account, Room, Reservation, PoolChange, Decision, StoredAnswer, Violation, Suspension, Deadline, CalendarFeed),
+    *(DirectoryMember, DirectoryDepartment),
     *outbox.TABLES,
     *audit.TABLES,
 ]
@@ -223,3 +251,4 @@ POOL_CHANGE = _tables["pool_change"]
 DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
 VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
 CALENDAR_FEED = _tables["calendar_feed"]
+DIRECTORY_MEMBER, DIRECTORY_DEPARTMENT = _tables["directory_member"], _tables["directory_department"]

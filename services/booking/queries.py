@@ -75,6 +75,26 @@ def list_reservations(connection: Connection, wanted: ReservationFilter) -> list
     return [to_reservation(row) for row in connection.execute(query).mappings()]
 
 
+def read_coming(
+    connection: Connection,
+    account_id: str,
+    now: int,
+    after: tuple[int, str] | None,
+    until: tuple[int, str] | None,
+    limit: int | None,
+) -> list[pb.Reservation]:
+    """What an account has reserved and has not begun, earliest start first; between two keys, where they are given."""
+    c = RESERVATION.c
+    key = sa.tuple_(c.start_time, c.reservation_id)
+    query = _RECORD.where(c.account_id == account_id, c.state.in_(states.COMING), c.start_time > now)
+    if after:
+        query = query.where(key > after)
+    if until:
+        query = query.where(key <= until)
+    rows = connection.execute(query.order_by(c.start_time, c.reservation_id).limit(limit)).mappings()
+    return [to_reservation(row) for row in rows]
+
+
 def read_records(connection: Connection, which: sa.ColumnElement[bool], limit: int) -> list[pb.Reservation]:
     """Latest start first."""
     c = RESERVATION.c
@@ -119,7 +139,7 @@ def read_parties(connection: Connection, reservation_id: str) -> set[str]:
     """Who a reservation is for, and all whose request or change made it what it is."""
     r, d = RESERVATION.c, DECISION.c
     people = sa.select(r.account_id, r.created_by).where(r.reservation_id == reservation_id)
-    mine = (d.reservation_id == reservation_id) & d.action.in_(("CREATE", "UPDATE"))
+    mine = (d.reservation_id == reservation_id) & d.action.in_(("CREATE", "UPDATE", "HAND_OVER"))
     askers = sa.select(d.actor).where(mine, d.effect.in_(("ALLOW", "ESCALATE")))
     return {each for row in connection.execute(people) for each in row} | set(connection.scalars(askers))
 

@@ -27,8 +27,8 @@ MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
 MAX_SEARCH = 31 * DAY
 
-SUPPORT = frozenset({"support", "admin"})
-"""Whoever has one of these roles may act for others."""
+FOR_OTHERS = "reservations.manage"
+"""Whoever is permitted this may act for others."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -104,8 +104,8 @@ def with_caller(wanted: ReservationInput, caller: Principal) -> ReservationInput
     if wanted.account_id in ("", caller.account_id):
         roles, account_id = " ".join(sorted(caller.roles)), caller.account_id
         return replace(wanted, actor=account_id, account_id=account_id, profile=to_profile(caller), roles=roles)
-    if not caller.has(*SUPPORT):
-        raise errors.role_missing(message("account_id: booking for another account"), SUPPORT)
+    if not caller.everywhere(FOR_OTHERS):
+        raise errors.not_permitted(message("account_id: booking for another account"), FOR_OTHERS)
     return replace(wanted, actor=caller.account_id, by=audit.caller())
 
 
@@ -237,6 +237,14 @@ def required_id(field: str, value: str) -> str:
     if not value:
         raise errors.invalid(field, errors.REQUIRED)
     return identifier(field, value)
+
+
+def required_account(field: str, value: str) -> str:
+    """An account's id, which may be any word."""
+    account_id = text(field, value, 128)
+    if not account_id:
+        raise errors.invalid(field, errors.REQUIRED)
+    return account_id
 
 
 def identifier(field: str, value: str) -> str:

@@ -250,7 +250,7 @@ def to_usage_request(record: StoredStanding, moment: int, now: int) -> pdp.Usage
     return pdp.UsageRequest(
         now=to_timestamp(now),
         time=to_timestamp(moment),
-        account=to_account(profile, account.roles),
+        account=to_account(profile, account.roles, account.member),
         history=account.history,
     )
 

@@ -21,6 +21,7 @@ EXPIRED = "EXPIRED"
 
 STATES = (PENDING_APPROVAL, CONFIRMED, IN_USE, COMPLETED, NO_SHOW, CANCELLED, DECLINED, EXPIRED)
 HOLDING = (CONFIRMED, IN_USE)
+COMING = (PENDING_APPROVAL, CONFIRMED)
 
 ATTENDANCE = "attendance"
 COMPLETION = "completion"
@@ -81,6 +82,10 @@ _TABLE = (
     ),
     Transition(PENDING_APPROVAL, "confirm", CONFIRMED, BOOKER, "changed, policy says ALLOW", "takes a room", "updated"),
     Transition(
+        *(PENDING_APPROVAL, "hand_over", PENDING_APPROVAL, SUPPORT, "policy says ALLOW or ESCALATE to the new account"),
+        *("support sees it; counts for the new account, no more for the former", "handed_over"),
+    ),
+    Transition(
         PENDING_APPROVAL,
         "notice",
         PENDING_APPROVAL,
@@ -110,6 +115,11 @@ _TABLE = (
         "somebody was inside between the start, or earlier if the policy says so, and the release",
         "",
         "in_use",
+    ),
+    Transition(
+        *(CONFIRMED, "hand_over", CONFIRMED, SUPPORT),
+        "not begun, policy says ALLOW to the new account, or ESCALATE and a second person hands over",
+        *("keeps the room; counts for the new account, no more for the former", "handed_over"),
     ),
     Transition(CONFIRMED, "notice", CONFIRMED, GATEWAY, "the meeting was changed", "it is shown", "meeting_changed"),
     Transition(
@@ -166,6 +176,7 @@ EVENT_WORDS = {
     "decline": pmessage("cannot be", "declined"),
     "end": pmessage("cannot be", "ended early"),
     "enter": pmessage("cannot be", "entered"),
+    "hand_over": pmessage("cannot be", "handed over"),
     "note": pmessage("cannot be", "entered"),
     "prove": pmessage("cannot be", "entered"),
     "update": pmessage("cannot be", "changed"),

@@ -138,10 +138,14 @@ async def answer(meeting_events: MeetingEvents, message: Msg) -> None:
         await message.term()
     except Exception as error:
         log.warning("stream message %d of %s: %s", metadata.sequence.stream, EVENTS.stream, type(error).__name__)
-        pause = FIRST_PAUSE_SECONDS * 2 ** min(metadata.num_delivered - 1, 16)
-        await message.nak(delay=min(pause, LONGEST_PAUSE_SECONDS))
+        await message.nak(delay=pause_seconds(metadata.num_delivered))
     else:
         await message.ack()
+
+
+def pause_seconds(attempt: int) -> float:
+    """Doubled each time up to a limit. `attempt` counts from 1."""
+    return float(min(FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 16), LONGEST_PAUSE_SECONDS))
 
 
 async def take(meeting_events: MeetingEvents, subject: str, body: bytes) -> None:

@@ -198,4 +198,5 @@ def to_question(
         subject.enter_time.CopyFrom(record.enter_time)
     elif record.HasField("early_enter_time"):
         subject.enter_time.CopyFrom(record.early_enter_time)
-    return compose_question(action, organizer, roles, subject, snapshot.account.history, now)
+    account = snapshot.account
+    return compose_question(action, organizer, roles, subject, account.history, account.member, now)

@@ -148,17 +148,19 @@ class Watchers:
         if not self._watchers:
             return
         try:
-            self._hand_on(json.loads(message.data).get("reservation"))
+            event = json.loads(message.data)
+            self._hand_on(event.get("reservation"), event.get("formerOrganizer", {}).get("accountId", ""))
         except Exception as error:
             # without its words: they can quote what people wrote
             log.error("%s: an event cannot be read: %s", message.subject, type(error).__name__)
             self._end_all(errors.unavailable("bus"))
 
-    def _hand_on(self, content: dict[str, Any] | None) -> None:
-        """`content` is a reservation in proto3 JSON; None: the event is of a request that came to nothing."""
+    def _hand_on(self, content: dict[str, Any] | None, former: str) -> None:
+        """`content` is a reservation in proto3 JSON; None: the event is of a request that came to nothing. `former`:
+        whose it was until now, who would else not learn that it is gone; mostly ""."""
         if content is None or not self._is_news(content["reservationId"], int(content["version"])):
             return
-        keys = {EVERYBODY, content["organizer"]["accountId"]}
+        keys = {EVERYBODY, content["organizer"]["accountId"], former}
         interested = [watcher for key in keys for watcher in self._watchers.get(key, ())]
         if interested:
             record = ParseDict(content, Reservation(), ignore_unknown_fields=True)  # of a newer replica

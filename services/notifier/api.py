@@ -26,14 +26,14 @@ from services.platform.serving.identity import Principal
 from services.platform.text.messages import message
 
 SERVICE = "yunhui.notifier.v1.NotifierService"
-ROLES = permissions.of(SERVICE)
+NEEDED = permissions.of(SERVICE)
 
 MAX_NOTE = 500
 MAX_DESCRIPTION = 200
 MAX_WEBHOOKS = 100
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _FILTER = re.compile(r"yunhui\.booking(\.([a-z_]+|\*)){0,4}(\.>)?")
-_SEES_ALL = frozenset({"support", "admin"})
+_SEES_ALL, _MANAGES = "notices.view_all", "notices.manage"
 _ADDRESS = re.compile(r"([^\s<>@])[^\s<>@]*(@[^\s<>@]+)")
 
 
@@ -58,7 +58,7 @@ class NotifierService(api_grpc.NotifierServiceServicer):
         self, request: api.ListDeliveriesRequest, context: rpc.Context
     ) -> api.ListDeliveriesResponse:
         size, caller = pages.size(request.page_size), rpc.principal()
-        sees_all = caller.has(*_SEES_ALL)
+        sees_all = caller.everywhere(_SEES_ALL)
         wanted = DeliveryFilter(
             addressee="" if sees_all else caller.account_id,
             reservation_id=request.reservation_id,
@@ -212,7 +212,7 @@ def to_audit_entry(
 
 def own_account(caller: Principal, asked: str) -> str:
     """Whose preferences; the same answer for what is another's and what does not exist."""
-    if asked in ("", caller.account_id) or caller.has("admin"):
+    if asked in ("", caller.account_id) or caller.everywhere(_MANAGES):
         return checked_text("account_id", asked, 128) or caller.account_id
     raise errors.not_found("account", message("there is no such account"))
 
@@ -225,17 +225,17 @@ def all_notices(off: set[str]) -> list[api.NoticePreference]:
 
 
 def shown(row: sa.Row[tuple[object, ...]]) -> pb.Delivery:
-    """Addresses only to admins."""
+    """Addresses only to whom they may be shown."""
     delivery = deliveries.to_message(row)
-    delivery.answer = masked(delivery.answer) if rpc.principal().has(*_SEES_ALL) else ""
+    delivery.answer = masked(delivery.answer) if rpc.principal().everywhere(_SEES_ALL) else ""
     if delivery.channel == pb.Channel.Value(f"CHANNEL_{MAIL.upper()}"):
         delivery.recipient = masked(delivery.recipient)
     return delivery
 
 
 def masked(text: str) -> str:
-    """booker@example.org becomes b***@example.org, unless an admin asks."""
-    return text if rpc.principal().has("admin") else _ADDRESS.sub(r"\1***\2", text)
+    """booker@example.org becomes b***@example.org, unless whoever asks may see it."""
+    return text if rpc.principal().everywhere(_MANAGES) else _ADDRESS.sub(r"\1***\2", text)
 
 
 def required_id(field: str, value: str) -> str:

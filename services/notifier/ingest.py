@@ -309,8 +309,10 @@ def _new_deliveries(opted_out: OptedOut, listening: webhooks.Listening, prepared
 
 
 def _mail(event_id: str, message: Message, about: About) -> NewDelivery:
-    addressee = _plain(message.addressee)
-    about_it = (message.kind, message.recipient, *about, message.message_id, message.content)
+    """Of a hand-over two accounts are told: to each its own."""
+    addressee, (account_id, reservation_id) = _plain(message.addressee), about
+    concerns = (addressee or account_id, reservation_id)
+    about_it = (message.kind, message.recipient, *concerns, message.message_id, message.content)
     return NewDelivery(event_id, MAIL, *about_it, addressee=addressee)
 
 

@@ -15,7 +15,7 @@ from services.notifier import envelope, invitations, rendering
 from services.notifier.envelope import CalendarPart, Letter, Mailbox
 from services.notifier.events import BookingEvent
 from services.notifier.rendering import Section, Tone
-from services.notifier.values import Digest, Letterhead, Values, listed
+from services.notifier.values import Digest, Letterhead, Values, listed, name_of
 from services.notifier.wording import Calendar, Meter, language
 from services.platform.text.languages import LANGUAGES
 from services.platform.text.messages import pmessage
@@ -73,6 +73,7 @@ class Composer:
             "reservation.pending_approval": self._escalation,
             "reservation.approved": self._confirmation,
             "reservation.updated": self._change,
+            "reservation.handed_over": self._handover,
             "reservation.declined": self._answer,
             "reservation.expired": self._answer,
             "reservation.cancelled": self._cancellation,
@@ -139,11 +140,25 @@ class Composer:
 
     def _escalation(self, event: BookingEvent, body: ReservationEvent) -> list[Draft]:
         shown = {"changed": event.type == "reservation.updated"}
+        return self._asking_support(body) + self._to_booker("pending", "waiting", body, shown)
+
+    def _asking_support(self, body: ReservationEvent) -> list[Draft]:
         notices = [o for o in body.decision.obligations if o.kind == Obligation.KIND_NOTIFY_SUPPORT]
         addresses = dict.fromkeys(notice.address for notice in notices)
         supporters = [box for box in map(envelope.mailbox, addresses) if box]
-        drafts = [self._to_support(ESCALATION, box, number, body, {}) for number, box in enumerate(supporters)]
-        return drafts + self._to_booker("pending", "waiting", body, shown)
+        return [self._to_support(ESCALATION, box, number, body, {}) for number, box in enumerate(supporters)]
+
+    def _handover(self, _: BookingEvent, body: ReservationEvent) -> list[Draft]:
+        """The entry leaves one calendar and comes into the other. Of what waits, only new addresses of support hear."""
+        before, held = ReservationEvent(), body.reservation.HasField("room")
+        before.CopyFrom(body)
+        before.reservation.organizer.CopyFrom(body.former_organizer)
+        former, new = ({"other": name_of(each.reservation.organizer)} for each in (before, body))
+        left = self._to_booker("handed_over", "quiet", before, new, method="CANCEL" if held else None)
+        taken = self._to_booker(
+            "taken_over", "good" if held else "waiting", body, former, method="REQUEST" if held else None
+        )
+        return [*(() if held else self._asking_support(body)), *left, *taken]
 
     def _after_asking(
         self, event: BookingEvent, body: ReservationEvent, drafts: list[Draft], asked: Sequence[str]

@@ -35,7 +35,7 @@ AGAIN_MS = MINUTE
 RECHECK_MS = MINUTE  # a replica that died may have planned what this one was not told of
 RETRY_SECONDS = 1.0
 
-HOLDS = {"reservation.confirmed", "reservation.approved", "reservation.updated"}
+HOLDS = {"reservation.confirmed", "reservation.approved", "reservation.updated", "reservation.handed_over"}
 ENDS = {"reservation.in_use", "reservation.completed", "reservation.cancelled", "reservation.released"}
 ANSWERS = {
     "reservation.approved",
@@ -240,7 +240,7 @@ def prune(connection: Connection, now: int) -> None:
 
 def is_before_support(event: BookingEvent) -> bool:
     """Whether it leaves a request with support, to be decided."""
-    asks = event.type in {"reservation.pending_approval", "reservation.updated"}
+    asks = event.type in {"reservation.pending_approval", "reservation.updated", "reservation.handed_over"}
     return asks and isinstance(event.body, ReservationEvent) and not event.body.reservation.HasField("room")
 
 

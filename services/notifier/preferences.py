@@ -15,6 +15,7 @@ from services.platform.text.messages import message
 OPTIONAL = ("confirmation", "change", "own_cancellation", "reminder", "pending", "waived")
 MANDATORY = (
     *("cancellation", "declined", "expired", "release", "violation", "dismissed", "suspension"),
+    *("handed_over", "taken_over"),
     *("escalation", "withdrawn", "objection", "digest"),
 )
 """A cancellation by somebody else, and so on: who does not hear of these stands before a locked door."""

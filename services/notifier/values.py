@@ -88,7 +88,7 @@ class Values:
         return {
             **basics,
             "known": known,
-            "name": _name(body.account),
+            "name": name_of(body.account),
             "account": single_line(body.account.account_id, 80),
             "since": calendar.moment(since),
             "until": calendar.moment(body.suspension.end_time),
@@ -136,7 +136,7 @@ class Values:
         }
 
 
-def _name(person: Organizer) -> str:
+def name_of(person: Organizer) -> str:
     return single_line(person.display_name, 80) or single_line(person.account_id, 80)
 
 
@@ -149,7 +149,7 @@ def _basics(calendar: Calendar, reservation: Reservation) -> dict[str, Any]:
     words = {each.name: single_line(getattr(reservation, each.name)) for each in WORDS}
     return {
         **words,
-        "name": _name(reservation.organizer),
+        "name": name_of(reservation.organizer),
         "department": single_line(reservation.organizer.department, 80),
         "address": box.address if box else "",
         "room": single_line(room.display_name or room.room_id, 100),

@@ -20,7 +20,7 @@ from services.policy.simulation import Simulator
 from services.policy.versions import PolicyDraft, Version, Versions
 
 SERVICE = "yunhui.policy.v1.PolicyService"
-ROLES = permissions.of(SERVICE)
+NEEDED = permissions.of(SERVICE)
 
 MAX_NOTE = 500
 MAX_PAGE = 100

@@ -14,6 +14,7 @@ from services.policy.document import (
     MAX_INTEGER,
     MAX_RULES,
     Compare,
+    DepartmentScope,
     Document,
     EffectName,
     EscalationCount,
@@ -38,6 +39,7 @@ _MEASURE_UNITS = {
     "elapsed": "seconds", "duration": "seconds", "suspension_remaining": "seconds", "days_ahead": "days",
     "participant_count": "people", "free_room_count": "rooms", "extends": "flag", "entered": "flag",
     "postpones": "flag", "committed_start": "moment", "committed_lead": "seconds", "escalates_anew": "flag",
+    "unverified": "flag", "free_account": "flag", "closed_account": "flag",
 }  # fmt: skip
 _EFFECTS: tuple[EffectName, ...] = ("ALLOW", "ESCALATE", "REDIRECT", "DENY")
 _OBLIGATION_NEEDS = {
@@ -155,6 +157,8 @@ def _check_threshold(
 
 def _check_span(document: Document, path: tuple[str | int, ...], name: str, value: int) -> Iterator[Complaint]:
     unit = document.thresholds[name].unit
+    if unit == "flag" and value > 1:
+        yield path, f"{name!r} is a flag: 1 for yes, 0 for no, not {value}"
     if value > LONGEST.get(unit, value):
         yield path, f"{name!r} is longer than a century; at most {LONGEST[unit]} {unit}"
 
@@ -200,9 +204,10 @@ def _check_remedy(document: Document, rule: Rule) -> Iterator[Complaint]:
         yield (), "say what helps with `remedy:`, or `remedy: none` where nothing does"
     if not isinstance(rule.remedy, Remedy):
         return
-    if len(set(rule.remedy.moves)) != len(rule.remedy.moves):
+    moves = rule.remedy.moves or []
+    if len(set(moves)) != len(moves):
         yield ("remedy", "moves"), "each move once"
-    for move in rule.remedy.moves:
+    for move in moves:
         fitting = _MOVED_BY[move]
         if not any(_is_moved(document.facts[each.fact], fitting) for _, each in comparisons(rule.when)):
             yield (
@@ -210,7 +215,7 @@ def _check_remedy(document: Document, rule: Rule) -> Iterator[Complaint]:
                 f"{move} cannot help: the rule compares nothing that depends on {_listed(fitting)}",
             )
     for language, text in (("zh-CN", rule.remedy.zh_cn), ("en", rule.remedy.en)):
-        for message in _check_sentence(document, text, language, remedies.UNITS):
+        for message in _check_sentence(document, text, language, remedies.UNITS if moves else None):
             yield ("remedy", language), message
 
 
@@ -289,7 +294,7 @@ def _facts_named(document: Document, text: str, language: str) -> list[str]:
 
 
 def _check_overrides(document: Document) -> Iterator[Complaint]:
-    seen: set[tuple[str | None, str | None]] = set()
+    seen: set[tuple[str | DepartmentScope | None, str | None]] = set()
     for index, override in enumerate(document.overrides):
         scope = (override.department, override.role)
         if scope in seen:

@@ -107,7 +107,8 @@ def _compile_rule(document: Document, rule: Rule, zone: ZoneInfo) -> CompiledRul
 
 
 def _compile_remedy(remedy: Remedy, zone: ZoneInfo) -> CompiledRemedy:
-    return CompiledRemedy(tuple(remedy.moves), Sentence(remedy.zh_cn, "zh-CN", zone), Sentence(remedy.en, "en", zone))
+    zh_cn, en = Sentence(remedy.zh_cn, "zh-CN", zone), Sentence(remedy.en, "en", zone)
+    return CompiledRemedy(tuple(remedy.moves or ()), zh_cn, en, remedy.link or "")
 
 
 def _compile_obligation(rule_id: str, obligation: Obligation) -> CompiledObligation:

@@ -32,7 +32,7 @@ from services.policy.questions import (
     starts,
 )
 from services.policy.remedies import UNITS, Aims, CompiledRemedy, find
-from services.policy.thresholds import Thresholds
+from services.policy.thresholds import MOST_KEPT, Thresholds
 from services.policy.usage import CompiledUsage, fill_quota, to_timestamp
 
 __all__ = ["InvalidRequestError", "Policy"]
@@ -86,11 +86,12 @@ class Policy:
         self._check_version(request)
         windows.check(request.history, starts(question), question.now, self.window)
         compiled = self._compiled[question.action]
-        thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
+        thresholds = self._thresholds.in_force(request.account)
         facts, tallies, fired = self._judge(compiled, question, thresholds)
         decision = self._answer(request, compiled, question, fired, facts, thresholds)
         for rule, told in zip(fired, decision.rules, strict=True):
-            if rule.remedy and (aims := self._find_remedy(compiled, rule, question, thresholds)):
+            aims = self._find_remedy(compiled, rule, question, thresholds)
+            if rule.remedy and _is_told(rule.remedy, aims):
                 self._tell_remedy(told, rule.remedy, aims, question, {**facts, **thresholds})
                 decision.facts.update({_aim_key(rule.id, name): value for name, value in aims.items()})
         decision.decision_id = request.decision_id or self._derive_id(request)
@@ -104,7 +105,7 @@ class Policy:
             raise InvalidRequestError("most", "must be 1 or more")
         asked, found = request.question, list[int]()
         self._check_version(asked)
-        thresholds = self._thresholds.in_force(asked.account.department, asked.account.roles)
+        thresholds = self._thresholds.in_force(asked.account)
         for index, question in enumerate(read_variants(request)):
             windows.check(asked.history, starts(question), question.now, self.window)
             _, _, fired = self._judge(self._compiled[question.action], question, thresholds)
@@ -118,7 +119,7 @@ class Policy:
         """What is used of the quotas of new reservations, without one in question. Raises InvalidRequestError."""
         question = read_usage_question(request)
         windows.check(request.history, [question.time], question.now, self.window)
-        thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
+        thresholds = self._thresholds.in_force(request.account)
         usage = self._usage.usage(question, thresholds)
         usage.policy_version = self.version
         return usage
@@ -131,7 +132,7 @@ class Policy:
         """
         question = read_question(request)
         compiled = self._compiled[question.action]
-        thresholds = self._thresholds.in_force(request.account.department, request.account.roles)
+        thresholds = self._thresholds.in_force(request.account)
         wanted = {name for name, _ in (*compiled.measures, *compiled.counts)}
         facts = {name: value for name, value in stored.facts.items() if name in wanted}
         if facts.keys() != wanted:
@@ -140,7 +141,7 @@ class Policy:
         decision = self._answer(request, compiled, question, fired, facts, thresholds)
         for rule, told in zip(fired, decision.rules, strict=True):
             aims = {name: stored.facts[key] for name in UNITS if (key := _aim_key(rule.id, name)) in stored.facts}
-            if rule.remedy and aims:
+            if rule.remedy and _is_told(rule.remedy, aims):
                 self._tell_remedy(told, rule.remedy, aims, question, {**facts, **thresholds})
                 decision.facts.update({_aim_key(rule.id, name): value for name, value in aims.items()})
         decision.decision_id = stored.decision_id
@@ -188,14 +189,18 @@ class Policy:
         scope = tuple(thresholds.values())
         found = self._blanks.get(scope)
         if found is None:
+            if len(self._blanks) >= MOST_KEPT:
+                self._blanks.clear()
             found = pb.Decision(effect=pb.EFFECT_ALLOW, policy_version=self.version, thresholds=thresholds)
             self._blanks[scope] = found
         return found
 
     def _find_remedy(
         self, compiled: CompiledAction, rule: CompiledRule, question: Question, thresholds: Mapping[str, int]
-    ) -> Aims | None:
-        """Raises ShortHistoryError where it comes to what is not told."""
+    ) -> Aims:
+        """Empty where no change helps. Raises ShortHistoryError where it comes to what is not told."""
+        if not (moves := rule.remedy.moves if rule.remedy else ()):
+            return {}
         measures = [(name, derive) for name, derive in compiled.measures if name in rule.facts]
         counts = [(name, tally) for name, tally in compiled.counts if name in rule.facts]
         facts: dict[str, int] = {}
@@ -207,9 +212,8 @@ class Policy:
                 facts[name] = tally(changed, thresholds).value
             return not rule.holds(facts, thresholds)
 
-        moves = rule.remedy.moves if rule.remedy else ()
         try:
-            return find(moves, question, silent, self._calendar)
+            return find(moves, question, silent, self._calendar) or {}
         except UntoldError as error:
             needed = windows.with_remedies(self.window, self._seconds_later, question)
             raise windows.ShortHistoryError(error.field, needed) from error
@@ -226,6 +230,7 @@ class Policy:
         }
         known, year = {**figures, **as_asked, **aims}, self._calendar.year(question.now // SECOND)
         told.remedy.text.zh_cn, told.remedy.text.en = remedy.zh_cn.fill(known, year), remedy.en.fill(known, year)
+        told.remedy.link = remedy.link
         for field, name in _CHANGED_FIELDS:
             if name in aims:
                 told.remedy.changes.add(field=field, value=_to_json(name, aims[name]))
@@ -301,6 +306,11 @@ def _used_up(stored: pb.Decision) -> Mapping[str, CountResult]:
     suspend = next((each for each in stored.obligations if each.kind == pb.Obligation.KIND_SUSPEND), pb.Obligation())
     latest = suspend.from_time.seconds * SECOND + suspend.from_time.nanos
     return defaultdict(lambda: CountResult(0, list(suspend.violation_ids), latest, (0, 0)))
+
+
+def _is_told(remedy: CompiledRemedy, aims: Aims) -> bool:
+    """What moves do not bring about is no remedy; what is done elsewhere always is one."""
+    return bool(aims) or not remedy.moves
 
 
 def _aim_key(rule_id: str, name: str) -> str:

@@ -5,7 +5,7 @@ from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.checks import unit_of
 from services.policy.conditions import comparisons, predicate
-from services.policy.document import Compare, Document, Measure, Override, Reason, Rule
+from services.policy.document import Compare, DepartmentScope, Document, Measure, Override, Reason, Rule
 
 ORDINARY = {
     "lead": 86_400, "committed_lead": 86_400, "days_ahead": 1, "duration": 3_600, "participant_count": 10,
@@ -66,9 +66,12 @@ def _decides_alone(document: Document, rule: Rule, compare: Compare) -> bool:
 
 
 def _override(override: Override) -> pb.OverrideDescription:
-    return pb.OverrideDescription(
-        department=override.department or "", role=override.role or "", thresholds=override.thresholds
-    )
+    found = pb.OverrideDescription(role=override.role or "", thresholds=override.thresholds)
+    if isinstance(override.department, DepartmentScope):
+        found.department_id, found.below = override.department.id, override.department.below
+    else:
+        found.department = override.department or ""
+    return found
 
 
 def _effect(name: str) -> decision.Effect.ValueType:

@@ -11,6 +11,7 @@ MAX_RULES = 200  # near 512 distinct conditions the engine never returns from co
 MAX_FIRED = 60  # a question that fires more than 64 alternatives at once is an error of the engine
 MAX_NAMES = 60  # and so is a message of some more than 128 fields
 MAX_TEXT = 1024
+MAX_ID = 128
 LONGEST = {"seconds": 3_155_760_000, "days": 36_525}  # a century: beyond it moments could not be written down
 
 ActionName = Literal["CREATE", "UPDATE", "CANCEL", "NO_SHOW"]
@@ -24,7 +25,7 @@ ObligationName = Literal[
 MeasureName = Literal[
     "start", "end", "now", "lead", "elapsed", "duration", "days_ahead", "participant_count", "free_room_count",
     "suspension_remaining", "suspension_end", "extends", "postpones", "committed_start", "committed_lead", "entered",
-    "escalates_anew",
+    "escalates_anew", "unverified", "free_account", "closed_account",
 ]  # fmt: skip
 MoveName = Literal[
     "another_day", "later_start", "longer", "more_people", "fewer_people", "wait", "when_free", "as_held"
@@ -36,6 +37,7 @@ WeekDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,59}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
 Limit = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Item = TypeVar("Item")
 AtLeastOne = Annotated[list[Item], Field(min_length=1)]
@@ -66,7 +68,7 @@ class Threshold(Strict):
     """A number that rules compare with; `favours` is the kinder way, which settles overrides of equal rank."""
 
     value: Limit
-    unit: Literal["reservations", "violations", "escalations", "seconds", "days", "people", "rooms"]
+    unit: Literal["reservations", "violations", "escalations", "seconds", "days", "people", "rooms", "flag"]
     favours: Literal["higher", "lower"]
 
 
@@ -190,10 +192,11 @@ class Remedy(Reason):
     """What helps: one move, or two that may be needed together; remedies.py says what each does.
 
     The sentences may also name what the remedy aims at: new_start_time, new_end_time, new_participant_count,
-    available_from.
+    available_from. Without moves it is something to do elsewhere, and `link` the page where.
     """
 
-    moves: Annotated[list[MoveName], Field(min_length=1, max_length=2)]
+    moves: Annotated[list[MoveName], Field(min_length=1, max_length=2)] | None = None
+    link: Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern=r"^https://[^\s<>\"]+$")] | None = None
 
 
 class Rule(Strict):
@@ -208,10 +211,30 @@ class Rule(Strict):
     remedy: Remedy | Literal["none"] | None = None
 
 
-class Override(Strict):
-    """Other values for those of a department, a role, or a role within a department."""
+class DepartmentScope(Strict):
+    """A department of the directory; with `below`, all departments below it too."""
 
-    department: Text | None = None
+    id: Id
+    below: bool = False
+
+
+def _department_form(data: Any) -> str:
+    return "scope" if isinstance(data, dict | DepartmentScope) else "department"
+
+
+class Override(Strict):
+    """Other values for those of a department, a role, or a role within a department.
+
+    A department is the name in people's tokens, or one of the directory by its id.
+    """
+
+    department: (
+        Annotated[
+            Annotated[Text, Tag("department")] | Annotated[DepartmentScope, Tag("scope")],
+            Discriminator(_department_form),
+        ]
+        | None
+    ) = None
     role: Text | None = None
     thresholds: Annotated[dict[Name, Limit], Field(min_length=1)]
 

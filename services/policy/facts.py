@@ -130,6 +130,9 @@ _MEASURES: dict[str, Callable[[Question], int]] = {
     "extends": lambda question: int(extends(question)),
     "postpones": _postpones,
     "escalates_anew": lambda question: int(not question.waits_for_support),
+    "unverified": lambda question: int(question.account.unverified),
+    "free_account": lambda question: int(question.account.free),
+    "closed_account": lambda question: int(question.account.closed),
 }
 
 

@@ -1,12 +1,12 @@
 """The rules page docs/rules.md, for those who book: made from a policy by `python -m services.policy.handbook`."""
 
 import importlib.resources
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from services.policy.checks import read_document
-from services.policy.document import Document, EffectName, Rule
+from services.policy.document import DepartmentScope, Document, EffectName, Override, Rule
 from services.policy.sentences import Sentence
 
 PATH = Path(__file__).parents[2] / "docs" / "rules.md"
@@ -27,6 +27,7 @@ _WORDS = {
         "待审批、已确认、使用中、已结束、未参会的预约都计数；技术支持驳回或逾期未批的不计数。跨零点的会议算在开始的那一天。",
         "overrides": "以下部门或角色另有规定：",
         "scope": "| 部门 | 角色 | 规定 |",
+        "below": "{department} 及其下级部门",
     },
     "en": {
         "title": "The rules",
@@ -44,6 +45,7 @@ _WORDS = {
         "those that support declined or did not answer do not. A meeting over midnight counts on the day of its start.",
         "overrides": "Other numbers are in force for:",
         "scope": "| department | role | numbers |",
+        "below": "{department} and all below it",
     },
 }
 _WEEK_DAYS = dict(
@@ -75,7 +77,14 @@ def _part(document: Document, language: str) -> Iterator[str]:
         yield from ("", words["overrides"], "", words["scope"], "|---|---|---|")
     for override in document.overrides:
         numbers = ", ".join(f"{name} = {value}" for name, value in override.thresholds.items())
-        yield f"| {override.department or ''} | {override.role or ''} | {numbers} |"
+        yield f"| {_department(override, words)} | {override.role or ''} | {numbers} |"
+
+
+def _department(override: Override, words: Mapping[str, str]) -> str:
+    department = override.department
+    if not isinstance(department, DepartmentScope):
+        return department or ""
+    return words["below"].format(department=department.id) if department.below else department.id
 
 
 def summary(document: Document, rule: Rule, language: str) -> str:

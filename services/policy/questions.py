@@ -1,16 +1,20 @@
 """The door: a DecideRequest checked field by field and read into plain integers. Moments are epoch nanoseconds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.directory.v1 import member_pb2 as directory
 from yunhui.policy.v1 import policy_service_pb2 as pb
+
+from services.policy.document import MAX_ID
 
 SECOND = 1_000_000_000
 MAX_ITEMS = 10_000
 MAX_TEXT = 1024
 MAX_PEOPLE = 1_000_000
+MAX_LEVELS = 64
 _LAST_SECOND = 253_370_764_800  # 9999-01-01, so that the week after a moment still has a date
 
 _ACTIONS = {
@@ -74,6 +78,14 @@ class Former:
     seats: int
 
 
+class AccountFacts(NamedTuple):
+    """What the directory says against an account; nothing of one that it does not know."""
+
+    unverified: bool = False
+    free: bool = False
+    closed: bool = False
+
+
 @dataclass(slots=True)
 class Question:
     action: str
@@ -98,6 +110,7 @@ class Question:
     """Moment, waived, used up, id."""
     suspensions: list[tuple[int, int]]
     """From, until."""
+    account: AccountFacts
     takes_room: bool = False
     """For a change of what holds no room: it would get one."""
 
@@ -141,7 +154,8 @@ def read_question(request: pb.DecideRequest) -> Question:
     if action is None:
         raise InvalidRequestError("action", "must be CREATE, UPDATE, CANCEL or NO_SHOW")
     _check_account(request.account)
-    return _question(action, _moment(request, "now", ""), request.subject, "subject", _past(request.history))
+    past, account = _past(request.history), _account_facts(request.account)
+    return _question(action, _moment(request, "now", ""), request.subject, "subject", past, account)
 
 
 def read_variants(request: pb.AllowedSubjectsRequest) -> Iterator[Question]:
@@ -152,10 +166,12 @@ def read_variants(request: pb.AllowedSubjectsRequest) -> Iterator[Question]:
     asked = read_question(request.question)
     past = HistoryFields(asked.escalations, asked.reservations, asked.violations, asked.suspensions)
     for index, subject in enumerate(request.candidates):
-        yield _question(asked.action, asked.now, subject, f"candidates[{index}]", past)
+        yield _question(asked.action, asked.now, subject, f"candidates[{index}]", past, asked.account)
 
 
-def _question(action: str, now: int, subject: pb.Subject, name: str, past: HistoryFields) -> Question:
+def _question(
+    action: str, now: int, subject: pb.Subject, name: str, past: HistoryFields, account: AccountFacts
+) -> Question:
     start, end = _interval(subject, name)
     return Question(
         action,
@@ -170,6 +186,15 @@ def _question(action: str, now: int, subject: pb.Subject, name: str, past: Histo
         _former_starts(subject, f"{name}."),
         subject.waits_for_support,
         *past,
+        account,
+    )
+
+
+def _account_facts(account: pb.Account) -> AccountFacts:
+    return AccountFacts(
+        account.HasField("verified") and not account.verified,
+        account.account_type == directory.ACCOUNT_TYPE_FREE,
+        account.status == directory.MEMBER_STATUS_DISABLED,
     )
 
 
@@ -196,6 +221,19 @@ def _check_account(account: pb.Account) -> None:
         raise InvalidRequestError("account.roles", f"at most {MAX_TEXT}")
     for role in account.roles:
         _check_text(role, MAX_TEXT, "account.roles")
+    if account.department_path:
+        _check_path(account.department_path)
+
+
+def _check_path(ids: Collection[str]) -> None:
+    name = "account.department_path"
+    if len(ids) > MAX_LEVELS:
+        raise InvalidRequestError(name, f"at most {MAX_LEVELS} departments")
+    if "" in ids:
+        raise InvalidRequestError(name, "ids must not be empty")
+    for each in ids:
+        _check_text(each, MAX_ID, name)
+    _check_ids(ids, name)
 
 
 def _reservations(history: pb.History) -> Reservations:

@@ -1,7 +1,7 @@
 """The way out of a refusal: for one rule that fired, the smallest change of the request under which it falls silent.
 
-A rule declares which moves help. Each move goes along one line (a later start, fewer people, ...) on which the rule
-first fires and then does not; the turning point is searched there, asking nothing but the rule's own condition.
+A rule declares which moves help, if any do. Each goes along one line (a later start, fewer people, ...) on which the
+rule first fires and then does not; the turning point is searched there, asking nothing but the rule's own condition.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -41,11 +41,12 @@ Move = Callable[[Question, Silent, PeriodCalendar], Question | None]
 
 @dataclass(frozen=True, slots=True)
 class CompiledRemedy:
-    """What a rule declares as its remedy, prepared."""
+    """What a rule declares as its remedy, prepared. Without moves it is something to do elsewhere."""
 
     moves: tuple[MoveName, ...]
     zh_cn: Sentence
     en: Sentence
+    link: str
 
 
 def find(moves: Iterable[MoveName], question: Question, silent: Silent, calendar: PeriodCalendar) -> Aims | None:

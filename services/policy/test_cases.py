@@ -1,11 +1,13 @@
 """The form of a test table, and its cases as questions."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import AfterValidator, Field, ValidationError
+from yunhui.directory.v1 import member_pb2
 from yunhui.policy.v1 import policy_service_pb2
 
 from services.policy.checks import worded
@@ -15,6 +17,8 @@ from services.policy.document import (
     ActionName,
     AtLeastOne,
     EffectName,
+    Limit,
+    Name,
     ObligationName,
     StatusName,
     Strict,
@@ -73,6 +77,10 @@ class CaseQuestion(Strict):
     waits_for_support: bool | None = None
     department: str | None = None
     roles: list[str] | None = None
+    department_path: list[str] | None = None
+    account_type: Literal["FREE", "ADVANCED"] | None = None
+    verified: bool | None = None
+    account_status: Literal["ENABLED", "NOT_ACTIVATED", "DISABLED"] | None = None
 
 
 class GivenReservation(Strict):
@@ -126,7 +134,10 @@ class Expectation(Strict):
 
 
 class PolicyTestCase(Strict):
+    """`numbers` are in force for it in place of the policy's own: so a rule that is switched off has its cases too."""
+
     name: Annotated[str, Field(min_length=1)]
+    numbers: dict[Name, Limit] = Field(default_factory=dict)
     given: CaseHistory = CaseHistory()
     ask: CaseQuestion = CaseQuestion()
     expect: Expectation
@@ -175,11 +186,21 @@ def request_of(defaults: CaseQuestion, case: PolicyTestCase, zone: ZoneInfo) -> 
     return policy_service_pb2.DecideRequest(
         action=policy_service_pb2.Action.Value(f"ACTION_{asked.get('action', 'UNSPECIFIED')}"),
         now=now,
-        account=policy_service_pb2.Account(
-            account_id="account", department=asked.get("department", ""), roles=asked.get("roles", [])
-        ),
+        account=_account(asked),
         subject=subject,
         history=_history(case.given, zone),
+    )
+
+
+def _account(asked: Mapping[str, Any]) -> policy_service_pb2.Account:
+    return policy_service_pb2.Account(
+        account_id="account",
+        department=asked.get("department", ""),
+        roles=asked.get("roles", []),
+        department_path=asked.get("department_path", []),
+        account_type=member_pb2.AccountType.Value(f"ACCOUNT_TYPE_{asked.get('account_type', 'UNSPECIFIED')}"),
+        verified=asked.get("verified"),
+        status=member_pb2.MemberStatus.Value(f"MEMBER_STATUS_{asked.get('account_status', 'UNSPECIFIED')}"),
     )
 
 

@@ -1,13 +1,13 @@
 """Runs the test table beside a policy, and demands that its cases hold the policy on every side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from yunhui.policy.v1 import decision_pb2, policy_service_pb2
 
 from services.policy.decisions import Policy
-from services.policy.document import Document
+from services.policy.document import DepartmentScope, Document, Override
 from services.policy.questions import InvalidRequestError
 from services.policy.test_cases import (
     Expectation,
@@ -76,26 +76,37 @@ def _silent(expect: Expectation) -> Expectation:
 
 def _moved_numbers(document: Document) -> Iterator[tuple[str, int, Document]]:
     for name, threshold in document.thresholds.items():
-        for moved in _neighbours(threshold.value):
+        for moved in _neighbours(threshold.value, threshold.unit):
             numbers = {**document.thresholds, name: threshold.model_copy(update={"value": moved})}
             yield f"threshold {name} = {threshold.value}", moved, document.model_copy(update={"thresholds": numbers})
     for index, override in enumerate(document.overrides):
-        scope = " ".join(filter(None, (override.department, override.role)))
+        scope = " ".join(filter(None, (_department(override), override.role)))
         for name, value in override.thresholds.items():
-            for moved in _neighbours(value):
+            for moved in _neighbours(value, document.thresholds[name].unit):
                 changed = override.model_copy(update={"thresholds": {**override.thresholds, name: moved}})
                 overrides = [*document.overrides[:index], changed, *document.overrides[index + 1 :]]
                 varied = document.model_copy(update={"overrides": overrides})
                 yield f"override for {scope}: {name} = {value}", moved, varied
 
 
-def _neighbours(value: int) -> list[int]:
+def _department(override: Override) -> str | None:
+    return override.department.id if isinstance(override.department, DepartmentScope) else override.department
+
+
+def _neighbours(value: int, unit: str) -> list[int]:
+    if unit == "flag":
+        return [1 - value]
     return [value + 1, value - 1] if value else [value + 1]
 
 
 def _judge(
     policy: Policy, case: PolicyTestCase, request: policy_service_pb2.DecideRequest, zone: ZoneInfo
 ) -> Iterator[str]:
+    if unknown := case.numbers.keys() - policy.document.thresholds.keys():
+        yield f"no threshold {min(unknown)!r}"
+        return
+    if case.numbers:
+        policy = policy.with_numbers(_with_numbers(policy.document, case.numbers))
     try:
         decision = policy.decide(request)
     except InvalidRequestError as error:
@@ -113,6 +124,12 @@ def _judge(
         reason = reasons.get(rule_id, decision_pb2.LocalizedText())
         yield from _differs(f"{rule_id} in zh-CN", says.zh_cn, reason.zh_cn)
         yield from _differs(f"{rule_id} in en", says.en, reason.en)
+
+
+def _with_numbers(document: Document, numbers: Mapping[str, int]) -> Document:
+    """For everybody; what overrides say stays."""
+    changed = {name: document.thresholds[name].model_copy(update={"value": value}) for name, value in numbers.items()}
+    return document.model_copy(update={"thresholds": {**document.thresholds, **changed}})
 
 
 def _judge_obligations(

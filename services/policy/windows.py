@@ -57,7 +57,7 @@ def _seconds_later(document: Document, rule: Rule) -> int:
     compared = (document.facts[each.fact] for _, each in comparisons(rule.when))
     counts = any(isinstance(each, ReservationCount | EscalationCount) for each in compared)
     if counts and isinstance(rule.remedy, Remedy):
-        return sum(SECONDS_LATER.get(move, 0) for move in rule.remedy.moves)
+        return sum(SECONDS_LATER.get(move, 0) for move in rule.remedy.moves or ())
     return 0
 
 

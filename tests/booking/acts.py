@@ -16,13 +16,30 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from services.platform.clock import to_timestamp
 from services.platform.serving.identity import Principal
 from tests.booking.builders import booker
-from tests.booking.model import DAY, DEPUTY, HOUR, MINUTE, PER_DAY, PER_WEEK, SECOND, SUPPORT, Request, World
+from tests.booking.model import (
+    BARRED,
+    DAY,
+    DEPUTY,
+    HOUR,
+    MINUTE,
+    PER_DAY,
+    PER_WEEK,
+    SECOND,
+    STRICT,
+    SUPPORT,
+    Member,
+    Request,
+    World,
+)
+from tests.callers import caller
 
 ACCOUNTS = ("ann", "bob", "cat")
 ANY = 9
+GROUP = "group"
+"""A department that moves."""
 FORMER = "former"
 """Who was of support, and is a booker today."""
-GATEWAY = Principal("gateway", frozenset({"service"}))
+GATEWAY = caller("gateway", "service")
 
 
 @dataclass(frozen=True)
@@ -251,6 +268,33 @@ class End:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """What an account has coming is handed over to another, or cancelled."""
+
+    account: str
+    to: str = ""
+    by: str = DEPUTY
+    needs: ClassVar[Create | None] = None
+
+    def act(self, world: World, key: str) -> Act:
+        if not self.to:
+            cancelling = api.CancelComingReservationsRequest(account_id=self.account, page_size=50)
+            return Act(
+                principal(self.by),
+                "CancelComingReservations",
+                cancelling,
+                lambda world: world.cancel_coming(self.account, self.by),
+            )
+        request = api.HandOverReservationsRequest(account_id=self.account, new_account_id=self.to, page_size=50)
+        return Act(
+            principal(self.by),
+            "HandOverReservations",
+            request,
+            lambda world: world.hand_over(self.account, self.to, self.by),
+        )
+
+
+@dataclass(frozen=True)
 class Resolve:
     which: int
     approve: bool
@@ -337,6 +381,19 @@ rooms = st.sampled_from(("", "", "", "", "", "", "small-2", "large-1", "nowhere"
 numbers = st.integers(0, ANY + 2)
 callers = st.sampled_from(("", "", "", SUPPORT, "cat", FORMER))
 supporters = st.sampled_from((DEPUTY, DEPUTY, SUPPORT))
+members = st.sampled_from(
+    (
+        Member(),
+        Member(closed=True),
+        Member(closed=True),
+        Member(free=True, unverified=True),
+        *(Member(department=each) for each in (BARRED, STRICT, GROUP, GROUP)),
+        *(Member(free=True, department=each) for each in (STRICT, GROUP)),
+        *(Member(unverified=True, department=each) for each in (STRICT, GROUP)),
+    )
+)
+places = st.sampled_from(("", BARRED, STRICT))
+"""Where the group can lie."""
 rarely = st.sampled_from((False, False, False, True))
 
 creates = st.builds(Create, accounts, whens, seconds, peoples, rooms, rarely)
@@ -351,6 +408,12 @@ changes = st.one_of(
 updates = st.builds(Update, numbers, changes, rarely, callers)
 cancels = st.builds(Cancel, numbers, callers)
 ends = st.builds(End, numbers, callers)
+leaves = st.sampled_from(
+    (
+        *(Leave("ann", "bob"), Leave("ann", "cat"), Leave("bob", "ann"), Leave("cat", "ann"), Leave("ann")),
+        *(Leave("ann", "bob", SUPPORT), Leave("ann", SUPPORT, SUPPORT), Leave("ann", "nobody"), Leave("bob")),
+    )
+)
 resolves = st.builds(Resolve, numbers, st.sampled_from((True, True, False)), rooms, supporters)
 enters = st.builds(
     Enter,
@@ -510,6 +573,26 @@ SCENES: dict[str, tuple[Plan | Pass | Again | Race, ...]] = {
         *(_meeting("14:00"), replace(_meeting("10:00"), by_support=True)),
         *(Update(0, (None, 5400, None), by=FORMER), Cancel(0, FORMER), Cancel(0, SUPPORT)),
     ),
+    "handed over": (
+        *(_meeting("10:00"), _meeting("12:00"), _meeting("15:00", people=120), _meeting("10:00", "bob")),
+        *(Leave("ann", "bob"), Update(0, (None, 5400, None)), Leave("bob", "ann"), Cancel(0)),
+    ),
+    "handed over to whose day is full": (
+        *(_meeting("10:00"), _meeting("12:00"), _meeting("09:00", "bob"), _meeting("14:00", "bob")),
+        *(Leave("ann", "bob"), Leave("ann"), Leave("bob", "ann")),
+    ),
+    "handed over with its approval": (
+        *(_meeting("10:00", people=120), _meeting("10:00", "bob"), Resolve(0, approve=True)),
+        *(Leave("ann", "bob"), Leave("bob", "ann"), Leave("bob", "ann", SUPPORT), Resolve(0, approve=True)),
+    ),
+    "handed over while something is due": (
+        *(_meeting("10:00"), _meeting("12:00"), _meeting("10:00", "bob", days=2), Pass(OnDay(1, "10:30"), 0)),
+        *(Leave("ann", "bob"), Leave("bob", "ann")),
+    ),
+    "handed over after a late change": (
+        *(_meeting("10:00", seconds=10800), _meeting("09:00", "bob"), Pass(OnDay(1, "09:40"))),
+        *(Update(1, (OnDay(0, "11:00"), 7200, None)), Leave("ann", "bob"), Cancel(0), _meeting("18:00", days=0)),
+    ),
     "from the hour that comes twice": (Series(Create("ann", OnDay(2, "01:30", 1), 3600, 12), 3, all_or_none=False),),
 }
 
@@ -526,8 +609,20 @@ rivals = st.sampled_from(
     )
 )
 """Two who want something else with one reservation."""
+leavings = st.sampled_from(
+    (
+        *((Leave("ann", "bob"), Cancel(0)), (Leave("ann", "bob"), Leave("ann", "cat")), (Leave("ann"), Cancel(0))),
+        *((Leave("ann", "bob"), Update(0, (None, 5400, None))), (Leave("ann"), Leave("ann", "bob"))),
+        *((Leave("ann", "bob"), replace(USUAL, account="bob")), (Leave("ann"), Leave("ann"))),
+    )
+)
+"""Two of whom one speaks of all that ann has: of a single reservation, for several are no one act."""
 
 plans = st.one_of(creates, creates, series, updates, cancels, resolves, enters, ends)
+
+
+def replace_people(people: int) -> Create:
+    return replace(USUAL, people=people)
 
 
 def replace_when(plan: Create, lead: int) -> Create:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1.decision_pb2 import Decision
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
@@ -22,6 +23,7 @@ from tests.booking.model import (
     PER_WEEK,
     Answer,
     Cancelled,
+    HandedOver,
     Refused,
     Repeated,
     Reservation,
@@ -78,6 +80,8 @@ def seen(reply: Any) -> Any:
             return [seen_answer(each) for each in reply.occurrences]
         case "CancelReservationResponse":
             return seen_record(reply.reservation), reply.quota_returned
+        case "CancelComingReservationsResponse" | "HandOverReservationsResponse":
+            return [seen_coming(each) for each in reply.reservations]
         case "WaiveViolationResponse":
             return reply.HasField("lifted")
         case "GetStandingResponse":
@@ -89,6 +93,13 @@ def seen_answer(reply: Any) -> Any:
     rules = frozenset(fired.rule_id for fired in reply.decision.rules)
     record = seen_record(reply.reservation) if reply.HasField("reservation") else None
     return pb.Outcome.Name(reply.outcome).removeprefix("OUTCOME_"), rules, record
+
+
+def seen_coming(each: Any) -> Any:
+    if each.outcome == api.COMING_OUTCOME_CANCELLED:
+        return seen_record(each.reservation), each.quota_returned
+    rules = frozenset(fired.rule_id for fired in each.decision.rules)
+    return seen_record(each.reservation), rules, each.outcome == api.COMING_OUTCOME_HANDED_OVER
 
 
 def seen_record(record: pb.Reservation) -> Any:
@@ -114,6 +125,10 @@ def awaited(expected: Any, reply: Any) -> Any:
             return expected.code
         case Answer():
             return awaited_answer(expected, reply)
+        case [Cancelled() | HandedOver(), *_]:
+            return [awaited(each, None) for each in expected]
+        case HandedOver():
+            return awaited_record(expected.reservation), expected.rules, expected.taken
         case list():
             occurrences = getattr(reply, "occurrences", [])
             return [awaited_answer(*pair) for pair in itertools.zip_longest(expected, occurrences)]

@@ -8,6 +8,7 @@ from services.booking import requests
 from services.booking.requests import ReservationInput
 from services.platform.clock import HOUR, MINUTE, to_timestamp
 from services.platform.serving.identity import Principal
+from tests.callers import caller
 
 MONDAY = 1_751_846_400_000
 TEN = MONDAY + 2 * HOUR
@@ -31,7 +32,7 @@ def create_request(**fields: Any) -> api.CreateReservationRequest:
 
 
 def booker(account_id: str = "booker", *roles: str) -> Principal:
-    return Principal(account_id, frozenset(roles or ("booker",)), email=f"{account_id}@example.org")
+    return caller(account_id, *(roles or ("booker",)), email=f"{account_id}@example.org")
 
 
 def wanted(account_id: str = "booker", **fields: Any) -> ReservationInput:

@@ -20,6 +20,7 @@ from services.booking.watchers import Watchers
 from services.contracts import subjects
 from services.platform.data.database import Database
 from services.platform.serving import errors
+from services.platform.serving.grants import Grants
 from services.policy import subscriptions
 from services.policy.decisions import Policy
 from services.policy.versions import Versions
@@ -76,10 +77,11 @@ class Booking:
     policy: LocalPolicy
     clock: ManualClock
     meetings: MeetingsClient | None = None
+    grants: Grants = field(default_factory=Grants)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        built = build(self.database, self.policy, self.clock, self.meetings, Watchers(), lambda: None)
+        built = build(self.database, self.policy, self.clock, self.meetings, Watchers(), lambda: None, self.grants)
         self.transactions, self.service, self.admission = built.transactions, built.service, built.admission
         self.deadlines, self.checks = built.deadlines, built.checks
         self.tasks.append(asyncio.create_task(self.admission.run()))

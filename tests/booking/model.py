@@ -22,7 +22,11 @@ LARGE, SMALL, SHORT = 100, 2, 40 * MINUTE
 ASKED_PER_DAY = 3
 SUPPORT, DEPUTY = "support", "deputy"
 
+BARRED, STRICT = "barred", "strict"
+"""Departments: who belongs to one may not book, or only with an advanced account and checked."""
+
 HOLDING = {"CONFIRMED", "IN_USE"}
+COMING = {"PENDING_APPROVAL", "CONFIRMED"}
 COUNTING = {"PENDING_APPROVAL", "CONFIRMED", "IN_USE", "COMPLETED", "NO_SHOW"}
 
 
@@ -138,6 +142,15 @@ class Cancelled:
 
 
 @dataclass(frozen=True)
+class HandedOver:
+    """Or refused, by which rules."""
+
+    reservation: Reservation
+    rules: frozenset[str]
+    taken: bool
+
+
+@dataclass(frozen=True)
 class Repeated:
     """The answer that was given to this key before."""
 
@@ -165,6 +178,16 @@ def outcome_of(rules: Iterable[str]) -> str:
     return "PENDING_APPROVAL" if spoken else "CONFIRMED"
 
 
+@dataclass(frozen=True)
+class Member:
+    """What the directory says of somebody."""
+
+    closed: bool = False
+    free: bool = False
+    unverified: bool = False
+    department: str = ""
+
+
 @dataclass
 class World:
     """Everything that booking should know."""
@@ -178,6 +201,10 @@ class World:
     known: dict[str, list[str]] = field(default_factory=dict)
     """Accounts with the names of their events."""
     refusals: list[str] = field(default_factory=list)
+    members: dict[str, Member] = field(default_factory=dict)
+    """Whom the directory knows."""
+    above: dict[str, str] = field(default_factory=dict)
+    """By department the one above it, "" at the top."""
     answered: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What was asked under each key."""
     decisions: int = 0
@@ -223,7 +250,14 @@ class World:
         put_off = changed is not None and start > changed.start and self.now > changed.promised
         if changed and late and start != changed.start and (put_off or not changed.keeps(start, wanted.end)):
             counted.append(changed.promised)  # left too late, it would count beside the new start
+        member = self.members.get(wanted.account, Member())
+        departments = self.with_all_above(member.department)
+        strict = more and STRICT in departments
         spoken = {
+            "ACCOUNT_CLOSED": more and member.closed,
+            "MAY_NOT_BOOK": more and BARRED in departments,
+            "ADVANCED_ONLY": strict and member.free,
+            "UNVERIFIED": strict and member.unverified,
             "DAILY_QUOTA": sum(self.day(each) == self.day(counts_at) for each in counted) >= PER_DAY,
             "WEEKLY_QUOTA": sum(self.week(each) == self.week(counts_at) for each in counted) >= PER_WEEK,
             "SUSPENSION": more and self.suspended_until(wanted.account) is not None,
@@ -236,6 +270,9 @@ class World:
             "NO_ROOM_FREE": people < LARGE and not self.free_rooms(wanted, changed),
         }
         return frozenset(rule for rule, speaks in spoken.items() if speaks)
+
+    def with_all_above(self, department: str) -> set[str]:
+        return {department, *self.with_all_above(self.above[department])} if department else set()
 
     def asks_too_often(self, account: str, changed: Reservation | None) -> bool:
         """Whether support would be asked once more; about what waits already it is not asked anew."""
@@ -394,6 +431,44 @@ class World:
             mine.become("CANCELLED", "cancelled")
         return Cancelled(mine, quota_returned=not mine.counts())
 
+    def coming(self, account: str) -> list[Reservation]:
+        """What has not begun, earliest start first."""
+        found = [each for each in self.of(account) if each.start > self.now and each.state in COMING]
+        return sorted(found, key=lambda each: (each.start, each.id))
+
+    def cancel_coming(self, account: str, actor: str) -> list[Cancelled]:
+        found = self.coming(account)
+        for _ in found:
+            self.settle(account)
+        return [self.cancel(each, actor) for each in found if each.state in COMING]
+
+    def hand_over(self, account: str, to: str, actor: str) -> list[HandedOver]:
+        if actor == to:
+            raise Refused("PERMISSION_DENIED")
+        if to not in self.known:
+            raise Refused("NOT_FOUND")
+        found = self.coming(account)
+        for _ in found:
+            self.settle(account)
+            self.settle(to)
+        return [self.hand_one_over(each, to, actor) for each in found if each.state in COMING]
+
+    def hand_one_over(self, mine: Reservation, to: str, actor: str) -> HandedOver:
+        """As if it were asked for anew, but it has its room, or waits for support already."""
+        rules = self.spoken(Request(to, actor, mine.start, mine.end, mine.people), None, more=True) - {"NO_ROOM_FREE"}
+        if mine.state == "PENDING_APPROVAL":
+            rules -= {"ESCALATION_LIMIT"}
+        outcome = outcome_of(rules)
+        if outcome == "PENDING_APPROVAL" and mine.state == "CONFIRMED" and actor in mine.parties:
+            return HandedOver(mine, rules, taken=False)
+        self.decisions += 1
+        if outcome not in ("PENDING_APPROVAL", "CONFIRMED"):
+            return HandedOver(mine, rules, taken=False)
+        mine.account, mine.promised = to, mine.start
+        mine.parties |= {to, actor}
+        mine.become(mine.state, "handed_over")
+        return HandedOver(mine, rules, taken=True)
+
     def end(self, mine: Reservation, actor: str) -> Reservation:
         self.see(mine, actor)
         self.settle(mine.account)
@@ -408,6 +483,8 @@ class World:
         if mine.resolved == answer and (not approve or room in ("", mine.room)):
             return mine
         self.require(mine, "PENDING_APPROVAL")
+        if approve and self.members.get(mine.account, Member()).closed:
+            raise Refused("FAILED_PRECONDITION")
         self.require_second_person(mine, actor)
         if not approve:
             mine.become("DECLINED", "declined")

@@ -10,7 +10,7 @@ from grpc_status import rpc_status
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceServicer_to_server as add
 
-from services.booking.api import ROLES, SERVICE, BookingService
+from services.booking.api import NEEDED, SERVICE, BookingService
 from services.booking.watchers import Watchers
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
@@ -32,10 +32,10 @@ class NamedTokens(Verifier):
 
 async def serve(booking: "Booking", changes: Watchers) -> rpc.RpcServer:
     """Started; `changes` end when it stops."""
-    servicer = BookingService(booking.transactions, booking.admission, None, changes)
+    servicer = BookingService(booking.transactions, booking.admission, None, changes, booking.grants)
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), NEEDED),
         {SERVICE: lambda bare: add(servicer, bare)},
         with_reflection=False,
         before_stop=changes.close,

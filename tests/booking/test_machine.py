@@ -5,6 +5,7 @@ Short runs that are always the same are part of the tests; `make machine` draws 
 
 import asyncio
 import copy
+import dataclasses
 import importlib.resources
 import itertools
 import os
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from services.booking import models
+from services.booking.directory_events import DirectoryEvent
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors, rpc
@@ -30,7 +32,20 @@ from tests.booking.acts import ACCOUNTS, SCENES, Act, Again, Ahead, Create, OnDa
 from tests.booking.agreement import Replies, Stored
 from tests.booking.builders import ROOMS
 from tests.booking.conftest import Booking, LocalPolicy, ManualClock
-from tests.booking.model import AHEAD_DAYS, GRACE, HOUR, MINUTE, PER_DAY, PER_WEEK, SECOND, World
+from tests.booking.model import (
+    AHEAD_DAYS,
+    BARRED,
+    GRACE,
+    HOUR,
+    MINUTE,
+    PER_DAY,
+    PER_WEEK,
+    SECOND,
+    STRICT,
+    Member,
+    World,
+)
+from tests.booking.test_directory import DISABLED, FREE, of_department, of_member, tell
 
 ZONES = ("Asia/Shanghai", "America/New_York")
 EDGES = (
@@ -46,10 +61,17 @@ EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
 SIZES = [EXAMPLES] if EXAMPLES else [10, pytest.param(25, marks=pytest.mark.long)]
 
 
+LIMITED = f"""
+overrides:
+  - {{department: {{id: {BARRED}, below: true}}, thresholds: {{may_book: 0}}}}
+  - {{department: {{id: {STRICT}, below: true}}, thresholds: {{free_account_may_book: 0, unverified_may_book: 0}}}}
+"""
+
+
 @cache
 def policy(zone: str) -> Policy:
     source = (importlib.resources.files("services.policy") / "rules" / "default.yaml").read_text()
-    return Policy.load(source.replace("zone: Asia/Shanghai", f"zone: {zone}"), "default@1")
+    return Policy.load(source.replace("zone: Asia/Shanghai", f"zone: {zone}") + LIMITED, "default@1")
 
 
 SEEN = (
@@ -87,7 +109,7 @@ class Stage:
 
     def clear(self) -> None:
         with self.observer.engine.begin() as connection:
-            for table in (*SEEN, models.ACCOUNT):
+            for table in (*SEEN, models.ACCOUNT, models.DIRECTORY_MEMBER, models.DIRECTORY_DEPARTMENT):
                 connection.execute(sa.delete(table))
 
     def reopen(self, replica: int) -> Database:
@@ -117,6 +139,7 @@ class Machine(RuleBasedStateMachine):
         self.policy = LocalPolicy(policy(ZONES[0]))
         self.world = World(ZoneInfo(ZONES[0]), SEATS, 0)
         self.keys = itertools.count(1)
+        self.versions = itertools.count(1)
         self.asked: list[Act] = []
         self.replies: Replies = {}
         self.agreed = True
@@ -137,6 +160,8 @@ class Machine(RuleBasedStateMachine):
     def begin(self, zone: str, edge: str) -> None:
         self.world.zone, self.policy.policy = ZoneInfo(zone), policy(zone)
         self.travel(int(datetime.fromisoformat(edge).replace(tzinfo=self.world.zone).timestamp()) * SECOND)
+        for department in (BARRED, STRICT, acts.GROUP):
+            self.move_department(department, "")
 
     def play(self, plan: Plan | Pass | Again | Race) -> None:
         if isinstance(plan, Pass):
@@ -231,6 +256,12 @@ class Machine(RuleBasedStateMachine):
             self.travel(self.world.reservations[number].start - before)
         self.try_out(plan, keyed=False, replica=replica)
 
+    @rule(plan=acts.leaves, made=st.lists(acts.creates, max_size=3), replica=replicas)
+    def leave(self, plan: Plan, made: list[Create], replica: int) -> None:
+        for each in made:
+            self.try_out(each, keyed=False, replica=replica)
+        self.try_out(plan, keyed=False, replica=replica)
+
     @rule(plan=acts.ends, replica=replicas)
     def end(self, plan: Plan, replica: int) -> None:
         self.try_out(plan, keyed=False, replica=replica)
@@ -273,6 +304,12 @@ class Machine(RuleBasedStateMachine):
     def race_over_one(self, plans: tuple[Plan, Plan]) -> None:
         if isinstance(plans[0], acts.Enter) and (number := plans[0].number(self.world)) is not None:
             self.travel(self.world.reservations[number].start)
+        self.race(*plans, same=False, keyed=False)
+
+    @rule(plans=acts.leavings, people=st.sampled_from((12, 120)))
+    def race_over_what_a_leaver_has(self, plans: tuple[Plan, Plan], people: int) -> None:
+        self.try_out(acts.Leave("ann"), keyed=False, replica=0)
+        self.try_out(acts.replace_people(people), keyed=False, replica=0)
         self.race(*plans, same=False, keyed=False)
 
     @rule(people=st.sampled_from((12, 99)), one_account=st.booleans())
@@ -321,6 +358,38 @@ class Machine(RuleBasedStateMachine):
     async def at_once(self, one: Act, other: Act) -> list[Any]:
         pairs = zip(self.booking, (one, other), strict=True)
         return list(await asyncio.gather(*(call(*pair) for pair in pairs)))
+
+    # what the directory tells
+
+    @rule(account=acts.accounts, member=acts.members, then=acts.plans, stays=acts.rarely, replica=replicas)
+    def be_known(self, account: str, member: Member, then: Plan, stays: bool, replica: int) -> None:
+        self.tell_of(account, member)
+        self.try_out(then, keyed=False, replica=replica)
+        if not stays:
+            self.tell_of(account, Member())
+
+    @rule(account=acts.accounts, member=acts.members, place=acts.places, then=acts.plans, replica=replicas)
+    def be_moved(self, account: str, member: Member, place: str, then: Plan, replica: int) -> None:
+        """Between the account's own request and the next, which may be the same."""
+        self.tell_of(account, dataclasses.replace(member, department=acts.GROUP))
+        self.try_out(Create(account, OnDay(2, "11:00"), 3600, 12), keyed=False, replica=replica)
+        self.move_department(acts.GROUP, place)
+        self.try_out(Create(account, OnDay(3, "11:00"), 3600, 12), keyed=False, replica=replica)
+        self.try_out(then, keyed=False, replica=replica)
+        self.tell_of(account, Member())
+
+    def tell_of(self, account: str, member: Member) -> None:
+        facts: dict[str, Any] = {"department": member.department, "verified": not member.unverified}
+        facts |= ({"status": DISABLED} if member.closed else {}) | ({"account_type": FREE} if member.free else {})
+        self.tell(of_member(next(self.versions), account, **facts))
+        self.world.members[account] = member
+
+    def move_department(self, department: str, place: str) -> None:
+        self.tell(of_department(department, next(self.versions), place))
+        self.world.above[department] = place
+
+    def tell(self, event: DirectoryEvent) -> None:
+        self.runner.run(tell(self.stage.databases[0], event))
 
     @rule(account=acts.accounts, when=acts.on_days)
     def ask_for_standing(self, account: str, when: OnDay) -> None:

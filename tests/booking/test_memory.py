@@ -246,7 +246,8 @@ def compare_accounts(
 def comparable(state: AccountState, window: policy.HistoryWindow | None, subject: policy.Subject) -> tuple[Any, ...]:
     history = state.told(window, [subject], MONDAY)
     items = sorted(history.reservations, key=lambda item: item.reservation_id)
-    return state.version, state.profile, state.roles, state.overdue, items, history.from_time, history.until_time
+    account = state.version, state.profile, state.roles, state.member, state.overdue
+    return *account, items, history.from_time, history.until_time
 
 
 WITHIN = Horizon(TEN, TEN, TEN + DAY)

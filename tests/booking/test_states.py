@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 from yunhui.booking.v1 import reservation_pb2 as pb
 
-from services.booking import attendance, endings, escalations, models, states, transitions, updates
+from services.booking import accounts, attendance, endings, escalations, handovers, models, states, transitions, updates
+from services.booking.accounts import Profile
+from services.booking.handovers import Handover
 from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.serving import errors
@@ -20,11 +22,21 @@ from tests.booking.test_transitions import made, state, subjects, verdict
 
 ENTERED, LOOKED_IN = TEN + 5 * MINUTE, TEN - 5 * MINUTE
 MOVED = SeenOccurrence(OccurrenceKey("simulated", "1", ""), "SCHEDULED", TEN + DAY, TEN + DAY + HOUR)
+
+
+async def hand_over(booking: Booking, reservation_id: str) -> object:
+    """To somebody who has signed in before."""
+    li = {"li": (Profile(account_id="li"), "booker", 1)}
+    await booking.database.write(lambda c: accounts.put(c, li))
+    return await handovers.hand_over(booking.transactions, reservation_id, Handover("booker", "li", "deputy"))
+
+
 ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
     "approve": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict()),
     "decline": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict(approve=False)),
     "expire": lambda booking, id_: escalations.expire(booking.transactions, id_, TEN - 30 * MINUTE),
     "cancel": lambda booking, id_: endings.cancel(booking.transactions, id_, None, "booker", ""),
+    "hand_over": hand_over,
     "update": lambda booking, id_: updates.update(
         booking.transactions, booking.meetings, change(id_, minutes=90), None, "booker"
     ),

@@ -153,6 +153,20 @@ async def test_who_does_not_keep_up_is_ended_and_nobody_else(nats: Bus, changes:
         assert (await next_of(watcher)).reservation_id == "and one"
 
 
+async def test_whose_reservation_is_handed_over_hears_of_that_and_of_nothing_after(
+    nats: Bus, changes: Watchers
+) -> None:
+    handed = events_pb2.ReservationEvent(
+        reservation=record(version=2, account_id="b"), former_organizer=pb.Organizer(account_id="a")
+    )
+    event = events.reservation_event("handed_over", handed, MONDAY)
+    async with changes.watch("a", AN_HOUR) as former, changes.watch("b", AN_HOUR) as new:
+        await nats.publish(bus.headers(event), event.payload.encode(), event.subject)
+        await publish(nats, record(version=3, account_id="b"), record("another"))
+        assert [await next_of(former) for _ in range(2)] == [handed.reservation, record("another")]
+        assert [(await next_of(new)).version for _ in range(2)] == [2, 3]
+
+
 async def test_a_full_backlog_is_not_yet_too_much(nats: Bus, changes: Watchers) -> None:
     crowd = [record(f"rsv_{index}") for index in range(changes_module.BACKLOG)]
     async with changes.watch("a", AN_HOUR) as slow, changes.watch("a", AN_HOUR) as watcher:

@@ -243,6 +243,7 @@ def check_standing(booking: Connection, now: int, verdict: Verdict) -> None:
             account = record["organizer"]["accountId"]
             moment = to_milliseconds(record["updateTime"]) if before else create_time
             taken = takes_more(before, record) if name == "updated" and before else not before
+            taken |= name == "handed_over"
             if taken and any(moment < end for end in accounts[account].closed.values()):
                 verdict.breaches.append(Breach("booked while closed", f"{account} {record['reservationId']}"))
     for account, standing in accounts.items():

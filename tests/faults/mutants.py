@@ -34,6 +34,27 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "an account that was closed meanwhile gets what support approves",
+        "services/booking/escalations.py",
+        "if resolution.approve and snapshot.account.member.closed:",
+        "if resolution.approve and snapshot.account.version < 0:",
+        "tests/booking/test_directory.py::test_what_waits_for_support_is_not_approved_for_a_closed_account",
+    ),
+    Mutant(
+        "what the directory says is remembered with the account",
+        "services/booking/accounts.py",
+        "state.overdue, state.member = bool(overdue), to_facts(*member)",
+        "state.overdue = bool(overdue)",
+        "tests/booking/test_directory.py::test_whoever_moves_with_a_department_is_decided_about_anew",
+    ),
+    Mutant(
+        "who may not book does",
+        "services/policy/rules/default.yaml",
+        "when: {fact: extends, op: more_than, threshold: may_book}",
+        "when: {fact: extends, op: less_than, threshold: may_book}",
+        "tests/booking/test_directory.py::test_rules_rest_on_what_the_directory_says",
+    ),
+    Mutant(
         "the trigger against overlaps never fires",
         "services/booking/migrations/0001_initial.py",
         "WHEN NEW.state IN ('CONFIRMED', 'IN_USE') BEGIN",

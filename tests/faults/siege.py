@@ -211,7 +211,8 @@ async def besieged(root: Path, database_url: str = "", twins: Collection[str] = 
         children = {child.program.name: child for child in started}
         doors, bus = [children[name].program.address for name in BOOKINGS], f"nats://{plan.address('nats')}"
         made = Siege(state, url, doors, bus, plan=plan, programs=children, mailbox=sink, proxies=proxies, sink=sink)
-        made.fill([bookers.CAPACITIES[number % len(bookers.CAPACITIES)] for number in range(ROOMS)])
+        capacities = [bookers.CAPACITIES[number % len(bookers.CAPACITIES)] for number in range(ROOMS)]
+        await asyncio.to_thread(made.fill, capacities)  # the proxies go on meanwhile
         yield made
     finally:
         for child in reversed(started):

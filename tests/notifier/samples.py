@@ -40,6 +40,7 @@ from services.platform.clock import from_timestamp, to_timestamp
 
 NOW = "2025-07-14T01:00:00Z"  # Monday 09:00 in Beijing
 BOOKER = "booker@example.org"
+COLLEAGUE = "colleague@example.org"
 SUPPORT = "support@example.org"
 LETTERHEAD = Letterhead(
     "noreply@yunhui.example.org", "https://yunhui.example.org", ZoneInfo("Asia/Shanghai"), support=SUPPORT
@@ -145,6 +146,25 @@ def changed(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
     return confirmed(who, **values)
 
 
+def handed_over(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
+    """From the account of the other samples to a colleague's; both read the same language."""
+    former = who or organizer()
+    name = "Colleague" if former.locale == "en" else "接手人"
+    colleague = organizer(former.locale, account_id="account-2", display_name=name, email=COLLEAGUE)
+    event = confirmed(colleague, **{"version": 2, **changes})
+    event.actor = "support"
+    event.former_organizer.CopyFrom(former)
+    return event
+
+
+def handed_over_waiting(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
+    """Before support has answered."""
+    event = handed_over(who)
+    event.MergeFrom(ReservationEvent(decision=pending().decision))
+    event.reservation.CopyFrom(pending(event.reservation.organizer, version=2, **changes).reservation)
+    return event
+
+
 def declined(who: Organizer | None = None, **changes: Any) -> ReservationEvent:
     values = {"version": 2, "state": RESERVATION_STATE_DECLINED, "note": "当天大会议室检修", **changes}
     event = pending(who, **values)
@@ -248,6 +268,7 @@ SAMPLES: Mapping[str, Any] = {
     "reservation.pending_approval": pending,
     "reservation.approved": approved,
     "reservation.updated": changed,
+    "reservation.handed_over": handed_over,
     "reservation.declined": declined,
     "reservation.expired": expired,
     "reservation.cancelled": cancelled,

@@ -15,7 +15,7 @@ from yunhui.notifier.v1 import notifier_service_pb2 as api
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub, add_NotifierServiceServicer_to_server
 
 from services.notifier.addresses import AddressGuard
-from services.notifier.api import ROLES, SERVICE, NotifierService
+from services.notifier.api import NEEDED, SERVICE, NotifierService
 from services.notifier.channels import WEBHOOK, SendResult, SendVerdict
 from services.notifier.deliveries import Deliveries
 from services.notifier.ingest import IncomingEvent, Ingester
@@ -25,6 +25,7 @@ from services.notifier.webhooks import matches
 from services.platform.data.database import Database
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
+from tests.callers import roles_with
 from tests.notifier import samples
 from tests.notifier.conftest import HandClock
 from tests.notifier.new_deliveries import SENT, claim_one, new_delivery, queue, rows, settle
@@ -88,7 +89,7 @@ async def notifier(database: Database, clock: HandClock) -> AsyncIterator[Notifi
     service = NotifierService(database, clock, deliveries, ingester, [], guard)
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), NEEDED),
         {SERVICE: lambda bare: add_NotifierServiceServicer_to_server(service, bare)},
         with_reflection=False,
     )
@@ -122,13 +123,12 @@ REQUESTS: dict[str, Message] = {
 
 async def test_each_method_is_for_its_roles_only(notifier: Notifier) -> None:
     """Every cell; a new method without a row here fails."""
-    assert {f"/{SERVICE}/{method}" for method in REQUESTS} == set(ROLES)
+    assert {f"/{SERVICE}/{method}" for method in REQUESTS} == set(NEEDED)
     for method, request in REQUESTS.items():
         for role in ("booker", "support", "admin", "service"):
-            if role in ROLES[f"/{SERVICE}/{method}"]:
+            if role in roles_with(NEEDED[f"/{SERVICE}/{method}"]):
                 continue
-            assert await notifier.refused(role, method, request) == ("PERMISSION_DENIED", "ROLE_MISSING")
-    assert {role for roles in ROLES.values() for role in roles} == {"booker", "support", "admin"}
+            assert await notifier.refused(role, method, request) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
 
 
 async def test_deliveries_are_filtered_and_paged_by_key(notifier: Notifier) -> None:
@@ -190,8 +190,10 @@ async def test_every_mail_is_somebodys(notifier: Notifier, event_type: str) -> N
     """Whose it is follows from whom it is written to."""
     body = samples.SAMPLES[event_type]()
     await notifier.receive(incoming(event_type, "evt-1", 1, body))
+    whose = {samples.BOOKER: "account-1", samples.COLLEAGUE: "account-2"}
     for row in await rows(notifier.database):
-        assert row.addressee == (row.account_id if row.recipient == samples.BOOKER else ""), row.kind
+        assert row.addressee == whose.get(row.recipient, ""), row.kind
+        assert row.account_id == (row.addressee or "account-1"), row.kind
 
 
 async def test_faults_name_their_field(notifier: Notifier) -> None:

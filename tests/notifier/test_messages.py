@@ -28,6 +28,8 @@ CASES = [
     ("reservation.pending_approval", "escalation"),
     ("reservation.pending_approval", "pending"),
     ("reservation.updated", "change"),
+    ("reservation.handed_over", "handed_over"),
+    ("reservation.handed_over", "taken_over"),
     ("reservation.declined", "declined"),
     ("reservation.expired", "expired"),
     ("reservation.cancelled", "cancellation"),
@@ -54,6 +56,29 @@ def test_an_approval_is_a_confirmation_with_the_words_of_support() -> None:
     assert message.kind == "confirmation"
     assert "8:30 起可以调试设备" in content(parsed, "plain")
     assert any(part.get_param("method") == "REQUEST" for part in parsed.walk())
+
+
+def test_a_hand_over_moves_the_entry_from_one_calendar_to_the_other() -> None:
+    """The same entry, with one number: whoever is asked first, both end up right."""
+    left, taken = compose("reservation.handed_over", samples.handed_over())
+    assert [(each.addressee, each.recipient) for each in (left, taken)] == [
+        ("account-1", samples.BOOKER),
+        ("account-2", samples.COLLEAGUE),
+    ]
+    entries = [content(read(each), "calendar") for each in (left, taken)]
+    assert [re.findall("METHOD:(.*)", entry) for entry in entries] == [["CANCEL"], ["REQUEST"]]
+    for name in ("UID", "SEQUENCE"):
+        assert len({tuple(re.findall(f"{name}:(.*)", entry)) for entry in entries}) == 1
+    assert samples.BOOKER in entries[0]
+    assert samples.COLLEAGUE in entries[1]
+
+
+def test_of_a_waiting_request_that_is_handed_over_only_who_was_not_asked_hears() -> None:
+    body = samples.handed_over_waiting()
+    known = compose("reservation.handed_over", body, asked=[samples.SUPPORT])
+    assert [message.kind for message in known] == ["handed_over", "taken_over"]
+    new = compose("reservation.handed_over", body, asked=["former@example.org"])
+    assert [message.kind for message in new] == ["escalation", "handed_over", "taken_over"]
 
 
 def compose(
@@ -126,12 +151,19 @@ def withdraw(event_type: str, body: ReservationEvent) -> list[Message]:
     return [message for message in messages if message.kind == "withdrawn"]
 
 
+def hand_over_waiting(who: Organizer, kind: str) -> list[Message]:
+    messages = compose("reservation.handed_over", samples.handed_over_waiting(who))
+    return [message for message in messages if message.kind == kind]
+
+
 OTHERS: dict[str, Callable[[Organizer], list[Message]]] = {
     "reminder": remind,
     "digest": summarize,
     "withdrawn": lambda who: withdraw("reservation.cancelled", samples.withdrawn(who)),
     "withdrawn-expired": lambda who: withdraw("reservation.expired", samples.expired(who)),
     "withdrawn-settled": lambda who: withdraw("reservation.updated", samples.changed(who)),
+    "handed_over-waiting": lambda who: hand_over_waiting(who, "handed_over"),
+    "taken_over-waiting": lambda who: hand_over_waiting(who, "taken_over"),
     "approved": lambda who: compose("reservation.approved", samples.approved(who)),
     "cancellation-pending": lambda who: compose("reservation.cancelled", samples.withdrawn(who)),
     "change-settled": lambda who: compose("reservation.updated", samples.changed(who), asked=[samples.SUPPORT]),

@@ -176,6 +176,27 @@ async def test_moved_reservation_reminds_before_the_new_start(replica: Replica, 
     assert "7月15日 周二 10:00" in str(sink.taken[-1]["Subject"])
 
 
+async def test_who_took_it_over_is_reminded_and_who_had_it_is_not(replica: Replica, sink: MailSink) -> None:
+    await replica.told("reservation.confirmed", samples.confirmed())
+    await replica.told("reservation.handed_over", samples.handed_over(), "event-2")
+    await replica.at(DUE)
+    assert kinds(sink)[3:] == ["reminder"]
+    assert samples.COLLEAGUE in str(sink.taken[-1]["To"])
+
+
+async def test_what_is_handed_over_while_it_waits_is_before_support_as_it_is_now(
+    replica: Replica, sink: MailSink
+) -> None:
+    handed = ("reservation.handed_over", samples.handed_over_waiting(**LATER))
+    await prepared(replica, ("reservation.pending_approval", samples.pending(**LATER)), handed)
+    assert sorted(kinds(sink)) == ["escalation", "handed_over", "pending", "taken_over"]
+    await replica.at(NEXT_DIGEST)
+    assert kinds(sink)[4:] == ["digest"]
+    digest = sink.taken[-1].get_body(("plain",))
+    assert digest
+    assert "接手人" in digest.get_content()
+
+
 async def test_moved_after_the_reminder_it_reminds_again(replica: Replica, sink: MailSink) -> None:
     await replica.told("reservation.confirmed", samples.confirmed())
     await replica.at(DUE)

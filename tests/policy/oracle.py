@@ -1,4 +1,7 @@
-"""The rules once more, in plain Python written from the wording alone: no YAML, no engine, nothing of services/."""
+"""The rules once more, in plain Python written from the wording alone: no YAML, no engine, nothing of services/.
+
+Outsiders may not book, and who is strict wants advanced accounts and a check of the identity: samples.WITH_ROLES.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+FREE, DISABLED = 1, 3
 ALWAYS_COUNTED = {1, 2, 3, 4, 5}
 CANCELLED = 6
 UPDATE = 2
@@ -71,6 +75,10 @@ def rules_for(request: Any, *, more: bool) -> set[str]:
         "DAILY_QUOTA": sum(local_day(when) == local_day(own) for when in used) >= 3,
         "WEEKLY_QUOTA": sum(local_week(when) == local_week(own) for when in used) >= 10,
         "SUSPENSION": more and any(read(s.start_time) <= now < read(s.end_time) for s in request.history.suspensions),
+        "ACCOUNT_CLOSED": more and request.account.status == DISABLED,
+        "MAY_NOT_BOOK": more and "outsider" in request.account.roles,
+        "ADVANCED_ONLY": more and "strict" in request.account.roles and request.account.account_type == FREE,
+        "UNVERIFIED": more and "strict" in request.account.roles and known_unverified(request.account),
         "BOOKING_HORIZON": local_day(start) - local_day(now) > 7 * DAY,
         "BOOKING_CUTOFF": more and start - now < 30 * MINUTE,
         "LATE_CHANGE": changes_late(request, more=more),
@@ -80,6 +88,10 @@ def rules_for(request: Any, *, more: bool) -> set[str]:
         "NO_ROOM_FREE": people < 100 and request.subject.free_room_count == 0,
     }
     return {rule for rule, holds in fired.items() if holds}
+
+
+def known_unverified(account: Any) -> bool:
+    return account.HasField("verified") and not account.verified
 
 
 def asked_on(request: Any, now: datetime) -> int:

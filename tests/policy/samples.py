@@ -12,6 +12,14 @@ from services.policy import decisions
 RULES = Path(decisions.__file__).parent / "rules"
 SOURCE = (RULES / "default.yaml").read_text()
 CASES = (RULES / "default.test.yaml").read_text()
+WITH_ROLES = (
+    SOURCE
+    + """
+overrides:
+  - {role: outsider, thresholds: {may_book: 0}}
+  - {role: strict, thresholds: {free_account_may_book: 0, unverified_may_book: 0}}
+"""
+)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 

@@ -2,12 +2,14 @@
 
 import random
 import threading
+from itertools import permutations
 
 import pytest
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.decisions import InvalidRequestError, Policy
+from services.policy.thresholds import MOST_KEPT
 from tests.policy.samples import SOURCE, moment, question, reservation
 
 OVERRIDES = """
@@ -147,14 +149,72 @@ def test_the_most_specific_threshold_is_in_force(
         assert (found["daily_quota"], found["weekly_quota"], found["booking_cutoff_seconds"]) == (daily, weekly, cutoff)
 
 
+TREE = """
+overrides:
+  - {department: {id: institute, below: true}, thresholds: {may_book: 0, daily_quota: 1}}
+  - {department: {id: physics, below: true}, thresholds: {may_book: 1}}
+  - {department: {id: physics}, thresholds: {daily_quota: 4}}
+  - {department: {id: lasers, below: true}, thresholds: {daily_quota: 5}}
+  - {department: Lasers, thresholds: {daily_quota: 6, weekly_quota: 7}}
+  - {department: {id: lasers}, thresholds: {weekly_quota: 8}}
+  - {role: guest, thresholds: {daily_quota: 2}}
+  - {department: {id: institute, below: true}, role: guest, thresholds: {weekly_quota: 9}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "roles", "may", "daily", "weekly"),
+    [
+        ([], "", [], 1, 3, 10),  # unknown to the directory
+        (["other"], "", [], 1, 3, 10),
+        (["other", "institute"], "", [], 0, 1, 10),  # wherever it hangs
+        (["institute", "history"], "", [], 0, 1, 10),
+        (["institute", "physics"], "", [], 1, 4, 10),  # deepest first; its own before all below
+        (["institute", "physics", "optics"], "", [], 1, 1, 10),  # `physics` alone is not for those below it
+        (["institute", "physics", "lasers"], "", [], 1, 5, 8),
+        (["institute", "physics", "lasers"], "Lasers", [], 1, 6, 8),  # name and id of one's own: the kinder one
+        ([], "Lasers", [], 1, 6, 7),
+        (["institute", "physics", "lasers", "deep"], "", [], 1, 5, 10),
+        (["physics", "institute"], "", [], 0, 1, 10),  # after a move it is the institute that is deeper
+        (["institute", "physics", "lasers"], "", ["guest"], 1, 2, 9),  # role beats department, both beat role
+        (["lasers"], "", ["guest"], 1, 2, 8),
+    ],
+)
+def test_the_deepest_department_is_in_force(
+    path: list[str], name: str, roles: list[str], may: int, daily: int, weekly: int
+) -> None:
+    asked = question()
+    asked.account.department = name
+    asked.account.department_path.extend(path)
+    asked.account.roles.extend(roles)
+    head, *overrides = TREE.strip().splitlines()
+    for order in (overrides, overrides[::-1]):
+        found = Policy.load("\n".join([SOURCE, head, *order])).decide(asked)
+        limits = found.thresholds
+        assert (limits["may_book"], limits["daily_quota"], limits["weekly_quota"]) == (may, daily, weekly)
+        assert [rule.rule_id for rule in found.rules] == ([] if may else ["MAY_NOT_BOOK"])
+
+
 def test_scopes_that_callers_invent_are_not_remembered() -> None:
     policy = Policy.load(SOURCE + OVERRIDES)
     asked = question()
     for number in range(50):
         asked.account.department = f"invented {number}"
         asked.account.roles[:] = [f"invented {number}"]
+        asked.account.department_path[:] = [f"invented {number}"]
         policy.decide(asked)
     assert len(policy._thresholds._in_force) == 1
+
+
+def test_paths_that_callers_invent_of_what_there_is_do_not_fill_the_memory() -> None:
+    ids = [f"d{number}" for number in range(8)]
+    listed = "".join(
+        f"\n  - {{department: {{id: {each}, below: true}}, thresholds: {{daily_quota: 1}}}}" for each in ids
+    )
+    limits = Policy.load(f"{SOURCE}\noverrides:{listed}\n")._thresholds
+    for path in permutations(ids, 5):
+        limits.in_force(pb.Account(department_path=path))
+    assert len(limits._in_force) <= MOST_KEPT
 
 
 def test_an_override_moves_what_is_decided() -> None:

@@ -5,6 +5,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.policy.v1 import decision_pb2 as decision
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
+from services.policy import handbook
 from services.policy.checks import read_document
 from services.policy.decisions import Policy
 from services.policy.description import describe
@@ -61,6 +62,16 @@ def test_overrides_are_told() -> None:
     more = SOURCE + "\noverrides:\n  - {department: 学院, role: support, thresholds: {daily_quota: 5}}\n"
     [override] = describe(read_document(more)).overrides
     assert (override.department, override.role, dict(override.thresholds)) == ("学院", "support", {"daily_quota": 5})
+
+
+def test_overrides_for_all_below_a_department_are_told() -> None:
+    more = SOURCE + "\noverrides:\n  - {department: {id: dep_a, below: true}, thresholds: {may_book: 0}}\n"
+    document = read_document(more)
+    [override] = describe(document).overrides
+    assert (override.department_id, override.below, override.department) == ("dep_a", True, "")
+    page = handbook.render(document)
+    assert "| dep_a 及其下级部门 |  | may_book = 0 |" in page
+    assert "| dep_a and all below it |  | may_book = 0 |" in page
 
 
 @pytest.mark.parametrize(

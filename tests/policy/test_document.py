@@ -139,6 +139,15 @@ def test_faults_of_rules(old: str, new: str, message: str) -> None:
         ("[{role: a, thresholds: {}}]", "at least 1 item"),
         ("[{role: a, thresholds: {quota: 5}}]", "no threshold 'quota'"),
         ("[{role: a, thresholds: {no_show_seconds: 9999999999}}]", "longer than a century"),
+        ("[{role: a, thresholds: {may_book: 2}}]", "'may_book' is a flag: 1 for yes, 0 for no, not 2"),
+        ("[{department: {below: true}, thresholds: {daily_quota: 5}}]", "'id' is missing"),
+        ("[{department: {id: '', below: true}, thresholds: {daily_quota: 5}}]", "'id': String should have at least 1"),
+        ("[{department: {id: a, under: true}, thresholds: {daily_quota: 5}}]", "unknown key 'under'"),
+        ("[{department: [a], thresholds: {daily_quota: 5}}]", "'department': Input should be a valid string"),
+        (
+            "[{department: {id: a}, thresholds: {may_book: 0}}, {department: {id: a}, thresholds: {may_book: 1}}]",
+            "have an override already",
+        ),
         (
             "[{role: a, thresholds: {daily_quota: 5}}, {role: a, thresholds: {daily_quota: 5}}]",
             "have an override already",

@@ -5,12 +5,13 @@ from collections import Counter
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from yunhui.directory.v1 import member_pb2
 from yunhui.policy.v1 import decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as pb
 
 from services.policy.decisions import Policy
 from tests.policy import oracle
-from tests.policy.samples import SOURCE, moment
+from tests.policy.samples import WITH_ROLES, moment
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 ACTIONS, STATUSES = pb.Action.values(), pb.ReservationStatus.values()
@@ -22,6 +23,7 @@ class Chance:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
+        self._accounts = random.Random(seed)
 
     def question(self) -> pb.DecideRequest:
         pick = self._random
@@ -50,9 +52,20 @@ class Chance:
         return pb.DecideRequest(
             action=ACTIONS[action],
             now=stamp(now),
-            account=pb.Account(account_id="a"),
+            account=self._account(),
             subject=subject,
             history=self._history(now, start),
+        )
+
+    def _account(self) -> pb.Account:
+        """Most of them as the rules like them, so that others are heard too."""
+        pick = self._accounts
+        return pb.Account(
+            account_id="a",
+            roles=pick.choice(([], [], [], [], ["outsider"], ["strict"], ["strict"], ["strict", "other"])),
+            account_type=member_pb2.AccountType.ValueType(pick.choice((0, 1, 2, 2, 2))),
+            verified=pick.choice((None, True, True, True, False)),
+            status=member_pb2.MemberStatus.ValueType(pick.choice((0, 1, 1, 1, 1, 1, 1, 1, 2, 3))),
         )
 
     def _entry(self, now: float, start: float) -> float:
@@ -128,7 +141,7 @@ def stamp(seconds: float) -> Timestamp:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_decides_as_the_wording_says(seed: int) -> None:
-    policy, chance, seen = Policy.load(SOURCE), Chance(seed), Counter[str]()
+    policy, chance, seen = Policy.load(WITH_ROLES), Chance(seed), Counter[str]()
     for _ in range(1500):
         asked = chance.question()
         found = policy.decide(asked)

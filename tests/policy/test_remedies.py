@@ -15,15 +15,16 @@ from services.policy.decisions import Policy
 from services.policy.questions import InvalidRequestError
 from services.policy.remedies import least
 from tests.policy import oracle
-from tests.policy.samples import SOURCE, moment, question, reservation
+from tests.policy.samples import SOURCE, WITH_ROLES, moment, question, reservation
 from tests.policy.test_oracle import Chance
 
+DONE_ELSEWHERE = {"ACCOUNT_CLOSED", "MAY_NOT_BOOK", "ADVANCED_ONLY", "UNVERIFIED"}
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return Policy.load(SOURCE)
+    return Policy.load(WITH_ROLES)
 
 
 def copy_of(asked: pb.DecideRequest) -> pb.DecideRequest:
@@ -92,6 +93,10 @@ def test_a_remedy_helps_and_is_the_smallest(policy: Policy, seed: int) -> None:
                 assert not rule.HasField("remedy")  # nothing is held that could be kept
                 continue
             assert rule.HasField("remedy"), rule.rule_id
+            if rule.rule_id in DONE_ELSEWHERE:
+                assert not rule.remedy.changes
+                assert rule.remedy.text.en
+                continue
             assert not fires(rule.rule_id, apply(asked, rule.remedy)), (rule, asked)
             if asked.action == pb.ACTION_UPDATE and rule.rule_id in ("SUSPENSION", "BOOKING_CUTOFF"):
                 seen[rule.rule_id] += 1
@@ -195,6 +200,33 @@ def test_a_rule_that_refuses_must_say_what_helps() -> None:
     end = SOURCE.index("  - id: WEEKLY_QUOTA")
     with pytest.raises(ValueError, match="say what helps"):
         Policy.load(SOURCE[:start] + SOURCE[end:])
+
+
+def test_what_is_done_elsewhere_is_told_with_the_page_where(policy: Policy) -> None:
+    asked = question()
+    asked.account.roles.append("strict")
+    asked.account.verified = False
+    rule = only_rule(policy, asked)
+    assert rule.rule_id == "UNVERIFIED"
+    assert rule.remedy.link == "https://meeting.tencent.com/download/"
+    assert "前往验证" in rule.remedy.text.zh_cn
+    assert not rule.remedy.changes
+    assert policy.replay(asked, policy.decide(asked)) == policy.decide(asked)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("点击“前往验证”", "{new_start_time:moment}", "new_start_time"),  # nothing is moved
+        ("link: https://", "link: http://", "https"),
+        ("link: https://meeting.tencent.com/download/", "link: https://a b", "https"),
+    ],
+)
+def test_what_is_done_elsewhere_names_no_change_and_a_safe_page(old: str, new: str, message: str) -> None:
+    assert old in SOURCE
+    with pytest.raises(ValueError, match=message) as caught:
+        Policy.load(SOURCE.replace(old, new, 1))
+    assert "rule UNVERIFIED" in str(caught.value)
 
 
 def test_least_finds_the_turning_point() -> None:

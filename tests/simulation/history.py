@@ -15,6 +15,7 @@ from services.platform.messaging import outbox
 from services.platform.serving import errors, rpc
 from services.platform.serving.identity import Principal
 from services.policy.decisions import Policy
+from tests.callers import caller
 from tests.faults import checker
 from tests.faults.answers import Answer
 from tests.faults.checker import Breach
@@ -74,7 +75,7 @@ class History:
         """Answers what is open."""
         for number in range(3):
             await asyncio.sleep(self.dice.random() * 20)
-            support = Principal("helper", frozenset({"support"}))
+            support = caller("helper", "support")
             listed = await self._until_answered(support, api.ListReservationsRequest())
             for record in listed.reservations:
                 if record.state == pb.RESERVATION_STATE_PENDING_APPROVAL:
@@ -189,7 +190,7 @@ class History:
 
 
 def booker(name: str) -> Principal:
-    return Principal(name, frozenset({"booker"}), email=f"{name}@example.org")
+    return caller(name, "booker", email=f"{name}@example.org")
 
 
 def check(history: History) -> Iterator[Breach]:

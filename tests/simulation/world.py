@@ -30,6 +30,7 @@ from services.notifier.subscriptions import EventReceiver
 from services.notifier.values import Letterhead
 from services.platform.clock import MINUTE
 from services.platform.messaging.outbox import Relay
+from services.platform.serving.grants import Grants
 from services.platform.serving.rates import NO_LIMIT
 from services.policy import subscriptions as policy_subscriptions
 from services.policy.decisions import Policy
@@ -114,7 +115,7 @@ class World:
         policy, gateway = PolicyClient(wire), MeetingsClient(wire)  # type: ignore[arg-type]
         relay = Relay(database, wire, "booking")  # type: ignore[arg-type]
 
-        booking = build(database, policy, self.chaos, gateway, Watchers(), relay.wake)
+        booking = build(database, policy, self.chaos, gateway, Watchers(), relay.wake, Grants())
         self.services[program.name] = booking.service
         meeting_events = booking.meeting_events
         assert meeting_events
