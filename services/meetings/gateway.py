@@ -66,7 +66,7 @@ class Gateway:
     def __init__(
         self, providers: Providers, webhook_events: WebhookEvents, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._providers = providers
+        self.providers = providers
         self._webhook_events = webhook_events
         self._calls = Rate(LOOK_UPS, now)
         self._misses = Rate(MISSES, now)
@@ -143,12 +143,12 @@ class Gateway:
             raise errors.invalid("meeting_code", message("give either meeting_code or meeting"))
         if asked.meeting_code:
             code = invitations.meeting_code(asked.meeting_code)
-            return await self._providers.of_number(code).find(code, account)
+            return await self.providers.of_number(code).find(code, account)
         key = requests.meeting_key(asked.meeting)
-        return await self._providers.of_meeting(key).get(key.meeting_id, account)
+        return await self.providers.of_meeting(key).get(key.meeting_id, account)
 
     async def _ask_who_came(self, key: MeetingKey, window: Window) -> list[Participant]:
-        return await self._providers.of_meeting(key).participants(key, window.since)
+        return await self.providers.of_meeting(key).participants(key, window.since)
 
 
 def check(seconds: float, limit: int, what: Text) -> None:

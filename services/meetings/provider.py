@@ -96,6 +96,43 @@ class Control:
     waiting_room: bool | None = None
 
 
+class UserStatus(StrEnum):
+    """How an account stands at the provider."""
+
+    UNKNOWN = "UNSPECIFIED"
+    ENABLED = "ENABLED"
+    NOT_ACTIVATED = "NOT_ACTIVATED"
+    DISABLED = "DISABLED"
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationUser:
+    """Somebody of the organization, as the provider knows them; what it does not say is empty.
+
+    `account`: which of ours that is. `departments`: names from the top down, the main one first. `advanced`: whether
+    the account takes a licence.
+    """
+
+    user_id: str
+    account: str
+    display_name: str = ""
+    email: str = ""
+    phone: str = ""
+    title: str = ""
+    staff_id: str = ""
+    departments: tuple[tuple[str, ...], ...] = ()
+    status: UserStatus = UserStatus.UNKNOWN
+    advanced: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """Some of them; `next_position` "" is the end of all."""
+
+    users: tuple[OrganizationUser, ...]
+    next_position: str = ""
+
+
 class ProviderError(Exception):
     """The provider gave no answer of use. The message is for logs and holds nothing secret."""
 
@@ -178,4 +215,8 @@ class Provider(Protocol):
 
     async def control(self, key: MeetingKey, control: Control) -> None:
         """Changes what a running meeting is like."""
+        ...
+
+    async def users(self, position: str) -> UserPage:
+        """People of the organization, from `position` on as the page before says it; "" is the beginning."""
         ...

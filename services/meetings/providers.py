@@ -37,6 +37,11 @@ class Providers:
         self._by_prefix = by_prefix
         self._by_name = {each.name: each for each in by_prefix.values()}
 
+    @property
+    def default(self) -> Provider:
+        """Whose organization ours is."""
+        return self._by_prefix[""]
+
     def of_number(self, meeting_code: str) -> Provider:
         return routes.lead(self._by_prefix, meeting_code)
 

@@ -10,6 +10,7 @@ from services.platform.text.messages import message
 LONGEST_ID = 64
 LONGEST_ACCOUNT = 128
 LONGEST_SUBJECT = 200
+LONGEST_PAGE_TOKEN = 500
 
 
 def meeting_key(given: pb.MeetingKey) -> MeetingKey:
@@ -29,6 +30,15 @@ def account(given: str) -> str:
         raise errors.invalid(
             "account_id",
             message("must be at most {limit} printable characters", limit=LONGEST_ACCOUNT),
+        )
+    return given
+
+
+def page_token(given: str) -> str:
+    if len(given) > LONGEST_PAGE_TOKEN or not given.isprintable():
+        raise errors.invalid(
+            "page_token",
+            message("must be at most {limit} printable characters", limit=LONGEST_PAGE_TOKEN),
         )
     return given
 

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, func, select
 from ulid import ULID
 
+from services.meetings import simulated_users
 from services.meetings.models import SimulatedMeeting, SimulatedOccurrence, SimulatedVisit
 from services.meetings.provider import (
     Control,
@@ -20,6 +21,7 @@ from services.meetings.provider import (
     Participant,
     ProviderError,
     Stay,
+    UserPage,
     WrongStateError,
 )
 from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
@@ -100,6 +102,9 @@ class Simulated:
     async def control(self, key: MeetingKey, control: Control) -> None:
         if not await self.present(key):
             raise WrongStateError("nobody is inside")
+
+    async def users(self, position: str) -> UserPage:
+        return simulated_users.page(position)
 
     async def create(
         self, meeting_code: str, subject: str, creator: str, start: int, end: int, starts: Sequence[int] = ()

@@ -1,4 +1,4 @@
-"""What the gateway receives from NATS: booking's two questions, each answered by one replica of the queue group."""
+"""What the gateway receives from NATS: the questions of booking and the directory, each answered by one replica."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -8,9 +8,10 @@ import grpc
 from faststream.nats import NatsBroker
 from google.rpc import error_details_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
+from yunhui.meetings.v1 import user_pb2
 
 from services.contracts import subjects
-from services.meetings import requests
+from services.meetings import requests, users
 from services.meetings.gateway import Gateway
 from services.platform.messaging import request_reply
 from services.platform.serving import errors
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 64
 
-A = TypeVar("A", pb.LookUpMeetingReply, pb.ListParticipantsReply)
+A = TypeVar("A", pb.LookUpMeetingReply, pb.ListParticipantsReply, user_pb2.ListUsersReply)
 
 
 def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
@@ -34,6 +35,10 @@ def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
     @request_reply.responder(broker, subjects.PARTICIPANTS, pb.ListParticipantsRequest, at_once=AT_ONCE)
     async def on_participants(asked: pb.ListParticipantsRequest) -> pb.ListParticipantsReply:
         return await participants(gateway, asked)
+
+    @request_reply.responder(broker, subjects.USERS, user_pb2.ListUsersRequest, at_once=AT_ONCE)
+    async def on_users(asked: user_pb2.ListUsersRequest) -> user_pb2.ListUsersReply:
+        return await list_users(gateway, asked)
 
     return broker
 
@@ -53,6 +58,13 @@ async def participants(gateway: Gateway, asked: pb.ListParticipantsRequest) -> p
         return pb.ListParticipantsReply(response=await gateway.participants(asked))
 
     return await _with_errors(pb.ListParticipantsReply, find)
+
+
+async def list_users(gateway: Gateway, asked: user_pb2.ListUsersRequest) -> user_pb2.ListUsersReply:
+    async def find() -> user_pb2.ListUsersReply:
+        return user_pb2.ListUsersReply(response=await users.list_users(gateway.providers, asked))
+
+    return await _with_errors(user_pb2.ListUsersReply, find)
 
 
 async def _with_errors(reply: type[A], find: Callable[[], Awaitable[A]]) -> A:

@@ -9,6 +9,7 @@ import sys
 from services.standin.request_checks import Application, RequestChecker
 from services.standin.sender import Mischief, WebhookSender
 from services.standin.server import Standin
+from services.standin.users import invented
 
 SHARES = ("lost", "doubled", "late", "swapped", "forged")
 
@@ -27,6 +28,8 @@ def main() -> None:
     )
     standin.cloud.admin = os.environ.get("YUNHUI_TENCENT_OPERATOR", "admin")
     standin.cloud.users |= {standin.cloud.admin, *options.user}
+    for number in range(1, options.people + 1):
+        standin.cloud.add_user(invented(number))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sys.stdout.write(f"{standin.address}\n")
     sys.stdout.flush()
@@ -51,6 +54,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--webhooks", default="", help="where to send them; none are sent when empty")
     parser.add_argument("--user", action="append", default=[], help="somebody of the enterprise; repeatable")
+    parser.add_argument("--people", type=int, default=0, help="how many invented ones the enterprise has besides")
     for name in SHARES:
         parser.add_argument(f"--{name}", type=float, default=0.0, help="share of the webhooks, 0 to 1")
     parser.add_argument("--late-seconds", type=float, default=1.0)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.standin.sender import WebhookSender
+from services.standin.users import CloudUser
 
 DAY = 86400
 RECYCLED_AFTER = 30 * DAY
@@ -64,6 +65,7 @@ class Cloud:
         self.now = now
         self.admin = "admin"
         self.users = {"admin"}
+        self.known: dict[str, CloudUser] = {}
         self.meetings: dict[str, CloudMeeting] = {}
         self.lock = threading.RLock()
         self._last_id = 6_058_890_385_480_921_052
@@ -98,6 +100,21 @@ class Cloud:
                 self.users.add(creator)
             self._tell("meeting.created", meeting, creator)
             return meeting
+
+    def add_user(self, user: CloudUser) -> None:
+        """In place of what there was of them."""
+        with self.lock:
+            self.users.add(user.userid)
+            self.known[user.userid] = user
+
+    def remove_user(self, userid: str) -> None:
+        with self.lock:
+            self.users.discard(userid)
+            self.known.pop(userid, None)
+
+    def everybody(self) -> list[CloudUser]:
+        """Also those of whom nothing is known but their id."""
+        return [self.known.get(userid) or CloudUser(userid) for userid in sorted(self.users)]
 
     def holder(self, code: str) -> CloudMeeting | None:
         """The meeting that has the number now; a number that was given back has none."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 SKEW_SECONDS = 300
+ACCOUNT_USERS = "/v1/users/advance/list"
+"""About the whole enterprise: such calls have a limit of their own."""
 REQUIRED = ("X-TC-Key", "X-TC-Timestamp", "X-TC-Nonce", "X-TC-Signature", "X-TC-Registered", "AppId", "Content-Type")
 
 
@@ -49,10 +51,12 @@ class RequestChecker:
     application: Application = field(default_factory=Application)
     a_minute: int = 300
     a_day: int = 200_000
+    of_account_a_minute: int = 100
     now: Callable[[], float] = time.time
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _used: dict[tuple[str, str], float] = field(default_factory=dict)
     _calls: deque[float] = field(default_factory=deque)
+    _account_calls: deque[float] = field(default_factory=deque)
 
     def check(self, request: Request) -> None:
         """Raises Refusal."""
@@ -63,6 +67,8 @@ class RequestChecker:
         with self._lock:
             self._check_replay(request)
             self._count()
+            if request.target.partition("?")[0] == ACCOUNT_USERS:
+                self._count_of_account()
 
     def _check_headers(self, request: Request) -> None:
         for name in REQUIRED:
@@ -110,3 +116,11 @@ class RequestChecker:
         if len(self._calls) >= self.a_minute and now - self._calls[-self.a_minute] < 60:
             raise Refusal(190310, "calls a minute")
         self._calls.append(now)
+
+    def _count_of_account(self) -> None:
+        now = self.now()
+        while self._account_calls and now - self._account_calls[0] >= 60:
+            self._account_calls.popleft()
+        if len(self._account_calls) >= self.of_account_a_minute:
+            raise Refusal(190313, "calls of this kind a minute")
+        self._account_calls.append(now)

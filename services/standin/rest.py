@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from services.standin.cloud import Cloud, CloudMeeting, CloudVisit
-from services.standin.request_checks import Refusal, Request
+from services.standin.request_checks import ACCOUNT_USERS, Refusal, Request
+from services.standin.users import list_users
 
 Query = dict[str, str]
 Body = dict[str, Any]
@@ -30,6 +31,7 @@ class Rest:
             ("GET", re.compile(f"{one}/participants"), self._participants),
             ("GET", re.compile(f"{one}/real-time-participants"), self._present),
             ("PUT", re.compile(r"/v1/real-control/meetings/(\d+)/status"), self._control),
+            ("GET", re.compile(f"{ACCOUNT_USERS}()"), lambda _, query, _body: list_users(cloud, query)),
         ]
 
     def answer(self, request: Request) -> Body:

@@ -14,6 +14,7 @@ from services.standin.cloud import Cloud, CloudMeeting
 from services.standin.request_checks import Refusal, Request, RequestChecker
 from services.standin.rest import Rest, read_body
 from services.standin.sender import WebhookSender
+from services.standin.users import CloudUser
 
 LARGEST_BODY = 1024 * 1024
 HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -69,6 +70,12 @@ class Standin:
         if words == ["faults"]:
             self.broken = str(body.get("always", ""))
             self.faults.extend(map(str, body.get("next", ())))
+            return {}
+        if words == ["users"]:
+            self.cloud.add_user(CloudUser(**body))
+            return {}
+        if len(words) == 3 and words[0] == "users" and words[2] == "remove":
+            self.cloud.remove_user(words[1])
             return {}
         if len(words) == 3 and words[0] == "meetings":
             meeting = self.cloud.holder(words[1])

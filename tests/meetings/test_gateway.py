@@ -14,7 +14,7 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub, add_MeetingServiceServicer_to_server
 
 from services.meetings import subscriptions
-from services.meetings.api import ROLES, SERVICE, MeetingService
+from services.meetings.api import NEEDED, SERVICE, MeetingService
 from services.meetings.gateway import Gateway
 from services.meetings.providers import Providers
 from services.meetings.tencent.tencent import Tencent
@@ -68,7 +68,7 @@ async def stub(gateway: Gateway) -> AsyncIterator[Any]:
     service = MeetingService(gateway)
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), NEEDED),
         {SERVICE: lambda bare: add_MeetingServiceServicer_to_server(service, bare)},
         with_reflection=False,
     )

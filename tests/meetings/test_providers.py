@@ -16,7 +16,7 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
 from services.meetings import assembly
-from services.meetings.api import ROLES, SERVICE, SIMULATOR
+from services.meetings.api import NEEDED, SERVICE, SIMULATOR
 from services.meetings.assembly import MeetingsAssembly
 from services.meetings.gateway import Gateway
 from services.meetings.provider import AwayError, Meeting, MeetingKey, NoSuchMeetingError, Participant
@@ -133,7 +133,7 @@ async def put_together(
 
 @pytest.fixture
 async def served(put_together: MeetingsAssembly) -> AsyncIterator[Served]:
-    guard = rpc.RpcGuard(NamedTokens(), ROLES)
+    guard = rpc.RpcGuard(NamedTokens(), NEEDED)
     server = rpc.RpcServer("127.0.0.1:0", guard, put_together.servicers, with_reflection=False)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 
 def _number(value: Any) -> Any:
-    return value or 0  # "" and null stand for no time
+    return value or 0  # "" and null stand for none
 
 
 def _decoded(value: Any) -> Any:
@@ -19,7 +19,8 @@ def _decoded(value: Any) -> Any:
         return value if isinstance(value, str) else ""
 
 
-Seconds = Annotated[int, BeforeValidator(_number)]
+Number = Annotated[int, BeforeValidator(_number)]
+Seconds = Number
 Encoded = Annotated[str, BeforeValidator(_decoded)]
 
 
@@ -98,6 +99,37 @@ class Present(TencentAnswer):
     total_count: int
     participants: list[Visit] = []
     total_page: int = 0
+
+
+class UserDepartment(TencentAnswer):
+    """`department_full_name` has the names above it before its own, with "/" between them."""
+
+    department_name: str = ""
+    department_full_name: str = ""
+    is_main: bool = False
+
+
+class ListedUser(TencentAnswer):
+    """A user of the enterprise. Names are plain here."""
+
+    userid: Annotated[str, Field(min_length=1)]
+    username: str = ""
+    area: str = ""
+    phone: str = ""
+    email: str = ""
+    staff_id: str = ""
+    job_title: str = ""
+    status: Number = 0
+    user_account_type: Number = 0
+    department_list: list[UserDepartment] = []
+
+
+class People(TencentAnswer):
+    """`users` is required: an empty object must not be taken for "nobody else"."""
+
+    users: list[ListedUser]
+    has_remaining: bool = False
+    next_pos: str = ""
 
 
 class ErrorInfo(TencentAnswer):

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from services.meetings.provider import AwayError, MisconfiguredError, ProviderError, RateLimitedError
 from services.meetings.tencent.answers import ErrorInfo, Failure, TencentAnswer
-from services.meetings.tencent.errors import OF_ALL_CALLS, Endpoint, to_error
-from services.meetings.tencent.limits import CALLS_A_DAY, CALLS_A_MINUTE, Restraint, TokenBucket
+from services.meetings.tencent.errors import OF_ACCOUNT, OF_ALL_CALLS, OF_THIS_CALL, Endpoint, to_error
+from services.meetings.tencent.limits import ACCOUNT_SHARE, CALLS_A_DAY, CALLS_A_MINUTE, Restraint, TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ class TencentClient:
         self.timing = timing
         buckets = [TokenBucket(calls_a_minute, 60, burst=20), TokenBucket(CALLS_A_DAY, 86400, burst=CALLS_A_DAY // 2)]
         self._restraint = Restraint(buckets, timing.whole)
+        account = TokenBucket(calls_a_minute // ACCOUNT_SHARE, 60, burst=5)
+        self._account_restraint = Restraint([account], timing.whole)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -89,6 +91,8 @@ class TencentClient:
         return await self._ask_once(call, kind)
 
     async def _ask_once(self, call: Call, kind: type[A]) -> A:
+        if call.endpoint in OF_ACCOUNT:
+            await self._account_restraint.take()
         await self._restraint.take()
         try:
             status, content = await self._send(call)
@@ -118,6 +122,8 @@ class TencentClient:
         error = to_error(call.endpoint, info.error_code, info.message)
         if isinstance(error, RateLimitedError) and info.error_code in OF_ALL_CALLS:
             self._restraint.pause(error.retry_seconds)
+        if isinstance(error, RateLimitedError) and info.error_code == OF_THIS_CALL and call.endpoint in OF_ACCOUNT:
+            self._account_restraint.pause(error.retry_seconds)
         return error
 
 

@@ -29,18 +29,25 @@ class Endpoint(StrEnum):
     PRESENT = "GET /v1/meetings/{id}/real-time-participants"
     END = "POST /v1/meetings/{id}/dismiss"
     CONTROL = "PUT /v1/real-control/meetings/{id}/status"
+    USERS = "GET /v1/users/advance/list"
+
+
+OF_ACCOUNT = {Endpoint.USERS}
+"""Calls about the whole enterprise: fewer a minute."""
 
 
 ABSENT = {9002, 9003, 190457}
 CANCELLED = 9007
-FORBIDDEN = {9042, 500014, 9099, 9100, 9101, 9102}
+FORBIDDEN = {9042, 500014, 9099, 9100, 9101, 9102, 190442, 190443}
 MISCONFIGURED = {190300, 190303, 200001, 200003}
 """Clock, key, header, signature."""
 REPLAYED = 190301
+OF_THIS_CALL = 190313
+"""A minute."""
 TOO_MANY: Mapping[int, int] = {
     190310: MINUTE,  # all calls of a minute
     190311: HOUR,  # all calls of a day
-    190313: MINUTE,  # this call, a minute
+    OF_THIS_CALL: MINUTE,
     500046: MINUTE,  # real-time data of one meeting, a minute
     9061: MINUTE,  # one meeting, too often
     9008: MINUTE,

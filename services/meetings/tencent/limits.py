@@ -8,6 +8,8 @@ from services.meetings.provider import RateLimitedError
 
 CALLS_A_MINUTE, CALLS_A_DAY = 300, 200_000
 """Of all replicas together."""
+ACCOUNT_SHARE = 3
+"""A third of the calls a minute may be about the whole enterprise."""
 
 
 class TokenBucket:

@@ -16,14 +16,16 @@ from services.meetings.provider import (
     Occurrence,
     Participant,
     Stay,
+    UserPage,
     WrongStateError,
 )
 from services.meetings.tencent.accounts import Accounts
-from services.meetings.tencent.answers import Done, MeetingInfo, Meetings, Present, Visit, Visits
+from services.meetings.tencent.answers import Done, MeetingInfo, Meetings, People, Present, Visit, Visits
 from services.meetings.tencent.client import Call, TencentClient, Timing
 from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import CALLS_A_MINUTE
 from services.meetings.tencent.signature import Credentials, TencentAuth
+from services.meetings.tencent.users import to_user
 from services.platform.clock import DAY, Clock
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,15 @@ class Tencent:
         }
         path = f"/v1/real-control/meetings/{_id_in_path(key.meeting_id)}/status"
         await self._client.ask(Call(Endpoint.CONTROL, path, {}, body), Done)
+
+    async def users(self, position: str) -> UserPage:
+        query = {"operator_id": self._operator, "operator_id_type": USER, "size": str(LARGEST_PAGE)}
+        call = Call(Endpoint.USERS, "/v1/users/advance/list", query | ({"pos": position} if position else {}))
+        answer = await self._client.ask(call, People)
+        if answer.has_remaining and (not answer.users or answer.next_pos in ("", position)):
+            raise IncompleteError(f"{Endpoint.USERS}: there is more than can be read")
+        made = tuple(to_user(each, self._accounts) for each in answer.users)
+        return UserPage(made, answer.next_pos if answer.has_remaining else "")
 
     async def _present(self, key: MeetingKey) -> list[Visit]:
         path = f"{meeting_path(key.meeting_id)}/real-time-participants"
