@@ -15,6 +15,8 @@ from yunhui.directory.v1.department_service_pb2_grpc import DepartmentServiceStu
 from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub
 from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
 from yunhui.directory.v1.organization_service_pb2_grpc import OrganizationServiceStub
+from yunhui.directory.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from yunhui.directory.v1.role_service_pb2_grpc import RoleServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -80,6 +82,8 @@ class DirectoryStubs:
         self.imports = ImportServiceStub(channel)
         self.members = MemberServiceStub(channel)
         self.organization = OrganizationServiceStub(channel)
+        self.provisioning = ProvisioningServiceStub(channel)
+        self.roles = RoleServiceStub(channel)
 
 
 Booking = Connection[BookingServiceStub]

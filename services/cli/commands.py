@@ -16,6 +16,7 @@ from services.cli import (
     departments,
     doctor,
     events,
+    handovers,
     licences,
     mail,
     meetings,
@@ -27,9 +28,13 @@ from services.cli import (
     policy,
     reservations,
     reserve,
+    role_holders,
+    roles,
     rooms,
+    scim_tokens,
     standin,
     standing,
+    transfer,
     up,
     watch,
     webhooks,
@@ -77,6 +82,11 @@ add("cancel", message("cancel a reservation"), reservations.cancel)
 add("end", message("end early and give the rest back"), reservations.end)
 add("approve", message("approve an escalation (support)"), reservations.approve)
 add("decline", message("decline an escalation (support)"), reservations.decline)
+add(
+    "hand-over",
+    message("hand all that an account has coming over to another, or cancel it (support)"),
+    handovers.hand_over,
+)
 add("mine", message("list my reservations"), reservations.mine)
 add(
     "entered",
@@ -165,7 +175,7 @@ add("disable", message("close the account (admin)"), members.disable, members_ap
 add("delete", message("remove a person whose account is closed (admin)"), members.delete, members_app)
 add(
     "import",
-    message("take in a table of people; without --apply only look (admin)"),
+    message("take in people, of a table or the provider; without --apply only look (admin)"),
     member_imports.import_,
     members_app,
 )
@@ -188,6 +198,19 @@ add("move", message("put it, with all below, elsewhere (admin)"), departments.mo
 add("merge", message("give all it has to another one, and remove it (admin)"), departments.merge, departments_app)
 add("delete", message("remove an empty one (admin)"), departments.delete, departments_app)
 
+roles_app = add_group("roles", message("roles: what they permit, and who has them (admin)"), roles.list_)
+add("list", message("list the roles"), roles.list_, roles_app)
+add("show", message("show one role with its permissions"), roles.show, roles_app)
+add("permissions", message("list all permissions that there are"), roles.permissions, roles_app)
+add("create", message("make one"), roles.create, roles_app)
+add("change", message("change its name or permissions, for all who have it"), roles.change, roles_app)
+add("delete", message("remove one that nobody has"), roles.delete, roles_app)
+add("give", message("give a role to a member"), role_holders.give, roles_app)
+add("take", message("take a role from a member"), role_holders.take, roles_app)
+add("holders", message("list who has a role, and for which departments"), role_holders.holders, roles_app)
+add("of", message("list the roles of a member"), role_holders.of, roles_app)
+add("explain", message("why a member may do something, or may not"), role_holders.explain, roles_app)
+
 organization_app = add_group(
     "organization", message("the organization, its contacts and licences (support, admin)"), organization.show
 )
@@ -205,6 +228,22 @@ licences_app = add_group("licences", message("licences for advanced accounts"), 
 add("list", message("how many there are, and what was bought"), licences.licences, licences_app)
 add("put", message("enter a purchase, or change it (admin)"), licences.put, licences_app)
 add("delete", message("remove a purchase that was entered by mistake (admin)"), licences.delete, licences_app)
+transfer_app = add_group(
+    "transfer",
+    message("hand the organization over to another super administrator"),
+    transfer.show,
+    organization_app,
+)
+add("show", message("whether it is being handed over, and to whom"), transfer.show, transfer_app)
+add("begin", message("begin it: the successor has 7 days to accept"), transfer.begin, transfer_app)
+add("accept", message("accept it as the successor"), transfer.accept, transfer_app)
+add("cancel", message("call it off"), transfer.cancel, transfer_app)
+scim_tokens_app = add_group(
+    "scim-tokens", message("tokens of identity providers (admin)"), scim_tokens.list_, organization_app
+)
+add("list", message("list those that hold"), scim_tokens.list_, scim_tokens_app)
+add("create", message("make one; it is shown this once"), scim_tokens.create, scim_tokens_app)
+add("revoke", message("end one at once"), scim_tokens.revoke, scim_tokens_app)
 
 audit_app = add_group("audit", message("the audit log: who did what when (role admin)"), audit.entries)
 add("list", message("list entries, newest first"), audit.entries, audit_app)

@@ -1,4 +1,4 @@
-"""`yunhui members import` and `template`: tables of people, looked at before they are applied (admin)."""
+"""`yunhui members import` and `template`: people of a table or the provider, looked at before they come (admin)."""
 
 import time
 from collections.abc import Mapping
@@ -32,14 +32,20 @@ VERDICTS: Mapping[int, Text] = {
     pb.IMPORT_VERDICT_UPDATE: pmessage("row", "changes"),
     pb.IMPORT_VERDICT_UNCHANGED: pmessage("row", "as it is"),
     pb.IMPORT_VERDICT_FAILED: pmessage("row", "wrong"),
+    pb.IMPORT_VERDICT_REMOVE: pmessage("row", "gone: the account is closed"),
 }
+LOOK_SECONDS = 1.0
+"""Between looks at how many of the provider's people are there."""
 
-File = Annotated[Path, typer.Argument(metavar="FILE")]
+File = Annotated[Path | None, typer.Argument(metavar="[FILE]")]
 
 
 def import_(
     terminal: Terminal,
-    file: File,
+    file: File = None,
+    from_provider: Annotated[
+        bool, typer.Option("--from-provider", help=message("the people whom the provider of meetings knows"))
+    ] = False,
     apply: Annotated[bool, typer.Option("--apply", help=message("do it; else only say what would happen"))] = False,
     good_rows: Annotated[
         bool, typer.Option("--good-rows", help=message("leave out the rows that are wrong; else all or nothing"))
@@ -48,13 +54,14 @@ def import_(
         Path | None, typer.Option("--failed", help=message("write the wrong rows into this file, .xlsx or .csv"))
     ] = None,
 ) -> None:
-    content = read(file)
+    if from_provider == (file is not None):
+        raise CommandError(FailureReason.FILE_OR_PROVIDER, ExitCode.USAGE)
+    content = read(file) if file else b""
     with open_directory(terminal) as directory:
-        made = upload(terminal, directory, file.name, content)
+        made = upload(terminal, directory, file.name, content) if file else begin(directory)
         done = False
         try:
-            request = api.CheckImportRequest(import_id=made)
-            outcome = getattr(directory.ask(directory.stub.imports.CheckImport, request, CHECK_SECONDS), "import")
+            outcome = check(directory, made) if file else fetched(terminal, directory, made)
             rows = changed_rows(directory, made)
             if failed and outcome.summary.failed_count:
                 write_failed(terminal, directory, made, failed)
@@ -68,7 +75,8 @@ def import_(
             if not done:  # what was uploaded is personal
                 with suppress(CallError):
                     directory.ask(directory.stub.imports.CancelImport, api.CancelImportRequest(import_id=made))
-    said = message("The table was applied.") if apply else message("Nothing was changed. To do it, add --apply.")
+    applied = message("The table was applied.") if file else message("The provider's people were taken in.")
+    said = applied if apply else message("Nothing was changed. To do it, add --apply.")
     answer = api.GetImportResponse(**{"import": outcome})
     terminal.answer(answer, lambda to: to.say(said))
 
@@ -118,6 +126,38 @@ def upload(terminal: Terminal, directory: Directory, name: str, content: bytes) 
     return import_id
 
 
+def begin(directory: Directory) -> str:
+    """The id of an import of the provider's people."""
+    made = directory.ask(directory.stub.imports.CreateProviderImport, api.CreateProviderImportRequest())
+    import_id: str = getattr(made, "import").import_id
+    return import_id
+
+
+def check(directory: Directory, import_id: str) -> pb.Import:
+    request = api.CheckImportRequest(import_id=import_id)
+    made: pb.Import = getattr(directory.ask(directory.stub.imports.CheckImport, request, CHECK_SECONDS), "import")
+    return made
+
+
+def fetched(terminal: Terminal, directory: Directory, import_id: str) -> pb.Import:
+    """When all are there, and it is known what they would change."""
+    request = api.GetImportRequest(import_id=import_id)
+    with Progress(console=terminal.err, transient=True, disable=terminal.json) as progress:
+        task = progress.add_task("", total=None)
+        while True:
+            made: pb.Import = getattr(directory.ask(directory.stub.imports.GetImport, request), "import")
+            if made.state not in (pb.IMPORT_STATE_FETCHING, pb.IMPORT_STATE_UPLOADING):
+                break
+            said = message("people fetched: {number:,}", number=made.fetched_count)
+            progress.update(task, description=terminal.text(said))
+            time.sleep(LOOK_SECONDS)
+    if made.state != pb.IMPORT_STATE_CHECKED:
+        reason = made.fault.chinese if terminal.language == CHINESE else made.fault.english
+        given_up = terminal.text(message("it was given up"))
+        raise CommandError(FailureReason.NOT_FETCHED, ExitCode.REFUSED, reason=reason or given_up)
+    return made
+
+
 def send(directory: Directory, part: api.UploadImportPartRequest) -> None:
     while True:
         try:
@@ -133,7 +173,12 @@ def send(directory: Directory, part: api.UploadImportPartRequest) -> None:
 def changed_rows(directory: Directory, import_id: str) -> list[pb.ImportRow]:
     """The first that would be shown: wrong ones before all others."""
     rows: list[pb.ImportRow] = []
-    for verdict in (pb.IMPORT_VERDICT_FAILED, pb.IMPORT_VERDICT_CREATE, pb.IMPORT_VERDICT_UPDATE):
+    for verdict in (
+        pb.IMPORT_VERDICT_FAILED,
+        pb.IMPORT_VERDICT_REMOVE,
+        pb.IMPORT_VERDICT_CREATE,
+        pb.IMPORT_VERDICT_UPDATE,
+    ):
         request = api.ListImportRowsRequest(import_id=import_id, verdicts=[verdict], page_size=SHOWN)
         rows.extend(directory.ask(directory.stub.imports.ListImportRows, request).rows)
     return rows[:SHOWN]
@@ -154,6 +199,7 @@ def show(terminal: Terminal, made: pb.Import, rows: list[pb.ImportRow]) -> None:
         (message("people who are known so"), counts.unchanged_count),
         (message("rows that are wrong"), counts.failed_count),
         (message("departments to be made"), counts.department_count),
+        (message("accounts to be closed"), counts.remove_count),
     )
     rendering.show_facts(terminal, ((text, f"{number:,}") for text, number in facts))
     if not rows:
@@ -164,7 +210,8 @@ def show(terminal: Terminal, made: pb.Import, rows: list[pb.ImportRow]) -> None:
     for row in rows:
         table.add_row(str(row.line), Styled(row.account_id), Styled(row.display_name), Styled(told(terminal, row)))
     terminal.out.print(table)
-    rendering.show_rest(terminal, len(rows), counts.create_count + counts.update_count + counts.failed_count)
+    changing = counts.create_count + counts.update_count + counts.failed_count + counts.remove_count
+    rendering.show_rest(terminal, len(rows), changing)
 
 
 def told(terminal: Terminal, row: pb.ImportRow) -> str:

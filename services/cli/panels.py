@@ -10,10 +10,10 @@ PANELS = (
             *("rooms", "watch", "object", "preferences", "whoami"),
         ),
     ),
-    (message("for support"), ("approve", "decline", "objections", "waive", "dismiss", "deliveries")),
+    (message("for support"), ("approve", "decline", "objections", "waive", "dismiss", "hand-over", "deliveries")),
     (
         message("for administrators"),
-        ("members", "departments", "organization", "policy", "audit", "webhooks"),
+        ("members", "departments", "roles", "organization", "policy", "audit", "webhooks"),
     ),
     (
         message("for whoever runs the installation"),

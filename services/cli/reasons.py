@@ -54,11 +54,15 @@ class FailureReason(Enum):
     NO_SUCH_DEPARTMENT = message(
         "There is no department '{typed}'. Give its path from the top, or its number: {yunhui:departments tree}"
     )
+    NO_SUCH_ROLE = message("There is no role '{typed}'. Give its name, or its number: {yunhui:roles list}")
     SAY_WHAT = message("Say what to change.")
+    SAY_WHAT_BECOMES = message("Say what becomes of the reservations: either --to or --cancel.")
     SAY_WHERE_TO = message("Say where to: --under or --top, or --before one that is there.")
     NO_SUCH_CONTACT = message("No contact has the address {email}.")
     NO_TOKEN = message("YUNHUI_TOKEN is no token.")
     NO_FILE = message("The file {path} cannot be read.")
+    FILE_OR_PROVIDER = message("Give either a file or --from-provider.")
+    NOT_FETCHED = message("The provider's people could not be fetched: {reason}")
     SAY_YES = message("If this is right, add --yes.")
     SAY_PEOPLE = message("Say how many people are expected: --people.")
     SAY_EVERYTHING = message("Give --meeting, or all of --code, --subject, --start, --minutes and --people.")

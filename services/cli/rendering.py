@@ -144,6 +144,8 @@ def _explanation(terminal: Terminal, rule: policy.FiredRule) -> Styled:
             + terminal.text(message("what helps: {remedy}"), remedy=localized(rule.remedy.text, terminal.language)),
             "green",
         )
+    if rule.remedy.link:
+        cell.append(f"\n{rule.remedy.link}", "green")
     return cell
 
 

@@ -31,6 +31,9 @@ def standin(
     late: Share = 0.0,
     swapped: Share = 0.0,
     forged: Share = 0.0,
+    people: Annotated[
+        int, typer.Option(min=0, max=100_000, help=message("how many invented people the enterprise has besides"))
+    ] = 0,
     users: Annotated[
         list[str] | None, typer.Option("--user", help=message("somebody of the enterprise; repeatable"))
     ] = None,
@@ -49,7 +52,8 @@ def standin(
         webhooks=target or "–",
     )
     sys.stdout.flush()
-    command = [sys.executable, "-m", "services.standin", f"--port={port}", f"--webhooks={target}", *options, *known]
+    command = [sys.executable, "-m", "services.standin", f"--port={port}", f"--webhooks={target}"]
+    command += [f"--people={people}", *options, *known]
     os.execve(sys.executable, command, environment(terminal))  # noqa: S606 - our own program takes this one's place
 
 

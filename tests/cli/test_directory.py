@@ -2,24 +2,20 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
-from typer.testing import CliRunner, Result
 from yunhui.directory.v1 import department_pb2, member_pb2, organization_pb2
 from yunhui.directory.v1 import department_service_pb2 as departments_api
 from yunhui.directory.v1 import member_service_pb2 as members_api
 from yunhui.directory.v1 import organization_service_pb2 as organization_api
+from yunhui.directory.v1 import provisioning_service_pb2 as provisioning_api
 
 from services.cli import departments, members, organization
-from services.cli.commands import app
 from services.platform.clock import DAY, to_timestamp
+from tests.cli.played import Played
 
 MONDAY = 1_772_416_800_000
 TREE: dict[str, Any] = {"计算所": {"网络中心": {"运维组": {}}, "行政处": {}}, "Physics": {}}
@@ -115,55 +111,20 @@ ANSWERS: Mapping[str, Callable[[Any], Message]] = {
     "UpdateMember": lambda _: members_api.UpdateMemberResponse(member=MEMBER),
     "SetAccountType": lambda _: members_api.SetAccountTypeResponse(member=MEMBER),
     "GetOrganization": lambda _: organization_api.GetOrganizationResponse(organization=ORGANIZATION),
+    "CreateProvisioningToken": lambda _: provisioning_api.CreateProvisioningTokenResponse(secret="s" * 200),
+    "ListProvisioningTokens": lambda _: provisioning_api.ListProvisioningTokensResponse(
+        tokens=[
+            provisioning_api.ProvisioningToken(display_name="[red]", actor="zhang", create_time=to_timestamp(MONDAY))
+        ]
+    ),
     "GetLicences": lambda _: organization_api.GetLicencesResponse(figures=FIGURES, purchases=[PURCHASE]),
 }
 """By method; the others answer nothing."""
 
 
-class Played(grpc.GenericRpcHandler):
-    """The made-up directory, and the command that speaks to it. `asked` are the changes, and what is listed."""
-
-    def __init__(self, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked: list[Any] = []
-        self._state = str(state)
-        self._methods: dict[str, MethodDescriptor] = {
-            f"/{service.full_name}/{method.name}": method
-            for api in (departments_api, members_api, organization_api)
-            for service in api.DESCRIPTOR.services_by_name.values()
-            for method in service.methods
-        }
-        self.server = grpc.server(ThreadPoolExecutor(2), handlers=[self])
-        monkeypatch.setenv("YUNHUI_DIRECTORY_ADDRESS", f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}")
-        monkeypatch.setenv("YUNHUI_TOKEN", "a.b.c")
-        self.server.start()
-
-    def service(self, call: grpc.HandlerCallDetails) -> Any:
-        method = self._methods[call.method]
-
-        def answer(request: Message, _: object) -> Message:
-            if not method.name.startswith(("Get", "ListDepartments")):
-                self.asked.append(request)
-            return ANSWERS[method.name](request) if method.name in ANSWERS else GetMessageClass(method.output_type)()
-
-        return grpc.unary_unary_rpc_method_handler(
-            answer,
-            request_deserializer=GetMessageClass(method.input_type).FromString,
-            response_serializer=lambda message: message.SerializeToString(),
-        )
-
-    def run(self, *arguments: str, lang: str = "en", typed: str = "") -> Result:
-        words = [*arguments, "--lang", lang, "--state", self._state]
-        return CliRunner().invoke(app, words, input=typed, env={"COLUMNS": "120"})
-
-    def said(self, *arguments: str, lang: str = "en") -> str:
-        done = self.run(*arguments, lang=lang)
-        assert (done.exit_code, done.stderr) == (0, "")
-        return done.stdout
-
-
 @pytest.fixture
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
-    played = Played(tmp_path, monkeypatch)
+    played = Played(ANSWERS, tmp_path, monkeypatch)
     yield played
     played.server.stop(None).wait()
 
@@ -379,3 +340,11 @@ def test_every_value_of_the_contract_has_a_word() -> None:
 def test_numbers_are_told_from_names() -> None:
     assert departments.ID.fullmatch("dpt_01k1yq8v6t7m3x2c9d4b5n6p7r")
     assert not departments.ID.fullmatch("计算所")
+
+
+def test_a_token_is_shown_on_one_line_to_be_copied(played: Played) -> None:
+    assert played.said("organization", "scim-tokens", "create", "entra").splitlines()[1:] == ["s" * 200]
+    listed = played.said("organization", "scim-tokens", lang="zh-CN")
+    assert [word in listed for word in ("[red]", "zhang", "2026-03-02", "令牌")] == [True] * 4
+    assert "does not hold any more" in played.said("organization", "scim-tokens", "revoke", "entra")
+    assert [each.display_name for each in played.asked if each.ListFields()] == ["entra", "entra"]

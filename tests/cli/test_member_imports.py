@@ -27,6 +27,7 @@ ROWS = [
         account_id="li",
         differences=[pb.ImportDifference(field="title", before="", after="工程师")],
     ),
+    pb.ImportRow(line=5, verdict=pb.IMPORT_VERDICT_REMOVE, account_id="wang"),
     pb.ImportRow(
         line=4,
         verdict=pb.IMPORT_VERDICT_FAILED,
@@ -42,6 +43,7 @@ class Directory(ImportServiceServicer):
         self.asked: list[str] = []
         self.content = b""
         self.busy, self.fault, self.good_rows_only = False, "", False
+        self.states = [pb.IMPORT_STATE_FETCHING, pb.IMPORT_STATE_UPLOADING, pb.IMPORT_STATE_CHECKED]
 
     def made(self, state: pb.ImportState.ValueType = pb.IMPORT_STATE_CHECKED) -> dict[str, Any]:
         return {"import": pb.Import(import_id="imp_1", file_name="p.csv", state=state, summary=SUMMARY)}
@@ -49,6 +51,16 @@ class Directory(ImportServiceServicer):
     def CreateImport(self, request: Any, context: Any) -> Any:  # noqa: N802 - as in the contract
         self.content = b""
         return api.CreateImportResponse(**self.made(pb.IMPORT_STATE_UPLOADING))
+
+    def CreateProviderImport(self, request: Any, context: Any) -> Any:  # noqa: N802 - as in the contract
+        self.asked.append("provider")
+        return api.CreateProviderImportResponse(**self.made(pb.IMPORT_STATE_FETCHING))
+
+    def GetImport(self, request: Any, context: Any) -> Any:  # noqa: N802 - as in the contract
+        answer = api.GetImportResponse(**self.made(self.states.pop(0)))
+        made = getattr(answer, "import")
+        made.source, made.summary.remove_count, made.fault.english = pb.IMPORT_SOURCE_PROVIDER, 4, "is away"
+        return answer
 
     def UploadImportPart(self, request: Any, context: Any) -> Any:  # noqa: N802 - as in the contract
         if self.busy:
@@ -172,3 +184,34 @@ def test_a_file_that_is_not_there_is_named(directory: Directory) -> None:
     done = run("import", "nowhere.csv")
     assert (done.exit_code, directory.asked) == (2, [])
     assert "nowhere.csv" in done.stderr
+
+
+def test_the_providers_people_are_waited_for_and_shown(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("services.cli.member_imports.time.sleep", waited.append)
+    done = run("import", "--from-provider")
+    assert (done.exit_code, directory.asked, len(waited)) == (0, ["provider", "cancel"], 2)
+    assert "accounts to be closed" in done.stdout
+    assert "gone: the account is closed" in done.stdout
+    assert done.stdout.endswith("Nothing was changed. To do it, add --apply.\n")
+
+
+def test_the_providers_people_are_taken_in(directory: Directory) -> None:
+    directory.states = [pb.IMPORT_STATE_CHECKED]
+    done = run("import", "--from-provider", "--apply")
+    assert (done.exit_code, directory.asked) == (0, ["provider", "apply"])
+    assert done.stdout.endswith("The provider's people were taken in.\n")
+
+
+def test_why_the_providers_people_did_not_come(directory: Directory) -> None:
+    directory.states = [pb.IMPORT_STATE_FAILED]
+    done = run("import", "--from-provider", "--apply")
+    assert (done.exit_code, directory.asked) == (3, ["provider", "cancel"])
+    assert "could not be fetched: is away" in done.stderr
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_people_are_of_a_file_or_of_the_provider(table: Path, both: bool) -> None:
+    done = run("import", *([str(table), "--from-provider"] if both else []))
+    assert done.exit_code == 2
+    assert "Give either a file or --from-provider." in done.stderr

@@ -47,7 +47,7 @@ def test_both_have_the_same_structure() -> None:
     assert headings(CHINESE) == headings(ENGLISH)
     assert blocks(CHINESE) == blocks(ENGLISH)
     assert tables(CHINESE) == tables(ENGLISH)
-    swapped = {"README.md": "README.zh-CN.md"}
+    swapped = {"README.md": "README.zh-CN.md", "docs/provisioning.zh-CN.md": "docs/provisioning.md"}
     assert [swapped.get(link, link) for link in links(CHINESE)] == links(ENGLISH)
 
 
