@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import grpc
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,11 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.platform import readiness
 from services.platform.clock import Clock
-from services.portal import assets, calendars, csrf, headers, notices
+from services.platform.serving import errors
+from services.platform.serving.grants import Grants
+from services.portal import assets, calendars, csrf, headers, notices, uploads
 from services.portal.client import Services
 from services.portal.navigation import Area
 from services.portal.session_store import StoreAwayError
-from services.portal.sessions import Sessions
+from services.portal.sessions import Sessions, with_grants
 from services.portal.sign_in import SignIn, again, here, typed
 
 log = logging.getLogger(__name__)
@@ -46,21 +49,33 @@ class Door:
 
     app: ASGIApp
     sessions: Sessions
+    grants: Grants
     cookie: str
     portal_url: str
+    uploads: Collection[str] = ()
+    """Addresses whose forms carry a file: those pages read it themselves, once we know who sends it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(OPEN):
             await self.app(scope, receive, send)
             return
         try:
-            body = await read_body(Request(scope, receive))
-            answer = await self._answer(Request(scope, replayed(scope, body, receive)))
+            answer, receive = await self._read(scope, receive)
         except TooLargeError:
-            body, answer = b"", notices.show(Request(scope), notices.TOO_LARGE, 413)
+            answer = notices.show(Request(scope), notices.TOO_LARGE, 413)
         except (TimeoutError, ClientDisconnect):
-            body, answer = b"", Response(status_code=408, headers={"connection": "close"})
-        await (answer or self.app)(scope, replayed(scope, body, receive), send)
+            answer = Response(status_code=408, headers={"connection": "close"})
+        await (answer or self.app)(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
+        """The refusal, if there is one, and where the body is to be read from."""
+        if scope["path"] in self.uploads and scope["method"] not in csrf.SAFE:
+            async with asyncio.timeout(BODY_SECONDS):
+                head, more = await uploads.read_head(receive)
+            return await self._answer(uploads.without_file(scope, head)), uploads.put_back(head, more, receive)
+        body = await read_body(Request(scope, receive))
+        answer = await self._answer(Request(scope, replayed(scope, body, receive)))
+        return answer, replayed(scope, body, receive)
 
     async def _answer(self, request: Request) -> Response | None:
         """None lets it through."""
@@ -72,6 +87,8 @@ class Door:
             await self._recognize(request)
         except StoreAwayError:
             return await store_away(request)
+        except errors.RpcError as refusal:
+            return await self._without_grant(request, refusal)
         return None if request.method in csrf.SAFE else await self._refusal(request)
 
     async def _recognize(self, request: Request) -> None:
@@ -79,7 +96,15 @@ class Door:
         by_itself = request.method == "GET" and request.headers.get("sec-fetch-mode", "navigate") != "navigate"
         session = await self.sessions.find(request.state.session_secret, sign_of_life=not by_itself)
         request.state.session = session
-        request.state.person = session.person if session else None
+        request.state.person = with_grants(session.person, self.grants) if session else None
+
+    async def _without_grant(self, request: Request, refusal: errors.RpcError) -> Response:
+        """Of somebody whose account is disabled the session ends; else it is not known what was granted."""
+        request.state.session = None
+        if refusal.code is not grpc.StatusCode.PERMISSION_DENIED:
+            return await store_away(request)
+        await self.sessions.end(request.state.session_secret)
+        return notices.show(request, notices.DISABLED, 403)
 
     async def _refusal(self, request: Request) -> Response | None:
         if csrf.is_foreign(request, self.portal_url):
@@ -113,12 +138,15 @@ def build(
     portal_url: str,
     pages: Sequence[BaseRoute],
     opened: Callable[[], AbstractAsyncContextManager[None]],
+    grants: Grants,
     report_uri: str = "",
     calendar_domain: str = "",
     areas: Sequence[Area] = (),
+    with_files: Collection[str] = (),
 ) -> Portal:
     """`opened` is open as long as the portal serves; `report_uri` is where browsers tell what the policy stopped;
-    `calendar_domain` is what reservations are named after in calendars, the portal's host when empty."""
+    `calendar_domain` is what reservations are named after in calendars, the portal's host when empty;
+    forms at `with_files` carry a file (uploads.py)."""
 
     ready = Readiness(sessions.reachable)
 
@@ -135,7 +163,14 @@ def build(
         routes=[Route("/health", healthy), Route("/readyz", ready.show), static, *sign_in.routes(), *pages],
         middleware=[
             Middleware(GZipMiddleware, compresslevel=COMPRESSION),  # never a stream of events, which must not wait
-            Middleware(Door, sessions=sessions, cookie=sign_in.cookies.session, portal_url=portal_url),
+            Middleware(
+                Door,
+                sessions=sessions,
+                grants=grants,
+                cookie=sign_in.cookies.session,
+                portal_url=portal_url,
+                uploads=frozenset(with_files),
+            ),
         ],
         exception_handlers=handlers,
         lifespan=lifespan,

@@ -1,5 +1,6 @@
 """Questions to the services on behalf of who is looking, and what their errors mean for a page."""
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -30,15 +31,9 @@ def person_of(request: Request) -> Person:
     return person
 
 
-SUPPORT = frozenset({"support", "admin"})
-"""Roles that answer cases."""
-ADMIN = frozenset({"admin"})
-"""Roles that change what concerns everybody."""
-
-
-def has_role(person: Person, roles: frozenset[str]) -> bool:
-    """Whether it has one of them."""
-    return not person.roles.isdisjoint(roles)
+def may(request: Request, permission: str) -> bool:
+    """Whether who is looking is permitted it, for some departments at least."""
+    return permission in person_of(request).permissions
 
 
 def services_of(request: Request) -> Services:
@@ -52,10 +47,27 @@ def now_of(request: Request) -> int:
     return clock.now()
 
 
-async def ask(request: Request, method: "Callable[..., Awaitable[A]]", message: Message) -> A:
-    """Raises grpc.aio.AioRpcError."""
+async def ask(
+    request: Request, method: "Callable[..., Awaitable[A]]", message: Message, seconds: float | None = None
+) -> A:
+    """`seconds` are for what takes longer than other calls. Raises grpc.aio.AioRpcError."""
     services = services_of(request)
-    return await method(message, metadata=services.metadata(person_of(request)), timeout=services.timeout)
+    timeout = services.timeout if seconds is None else seconds
+    return await method(message, metadata=services.metadata(person_of(request)), timeout=timeout)
+
+
+async def ask_patiently(
+    request: Request, method: "Callable[..., Awaitable[A]]", message: Message, seconds: float | None = None
+) -> A:
+    """Waits where the service wants fewer calls by this account: for many in a row. Raises grpc.aio.AioRpcError."""
+    while True:
+        try:
+            return await ask(request, method, message, seconds)
+        except grpc.aio.AioRpcError as error:
+            problem = read(error)
+            if problem.reason != "RATE_LIMITED":
+                raise
+            await asyncio.sleep(problem.retry_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,8 @@ class Problem:
     english: str = ""
     chinese: str = ""
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    retry_seconds: int = 1
+    """As the service wants it, where it says so."""
 
     def detail(self, language: str) -> str:
         return (self.chinese if language == CHINESE else "") or self.english
@@ -89,15 +103,21 @@ class Problem:
 
 def read(error: grpc.aio.AioRpcError) -> Problem:
     status = rpc_status.from_call(error)  # type: ignore[arg-type] # its stub knows only the synchronous calls
-    reason, place, english, figures = "", "", error.details() or "", {}
+    reason, place, english, figures, pause = "", "", error.details() or "", {}, 1
     for each in status.details if status else ():
-        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        info, request, retry = (
+            error_details_pb2.ErrorInfo(),
+            error_details_pb2.BadRequest(),
+            error_details_pb2.RetryInfo(),
+        )
         if each.Unpack(info):
             reason, figures = info.reason, dict(info.metadata)
+        elif each.Unpack(retry):
+            pause = retry.retry_delay.seconds
         elif each.Unpack(request) and request.field_violations:
             first = request.field_violations[0]
             place, english = first.field, first.description
-    return Problem(error.code(), reason, place, english, errors.chinese_of(status) if status else "", figures)
+    return Problem(error.code(), reason, place, english, errors.chinese_of(status) if status else "", figures, pause)
 
 
 def text_of(form: Any, name: str, longest: int = 500) -> str:

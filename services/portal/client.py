@@ -5,8 +5,10 @@ import json
 import grpc
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
 from yunhui.directory.v1.department_service_pb2_grpc import DepartmentServiceStub
+from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub
 from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
 from yunhui.directory.v1.organization_service_pb2_grpc import OrganizationServiceStub
+from yunhui.directory.v1.role_service_pb2_grpc import RoleServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -42,8 +44,10 @@ class Services:
         self.notifier = NotifierServiceStub(self._channels[2])
         self.policy = PolicyServiceStub(self._channels[3])
         self.departments = DepartmentServiceStub(self._channels[4])
+        self.imports = ImportServiceStub(self._channels[4])
         self.members = MemberServiceStub(self._channels[4])
         self.organization = OrganizationServiceStub(self._channels[4])
+        self.roles = RoleServiceStub(self._channels[4])
 
     def metadata(self, person: Person) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {person.token}"),)

@@ -54,6 +54,7 @@ TABLE = Table(
     "/support/deliveries",
     message("Deliveries"),
     fetch,
+    permission="notices.view_all",
     columns=[
         Column(message("When"), lambda each: each.update_time),
         Column(message("Notice"), kind, link=reservation, width="wide"),

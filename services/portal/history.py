@@ -133,6 +133,8 @@ def changes(before: pb.Reservation, after: pb.Reservation, reader: Reader) -> It
         message("People"): [escape(each.participant_count) for each in (before, after)],
         message("Room"): [escape(each.room.display_name or "–") for each in (before, after)],
     }
+    if before.organizer.account_id != after.organizer.account_id:  # a name can change by itself
+        pairs[message("Booker")] = [escape(each.organizer.display_name) for each in (before, after)]
     for label, values in pairs.items():
         yield from (Change(label, old, new) for old, new in pairwise(values) if old != new)
 

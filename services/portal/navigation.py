@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.platform.text.messages import Text
-from services.portal.calls import has_role
 from services.portal.sessions import Person
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """`roles` see it, everybody when there are none; it is lit at its address, below it, and below those of `also`."""
+    """Lit at its address, below it, and below those of `also`. With a permission, for those who have it."""
 
     path: str
     icon: str
     label: Text
-    roles: frozenset[str] = frozenset()
+    permission: str = ""
     also: Sequence[str] = ()
 
     def reach(self, path: str) -> int:
@@ -48,7 +47,7 @@ def area_at(areas: Sequence[Area], path: str) -> Area | None:
 
 
 def tabs_for(tabs: Sequence[Tab], person: Person) -> list[Tab]:
-    return [each for each in tabs if not each.roles or has_role(person, each.roles)]
+    return [each for each in tabs if not each.permission or each.permission in person.permissions]
 
 
 def lit(tabs: Sequence[Tab], path: str) -> Tab | None:

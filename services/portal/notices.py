@@ -77,6 +77,11 @@ STALE = Notice(
     message("This page was opened before your present sign-in. Please look at it again, and send it."),
     SEND,
 )
+DISABLED = Notice(
+    message("Your account is disabled"),
+    message("Nothing can be done with it for the time being. Please ask an administrator of your organization."),
+    HOME,
+)
 TOO_LARGE = Notice(message("Too long"), message("Please shorten it and send it again."), HOME)
 NOT_FOUND = Notice(message("There is no such page"), message("Its address may have changed."), HOME)
 WRONG_METHOD = Notice(

@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any
 
 import grpc
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -18,11 +19,12 @@ from services.portal import (
     my_reservations,
     preferences,
     rules,
+    search,
     sign_in,
     standing,
     support,
 )
-from services.portal.calls import SUPPORT, read
+from services.portal.calls import read
 from services.portal.console import pages as console
 from services.portal.navigation import Area, Tab
 from services.portal.rendering import render
@@ -67,8 +69,8 @@ async def trouble(request: Request, error: grpc.aio.AioRpcError) -> Response:
 
 async def away(request: Request) -> Response:
     """503 with Retry-After; a page that was asked for asks again by itself, a form is sent again."""
-    form = await request.form() if request.method == "POST" else {}
-    kept = [(name, value) for name, value in form.items() if isinstance(value, str) and name != "csrf_token"]
+    form = await request.form() if request.method == "POST" else FormData()
+    kept = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "csrf_token"]
     answer = render(
         request,
         "away.html",
@@ -93,8 +95,8 @@ TABS = (
     Tab("/rooms", "grid", message("Free rooms")),
     Tab("/reservations", "list", message("My reservations")),
     Tab("/standing", "gauge", message("My standing")),
-    Tab("/support", "help", message("Support"), SUPPORT),
-    *(Tab(table.path, table.icon, table.title, table.roles) for table in TABLES if table.icon),
+    Tab("/support", "help", message("Support"), "reservations.manage"),
+    *(Tab(table.path, table.icon, table.title, table.permission) for table in TABLES if table.icon),
     Tab("/rules", "book", message("Rules")),
     Tab("/settings", "gear", message("Settings")),
 )
@@ -102,6 +104,7 @@ AREAS = (Area("/", message("My meetings"), TABS), console.AREA)
 routes: list[Route] = [
     *(page(table.path, table.show) for table in (*TABLES, *console.TABLES)),
     *(page(f"{table.path}.csv", table.export) for table in (*TABLES, *console.TABLES)),
+    *(page(f"{table.path}.xlsx", table.export_sheet) for table in (*TABLES, *console.TABLES)),
     page("/", booking.ask_number),
     page("/book/find", booking.find, "POST"),
     page("/book", booking.show_meeting),
@@ -128,6 +131,7 @@ routes: list[Route] = [
     page("/support/violations/{violation_id}", support.waive, "POST"),
     page("/support/objections/{violation_id}", support.answer_objection, "POST"),
     page("/support/deliveries/{delivery_id}", support.resend, "POST"),
+    page(search.PATH, search.show),
     page("/settings", preferences.show),
     page("/settings", preferences.save, "POST"),
     page("/settings/calendar", preferences.make_feed, "POST"),

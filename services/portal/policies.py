@@ -105,6 +105,8 @@ class Line:
     figure: str
     remedy: str
     stated: str
+    link: str = ""
+    """Where the remedy is to be had, if that is a page elsewhere."""
 
 
 def _write(found: re.Match[str], numbers: Mapping[str, int], language: str) -> str:
@@ -150,17 +152,17 @@ def _line(
     figure = _figure(rule, decision, language)
     if fired is None:
         return Line(rule.rule_id, "good", stated, figure, "", stated)
-    return Line(
-        rule.rule_id, TONES[fired.effect], own_words(fired.reason, language), figure, remedy(fired, language), stated
-    )
+    return _told(fired, language, figure, stated)
 
 
 def fired_lines(decision: decision_pb2.Decision, language: str) -> list[Line]:
     """Only what spoke: for decisions of the past, whose policy may be another."""
-    return [
-        Line(rule.rule_id, TONES[rule.effect], own_words(rule.reason, language), "", remedy(rule, language), "")
-        for rule in decision.rules
-    ]
+    return [_told(rule, language, "", "") for rule in decision.rules]
+
+
+def _told(rule: decision_pb2.FiredRule, language: str, figure: str, stated: str) -> Line:
+    reason, link = own_words(rule.reason, language), rule.remedy.link
+    return Line(rule.rule_id, TONES[rule.effect], reason, figure, remedy(rule, language), stated, link)
 
 
 def own_words(text: decision_pb2.LocalizedText, language: str) -> str:

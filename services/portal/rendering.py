@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
@@ -25,6 +25,17 @@ FOLDER = Path(__file__).parent
 THEMES = ("system", "light", "dark")
 
 
+class InBothLanguages(Protocol):
+    """A text of a contract."""
+
+    zh_cn: str
+    en: str
+
+
+def told(words: InBothLanguages, language: str) -> str:
+    return words.zh_cn if language == CHINESE else words.en
+
+
 def sentence(text: str, language: str) -> str:
     """What a service says of a field, as a sentence of its own."""
     end = "。" if language == CHINESE else "."
@@ -36,6 +47,7 @@ def environment(language: str) -> Environment:
     made = create_environment(FileSystemLoader(FOLDER / "templates"), language, autoescape=True)
     made.filters["dashed"] = dashed
     made.filters["sentence"] = lambda text: sentence(text, language)
+    made.filters["told"] = lambda words: told(words, language)
     made.filters["own"] = lambda text: own_words(text, language)
     made.filters["named"] = lambda quota: name_of(quota, language)
     made.filters["span"] = lambda seconds: show_duration(timedelta(seconds=int(seconds)), language)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from services.platform.serving.grants import Grants
 from services.platform.serving.identity import Principal
 from services.portal.session_store import Store, Stored
 
@@ -33,6 +34,8 @@ class Person:
     roles: frozenset[str]
     locale: str
     token: str = field(repr=False)
+    permissions: frozenset[str] = frozenset()
+    """For some departments at least; found out anew for each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,12 @@ def to_person(principal: Principal, token: str) -> Person:
     return Person(
         principal.account_id, principal.display_name, principal.email, principal.roles, principal.locale, token
     )
+
+
+def with_grants(person: Person, grants: Grants) -> Person:
+    """With what they may do now. Raises errors.RpcError."""
+    caller = grants.of(Principal(person.account_id, person.roles))
+    return replace(person, roles=caller.roles, permissions=frozenset(caller.permissions))
 
 
 class Sessions:

@@ -7,12 +7,12 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from services.platform.local import DEVELOPMENT_ISSUER, is_loopback
-from services.platform.settings import Settings
+from services.platform.settings import TokenSettings
 from services.portal.oidc import Client
 from services.portal.sign_in import CALLBACK
 
 
-class PortalSettings(Settings):
+class PortalSettings(TokenSettings):
     """Settings of the portal. Issuer, client id and client secret are what switches to another issuer."""
 
     listen: str = Field("127.0.0.1:7100", description="host:port for pages; put your own TLS in front")

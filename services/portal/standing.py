@@ -11,7 +11,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as policy_api
 
 from services.portal import policies, texts
-from services.portal.calls import ask, person_of, read, services_of, text_of
+from services.portal.calls import ask, may, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render
 
 
@@ -76,7 +76,7 @@ async def page(
         found=found,
         policy=policy,
         support=support,
-        objects=not support and "booker" in person_of(request).roles,
+        objects=not support and may(request, "reservations.book"),
         refused=refused,
         rules=policy.rules(policy_api.ACTION_NO_SHOW),
     )

@@ -15,7 +15,7 @@ from yunhui.notifier.v1 import notifier_service_pb2 as notices
 from yunhui.policy.v1 import decision_pb2
 
 from services.portal import deliveries, policies, standing
-from services.portal.calls import SUPPORT, ask, person_of, services_of, text_of
+from services.portal.calls import ask, person_of, services_of, text_of
 from services.portal.rendering import reader_of, render
 from services.portal.sign_in import local
 from services.portal.tables import forbidden
@@ -50,7 +50,7 @@ class Dispute:
 
 async def show(request: Request) -> Response:
     """The desk; with the id of a case, that one comes first, for a mail has led to it."""
-    if refused := forbidden(request, SUPPORT):
+    if refused := forbidden(request, "reservations.manage"):
         return refused
     services = services_of(request)
     pending = api.ListReservationsRequest(states=[pb.RESERVATION_STATE_PENDING_APPROVAL], page_size=MOST)
@@ -143,7 +143,7 @@ def _number(typed: str) -> int:
 
 
 async def show_account(request: Request) -> Response:
-    if refused := forbidden(request, SUPPORT):
+    if refused := forbidden(request, "reservations.manage"):
         return refused
     account_id = request.query_params.get("account_id", "").strip()[:128]
     if not account_id:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from yunhui.booking.v1 import reservation_pb2 as pb
-from yunhui.directory.v1 import member_pb2, organization_pb2
+from yunhui.directory.v1 import import_pb2, member_pb2, organization_pb2
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 from yunhui.notifier.v1 import delivery_pb2
@@ -55,6 +55,8 @@ NOTICES: Mapping[str, Text] = {
     "waived": message("A violation was waived"),
     "dismissed": message("An objection was dismissed"),
     "cancellation": message("Somebody else cancelled"),
+    "handed_over": message("A reservation of mine was handed over"),
+    "taken_over": message("A reservation was handed over to me"),
     "declined": message("Support declined"),
     "expired": message("Support did not answer in time"),
     "release": message("A room was released"),
@@ -91,6 +93,30 @@ MEMBER_TONES: Mapping[int, str] = {
 ACCOUNT_TYPES: Mapping[int, Text] = {
     member_pb2.ACCOUNT_TYPE_ADVANCED: message("Advanced account"),
     member_pb2.ACCOUNT_TYPE_FREE: message("Free account"),
+}
+IMPORT_STATES: Mapping[int, Text] = {
+    import_pb2.IMPORT_STATE_UPLOADING: message("Being uploaded"),
+    import_pb2.IMPORT_STATE_CHECKED: message("Checked, not applied yet"),
+    import_pb2.IMPORT_STATE_APPLIED: message("Applied"),
+    import_pb2.IMPORT_STATE_CANCELLED: message("Given up"),
+}
+IMPORT_TONES: Mapping[int, str] = {
+    import_pb2.IMPORT_STATE_UPLOADING: "wait",
+    import_pb2.IMPORT_STATE_CHECKED: "wait",
+    import_pb2.IMPORT_STATE_APPLIED: "good",
+    import_pb2.IMPORT_STATE_CANCELLED: "calm",
+}
+VERDICTS: Mapping[int, Text] = {
+    import_pb2.IMPORT_VERDICT_CREATE: message("Is added"),
+    import_pb2.IMPORT_VERDICT_UPDATE: message("Changes"),
+    import_pb2.IMPORT_VERDICT_UNCHANGED: message("Stays as it is"),
+    import_pb2.IMPORT_VERDICT_FAILED: message("Cannot be taken"),
+}
+VERDICT_TONES: Mapping[int, str] = {
+    import_pb2.IMPORT_VERDICT_CREATE: "good",
+    import_pb2.IMPORT_VERDICT_UPDATE: "wait",
+    import_pb2.IMPORT_VERDICT_UNCHANGED: "calm",
+    import_pb2.IMPORT_VERDICT_FAILED: "bad",
 }
 EDITIONS: Mapping[int, Text] = {
     organization_pb2.EDITION_FREE: message("Free edition"),

@@ -25,7 +25,9 @@ from yunhui.booking.v1.booking_service_pb2_grpc import add_BookingServiceService
 from services.installation.ports import free_port
 from services.platform.clock import SystemClock
 from services.platform.serving import rpc
+from services.platform.serving.grants import Grants
 from services.platform.serving.identity import KeySource, Verifier
+from services.platform.serving.permissions import Needed
 from services.platform.serving.web import WebServer
 from services.platform.settings import Settings
 from services.portal import app, csrf, live
@@ -130,6 +132,7 @@ class Served:
     url: str
     shift: float = 0.0
     posted: list[dict[str, str]] = field(default_factory=list)
+    grants: Grants = field(default_factory=Grants)
 
     def now(self) -> float:
         return time.time() + self.shift
@@ -254,7 +257,7 @@ async def serve_portal(
     sessions = Sessions(Store(bucket, Session), issuer.renew, served.now)
     sign_in = SignIn(issuer, sessions, to_key(client.client_secret), url, served.now)
     services = Services(booking, *[f"{HOST}:1"] * 4)
-    made = app.build(sign_in, sessions, services, SystemClock(), url, pages(served), bucket.open, "/csp")
+    made = app.build(sign_in, sessions, services, SystemClock(), url, pages(served), bucket.open, served.grants, "/csp")
     server = WebServer(made, f"{HOST}:{port}")
     serving = asyncio.create_task(server.serve())
     try:
@@ -289,11 +292,11 @@ async def serve_rooms(provider: Provider, folder: Path) -> AsyncIterator[str]:
         keys.write_text((await client.get(f"{provider.issuer}/jwks")).text)
     verifier = Verifier(provider.issuer, provider.audience, KeySource(str(keys)))
     methods = ("ListRooms", "WatchReservations")
-    roles = {f"/{BOOKING}/{each}": frozenset({"booker", "support"}) for each in methods}
+    needed = {f"/{BOOKING}/{each}": Needed("reservations.view") for each in methods}
 
     server = rpc.RpcServer(
         f"{HOST}:0",
-        rpc.RpcGuard(verifier, roles),
+        rpc.RpcGuard(verifier, needed),
         {BOOKING: partly(add_to, Rooms)},
         with_reflection=False,
     )

@@ -8,7 +8,7 @@ import grpc
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 
-from services.booking.api import ROLES, SERVICE
+from services.booking.api import NEEDED, SERVICE
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
 from services.portal.client import open_channel
@@ -40,7 +40,7 @@ async def test_more_open_pages_than_a_connection_carries_leave_room_for_calls() 
     """Each page that shows reservations holds a stream of its person, and all of them share the portal's channel."""
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), ROLES),
+        rpc.RpcGuard(NamedTokens(), NEEDED),
         {SERVICE: partly(api_grpc.add_BookingServiceServicer_to_server, Servicer)},
         with_reflection=False,
     )

@@ -1,10 +1,12 @@
 """Signing in at a real OpenID provider, and every way of doing it wrong."""
 
+import html
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from yunhui.access.v1.access_pb2 import Grant
 
 from services.installation.ports import free_port
 from tests.portal.conftest import port_of
@@ -54,6 +56,25 @@ async def test_the_services_see_the_persons_own_token(browser: Browser) -> None:
     other = Browser(browser.portal)
     await other.sign_in("bob")
     assert (await other.open("/ask")).text == "bob ['support']"
+
+
+async def test_a_disabled_account_s_session_ends_at_once(browser: Browser, portal: Served) -> None:
+    """When the account is enabled again, it is by a new one."""
+    await browser.sign_in("booker")
+    secret = browser.cookie()
+    portal.grants.put("booker", Grant(version=1, disabled=True))
+    refused = await browser.open("/page")
+    assert (refused.status_code, "账号已停用" in refused.text) == (403, True)
+    portal.grants.put("booker", Grant(version=2))
+    assert "booker" in (await browser.open("/page")).text  # by way of the issuer, who knows them still
+    assert browser.cookie() != secret
+
+
+async def test_a_role_of_the_directory_opens_pages_at_once(browser: Browser, portal: Served) -> None:
+    await browser.sign_in("booker")
+    portal.grants.put("booker", Grant(version=3, roles=["support"]))
+    assert "['support']" in html.unescape((await browser.open("/page")).text)
+    portal.grants.put("booker", Grant(version=4))
 
 
 async def test_an_issuer_without_jwt_access_tokens(oidc_provider: Path, tmp_path: Path, bus: Bus) -> None:

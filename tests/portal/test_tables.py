@@ -16,10 +16,11 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from yunhui.notifier.v1.delivery_pb2 import Delivery
 
+from services.platform.serving.grants import Grants
 from services.platform.text.messages import Text, message
 from services.portal import deliveries
 from services.portal.navigation import Area, Tab, area_at, areas_for, lit, tabs_for
-from services.portal.sessions import Person
+from services.portal.sessions import Person, with_grants
 from services.portal.tables import SHOWN, Act, Asked, Column, Listing, Table, TableFilter, Way
 
 Row = tuple[str, int, Timestamp]
@@ -39,6 +40,7 @@ TABLE: Table[Row] = Table(
     "/things",
     message("Support"),
     fetch,
+    permission="reservations.view_all",
     columns=[
         Column(message("Account"), lambda row: row[0], link=lambda row: f"/?name={row[0]}"),
         Column(message("People expected"), lambda row: row[1], width="narrow"),
@@ -66,7 +68,7 @@ class Signed:
 
 
 def browser(role: str, table: Table[Row] = TABLE) -> TestClient:
-    person = Person("lin", "Lin", "", frozenset({role}), "zh-CN", "token")
+    person = with_grants(Person("lin", "Lin", "", frozenset({role}), "zh-CN", "token"), Grants())
     routes = [Route("/things", table.show), Route("/things.csv", table.export)]
     return TestClient(Starlette(routes=routes, middleware=[Middleware(Signed, person=person)]))
 
@@ -122,12 +124,6 @@ def test_the_zone_of_a_file_is_right_in_summer_and_winter(support: TestClient) -
     assert "时间（America/New_York）" in support.get("/things.csv?kind=y").text
 
 
-def test_a_table_without_roles_is_for_everybody() -> None:
-    table = replace(TABLE, roles=frozenset())
-    with browser("booker", table) as plain:
-        assert [plain.get(path).status_code for path in ("/things", "/things.csv")] == [200, 200]
-
-
 def test_a_service_is_never_asked_for_more_than_it_gives() -> None:
     ASKED.clear()
     with browser("support", replace(TABLE, most=SHOWN)) as opened:
@@ -166,7 +162,7 @@ RICH: Table[Row] = replace(
         Column(message("People expected"), lambda row: row[1], name="people", minor=True),
         Column(message("When"), lambda row: row[2], name="when", usual=False, sorts="descending"),
     ],
-    ways=[Way(message("Book"), "/things/new", frozenset({"admin"}))],
+    ways=[Way(message("Book"), "/things/new", "rooms.edit")],
     done={"made": message("Saved.")},
 )
 
@@ -201,36 +197,35 @@ def test_a_part_is_answered_with_an_address_without_empty_fields() -> None:
         assert "hx-push-url" not in opened.get("/things?name=a").headers
 
 
-def test_a_way_is_for_its_roles_and_what_was_done_is_said_once() -> None:
+def test_a_way_is_for_whoever_is_permitted_and_what_was_done_is_said_once() -> None:
     with browser("support", RICH) as support, browser("admin", RICH) as admin:
         assert ["/things/new" in each.get("/things").text for each in (support, admin)] == [False, True]
         assert ["已保存" in admin.get(f"/things?done={word}").text for word in ("made", "<b>")] == [True, False]
 
 
 def test_a_door_is_for_whoever_has_a_page_behind_it() -> None:
-    tabs = (Tab("/", "a", message("Book")), Tab("/support", "b", message("Support"), frozenset({"support"})))
-    console = Area("/console", message("Management"), (Tab("/console/x", "c", message("Rules"), frozenset({"admin"})),))
+    tabs = (Tab("/", "a", message("Book")), Tab("/support", "b", message("Support"), "members.view"))
+    console = Area("/console", message("Management"), (Tab("/console/x", "c", message("Rules"), "rules.edit"),))
     areas = (Area("/", message("My meetings"), tabs), console)
     seen = {
         role: [(area.path, len(area.tabs)) for area in areas_for(areas, person(role))]
         for role in ("booker", "support", "admin")
     }
-    assert seen == {"booker": [("/", 1)], "support": [("/", 2)], "admin": [("/", 1), ("/console", 1)]}
+    assert seen == {"booker": [("/", 1)], "support": [("/", 2)], "admin": [("/", 2), ("/console", 1)]}
     expected = {"/": "/", "/console": "/console", "/console/x/y": "/console", "/consoles": "/", "/rules": "/"}
     assert {path: area.path if (area := area_at(areas, path)) else "" for path in expected} == expected
     assert area_at([], "/") is None
 
 
 def person(role: str) -> Person:
-    return Person("ann", "Ann", "", frozenset({role}), "en", "token")
+    return with_grants(Person("ann", "Ann", "", frozenset({role}), "en", "token"), Grants())
 
 
-def test_a_tab_is_seen_by_its_roles_and_lit_below_its_address() -> None:
+def test_a_tab_is_seen_by_whoever_is_permitted_and_lit_below_its_address() -> None:
     tabs = (
         Tab("/", "a", message("Book"), also=["/book"]),
-        Tab("/support", "b", message("Support"), frozenset({"support"})),
+        Tab("/support", "b", message("Support"), "members.view"),
     )
-    booker = Person("ann", "Ann", "", frozenset({"booker"}), "en", "token")
-    assert [tab.path for tab in tabs_for(tabs, booker)] == ["/"]
+    assert [tab.path for tab in tabs_for(tabs, person("booker"))] == ["/"]
     expected = {"/": "/", "/book": "/", "/book/find": "/", "/support/x": "/support", "/supporters": "", "/rules": ""}
     assert {path: tab.path if (tab := lit(tabs, path)) else "" for path in expected} == expected

@@ -7,12 +7,19 @@ CONSOLE = "/console"
 MEMBERS = f"{CONSOLE}/members"
 MEMBER = f"{CONSOLE}/member"
 """With ?id=; and below it what is done to one."""
+SELECTION = f"{MEMBERS}/selection"
+"""What is done to several at once."""
 NO_DEPARTMENT = "-"
 """In the filter: members who belong to none."""
 ORGANIZATION = f"{CONSOLE}/organization"
+IMPORTS = f"{CONSOLE}/imports"
+IMPORT = f"{CONSOLE}/import"
+"""With ?id=; and below it what is done with one."""
 PURCHASES = f"{ORGANIZATION}/purchases"
 PURCHASE = f"{ORGANIZATION}/purchase"
 """With ?id=."""
+TRANSFER = f"{ORGANIZATION}/transfer"
+ROLES = f"{CONSOLE}/roles"
 
 
 class HasAccount(Protocol):
@@ -23,8 +30,20 @@ class HasPurchase(Protocol):
     purchase_id: str
 
 
+class HasImport(Protocol):
+    import_id: str
+
+
+def of_import(each: HasImport, act: str = "", **query: str) -> str:
+    return f"{IMPORT}{act and f'/{act}'}?{urlencode({'id': each.import_id, **query})}"
+
+
 def of_purchase(each: HasPurchase, act: str = "") -> str:
     return f"{PURCHASE}{act and f'/{act}'}?{urlencode({'id': each.purchase_id})}"
+
+
+def of_role(role_id: str, act: str = "", **query: str) -> str:
+    return f"{ROLES}/{role_id}{act and f'/{act}'}" + (f"?{urlencode(query)}" if query else "")
 
 
 def of_member(each: HasAccount, act: str = "", **query: str) -> str:

@@ -29,7 +29,7 @@ from services.portal.console.forms import (
     ConsoleForm,
     FormRefusal,
     attempt,
-    for_admins,
+    for_permitted,
     refused,
     typed,
     version_of,
@@ -192,9 +192,9 @@ async def add(request: Request) -> Response:
 
 
 PAGES = [
-    (f"{PATH}/new", for_admins(ask_new), "GET"),
-    (f"{PATH}/new", for_admins(add), "POST"),
+    (f"{PATH}/new", for_permitted("departments.edit", ask_new), "GET"),
+    (f"{PATH}/new", for_permitted("departments.edit", add), "POST"),
     *departments.PAGES,  # after `new`, which is no department, and before the acts: `below` is none
-    (f"{PATH}/{{department_id}}/{{act}}", for_admins(ask_act), "GET"),
-    (f"{PATH}/{{department_id}}/{{act}}", for_admins(do_act), "POST"),
+    (f"{PATH}/{{department_id}}/{{act}}", for_permitted("departments.edit", ask_act), "GET"),
+    (f"{PATH}/{{department_id}}/{{act}}", for_permitted("departments.edit", do_act), "POST"),
 ]

@@ -11,12 +11,12 @@ from yunhui.directory.v1 import department_pb2 as pb
 from yunhui.directory.v1 import department_service_pb2 as api
 
 from services.platform.text.messages import Text, message
-from services.portal.calls import ADMIN, ask, has_role, person_of, services_of
+from services.portal.calls import ask, may, services_of
 from services.portal.console.forms import (
     GENERAL,
     FormRefusal,
     attempt,
-    for_console,
+    for_permitted,
 )
 from services.portal.rendering import render
 
@@ -109,7 +109,7 @@ async def show(request: Request) -> Response:
         query=query,
         found=found,
         level=level,
-        may=may_change(request),
+        may=may(request, "departments.edit"),
         done=done(request),
     )
 
@@ -124,7 +124,7 @@ async def show_one(request: Request) -> Response:
         department=department,
         level=level,
         trail=trail(above, department),
-        may=may_change(request),
+        may=may(request, "departments.edit"),
         done=done(request),
     )
 
@@ -146,10 +146,6 @@ async def show_found(request: Request) -> Response:
     return render(
         request, "console/_found.html", name=name, kind=KINDS.get(name, "radio"), choice=replace(choice, found=found)
     )
-
-
-def may_change(request: Request) -> bool:
-    return has_role(person_of(request), ADMIN)
 
 
 def done(request: Request) -> Text | str:
@@ -178,8 +174,8 @@ def trail(above: Sequence[pb.Department], department: pb.Department, *more: str)
 
 
 PAGES = [
-    (PATH, for_console(show), "GET"),
-    (f"{PATH}/found", for_console(show_found), "GET"),
-    (f"{PATH}/{{department_id}}", for_console(show_one), "GET"),
-    (f"{PATH}/{{department_id}}/below", for_console(show_below), "GET"),
+    (PATH, for_permitted("members.view", show), "GET"),
+    (f"{PATH}/found", for_permitted("members.view", show_found), "GET"),
+    (f"{PATH}/{{department_id}}", for_permitted("members.view", show_one), "GET"),
+    (f"{PATH}/{{department_id}}/below", for_permitted("members.view", show_below), "GET"),
 ]

@@ -1,6 +1,6 @@
 """Forms of the console: what was typed is kept, and what a service has against it stands beside its field."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.portal.calls import ADMIN, SUPPORT, ask, read, text_of
+from services.portal.calls import ask_patiently, read, text_of
 from services.portal.rendering import reader_of, sentence
 from services.portal.tables import forbidden
 
@@ -19,6 +19,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 GENERAL = ""
 """The field of what concerns no single one."""
+LACKING = "lacking"
+"""That of GIVES_MORE_THAN_HELD: said with `FormRefusal.lacking`."""
 CORRECTABLE = {
     grpc.StatusCode.INVALID_ARGUMENT: 422,
     grpc.StatusCode.ALREADY_EXISTS: 409,
@@ -35,6 +37,8 @@ class FormRefusal:
     stale: bool = False
     place: str = ""
     """The service's own name for the field."""
+    lacking: Sequence[str] = ()
+    """Permissions that it would take to give this, or to take it."""
 
     @property
     def said(self) -> str:
@@ -61,32 +65,29 @@ class ConsoleForm:
         return self.refusal.status if self.refusal else 200
 
 
-def for_console(endpoint: Endpoint) -> Endpoint:
-    return _only(SUPPORT, endpoint)
+def for_permitted(permission: str, endpoint: Endpoint) -> Endpoint:
+    """The services would refuse others anyway."""
 
-
-def for_admins(endpoint: Endpoint) -> Endpoint:
-    """For what changes something; the services would refuse others anyway."""
-    return _only(ADMIN, endpoint)
-
-
-def _only(roles: frozenset[str], endpoint: Endpoint) -> Endpoint:
     @wraps(endpoint)
     async def guarded(request: Request) -> Response:
-        return forbidden(request, roles) or await endpoint(request)
+        return forbidden(request, permission) or await endpoint(request)
 
     return guarded
 
 
 async def attempt(
-    request: Request, method: Callable[..., Awaitable[A]], question: Message, fields: Mapping[str, str]
+    request: Request,
+    method: Callable[..., Awaitable[A]],
+    question: Message,
+    fields: Mapping[str, str],
+    seconds: float | None = None,
 ) -> A | FormRefusal:
     """Asks for a change. `fields` are those of the form, by the name that the service has for them or by its reason.
 
     Raises grpc.aio.AioRpcError for what no other typing would mend.
     """
     try:
-        return await ask(request, method, question)
+        return await ask_patiently(request, method, question, seconds)
     except grpc.aio.AioRpcError as error:
         problem = read(error)
         if problem.code not in CORRECTABLE and problem.reason not in fields:
@@ -96,7 +97,8 @@ async def attempt(
         language = reader_of(request).language
         said = sentence(problem.detail(language), language)
         stale = problem.reason == "STALE_VERSION"
-        return FormRefusal(CORRECTABLE.get(problem.code, 409), {beside: said}, stale, problem.field)
+        lacking = problem.figures.get("permissions", "").split()
+        return FormRefusal(CORRECTABLE.get(problem.code, 409), {beside: said}, stale, problem.field, lacking)
 
 
 def refused(fault: str, name: str = GENERAL) -> FormRefusal:

@@ -14,7 +14,7 @@ from yunhui.directory.v1 import organization_service_pb2 as api
 from services.platform.text.messages import Text, message
 from services.portal.calls import ask, services_of
 from services.portal.console.addresses import ORGANIZATION, PURCHASE, PURCHASES, of_purchase
-from services.portal.console.forms import ConsoleForm, FormRefusal, attempt, for_admins, typed
+from services.portal.console.forms import ConsoleForm, FormRefusal, attempt, for_permitted, typed
 from services.portal.rendering import reader_of, render
 from services.portal.tables import Asked, Column, Listing, Table
 from services.portal.times import Reader, stamp_of
@@ -40,6 +40,7 @@ TABLE: Table[pb.LicencePurchase] = Table(
     PURCHASES,
     message("Purchases of licences"),
     _purchases,
+    permission="organization.view",
     columns=[
         Column(message("Purchase"), lambda each: each.purchase_id, link=of_purchase),
         Column(message("Licences bought"), lambda each: each.count, width="narrow"),
@@ -150,10 +151,10 @@ async def remove(request: Request) -> Response:
 
 
 PAGES = [
-    (f"{PURCHASES}/new", for_admins(ask_new), "GET"),
-    (f"{PURCHASES}/new", for_admins(add), "POST"),
-    (PURCHASE, for_admins(ask_change), "GET"),
-    (PURCHASE, for_admins(change), "POST"),
-    (f"{PURCHASE}/remove", for_admins(ask_remove), "GET"),
-    (f"{PURCHASE}/remove", for_admins(remove), "POST"),
+    (f"{PURCHASES}/new", for_permitted("licences.edit", ask_new), "GET"),
+    (f"{PURCHASES}/new", for_permitted("licences.edit", add), "POST"),
+    (PURCHASE, for_permitted("licences.edit", ask_change), "GET"),
+    (PURCHASE, for_permitted("licences.edit", change), "POST"),
+    (f"{PURCHASE}/remove", for_permitted("licences.edit", ask_remove), "GET"),
+    (f"{PURCHASE}/remove", for_permitted("licences.edit", remove), "POST"),
 ]

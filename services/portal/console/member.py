@@ -1,5 +1,6 @@
 """One member: what is known, what can be done about it, and adding one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,20 +9,20 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from yunhui.booking.v1 import booking_service_pb2 as booking
 from yunhui.directory.v1 import member_pb2 as pb
 from yunhui.directory.v1 import member_service_pb2 as api
 from yunhui.directory.v1 import organization_pb2
 from yunhui.directory.v1 import organization_service_pb2 as organization
 
 from services.platform.text.messages import Text, message
-from services.portal.calls import ask, services_of
-from services.portal.console import departments
-from services.portal.console.addresses import MEMBER, MEMBERS, of_member
+from services.portal.calls import ask, may, services_of
+from services.portal.console import leaving, member_access, roles
+from services.portal.console.addresses import MEMBER, MEMBERS, of_member, of_role
 from services.portal.console.forms import (
     FormRefusal,
     attempt,
-    for_admins,
-    for_console,
+    for_permitted,
     version_of,
 )
 from services.portal.rendering import reader_of, render
@@ -36,7 +37,10 @@ DONE = {
     "disabled": message("The account is disabled."),
     "given": message("The licence was given."),
     "taken": message("The licence was taken back."),
+    "role-given": message("The member has the role."),
+    "role-taken": message("The member does not have the role any more."),
 }
+DELETED = message("The member was deleted.")
 
 
 async def get(request: Request) -> pb.Member:
@@ -72,10 +76,13 @@ async def show(request: Request) -> Response:
         request,
         "console/member.html",
         member=member,
+        access=await member_access.look(request, member.account_id) if may(request, roles.VIEW) else None,
+        may_give=may(request, roles.EDIT),
+        to_role=of_role,
         locked=is_locked(request, member),
         trail=trail(member),
-        may=departments.may_change(request),
-        acts=acts_on(member),
+        may=may(request, "members.edit"),
+        acts=[(name, act) for name, act in acts_on(member) if may(request, act.permission)],
         to=of_member,
         done=DONE.get(request.query_params.get("done", ""), ""),
     )
@@ -90,6 +97,7 @@ class MemberAct:
     sentence: Text
     done: str
     grave: bool = False
+    permission: str = "members.edit"
 
 
 ACTS = {
@@ -114,6 +122,7 @@ ACTS = {
         message("Give the licence"),
         message("The account becomes an advanced account at once."),
         "given",
+        permission="licences.edit",
     ),
     "take-licence": MemberAct(
         message("Take the licence of {name} back?"),
@@ -121,6 +130,7 @@ ACTS = {
         message("The account becomes a free account at once, and somebody else can be given the licence."),
         "taken",
         grave=True,
+        permission="licences.edit",
     ),
     "delete": MemberAct(
         message("Delete {name}?"),
@@ -157,7 +167,15 @@ async def ask_act(request: Request) -> Response:
     return await _act_page(request, _act_of(request), await get(request))
 
 
-async def _act_page(request: Request, name: str, member: pb.Member, refusal: FormRefusal | None = None) -> Response:
+async def _act_page(
+    request: Request,
+    name: str,
+    member: pb.Member,
+    refusal: FormRefusal | None = None,
+    given: Any = None,
+    settled: Sequence[booking.ComingReservation] = (),
+) -> Response:
+    """`settled`: what became of the member's reservations before the act itself was refused."""
     giving = name == "give-licence"
     act, language = ACTS[name], reader_of(request).language
     title = act.title.to(language, name=member.display_name)
@@ -171,6 +189,10 @@ async def _act_page(request: Request, name: str, member: pb.Member, refusal: For
         title=title,
         refusal=refusal,
         figures=await figures_of(request) if giving else None,
+        leaving=await leaving.ask_for(request, member.account_id, given) if name in leaving.ACTS else None,
+        choices=leaving.CHOICES,
+        settled=settled,
+        outcomes=leaving.OUTCOMES,
         locks=locks_if_given_now(request),
         locked=is_locked(request, member),
         trail=trail(member, act.button.to(language)),
@@ -183,6 +205,10 @@ async def do_act(request: Request) -> Response:
     account_id = request.query_params.get("id", "")
     mine: dict[str, Any] = {"account_id": account_id, "version": version_of(given)}
     members = services_of(request).members
+    settled = await leaving.settle(request, account_id, given) if name in leaving.ACTS else []
+    if isinstance(settled, FormRefusal):
+        return await _act_page(request, name, await get(request), settled, given)
+    before = await get(request) if settled else None
     reasons = {"NO_LICENCE_LEFT": "", "LICENCE_LOCKED": "", "MEMBER_ENABLED": ""}
     if name in {"enable", "disable"}:
         question: Any = api.SetMemberEnabledRequest(**mine, enabled=name == "enable")
@@ -194,14 +220,32 @@ async def do_act(request: Request) -> Response:
         question = api.SetAccountTypeRequest(**mine, account_type=wanted)
         answer = await attempt(request, members.SetAccountType, question, reasons)
     if isinstance(answer, FormRefusal):
-        return await _act_page(request, name, await get(request), answer)
+        return await _act_page(request, name, await get(request), answer, given, settled)
+    if before:
+        return _left_page(request, name, before, settled)
     if name == "delete":
         return RedirectResponse(f"{MEMBERS}?done={ACTS[name].done}", 303)
     return RedirectResponse(of_member(answer.member, done=ACTS[name].done), 303)
 
 
+def _left_page(
+    request: Request, name: str, member: pb.Member, settled: Sequence[booking.ComingReservation]
+) -> Response:
+    said = DELETED if name == "delete" else DONE[ACTS[name].done]
+    return render(
+        request,
+        "console/member_left.html",
+        title=member.display_name,
+        said=said.to(reader_of(request).language),
+        settled=settled,
+        outcomes=leaving.OUTCOMES,
+        back=MEMBERS if name == "delete" else of_member(member),
+        trail=[(member.display_name, "")],
+    )
+
+
 PAGES = [
-    (MEMBER, for_console(show), "GET"),
-    (f"{MEMBER}/{{act}}", for_admins(ask_act), "GET"),
-    (f"{MEMBER}/{{act}}", for_admins(do_act), "POST"),
+    (MEMBER, for_permitted("members.view", show), "GET"),
+    (f"{MEMBER}/{{act}}", for_permitted("members.edit", ask_act), "GET"),
+    (f"{MEMBER}/{{act}}", for_permitted("members.edit", do_act), "POST"),
 ]

@@ -14,7 +14,15 @@ from services.platform.text.messages import message
 from services.portal.calls import services_of, text_of
 from services.portal.console import departments
 from services.portal.console.addresses import MEMBER, MEMBERS, of_member
-from services.portal.console.forms import ConsoleForm, FormRefusal, attempt, for_admins, typed, version_of, was_searched
+from services.portal.console.forms import (
+    ConsoleForm,
+    FormRefusal,
+    attempt,
+    for_permitted,
+    typed,
+    version_of,
+    was_searched,
+)
 from services.portal.console.member import figures_of, get, locks_if_given_now, trail
 from services.portal.rendering import reader_of, render
 
@@ -137,8 +145,8 @@ async def add(request: Request) -> Response:
 
 
 PAGES = [
-    (f"{MEMBERS}/new", for_admins(ask_new), "GET"),
-    (f"{MEMBERS}/new", for_admins(add), "POST"),
-    (f"{MEMBER}/edit", for_admins(ask_edit), "GET"),
-    (f"{MEMBER}/edit", for_admins(edit), "POST"),
+    (f"{MEMBERS}/new", for_permitted("members.edit", ask_new), "GET"),
+    (f"{MEMBERS}/new", for_permitted("members.edit", add), "POST"),
+    (f"{MEMBER}/edit", for_permitted("members.edit", ask_edit), "GET"),
+    (f"{MEMBER}/edit", for_permitted("members.edit", edit), "POST"),
 ]

@@ -5,10 +5,10 @@ from yunhui.directory.v1 import member_pb2 as pb
 from yunhui.directory.v1 import member_service_pb2 as api
 
 from services.platform.text.messages import Text, message
-from services.portal.calls import ADMIN, SUPPORT, ask, services_of
+from services.portal.calls import ask, services_of
 from services.portal.console import departments
-from services.portal.console.addresses import MEMBERS, NO_DEPARTMENT, of_member
-from services.portal.tables import Asked, Column, Listing, Table, TableFilter, Way
+from services.portal.console.addresses import IMPORTS, MEMBERS, NO_DEPARTMENT, SELECTION, of_member
+from services.portal.tables import Asked, Column, Listing, Selection, Table, TableFilter, Way
 from services.portal.texts import ACCOUNT_TYPES, MEMBER_STATUSES, MEMBER_TONES
 
 LONGEST_QUERY = 100
@@ -76,7 +76,13 @@ TABLE: Table[pb.Member] = Table(
             width="narrow",
             tone=lambda each: MEMBER_TONES[each.status],
         ),
-        Column(message("Account type"), lambda each: ACCOUNT_TYPES[each.account_type], name="type", width="narrow"),
+        Column(
+            message("Account type"),
+            lambda each: ACCOUNT_TYPES[each.account_type],
+            name="type",
+            width="narrow",
+            minor=True,
+        ),
         Column(message("Identity"), verified, name="verified", width="narrow", usual=False, minor=True),
         Column(message("E-mail"), lambda each: each.email, name="email", usual=False, minor=True),
         Column(message("Phone"), lambda each: each.phone, name="phone", usual=False, minor=True),
@@ -106,8 +112,24 @@ TABLE: Table[pb.Member] = Table(
         TableFilter("department", message("Department"), part="console/_department_filter.html", look=look),
         TableFilter("only", message("Department"), {"1": message("Without those below it")}),
     ],
-    roles=SUPPORT,
+    permission="members.view",
     icon="people",
-    ways=[Way(message("Add a member"), f"{MEMBERS}/new", ADMIN)],
+    ways=[
+        Way(message("Add a member"), f"{MEMBERS}/new", "members.edit"),
+        Way(message("Import a table"), IMPORTS, "members.edit"),
+    ],
+    selection=Selection(
+        SELECTION,
+        lambda each: each.account_id,
+        lambda each: each.display_name,
+        {
+            "enable": message("Enable"),
+            "disable": message("Disable"),
+            "put": message("Put into a department"),
+            "give-licence": message("Give the licence"),
+            "take-licence": message("Take the licence back"),
+        },
+        "members.edit",
+    ),
     done={"deleted": message("The member was deleted.")},
 )

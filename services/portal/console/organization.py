@@ -12,10 +12,10 @@ from yunhui.directory.v1 import organization_pb2 as pb
 from yunhui.directory.v1 import organization_service_pb2 as api
 
 from services.platform.text.messages import message
-from services.portal.calls import ask, services_of, text_of
-from services.portal.console import departments
-from services.portal.console.addresses import ORGANIZATION
-from services.portal.console.forms import ConsoleForm, FormRefusal, attempt, for_admins, for_console, typed, version_of
+from services.portal.calls import ask, may, services_of, text_of
+from services.portal.console import roles, transfer
+from services.portal.console.addresses import ORGANIZATION, of_member
+from services.portal.console.forms import ConsoleForm, FormRefusal, attempt, for_permitted, typed, version_of
 from services.portal.console.licences import TABLE
 from services.portal.rendering import reader_of, render
 from services.portal.texts import EDITIONS, TOPICS
@@ -42,9 +42,10 @@ async def get(request: Request) -> pb.Organization:
 
 async def show(request: Request) -> Response:
     question = api.GetLicencesRequest()
-    organization, licences = await asyncio.gather(
-        get(request), ask(request, services_of(request).organization.GetLicences, question)
+    organization, licences, over = await asyncio.gather(
+        get(request), ask(request, services_of(request).organization.GetLicences, question), transfer.find(request)
     )
+    sees = may(request, roles.VIEW)
     return render(
         request,
         "console/organization.html",
@@ -52,7 +53,11 @@ async def show(request: Request) -> Response:
         figures=licences.figures,
         purchases=list(reversed(licences.purchases)),
         table=TABLE,
-        may=departments.may_change(request),
+        supers=await roles.holders(request, roles.SUPER_ADMINISTRATOR) if sees else None,
+        over=over,
+        hands_over=may(request, transfer.HANDS_OVER),
+        to_member=of_member,
+        may=may(request, "organization.edit"),
         done=DONE.get(request.query_params.get("done", ""), ""),
     )
 
@@ -166,9 +171,9 @@ async def save_contacts(request: Request) -> Response:
 
 
 PAGES = [
-    (ORGANIZATION, for_console(show), "GET"),
-    (f"{ORGANIZATION}/edit", for_admins(ask_edit), "GET"),
-    (f"{ORGANIZATION}/edit", for_admins(edit), "POST"),
-    (f"{ORGANIZATION}/contacts", for_admins(ask_contacts), "GET"),
-    (f"{ORGANIZATION}/contacts", for_admins(save_contacts), "POST"),
+    (ORGANIZATION, for_permitted("organization.view", show), "GET"),
+    (f"{ORGANIZATION}/edit", for_permitted("organization.edit", ask_edit), "GET"),
+    (f"{ORGANIZATION}/edit", for_permitted("organization.edit", edit), "POST"),
+    (f"{ORGANIZATION}/contacts", for_permitted("organization.edit", ask_contacts), "GET"),
+    (f"{ORGANIZATION}/contacts", for_permitted("organization.edit", save_contacts), "POST"),
 ]

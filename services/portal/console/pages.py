@@ -6,18 +6,24 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.platform.text.messages import message
-from services.portal.calls import SUPPORT
 from services.portal.console import (
     department_acts,
     departments,
+    import_page,
+    imports,
     licences,
     member,
     member_forms,
+    member_roles,
     members,
     organization,
+    role_forms,
+    roles,
+    selection,
+    transfer,
 )
-from services.portal.console.addresses import CONSOLE, MEMBER, ORGANIZATION
-from services.portal.console.forms import for_console
+from services.portal.console.addresses import CONSOLE, IMPORT, MEMBER, ORGANIZATION, ROLES
+from services.portal.console.forms import for_permitted
 from services.portal.navigation import Area, Tab
 from services.portal.tables import Table
 
@@ -26,22 +32,31 @@ async def enter(_: Request) -> Response:
     return RedirectResponse(members.TABLE.path, 303)
 
 
-TABLES: list[Table[Any]] = [members.TABLE]
+TABLES: list[Table[Any]] = [members.TABLE, imports.TABLE, import_page.TABLE]
 AREA = Area(
     CONSOLE,
     message("Management"),
     (
-        Tab(members.TABLE.path, members.TABLE.icon, members.TABLE.title, SUPPORT, also=[MEMBER]),
-        Tab(departments.PATH, "tree", message("Departments"), SUPPORT),
-        Tab(ORGANIZATION, "office", message("Organization"), SUPPORT),
+        Tab(members.TABLE.path, members.TABLE.icon, members.TABLE.title, members.TABLE.permission, also=[MEMBER]),
+        Tab(imports.TABLE.path, imports.TABLE.icon, imports.TABLE.title, imports.TABLE.permission, also=[IMPORT]),
+        Tab(departments.PATH, "tree", message("Departments"), "members.view"),
+        Tab(ROLES, "key", message("Roles"), "roles.view"),
+        Tab(ORGANIZATION, "office", message("Organization"), "organization.view"),
     ),
     deep=True,
 )
 PAGES = [
-    (CONSOLE, for_console(enter), "GET"),
+    (CONSOLE, for_permitted("members.view", enter), "GET"),
+    *selection.PAGES,
     *member_forms.PAGES,  # their addresses are no acts
+    *member_roles.PAGES,  # nor are these
     *member.PAGES,
+    *imports.PAGES,
+    *import_page.PAGES,
     *department_acts.PAGES,
     *organization.PAGES,
     *licences.PAGES,
+    *role_forms.PAGES,  # `new` is no role
+    *roles.PAGES,
+    *transfer.PAGES,
 ]

@@ -67,3 +67,33 @@ if (live && "EventSource" in window) {
   setInterval(refresh, 60000);
   window.addEventListener("pagehide", () => source.close());
 }
+
+// A file that is too large is refused before it travels.
+for (const input of document.querySelectorAll("input[data-most]")) {
+  input.addEventListener("change", () => {
+    const large = [...input.files].some((file) => file.size > Number(input.dataset.most));
+    input.setCustomValidity(large ? input.dataset.tooLarge : "");
+    if (large) input.reportValidity();
+  });
+}
+
+// Rows of a table that are ticked: one box for all of them, and how many they are.
+const boxes = () => [...document.querySelectorAll("#rows [name=pick]")];
+
+function count() {
+  const words = document.querySelector("[data-count]");
+  const all = document.querySelector("[data-all]");
+  if (!words || !all) return;
+  const ticked = boxes().filter((box) => box.checked).length;
+  words.textContent = words.dataset.count.replace("{}", ticked);
+  all.closest("label").hidden = false;
+  all.checked = ticked > 0 && ticked === boxes().length;
+  all.indeterminate = ticked > 0 && !all.checked;
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-all]")) for (const box of boxes()) box.checked = event.target.checked;
+  if (event.target.matches("[data-all], [name=pick]")) count();
+});
+document.addEventListener("htmx:afterSettle", count);
+window.addEventListener("pageshow", count);

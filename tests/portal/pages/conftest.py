@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.needs import CHROMIUM
 from tests.patience import PATIENCE_SECONDS
+from tests.portal.pages.desk import Desk
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor, chromium
 from tests.system.stack import MONDAY, Stack
@@ -49,6 +50,11 @@ def visitor(portal: Portal, browser: Browser) -> Iterator[Visitor]:
 def client(portal: Portal) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=portal.address, timeout=PATIENCE_SECONDS) as opened:
         yield opened
+
+
+@pytest.fixture
+def desk(stack: Stack, portal: Portal, client: httpx2.Client) -> Desk:
+    return Desk(portal, client)
 
 
 @pytest.fixture(scope="session")

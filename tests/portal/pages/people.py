@@ -1,4 +1,4 @@
-"""An organization for the console's pages: departments, members, licences, and who is told of what."""
+"""An organization for the console's pages: departments, members, licences, roles, and who is told of what."""
 
 from tests.system.stack import Person, Said
 
@@ -21,6 +21,27 @@ MEMBERS = (
     ("zhou.yan", "周燕", "", "计算机网络信息中心"),
     ("konstantinopolsky", "Alexander Konstantinopolsky-Featherstonehaugh", "Postdoc", "高能物理研究所/实验物理中心"),
 )
+ROLES = (
+    ("会议室管理员", "管理会议室，并查看全部预约", "reservations.view_all", "rooms.edit", "meetings.view_all"),
+    ("Department secretaries", "", "members.view", "members.edit", "departments.edit", "roles.view"),
+)
+HELD = (
+    ("li.wei", "admin", ""),
+    ("wang.fang", "会议室管理员", ""),
+    ("li.wei", "会议室管理员", "高能物理研究所/计算中心"),
+)
+"""Who has which role, and for which department."""
+
+
+TABLE = """账号,姓名,职位,部门,账号类型,邮箱
+lin.yuan,林远,工程师,高能物理研究所/计算中心/网络与安全组,免费账号,lin.yuan@example.org
+marie.weber,Marie Weber,Postdoc,Institute of Physics/Optics,免费账号,marie.weber@example.org
+he.peng,何鹏,高级工程师,高能物理研究所/计算中心,,
+zhou.yan,周燕,Secretary,,,zhou.yan@example.org
+zhao.min,赵敏,,,,
+wu.hao,吴昊,工程师,高能物理研究所,白金账号,wu.hao at example.org
+"""
+"""To be imported: some are new, some change, one is known so, and one row is wrong."""
 
 
 def settle(admin: Person) -> None:
@@ -46,3 +67,8 @@ def settle(admin: Person) -> None:
         facts = ("--name", name, "--email", f"{account}@example.org", "--department", department)
         do("members", "add", account, *facts, *(("--title", title) if title else ()), "--staff", f"S{number:04}", *more)
     do("members", "disable", "he.peng")
+    for name, description, *permissions in ROLES:
+        wanted = (word for each in permissions for word in ("--permission", each))
+        do("roles", "create", name, "--description", description, *wanted)
+    for account, role, department in HELD:
+        do("roles", "give", account, role, *(("--department", department) if department else ()))

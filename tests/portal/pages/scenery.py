@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Page
 
-from tests.portal.pages.people import settle
+from tests.portal.pages.people import TABLE, settle
 from tests.system.stack import Stack, wait_for
 
 NAMES = {
@@ -158,6 +158,7 @@ class Scenery:
         department = f"/console/departments/{found['parentId']}"
         looks = {
             "members": (said("企业管理：成员", "Management: members"), "/console/members"),
+            "imports": (said("企业管理：批量导入", "Management: imports"), "/console/imports"),
             "member": (said("企业管理：一名成员", "Management: one member"), "/console/member?id=li.wei"),
             "member-edit": (
                 said("企业管理：编辑成员", "Management: a member edited"),
@@ -170,17 +171,67 @@ class Scenery:
             "member-new": (said("企业管理：添加成员", "Management: a member added"), "/console/members/new"),
             "department": (said("企业管理：一个部门", "Management: one department"), department),
             "department-move": (said("企业管理：移动部门", "Management: a department moved"), f"{department}/move"),
+            "roles": (said("企业管理：角色与权限", "Management: roles and what they permit"), "/console/roles"),
+            "role": (said("企业管理：一个角色", "Management: one role"), "/console/roles/admin"),
+            "role-new": (said("企业管理：新建角色", "Management: a role made"), "/console/roles/new"),
+            "role-give": (
+                said("企业管理：授予角色", "Management: a role given"),
+                "/console/member/give-role?id=zhao.min",
+            ),
+            "why": (
+                said("企业管理：此人能否操作，为什么", "Management: may this person, and why"),
+                "/console/member?id=li.wei&why=rooms.edit#why",
+            ),
             "organization": (said("企业管理：企业信息", "Management: the organization"), "/console/organization"),
             "contacts": (said("企业管理：企业联系人", "Management: contacts"), "/console/organization/contacts"),
         }
-        tree = Look(said("企业管理：部门", "Management: departments"), ADMIN, "/console/departments", unfold)
-        return {name: Look(title, ADMIN, path) for name, (title, path) in looks.items()} | {"departments": tree}
+        acts = {
+            "departments": (said("企业管理：部门", "Management: departments"), "/console/departments", unfold),
+            "import": (said("企业管理：导入前逐行核对", "Management: a table, row by row"), "/console/imports", upload),
+            "import-apply": (
+                said("企业管理：确认导入", "Management: before it is applied"),
+                "/console/imports",
+                to_apply,
+            ),
+            "selection": (said("企业管理：批量操作", "Management: several members"), "/console/members", select),
+            "palette": (said("搜索", "The search"), "/console/members", seek),
+        }
+        plain = {name: Look(title, ADMIN, path) for name, (title, path) in looks.items()}
+        return plain | {name: Look(title, ADMIN, path, act) for name, (title, path, act) in acts.items()}
 
 
 def unfold(page: Page) -> None:
     """The first branch of the tree."""
     page.locator(".tree summary").first.click()
     page.locator(".tree .tree .node").first.wait_for()
+
+
+def upload(page: Page) -> None:
+    """A table, as far as the answer what it would do."""
+    content = TABLE.encode()
+    page.set_input_files("[name=file]", {"name": "新员工 2025-07.csv", "mimeType": "text/csv", "buffer": content})
+    page.locator("[enctype] button").click()
+    page.locator("#rows tbody tr").first.wait_for()
+
+
+def to_apply(page: Page) -> None:
+    """Of the one uploaded last."""
+    page.locator("#rows tbody a").first.click()
+    page.locator("main .actions a.primary").click()
+    page.locator("[name=good_rows]").wait_for()
+
+
+def select(page: Page) -> None:
+    for place in (0, 2, 3):
+        page.locator("[name=pick]").nth(place).check()
+    page.locator("[name=act][value=disable]").click()
+    page.locator("main .danger").wait_for()
+
+
+def seek(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    page.locator(".palette input").fill("计算" if page.locator("html[lang=zh-CN]").count() else "comp")
+    page.locator(".palette [role=option][aria-selected=true]").wait_for()
 
 
 def confirm(page: Page) -> None:

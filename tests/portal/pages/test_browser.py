@@ -36,7 +36,7 @@ def test_the_tutorial_by_mouse(stack: Stack, visitor: Visitor) -> None:
     expect(page.locator(".outcome")).to_have_text(re.compile("技术支持"))
     page.fill("[name=people]", "12")
     expect(page.locator(".outcome")).to_have_text(re.compile("可以预定"))
-    expect(page.locator("#verdict .rules li.good")).to_have_count(9)
+    expect(page.locator("#verdict .rules li.good")).to_have_count(13)
     page.get_by_role("button", name="确认预定").click()
     expect(page.locator(".banner.good")).to_contain_text("预定成功")
     expect(page.locator(".note")).to_contain_text("10:30")

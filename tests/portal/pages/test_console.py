@@ -1,18 +1,18 @@
 """The console as answers to requests: who may, what is typed, what others did meanwhile; with the real directory."""
 
 import csv
-import html
 import io
 import os
 import re
 import signal
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 import pytest
 
-from tests.portal.pages.serving import COOKIE, Portal
+from tests.portal.pages.desk import Desk, department, faults, form_in, member, names
+from tests.portal.pages.serving import Portal
 from tests.system.stack import Stack, wait_for
 
 pytestmark = pytest.mark.system
@@ -21,6 +21,7 @@ HOSTILE = "\"'><script>alert(1)</script>{{ 7*7 }}"
 READ = (
     "/console/members",
     "/console/members.csv",
+    "/console/members.xlsx",
     "/console/departments",
     "/console/departments/found?find=a&name=department",
     "/console/organization",
@@ -28,90 +29,13 @@ READ = (
 CHANGE = (
     "/console/members/new",
     "/console/departments/new",
+    "/console/imports",
+    "/console/imports.csv",
+    "/console/imports/template.xlsx",
     "/console/organization/edit",
     "/console/organization/contacts",
     "/console/organization/purchases/new",
 )
-
-
-class Desk:
-    """Somebody without JavaScript who sends the forms of pages as they are, but for what is typed."""
-
-    def __init__(self, portal: Portal, client: httpx2.Client, name: str = "root", role: str = "admin") -> None:
-        self._client = client
-        self._headers = {"cookie": f"{COOKIE}={portal.sign_in(name, role)}; language=en", "origin": portal.address}
-
-    def get(self, path: str, **headers: str) -> httpx2.Response:
-        return self._client.get(path, headers=self._headers | headers)
-
-    def text(self, path: str) -> str:
-        answer = self.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.text
-
-    def send(self, path: str, fields: dict[str, str | list[str]]) -> httpx2.Response:
-        return self._client.post(path, data=fields, headers=self._headers)
-
-    def submit(self, page: str | httpx2.Response, **typed: Any) -> httpx2.Response:
-        """The form in the page's main part; a field that is given as [] is not sent."""
-        page = self.text(page) if isinstance(page, str) else page.text
-        action, fields = form_in(page)
-        return self.send(action, {**fields, **typed})
-
-    def done(self, path: str, **typed: Any) -> str:
-        """Where the form of a page leads once it is taken."""
-        answer = self.submit(path, **typed)
-        assert answer.status_code == 303, faults(answer)
-        return str(answer.headers["location"])
-
-
-def form_in(page: str) -> tuple[str, dict[str, str | list[str]]]:
-    main = page[page.index("<main") :]
-    form = re.search(r'<form[^>]*method="post" action="([^"]*)"[^>]*>(.*?)</form>', main, re.S)
-    assert form, page
-    fields: dict[str, str | list[str]] = {}
-    for tag in re.findall(r"<input[^>]*>", form[2]):
-        given = {name: html.unescape(value) for name, value in re.findall(r'(\w+)="([^"]*)"', tag)}
-        kind, name = given.get("type", "text"), given.get("name", "")
-        if kind in {"checkbox", "radio"} and " checked" not in tag:
-            continue
-        if kind == "checkbox":
-            fields[name] = [*fields.get(name, []), given["value"]]
-        else:
-            fields[name] = given.get("value", "")
-    for name, options in re.findall(r'<select name="([^"]*)">(.*?)</select>', form[2], re.S):
-        chosen = re.search(r'<option value="([^"]*)" selected', options) or re.search(
-            r'<option value="([^"]*)"', options
-        )
-        fields[name] = html.unescape(chosen[1]) if chosen else ""
-    return html.unescape(form[1]), fields
-
-
-def faults(answer: httpx2.Response) -> dict[str, str]:
-    """What is said beside the fields, and above them."""
-    found = re.findall(r'<p class="fault" id="fault-([\w-]+)">(.*?)</p>', answer.text, re.S)
-    above = re.search(r'<div class="banner bad" role="alert">.*?<p>(.*?)</p>', answer.text, re.S)
-    return {name: html.unescape(words) for name, words in found} | ({"": html.unescape(above[1])} if above else {})
-
-
-@pytest.fixture
-def desk(stack: Stack, portal: Portal, client: httpx2.Client) -> Desk:
-    return Desk(portal, client)
-
-
-def department(desk: Desk, name: str, below: str = "") -> str:
-    """Its id."""
-    made = desk.done(f"/console/departments/new?below={below}", display_name=name)
-    return urlsplit(made).path.rpartition("/")[2]
-
-
-def member(desk: Desk, account: str, name: str, **more: str | list[str]) -> str:
-    """The address of its page."""
-    return desk.done("/console/members/new", account_id=account, display_name=name, **more).partition("&done")[0]
-
-
-def names(page: str) -> list[str]:
-    return re.findall(r'<td><a href="/console/member\?id=[^"]*">([^<]*)</a>', page)
 
 
 @pytest.mark.parametrize("path", [*READ, *CHANGE])
@@ -344,6 +268,54 @@ def test_an_account_is_closed_before_it_is_deleted(desk: Desk) -> None:
     assert desk.get(page).status_code == 404
     assert desk.get(act["fly"]).status_code == 404
     assert "The member was deleted." in desk.text("/console/members?done=deleted")
+
+
+def test_what_a_leaver_has_coming_is_asked_and_done_first(desk: Desk, stack: Stack, portal: Portal) -> None:
+    """Who is kept, handed over to or cancelled for; nothing is asked where nothing is coming, or nobody may say."""
+    page, _ = member(desk, "goer", "Goer", status="1"), member(desk, "heir", "Heir One", status="1")
+    other = member(desk, "heir-2", "Heir Two", status="1")
+    disable = page.replace("/member?", "/member/disable?")
+    assert "reservations that are coming" not in desk.text(disable)
+    goer = stack.login("booker", "goer")
+    for hour in (10, 12):
+        assert goer.reserve(f"2025-07-09 {hour}:00").code == 0
+    assert desk.text(disable).count("<bdi>组会</bdi>") == 2
+    for typed, fault in (
+        ({}, "Choose what becomes"),
+        ({"coming": "fly"}, "Choose what becomes"),
+        ({"coming": "hand-over"}, "No enabled member"),
+        ({"coming": "hand-over", "new_account": "nobody-here"}, "No enabled member"),
+        ({"coming": "hand-over", "new_account": "Heir"}, "Choose who takes them over"),
+        ({"coming": "hand-over", "new_account": "heir"}, "must have signed in once"),
+        ({"coming": "hand-over", "new_account": "goer"}, "ust be another account"),
+    ):
+        refused = desk.submit(disable, **typed)
+        assert (refused.status_code in (409, 422), fault in faults(refused)[""]) == (True, True), (typed, refused.text)
+    assert "heir-2" in desk.submit(disable, coming="hand-over", new_account="Heir").text
+    heir = stack.login("booker", "heir")
+    for hour in (14, 16):
+        assert heir.reserve(f"2025-07-09 {hour}:00").code == 0
+    done = desk.submit(disable, coming="hand-over", new_account="heir")
+    assert (done.status_code, "The account is disabled." in done.text) == (200, True)
+    assert (done.text.count("Handed over"), done.text.count("Stays as it was")) == (1, 1)
+    assert "the daily limit is 3" in done.text
+    told = " ".join(re.sub("<[^>]+>", " ", desk.text(re.findall(r'href="(/reservations/\w+)"', done.text)[0])).split())
+    assert "It was handed over to another account" in told
+    assert re.search(r"Booker\W* goer\W+heir", told), told
+    assert len([each for each in heir.mine() if each["state"].endswith("CONFIRMED")]) == 3
+    delete = page.replace("/member?", "/member/delete?")
+    assert desk.text(delete).count("<bdi>组会</bdi>") == 1
+    done = desk.submit(delete, coming="cancel")
+    assert (done.status_code, "The member was deleted." in done.text, "Cancelled" in done.text) == (200, True, True)
+    keep = other.replace("heir-2", "heir").replace("/member?", "/member/disable?")
+    assert "done=disabled" in desk.done(keep, coming="keep")
+    assert len([each for each in heir_reservations(stack) if each["state"].endswith("CONFIRMED")]) == 3
+
+
+def heir_reservations(stack: Stack) -> list[dict[str, Any]]:
+    """As support sees them, for the account is closed."""
+    found = stack.login("support", "desk").yunhui("mine", "--all-accounts").answer["reservations"]
+    return [each for each in found if each["organizer"]["accountId"] == "heir"]
 
 
 def test_contacts_and_purchases_are_looked_at_field_by_field(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """Every page, in both languages and both themes and on a phone: accessible, nothing sticks out; and a picture of it."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.portal.pages.people import settle
-from tests.portal.pages.scenery import confirm, decline, unfold
+from tests.portal.pages.scenery import confirm, decline, seek, select, to_apply, unfold, upload
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor
-from tests.system.stack import Stack, wait_for
+from tests.system.stack import MONDAY, Stack, wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.long]
 
@@ -22,6 +23,17 @@ OVER = """[...document.querySelectorAll(".card input, .card select, .card textar
     .filter(each => each.getBoundingClientRect().right > each.closest(".card").getBoundingClientRect().right)
     .map(each => each.outerHTML)"""
 """What reaches over the edge of its card, where the next one would cover it."""
+
+
+OWNER = "owner"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running = Stack(tmp_path_factory.mktemp("sight"), YUNHUI_SUPER_ADMINISTRATOR=OWNER)
+    running.start("--clock", MONDAY)
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +85,19 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
     settle(admin)
     [found] = admin.yunhui("departments", "list", "安全").answer["departments"]
     department = f"/console/departments/{found['parentId']}"
+    [role] = [each for each in admin.yunhui("roles").answer["roles"] if each.get("description")]
+    own = f"/console/roles/{role['roleId']}"
     paths = {
         "members": "/console/members",
         "members-chosen": "/console/members?find=%E8%AE%A1%E7%AE%97&col=email&col=phone&col=given&col=locks&sort=added",
         "members-none": "/console/members?q=nobody",
+        "members-all": "/console/members?all=1",
+        "selection": "/console/members",
+        "imports": "/console/imports",
+        "import": "/console/imports",
+        "import-apply": "/console/imports",
+        "search": "/search?q=e",
+        "palette": "/console/members",
         "member": "/console/member?id=li.wei",
         "member-edit": "/console/member/edit?id=li.wei",
         "member-disable": "/console/member/disable?id=li.wei",
@@ -90,6 +111,17 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
         "department-move": f"{department}/move",
         "department-merge": f"{department}/merge",
         "department-delete": f"{department}/delete",
+        "roles": "/console/roles",
+        "role": "/console/roles/admin",
+        "role-of-everybody": "/console/roles/booker",
+        "role-own": own,
+        "role-new": "/console/roles/new",
+        "role-edit": f"{own}/edit",
+        "role-delete": f"{own}/delete",
+        "role-give": "/console/member/give-role?id=zhao.min",
+        "role-take": "/console/member/take-role?id=li.wei&role_id=admin&department_id=",
+        "member-may": "/console/member?id=li.wei&why=rooms.edit",
+        "member-may-not": "/console/member?id=zhao.min&why=rooms.edit",
         "organization": "/console/organization",
         "organization-edit": "/console/organization/edit",
         "contacts": "/console/organization/contacts",
@@ -97,10 +129,27 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
         "purchase-new": "/console/organization/purchases/new",
         "purchase-remove": "/console/organization/purchase/remove?id=PO-2025-003",
     }
-    return {name: ("root", path) for name, path in paths.items()}
+    transfer = "/console/organization/transfer"
+    handing = {
+        "transfer": transfer,
+        "transfer-found": f"{transfer}?find=li",
+        "organization-owner": "/console/organization",
+    }
+    return {
+        **{name: ("root", path) for name, path in paths.items()},
+        **{name: (OWNER, path) for name, path in handing.items()},
+    }
 
 
-ACTS = {"refused": confirm, "decline": decline, "departments": unfold}
+ACTS = {
+    "refused": confirm,
+    "decline": decline,
+    "departments": unfold,
+    "selection": select,
+    "import": upload,
+    "import-apply": to_apply,
+    "palette": seek,
+}
 """What is done on a page to come to the one that is looked at."""
 
 
