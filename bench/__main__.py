@@ -1,4 +1,4 @@
-"""`make bench`: measures policy, booking, pages; prints tables and, after a whole run, keeps them in results.json."""
+"""`make bench`: measures policy, booking, directory and pages; prints tables, and keeps those of a whole run."""
 
 import argparse
 import tempfile
@@ -7,15 +7,15 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import booking, machine, policy, portal, postgres, refusals, report, telemetry
+from bench import booking, directory, machine, policy, portal, postgres, refusals, report, telemetry
 
-PARTS = ("policy", "sqlite", "refusals", "growth", "telemetry", "postgresql", "portal")
+PARTS = ("policy", "sqlite", "refusals", "growth", "telemetry", "postgresql", "directory", "portal")
 LEAST_ROUNDS = 5
 
 
 def measure(parts: list[str], bench: booking.Bench) -> report.Results:
     results: report.Results = {"machine": machine.describe(bench.folder)}
-    figures: dict[str, Any] = {"sqlite": {}}
+    figures: dict[str, Any] = {"sqlite": {}, "postgresql": {}}
     if "policy" in parts:
         results["policy"] = policy.compare(number=3000, pairs=max(bench.rounds, LEAST_ROUNDS))
     if "sqlite" in parts:
@@ -29,6 +29,10 @@ def measure(parts: list[str], bench: booking.Bench) -> report.Results:
     if "postgresql" in parts:
         with postgres.server(bench.folder / "postgresql") as server:
             figures["postgresql"] = booking.measure(bench, "postgresql", server)
+    if "directory" in parts:
+        figures["sqlite"] |= directory.measure(bench, "sqlite")
+        with postgres.server(bench.folder / "postgresql-directory") as server:
+            figures["postgresql"] |= directory.measure(bench, "postgresql", server)
     if "portal" in parts:
         figures["portal"] = portal.measure(bench)
     run = {"rounds": bench.rounds, "seconds": bench.seconds, "memory": " ".join(sorted(bench.kinds))}

@@ -95,6 +95,10 @@ class Installation:
         return str(self._report["booking"])
 
     @property
+    def directory(self) -> str:
+        return str(self._report["directory"])
+
+    @property
     def bus(self) -> Bus:
         return Bus(str(self._report["nats"]), "admin", self.state.password("admin"))
 

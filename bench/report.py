@@ -34,6 +34,10 @@ BARS: dict[str, Bar | None] = {
     "account_5000_vs_new_p50": ("<=", 2),
     "growth_1m_vs_1k": (">=", 0.8),
     "check_vs_echo_c32": None,
+    "directory_search_p95_ms": ("<", 100),
+    "directory_tree_p95_ms": ("<", 150),
+    "directory_import_seconds": ("<", 10),
+    "directory_rss_mb": ("<", 200),
     "rss_mb_all": ("<", 400),
     "idle_cpu_percent_all": ("<", 2),
     "start_seconds": None,
@@ -42,7 +46,13 @@ BARS: dict[str, Bar | None] = {
     "create_cpu_metrics_vs_off": None,
     "create_cpu_traces_vs_off": None,
 }
-BARS_ON_POSTGRESQL: dict[str, Bar] = {"create_vs_echo_c32": (">=", 0.12)}
+BARS_ON_POSTGRESQL: dict[str, Bar] = {
+    "create_vs_echo_c32": (">=", 0.12),
+    "directory_search_p95_ms": ("<", 100),
+    "directory_tree_p95_ms": ("<", 150),
+    "directory_import_seconds": ("<", 10),
+    "directory_rss_mb": ("<", 200),
+}
 PAGE_MS, FIRST_PAGE_KB = 150, 100
 COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 PAGE_COLUMNS = ("page", "bar", "portal p95", "", "client p95", "answers")
