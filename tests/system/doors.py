@@ -15,7 +15,8 @@ from services.installation import issuer
 from services.installation.issuer import SampleAccount
 from services.installation.registry import SERVICE_NAMES
 from services.installation.state import State
-from services.platform.serving import rpc
+from services.platform.serving import permissions, rpc
+from tests.callers import roles_with
 from tests.patience import PATIENCE_SECONDS
 from tests.system.stack import Stack
 from tools.permissions import services
@@ -33,6 +34,11 @@ class Door:
     @property
     def path(self) -> str:
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
+
+    @property
+    def roles(self) -> set[str]:
+        """Those that tokens claim, and that open it."""
+        return roles_with(permissions.of(self.method.containing_service.full_name)[self.path])
 
     def __str__(self) -> str:
         return f"{self.program}{self.path}"

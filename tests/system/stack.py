@@ -51,10 +51,12 @@ class Stack:
     """One `yunhui up` and its state directory; `start` again after `stop` goes on with the same data.
 
     A `bare` one migrates each of its databases at the first start; others are given most of them as copies.
+    `environment`: what `up` is told by it.
     """
 
-    def __init__(self, state: Path, *, bare: bool = False) -> None:
+    def __init__(self, state: Path, *, bare: bool = False, **environment: str) -> None:
         self.state = state
+        self._environment = ENVIRONMENT | environment
         self._bare = bare
         self._process: subprocess.Popen[str] | None = None
 
@@ -74,7 +76,7 @@ class Stack:
         ]
         self._process = subprocess.Popen(
             [*command, *COMMAND, "up", "--json", "--state", str(self.state), "--ports", "auto", *options],
-            env=ENVIRONMENT,
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -119,7 +119,11 @@ def test_what_services_say_is_said_in_chinese(stack: Stack) -> None:
     booker.yunhui("cancel", reservation)
     booker.reserve("2025-07-12 12:00", people=30, room="room-30-a")
     for person, arguments, sentence in (
-        (booker, ("rooms", "add", "mine", "--capacity", "9"), "没有权限：这项操作需要以下角色之一：admin。"),
+        (
+            booker,
+            ("rooms", "add", "mine", "--capacity", "9"),
+            "没有权限：这项操作需要权限 rooms.edit：",
+        ),
         (admin, ("rooms", "add", "mine", "--capacity", "20000"), "容量：须在 1 到 10,000 之间，现为 20,000"),
         (admin, ("rooms", "add", "room-30-a", "--capacity", "9"), "已有会议室 room-30-a"),
         (
@@ -338,7 +342,7 @@ def test_an_objection_is_made_listed_and_dismissed(stack: Stack) -> None:
     made = booker.reserve("2025-07-12 10:00").answer
     violation = put_violation(stack, "objector", made["reservation"]["reservationId"], made["decision"]["decisionId"])
     assert booker.yunhui("object", violation, "--because", " ").code == 2
-    assert support.yunhui("object", violation, "--because", "mine").code == 1
+    assert support.yunhui("object", violation, "--because", "mine").code == 4
     said = booker.yunhui("object", violation, "--because", "[red]I was there").answer
     assert said["violation"]["objection"]["outcome"] == "OBJECTION_OUTCOME_OPEN"
     assert booker.yunhui("object", violation, "--because", "and she").code == 1
@@ -354,6 +358,29 @@ def test_an_objection_is_made_listed_and_dismissed(stack: Stack) -> None:
     assert violation in objected(support, "--answered")
     shown = yunhui("quota", "--lang", "en", "--state", str(stack.state), YUNHUI_TOKEN=booker.token)
     assert "dismissed" in shown.out
+
+
+def test_what_a_leaver_has_coming_is_handed_over_or_cancelled(stack: Stack) -> None:
+    leaver, heir, support = (stack.login(*who) for who in (("booker", "leaver"), ("booker", "heir"), ("support",)))
+    assert leaver.yunhui("hand-over", "heir", "--to", "leaver").code == 1
+    for arguments in ((), ("--to", "heir", "--cancel")):
+        assert support.yunhui("hand-over", "leaver", *arguments).code == 2
+    assert support.yunhui("hand-over", "leaver", "--to", "heir").code == 4  # nobody knows them yet
+    for hour in (10, 12):
+        heir.reserve(f"2025-07-11 {hour}:00")
+        leaver.reserve(f"2025-07-11 {hour + 4}:00")
+    for options in (("--to", "heir", "--dry-run"), ("--to", "heir")):
+        said = support.yunhui("hand-over", "leaver", *options)
+        outcomes = [each["outcome"] for each in said.answer["reservations"]]
+        assert (said.code, outcomes) == (3, ["COMING_OUTCOME_HANDED_OVER", "COMING_OUTCOME_REFUSED"])
+    assert (len(heir.mine()), len(leaver.mine())) == (3, 1)
+    for language, words in (("en", ("would become", "the quota comes back")), ("zh-CN", ("预期结果", "次数退回"))):
+        asked = ("hand-over", "leaver", "--cancel", "--dry-run", "--lang", language, "--state", str(stack.state))
+        read = " ".join(yunhui(*asked, YUNHUI_TOKEN=support.token).out.split())
+        assert all(word in read for word in words), read
+    cancelled = support.yunhui("hand-over", "leaver", "--cancel", "--note", "has left")
+    assert (cancelled.code, len(cancelled.answer["reservations"])) == (0, 1)
+    assert support.yunhui("hand-over", "leaver", "--cancel").answer == {}
 
 
 def objected(support: Person, *options: str) -> list[str]:

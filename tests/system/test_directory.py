@@ -23,7 +23,7 @@ def test_an_organization_is_set_up(stack: Stack) -> None:
     shown = support.yunhui("organization", "show").answer["organization"]
     assert [each["email"] for each in shown["contacts"]] == ["zhang@example.org"]
     refused = support.yunhui("organization", "licences", "delete", "PO-7")
-    assert (refused.code, "ROLE_MISSING" in refused.err) == (1, True)
+    assert (refused.code, "PERMISSION_MISSING" in refused.err) == (1, True)
     assert admin.yunhui("organization", "licences", "delete", "PO-7").code == 0
     assert admin.yunhui("organization", "licences", "delete", "PO-7").code == 4
     entries = admin.yunhui("audit", "list", "--program", "directory", "--target", "licence_purchase/PO-7").answer
@@ -83,3 +83,16 @@ def test_people_come_move_and_go(stack: Stack) -> None:
     done("members", "delete", "qian", "--yes")
     assert admin.yunhui("members", "show", "qian").code == 4
     assert done("organization", "licences", "list")["figures"]["left"] == 1
+
+
+def test_tokens_of_identity_providers_are_made_listed_and_ended(stack: Stack) -> None:
+    admin, support = stack.login("admin"), stack.login("support")
+    tokens = ("organization", "scim-tokens")
+    assert len(admin.yunhui(*tokens, "create", "entra").answer["secret"]) > 40
+    assert admin.yunhui(*tokens, "create", "entra").code == 1
+    assert "PERMISSION_MISSING" in support.yunhui(*tokens).err
+    assert [each["displayName"] for each in admin.yunhui(*tokens).answer["tokens"]] == ["entra"]
+    assert admin.yunhui(*tokens, "revoke", "entra").code == 0
+    assert admin.yunhui(*tokens, "revoke", "entra").code == 4
+    noted = admin.yunhui("audit", "list", "--program", "directory", "--target", "provisioning_token/entra").answer
+    assert len(noted["entries"]) == 2

@@ -28,6 +28,7 @@ from yunhui.meetings.v1.meeting_service_pb2 import (
     LookUpMeetingReply,
     LookUpMeetingRequest,
 )
+from yunhui.meetings.v1.user_pb2 import ListUsersReply, ListUsersRequest
 from yunhui.policy.v1.policy_service_pb2 import (
     AllowedSubjectsBatchRequest,
     AllowedSubjectsBatchResponse,
@@ -35,7 +36,6 @@ from yunhui.policy.v1.policy_service_pb2 import (
     DecideBatchResponse,
 )
 
-from services.platform.serving import permissions
 from tests.patience import PATIENCE_SECONDS
 from tests.system.doors import Door, House, opened
 from tests.system.hostile import Hostile
@@ -62,6 +62,7 @@ QUESTIONS: dict[str, tuple[str, Any, Any]] = {
     "policy.allowed": ("booking", AllowedSubjectsBatchRequest, AllowedSubjectsBatchResponse),
     "meetings.look_up": ("booking", LookUpMeetingRequest, LookUpMeetingReply),
     "meetings.participants": ("booking", ListParticipantsRequest, ListParticipantsReply),
+    "meetings.users": ("directory", ListUsersRequest, ListUsersReply),
     "booking.requests": ("policy", ExportRequestsRequest, ExportRequestsResponse),
     "booking.calendar": ("portal", ReadCalendarRequest, ReadCalendarResponse),
 }
@@ -124,8 +125,7 @@ def play(house: House, hostile: Hostile, number: int) -> Counter[str]:
 
 def roles_of(door: Door) -> Any:
     """Mostly those that get in."""
-    allowed = permissions.of(door.method.containing_service.full_name)[door.path]
-    return st.sampled_from([*ROLES, *[role for role in ROLES if role in allowed] * 6])
+    return st.sampled_from([*ROLES, *[role for role in ROLES if role in door.roles] * 6])
 
 
 def test_no_message_finds_an_error_of_ours(house: House, known: list[str]) -> None:
@@ -150,7 +150,7 @@ def test_no_time_is_too_large(house: House) -> None:
             for seconds in (-(2**63), 2**63 - 1):
                 message = GetMessageClass(door.method.input_type)()
                 functools.reduce(getattr, path, cast(Any, message)).seconds = seconds
-                role = min(permissions.of(door.method.containing_service.full_name)[door.path])
+                role = min(door.roles)
                 code = house.send_as(door, message.SerializeToString(), role).code().name
                 assert code in DOCUMENTED, (str(door), path)
                 tried += 1
@@ -179,7 +179,10 @@ def test_no_message_on_the_bus_finds_an_error_of_ours(house: House, known: list[
     )
     odd = st.dictionaries(st.sampled_from(HEADERS), st.sampled_from(HEADER_TEXTS), max_size=4)
     with asyncio.Runner() as runner:
-        clients = {user: runner.run(connected(house, user)) for user in ("booking", "policy", "meetings", "portal")}
+        clients = {
+            user: runner.run(connected(house, user))
+            for user in ("booking", "policy", "meetings", "portal", "directory")
+        }
 
         @settings(SEVERAL_TIMES, max_examples=max(MESSAGES // 10, 40))
         @given(asked, told, odd)

@@ -60,6 +60,7 @@ async def victim(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vict
     (folder / "jwks.json").write_text(json.dumps(KeySet([key]).as_dict(private=False)))
     bus = Bus(folder / "bus")
     await bus.start()
+    await bus.set_up()
     environment = {
         "YUNHUI_ENVIRONMENT": "development",
         "YUNHUI_NATS_URL": bus.url,

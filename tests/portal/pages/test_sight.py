@@ -20,9 +20,10 @@ GRAVE = ("serious", "critical")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 OVER = """[...document.querySelectorAll(".card input, .card select, .card textarea, .card button, .card .badge")]
+    .filter(each => !each.closest(".scroll"))
     .filter(each => each.getBoundingClientRect().right > each.closest(".card").getBoundingClientRect().right)
     .map(each => each.outerHTML)"""
-"""What reaches over the edge of its card, where the next one would cover it."""
+"""What reaches over the edge of its card, where the next one would cover it; what scrolls inside it does not."""
 
 
 OWNER = "owner"
