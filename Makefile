@@ -72,7 +72,7 @@ rolling: setup ## two of each program are restarted in good order under load, 20
 mutants: setup ## guards are taken away one by one, and the proofs must notice; some minutes
 	@$(BIN)/python -m tests.faults.mutants $(ARGS)
 
-bench: setup ## measure; a whole run takes about ten minutes and 5 GB of disk
+bench: setup ## measure; a whole run takes about half an hour and 5 GB of disk
 	@$(BIN)/python -m bench $(ARGS)
 
 pictures: setup ## docs/portal.md anew: every page as a picture, what axe says, the story; some minutes, needs chromium

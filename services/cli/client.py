@@ -30,7 +30,7 @@ Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
 S = TypeVar("S")
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 class Connection(Generic[S]):

@@ -98,7 +98,7 @@ class Grants:
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
         counting = caller.roles & self._counting
-        member = granted is not UNKNOWN or MEMBER not in self._counting
+        member = granted is not UNKNOWN or (MEMBER not in self._counting and PROGRAM not in counting)
         permissions = _together(granted.permissions, counting, member=member)
         resolved = replace(caller, roles=counting | granted.roles, permissions=permissions, proved=caller)
         self._remembered[caller.account_id] = (caller, granted, resolved)
