@@ -1,5 +1,6 @@
 """One member: what is known, what can be done about it, and adding one."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +18,7 @@ from yunhui.directory.v1 import organization_service_pb2 as organization
 
 from services.platform.text.messages import Text, message
 from services.portal.calls import ask, may, services_of
-from services.portal.console import leaving, member_access, roles
+from services.portal.console import leaving, member_access, member_bookings, roles
 from services.portal.console.addresses import MEMBER, MEMBERS, of_member, of_role
 from services.portal.console.forms import (
     FormRefusal,
@@ -72,11 +73,18 @@ def trail(member: pb.Member, *more: str) -> list[tuple[str, str]]:
 
 async def show(request: Request) -> Response:
     member = await get(request)
+    sees_bookings = may(request, member_bookings.VIEW)
+    access, bookings = await asyncio.gather(
+        member_access.look(request, member.account_id) if may(request, roles.VIEW) else nothing(),
+        member_bookings.look(request, member.account_id) if sees_bookings else nothing(),
+    )
     return render(
         request,
         "console/member.html",
         member=member,
-        access=await member_access.look(request, member.account_id) if may(request, roles.VIEW) else None,
+        access=access,
+        sees_bookings=sees_bookings,
+        bookings=bookings,
         may_give=may(request, roles.EDIT),
         to_role=of_role,
         locked=is_locked(request, member),
@@ -86,6 +94,10 @@ async def show(request: Request) -> Response:
         to=of_member,
         done=DONE.get(request.query_params.get("done", ""), ""),
     )
+
+
+async def nothing() -> None:
+    """In place of what who looks may not see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,6 +312,20 @@ def test_what_a_leaver_has_coming_is_asked_and_done_first(desk: Desk, stack: Sta
     assert len([each for each in heir_reservations(stack) if each["state"].endswith("CONFIRMED")]) == 3
 
 
+def test_a_member_is_shown_with_what_they_have_booked(desk: Desk, stack: Stack, portal: Portal) -> None:
+    """Quota, no-shows, and the reservations that come, the next one first."""
+    page = member(desk, "regular", "Regular", status="1")
+    assert "Nothing is reserved." in desk.text(page)
+    for hour in ("16", "09"):
+        assert stack.login("booker", "regular").reserve(f"2025-07-09 {hour}:00").code == 0
+    shown = desk.text(page).partition('id="bookings"')[2].partition("</section>")[0]
+    assert list(dict.fromkeys(re.findall(r"09:00|16:00", shown))) == ["09:00", "16:00"]
+    assert re.findall(r"<strong>(\d+/\d+)</strong>", shown)[:2] == ["0/3", "2/10"]
+    [first, _] = re.findall(r'href="(/reservations/\w+)"', shown)
+    assert "Regular" in desk.text(first) or "regular" in desk.text(first)
+    assert "Standing of regular" in desk.text("/support/accounts?account_id=regular")
+
+
 def heir_reservations(stack: Stack) -> list[dict[str, Any]]:
     """As support sees them, for the account is closed."""
     found = stack.login("support", "desk").yunhui("mine", "--all-accounts").answer["reservations"]
