@@ -30,9 +30,9 @@ def slow(asked: StringValue) -> StringValue:
     return asked
 
 
-def careless(_: StringValue) -> StringValue:
-    """Meets something of its own that it cannot read."""
-    return StringValue.FromString(b"\xff\xff\xff")
+def careless(asked: StringValue) -> StringValue:
+    """Asked something, it meets something of its own that it cannot read."""
+    return StringValue.FromString(b"\xff\xff\xff") if asked.value else asked
 
 
 def served(server: Bus, answer: Any = echo) -> tuple[Replies, "asyncio.Task[None]"]:
@@ -89,10 +89,10 @@ async def test_what_a_handler_cannot_read_itself_is_no_unreadable_question(
 ) -> None:
     """Whoever asked must not take the answer for one; those who ask next have theirs."""
     (replies, serving), client = served(server, careless), await server.connect("booking")
-    await until(lambda: replies.connection and replies.connection.is_connected)
+    await ready(replies, client)
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            await ask(client, b"", seconds=1)
+            await ask(client, StringValue(value="x").SerializeToString(), seconds=1)
     assert caplog.messages.count("policy.decide: a question has no answer: DecodeError") == 2
     await ended(serving)
     await client.close()
