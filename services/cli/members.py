@@ -25,6 +25,7 @@ STATUSES: Mapping[int, Text] = {
     pb.MEMBER_STATUS_ENABLED: pmessage("account", "enabled"),
     pb.MEMBER_STATUS_NOT_ACTIVATED: pmessage("account", "not activated"),
     pb.MEMBER_STATUS_DISABLED: pmessage("account", "disabled"),
+    pb.MEMBER_STATUS_WAITING: pmessage("account", "waits to be let in"),
 }
 TYPES: Mapping[int, Text] = {
     pb.ACCOUNT_TYPE_FREE: message("free account"),
