@@ -70,7 +70,7 @@ def mark_holders(connection: Connection, role_ids: Collection[str]) -> None:
 
 
 def compute(connection: Connection, account_ids: Collection[str]) -> dict[str, access_pb2.Grant]:
-    """Of accounts that were marked once. Who was a member and is none may do nothing; of who never was, nothing is said."""
+    """Of accounts that were marked once. Who was a member and is none may do nothing; who never was is unknown."""
     versions = {
         row.account_id: row.version
         for row in connection.execute(sa.select(g.account_id, g.version).where(g.account_id.in_(account_ids)))

@@ -42,9 +42,7 @@ def _domain(path: str, given: pb.JoiningDomain) -> pb.JoiningDomain:
         raise errors.invalid(f"{path}.domain", errors.REQUIRED)
     if not found:
         raise errors.invalid(f"{path}.domain", message("must be written like math.example.edu"))
-    return pb.JoiningDomain(
-        domain=found, department_id=fields.identifier(f"{path}.department_id", given.department_id)
-    )
+    return pb.JoiningDomain(domain=found, department_id=fields.identifier(f"{path}.department_id", given.department_id))
 
 
 def domain_of(email: str) -> str:

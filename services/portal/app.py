@@ -102,8 +102,8 @@ class Door:
             request.state.person = with_grants(session.person, self.grants)
 
     async def _without_grant(self, request: Request, refusal: errors.RpcError) -> Response:
-        """Of somebody whose account is disabled the session ends, of who waits to be let in it goes on; else it is not known
-        what was granted."""
+        """Of somebody whose account is disabled the session ends, and of who waits to be let in it goes on; else it is
+        not known what was granted."""
         session, request.state.session = request.state.session, None
         if refusal.code is not grpc.StatusCode.PERMISSION_DENIED:
             return await store_away(request)

@@ -20,7 +20,14 @@ from scim2_models.path import (
     ValuePath,
 )
 
-from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP, PROVISIONED_DEPARTMENT, PROVISIONED_MEMBER, SHUT_OUT
+from services.directory.models import (
+    DEPARTMENT,
+    MEMBER,
+    MEMBERSHIP,
+    PROVISIONED_DEPARTMENT,
+    PROVISIONED_MEMBER,
+    SHUT_OUT,
+)
 from services.directory.scim.names import from_scim_id
 
 MOST_COMPARISONS = 100

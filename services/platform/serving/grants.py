@@ -115,8 +115,8 @@ class Grants:
             self.put(stranger.account_id, answer.grant)
 
     def of(self, caller: Principal) -> Principal:
-        """The caller with all that they may do. Raises errors.RpcError when the account is disabled or waits to be let in,
-        when it is a stranger's, and when it is not known any more what was granted."""
+        """The caller with all that they may do. Raises errors.RpcError when the account is disabled, waits to be let in
+        or is a stranger's, and when it is not known any more what was granted."""
         caller = caller.proved or caller
         if PROGRAM in caller.roles and PROGRAM in self._counting:
             return self._resolved(caller, UNKNOWN)
@@ -164,7 +164,14 @@ def _read(grant: Grant) -> AccountGrant:
     permissions = {
         each.permission: frozenset(each.department_ids) for each in grant.permissions if each.permission in CATALOGUE
     }
-    return AccountGrant(grant.version, grant.disabled, frozenset(grant.roles), MappingProxyType(permissions), grant.waiting, not grant.unknown)
+    return AccountGrant(
+        grant.version,
+        grant.disabled,
+        frozenset(grant.roles),
+        MappingProxyType(permissions),
+        grant.waiting,
+        not grant.unknown,
+    )
 
 
 def admits(caller: Principal, needed: Needed) -> bool:

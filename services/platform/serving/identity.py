@@ -324,7 +324,7 @@ KINDS: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
 
 
 def to_principal(claims: dict[str, Any]) -> Principal:
-    """From checked claims: sub, roles, name, email, email_verified, locale, department, exp. Unknown roles are dropped."""
+    """From checked claims: sub, roles, name, email, email_verified, locale, department, exp. Other roles go."""
     subject = claims["sub"]
     return Principal(
         account_id=subject,
