@@ -32,8 +32,8 @@ TOPICS: Mapping[int, Text] = {
     pb.NOTICE_TOPIC_SERVICE: pmessage("topic", "faults and maintenance"),
 }
 MODES: Mapping[int, Text] = {
-    pb.JOINING_MODE_UNSPECIFIED: message("their token alone decides"),
-    pb.JOINING_MODE_OFF: message("their token alone decides"),
+    pb.JOINING_MODE_UNSPECIFIED: message("the sign-in service alone decides"),
+    pb.JOINING_MODE_OFF: message("the sign-in service alone decides"),
     pb.JOINING_MODE_APPROVAL: message("they wait until an administrator lets them in"),
     pb.JOINING_MODE_MAIL_DOMAIN: message("they join by the domain of their verified mail; others wait"),
 }

@@ -30,8 +30,9 @@ def to_column(given: pb.Joining) -> bytes:
     if given.mode == pb.JOINING_MODE_MAIL_DOMAIN and not given.domains:
         raise errors.invalid("joining.domains", errors.REQUIRED)
     rows = [_domain(f"joining.domains[{place}]", each) for place, each in enumerate(given.domains)]
-    if len({each.domain for each in rows}) < len(rows):
-        raise errors.invalid("joining.domains", message("name each once"))
+    for place, each in enumerate(rows):
+        if each.domain in {other.domain for other in rows[:place]}:
+            raise errors.invalid(f"joining.domains[{place}].domain", message("another row is about this domain"))
     rows.sort(key=lambda each: each.domain)
     return pb.Joining(mode=given.mode, domains=rows).SerializeToString(deterministic=True)
 

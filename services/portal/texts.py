@@ -97,7 +97,7 @@ ACCOUNT_TYPES: Mapping[int, Text] = {
     member_pb2.ACCOUNT_TYPE_FREE: message("Free account"),
 }
 JOINING_MODES: Mapping[int, Text] = {
-    organization_pb2.JOINING_MODE_OFF: message("Their token alone decides"),
+    organization_pb2.JOINING_MODE_OFF: message("The sign-in service alone decides"),
     organization_pb2.JOINING_MODE_APPROVAL: message("They wait until an administrator lets them in"),
     organization_pb2.JOINING_MODE_MAIL_DOMAIN: message("By the domain of their mail; everybody else waits"),
 }

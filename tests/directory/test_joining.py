@@ -213,7 +213,7 @@ async def test_a_row_whose_department_is_gone_lets_nobody_in(changes: Changes) -
             pb.Joining(
                 mode=OFF, domains=[pb.JoiningDomain(domain=each, department_id="m") for each in ("b.edu", "@B.EDU")]
             ),
-            "joining.domains",
+            "joining.domains[1].domain",
         ),
         (
             pb.Joining(

@@ -93,7 +93,7 @@ def test_a_stranger_who_signs_in_at_the_portal_waits_there(stack: Stack, admin: 
         person = {"account": "at-the-portal", "role": "booker", "name": "林 Stranger"}
         page = browser.post(f"{run['issuer_address']}/authorize", data=fields | person)
         assert page.status_code == 403
-        assert "须先批准您加入" in page.text
+        assert "等待管理员批准" in page.text
         assert admin.yunhui("members", "show", "at-the-portal").answer["member"]["displayName"] == "林 Stranger"
         assert admin.yunhui("members", "enable", "at-the-portal").code == 0
         wait_for(lambda: browser.get(run["portal"]).status_code == 200)
