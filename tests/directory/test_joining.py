@@ -111,7 +111,12 @@ async def test_with_off_nobody_becomes_a_member(changes: Changes) -> None:
 async def test_with_approval_a_stranger_waits(changes: Changes) -> None:
     """However good their address is; with what the token says of them, and without a licence."""
     await choose(changes, APPROVAL, math_example_edu="m")
-    said = {"display_name": "安娜", "email": "Ann@MATH.example.edu", "email_verified": True, "department": "Physics"}
+    said: dict[str, Any] = {
+        "display_name": "安娜",
+        "email": "Ann@MATH.example.edu",
+        "email_verified": True,
+        "department": "Physics",
+    }
     grant = await sign_in(changes, **said)
     assert (grant.waiting, grant.disabled, grant.unknown) == (True, False, False)
     ann = await get(changes)
@@ -296,7 +301,7 @@ async def test_who_was_rejected_or_removed_cannot_ask_again(changes: Changes) ->
     await choose(changes, MAIL_DOMAIN, b_edu="m")
     await sign_in(changes)
     assert (await enable(changes, 1, enabled=False)).status == DISABLED
-    said = {"email": "ann@b.edu", "email_verified": True}
+    said: dict[str, Any] = {"email": "ann@b.edu", "email_verified": True}
     assert (await sign_in(changes, **said)).disabled
     await members.delete(changes, member_api.DeleteMemberRequest(account_id="ann", version=2), ADMIN)
     assert (await sign_in(changes, **said)).disabled

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -174,7 +175,7 @@ async def test_open_streams_of_strangers_end_when_they_are_asked_about_and_of_me
     held, _ = knowing(None, Joining())
     held.put("bob", Grant(version=1))
     async with guarded_by(held) as channel:
-        watch = channel.unary_stream(f"/{SERVICE}/WatchReservations", OPEN.__class__.SerializeToString)
+        watch: Any = channel.unary_stream(f"/{SERVICE}/WatchReservations", OPEN.__class__.SerializeToString)
         streams = [watch(OPEN, metadata=(("authorization", f"Bearer booker:{each}"),)) for each in ("ann", "bob")]
         assert [await each.read() for each in streams] == [b""] * 2
         held.put_joining(ASKED)

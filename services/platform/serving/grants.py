@@ -168,7 +168,7 @@ def _read(grant: Grant) -> AccountGrant:
         grant.version,
         grant.disabled,
         frozenset(grant.roles),
-        MappingProxyType(permissions),
+        MappingProxyType(permissions) if permissions else NOTHING,
         grant.waiting,
         not grant.unknown,
     )
