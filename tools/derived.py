@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from services.contracts import subjects
 from services.installation.registry import (
     BUS_USERS,
     EVENT_STREAMS,
@@ -62,6 +63,7 @@ def own_subjects(service: ProgramEntry) -> list[str]:
 
 def published(program: ProgramEntry) -> Iterator[str]:
     yield from program.asks
+    yield subjects.INTRODUCE  # whoever is asked by strangers
     yield from program.publishes
     yield "$JS.API.STREAM.MSG.GET.KV_grants"
     for each in CONSUMERS:

@@ -185,8 +185,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         if new_account_id == actor:
             words = message("they would be yours: somebody else of support has to hand them over")
             raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "SECOND_PERSON_NEEDED", words)
-        if self._grants.is_disabled(new_account_id):
-            words = message("the new account is disabled: hand over to another, or enable it first")
+        if self._grants.is_shut_out(new_account_id):
+            words = message("the new account may do nothing: hand over to another, or enable it first")
             raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ACCOUNT_DISABLED", words)
         wanted = Handover(page.account_id, new_account_id, actor, page.dry_run, audit.caller())
         done, more = await handovers.hand_over_all(self._transactions, page, wanted)

@@ -17,6 +17,7 @@ from services.cli import (
     doctor,
     events,
     handovers,
+    joining,
     licences,
     mail,
     meetings,
@@ -170,8 +171,8 @@ add("list", message("list or find members"), members.list_, members_app)
 add("show", message("show one member"), members.show, members_app)
 add("add", message("add a person (admin)"), members.add, members_app)
 add("update", message("change what is known of a member, or their departments (admin)"), members.update, members_app)
-add("enable", message("open the account (admin)"), members.enable, members_app)
-add("disable", message("close the account (admin)"), members.disable, members_app)
+add("enable", message("open the account, or let in who waits (admin)"), members.enable, members_app)
+add("disable", message("close the account, or reject who waits (admin)"), members.disable, members_app)
 add("delete", message("remove a person whose account is closed (admin)"), members.delete, members_app)
 add(
     "import",
@@ -224,6 +225,13 @@ add(
     "add", message("add a contact, or change the one with that address (admin)"), organization.add_contact, contacts_app
 )
 add("delete", message("remove a contact (admin)"), organization.delete_contact, contacts_app)
+joining_app = add_group(
+    "joining", message("what becomes of somebody unknown who signs in"), joining.show, organization_app
+)
+add("show", message("what was chosen, and the domains"), joining.show, joining_app)
+add("set", message("choose what becomes of them (admin)"), joining.set_, joining_app)
+add("add", message("add a mail domain and the department to join (admin)"), joining.add, joining_app)
+add("delete", message("remove a mail domain (admin)"), joining.delete, joining_app)
 licences_app = add_group("licences", message("licences for advanced accounts"), licences.licences, organization_app)
 add("list", message("how many there are, and what was bought"), licences.licences, licences_app)
 add("put", message("enter a purchase, or change it (admin)"), licences.put, licences_app)

@@ -25,6 +25,7 @@ STATUSES: Mapping[int, Text] = {
     pb.MEMBER_STATUS_ENABLED: pmessage("account", "enabled"),
     pb.MEMBER_STATUS_NOT_ACTIVATED: pmessage("account", "not activated"),
     pb.MEMBER_STATUS_DISABLED: pmessage("account", "disabled"),
+    pb.MEMBER_STATUS_WAITING: pmessage("account", "waits to be let in"),
 }
 TYPES: Mapping[int, Text] = {
     pb.ACCOUNT_TYPE_FREE: message("free account"),
@@ -179,18 +180,22 @@ def update(
     terminal.answer(answer, lambda to: show_member(to, answer.member))
 
 
-def enable(terminal: Terminal, account: Account) -> None:
-    set_enabled(terminal, account, message("{account} ({name}) may be used."), enabled=True)
+def enable(terminal: Terminal, account: Account, department: DepartmentsOption = None) -> None:
+    said = message("{account} ({name}) may be used.")
+    set_enabled(terminal, account, said, enabled=True, department=department or ())
 
 
 def disable(terminal: Terminal, account: Account) -> None:
     set_enabled(terminal, account, message("{account} ({name}) is closed."), enabled=False)
 
 
-def set_enabled(terminal: Terminal, account: str, said: Text, *, enabled: bool) -> None:
+def set_enabled(terminal: Terminal, account: str, said: Text, *, enabled: bool, department: Sequence[str] = ()) -> None:
+    """`department`: all from now on; without any they stay."""
     with open_directory(terminal) as directory:
         version = find(directory, account).version
         request = api.SetMemberEnabledRequest(account_id=account, enabled=enabled, version=version)
+        if department:
+            request.memberships.memberships.extend(to_memberships(directory, department))
         answer = directory.ask(directory.stub.members.SetMemberEnabled, request)
     terminal.answer(answer, lambda to: to.say(said, account=account, name=answer.member.display_name))
 

@@ -31,6 +31,13 @@ TOPICS: Mapping[int, Text] = {
     pb.NOTICE_TOPIC_SECURITY: pmessage("topic", "security"),
     pb.NOTICE_TOPIC_SERVICE: pmessage("topic", "faults and maintenance"),
 }
+MODES: Mapping[int, Text] = {
+    pb.JOINING_MODE_UNSPECIFIED: message("the sign-in service alone decides"),
+    pb.JOINING_MODE_OFF: message("the sign-in service alone decides"),
+    pb.JOINING_MODE_APPROVAL: message("they wait until an administrator lets them in"),
+    pb.JOINING_MODE_MAIL_DOMAIN: message("they join by the domain of their verified mail; others wait"),
+}
+"""What becomes of somebody unknown who signs in."""
 EDITION_CHOICES = "|".join(in_choices(name, EDITION) for name in pb.Edition.keys()[1:])
 TOPIC_CHOICES = "|".join(in_choices(name, TOPIC) for name in pb.NoticeTopic.keys()[1:])
 
@@ -128,6 +135,8 @@ def organization_facts(terminal: Terminal, organization: pb.Organization) -> Ite
         yield message("provider"), organization.provider_name
     if organization.provider_organization_id:
         yield message("id at the provider"), organization.provider_organization_id
+    if organization.joining.mode not in (pb.JOINING_MODE_UNSPECIFIED, pb.JOINING_MODE_OFF):
+        yield message("somebody unknown signs in"), terminal.text(MODES[organization.joining.mode])
     if organization.HasField("update_time"):
         yield message("last change"), moments.show(organization.update_time, terminal.language)
 

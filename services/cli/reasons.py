@@ -59,6 +59,7 @@ class FailureReason(Enum):
     SAY_WHAT_BECOMES = message("Say what becomes of the reservations: either --to or --cancel.")
     SAY_WHERE_TO = message("Say where to: --under or --top, or --before one that is there.")
     NO_SUCH_CONTACT = message("No contact has the address {email}.")
+    NO_SUCH_DOMAIN = message("No row is about the domain {domain}.")
     NO_TOKEN = message("YUNHUI_TOKEN is no token.")
     NO_FILE = message("The file {path} cannot be read.")
     FILE_OR_PROVIDER = message("Give either a file or --from-provider.")

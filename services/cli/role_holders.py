@@ -24,6 +24,7 @@ REASONS: Mapping[int, Text] = {
     api.ACCESS_REASON_KIND_EVERYBODY: message("Everybody may."),
     api.ACCESS_REASON_KIND_ROLE: message("It comes with the role {role}: {place}."),
     api.ACCESS_REASON_KIND_DISABLED: message("The account is disabled."),
+    api.ACCESS_REASON_KIND_WAITING: message("The person waits to be let in."),
     api.ACCESS_REASON_KIND_DEPARTMENT_ONLY: message(
         "It comes with the role {role}, but for {place} only, and that is not enough here."
     ),

@@ -39,6 +39,7 @@ PLACEHOLDERS = {
     "ACCOUNT": message("account"),
     "CODE": message("meeting"),
     "DEPARTMENT": message("department"),
+    "DOMAIN": message("mail domain"),
     "DIR": message("DIR"),
     "DURATION": message("DURATION"),
     "EMAIL": message("e-mail"),

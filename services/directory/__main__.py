@@ -12,7 +12,7 @@ from yunhui.directory.v1.organization_service_pb2_grpc import add_OrganizationSe
 from yunhui.directory.v1.provisioning_service_pb2_grpc import add_ProvisioningServiceServicer_to_server
 from yunhui.directory.v1.role_service_pb2_grpc import add_RoleServiceServicer_to_server
 
-from services.directory import api, beginning, grants, models
+from services.directory import api, beginning, grants, introductions, models
 from services.directory.changes import Changes
 from services.directory.imports import Imports
 from services.directory.provider_client import ProviderClient
@@ -20,6 +20,7 @@ from services.directory.provider_imports import ProviderImports
 from services.directory.settings import DirectorySettings
 from services.platform.host import Host, Service, run
 from services.platform.messaging.outbox import Relay
+from services.platform.messaging.request_reply import serve
 
 
 @asynccontextmanager
@@ -55,6 +56,7 @@ async def start(host: Host[DirectorySettings]) -> AsyncIterator[Service]:
                 publisher.run(),
                 imports.forget_forever(),
                 provider_imports.fetch_forever(),
+                serve(introductions.create_broker(host.settings, changes)),
                 *scim(changes, host.settings),
             ],
         )

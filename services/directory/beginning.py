@@ -3,14 +3,13 @@
 import logging
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from yunhui.directory.v1 import member_pb2 as pb
+from yunhui.directory.v1 import member_service_pb2 as api
 
-from services.directory import bindings, members
+from services.directory import bindings, member_queries, members
 from services.directory.changes import Changes, Outcome, has_super_administrator
 from services.directory.member_requests import to_input
-from services.directory.models import MEMBER
 from services.directory.scopes import Actor
 from services.platform.data import audit
 from services.platform.serving.permissions import BUILT_IN, SUPER_ADMINISTRATOR
@@ -29,11 +28,15 @@ async def ensure_super_administrator(made: Changes, account_id: str) -> None:
         if not account_id or has_super_administrator(connection):
             return Outcome(None, (), ())
         key = {"account_id": account_id, "role_id": SUPER_ADMINISTRATOR, "department_id": ""}
-        status = connection.scalar(sa.select(MEMBER.c.status).where(MEMBER.c.account_id == account_id))
+        status = member_queries.status_of(connection, account_id)
         if status == "DISABLED":
             log.error("YUNHUI_SUPER_ADMINISTRATOR: this account is disabled: name another one")
             return Outcome(None, (), ())
         added: Outcome[Any] = Outcome(None, (), ())
+        if status == "WAITING":
+            version = member_queries.version_of(connection, account_id)
+            let_in = api.SetMemberEnabledRequest(account_id=account_id, enabled=True, version=version or 0)
+            added = members.enabling(let_in, PROGRAM)(connection, now)
         if status is None:
             added = members.add(
                 connection, to_input(pb.Member(account_id=account_id, display_name=account_id)), PROGRAM, now

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from google.protobuf.message import Message
 from sqlalchemy.engine import Connection
 
-from services.directory.models import BINDING, MEMBER
+from services.directory.models import BINDING, MEMBER, SHUT_OUT
 from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.data.database import Database
@@ -101,8 +101,8 @@ def lock(connection: Connection) -> None:
 
 
 def has_super_administrator(connection: Connection) -> bool:
-    """Who is disabled does not count."""
-    can_act = (BINDING.c.role_id == SUPER_ADMINISTRATOR) & (MEMBER.c.status != "DISABLED")
+    """Who is disabled does not count, nor who waits to be let in."""
+    can_act = (BINDING.c.role_id == SUPER_ADMINISTRATOR) & MEMBER.c.status.not_in(SHUT_OUT)
     found = sa.select(BINDING.c.account_id).join(MEMBER, MEMBER.c.account_id == BINDING.c.account_id).where(can_act)
     return connection.scalar(found.limit(1)) is not None
 

@@ -20,6 +20,8 @@ from services.platform.text.messages import message
 
 _METHOD = re.compile(r"/?(yunhui\.[a-z]+\.v1)\.([A-Z][A-Za-z]+)/([A-Z][A-Za-z]+)")
 
+_SHUT_OUT = {"DISABLED": api.ACCESS_REASON_KIND_DISABLED, "WAITING": api.ACCESS_REASON_KIND_WAITING}
+
 
 async def explain(database: Database, request: api.ExplainAccessRequest, scope: Scope) -> api.ExplainAccessResponse:
     """Raises errors.RpcError."""
@@ -32,7 +34,7 @@ async def explain(database: Database, request: api.ExplainAccessRequest, scope: 
         kinds = {each.kind for each in reasons}
         fors = {api.ACCESS_REASON_KIND_EVERYBODY, api.ACCESS_REASON_KIND_ROLE}
         return api.ExplainAccessResponse(
-            allowed=not kinds.isdisjoint(fors) and api.ACCESS_REASON_KIND_DISABLED not in kinds,
+            allowed=not kinds.isdisjoint(fors) and kinds.isdisjoint(_SHUT_OUT.values()),
             permission=needed.permission,
             scoped=needed.scoped,
             reasons=reasons,
@@ -45,8 +47,8 @@ async def explain(database: Database, request: api.ExplainAccessRequest, scope: 
 def _reasons(
     connection: Connection, status: str, held: Sequence[sa.Row[Any]], needed: Needed
 ) -> Iterator[api.AccessReason]:
-    if status == "DISABLED":
-        yield api.AccessReason(kind=api.ACCESS_REASON_KIND_DISABLED)
+    if status in _SHUT_OUT:
+        yield api.AccessReason(kind=_SHUT_OUT[status])
     everybody = needed.permission in ORDINARY
     if everybody:
         yield api.AccessReason(kind=api.ACCESS_REASON_KIND_EVERYBODY)

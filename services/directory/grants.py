@@ -16,10 +16,10 @@ from nats.js.errors import NotFoundError
 from sqlalchemy.engine import Connection
 from yunhui.access.v1 import access_pb2
 
-from services.directory import member_queries, roles
+from services.directory import joining, member_queries, roles
 from services.directory.models import BINDING, MEMBER, MEMBER_GRANT
 from services.platform.data.database import Database
-from services.platform.messaging.grants_line import NO_FURTHER, STREAM, SUBJECT, to_account_id, to_subject
+from services.platform.messaging.grants_line import NO_FURTHER, STRANGERS, STREAM, SUBJECT, to_account_id, to_subject
 from services.platform.messaging.outbox import real_time
 from services.platform.serving.permissions import BUILT_IN
 from services.platform.tasks import until_cancelled, wait_at_most
@@ -41,6 +41,7 @@ _MARKED = (
 """A version is a time, so that it grows even when the tables come from a backup."""
 _COLUMNS = "INSERT INTO member_grant (account_id, version, waiting, sequence)"
 _MARK = sa.text(f"{_COLUMNS} VALUES (:account_id, :now, true, 0){_MARKED}")
+_MARK_ONCE = sa.text(f"{_COLUMNS} VALUES (:account_id, :now, true, 0) ON CONFLICT (account_id) DO NOTHING")
 _MARK_HOLDERS = sa.text(
     f"{_COLUMNS} SELECT DISTINCT account_id, CAST(:now AS bigint), true, 0"  # noqa: S608 - made of constants
     f" FROM binding WHERE role_id IN :role_ids{_MARKED}"
@@ -49,9 +50,18 @@ _MARK_HOLDERS = sa.text(
 
 def mark(connection: Connection, account_ids: Iterable[str]) -> None:
     """That what they may do has changed, or may have."""
+    _mark(connection, _MARK, account_ids)
+
+
+def mark_once(connection: Connection, account_ids: Iterable[str]) -> None:
+    """That programs are to hear of them, unless they did already."""
+    _mark(connection, _MARK_ONCE, account_ids)
+
+
+def _mark(connection: Connection, statement: sa.TextClause, account_ids: Iterable[str]) -> None:
     values = [{"account_id": account_id, "now": real_time()} for account_id in account_ids]
     if values:
-        connection.execute(_MARK, values)
+        connection.execute(statement, values)
 
 
 def mark_holders(connection: Connection, role_ids: Collection[str]) -> None:
@@ -60,7 +70,7 @@ def mark_holders(connection: Connection, role_ids: Collection[str]) -> None:
 
 
 def compute(connection: Connection, account_ids: Collection[str]) -> dict[str, access_pb2.Grant]:
-    """Of accounts that were marked once. Who was a member and is none may do nothing."""
+    """Of accounts that were marked once. Who was a member and is none may do nothing; who never was is unknown."""
     versions = {
         row.account_id: row.version
         for row in connection.execute(sa.select(g.account_id, g.version).where(g.account_id.in_(account_ids)))
@@ -78,6 +88,8 @@ def compute(connection: Connection, account_ids: Collection[str]) -> dict[str, a
         account_id: access_pb2.Grant(
             version=version,
             disabled=statuses.get(account_id) == "DISABLED",
+            waiting=statuses.get(account_id) == "WAITING",
+            unknown=account_id not in statuses,
             roles=dict.fromkeys(role_id for role_id, _ in held[account_id]),
             permissions=_together(held[account_id], permitted),
         )
@@ -150,7 +162,7 @@ class GrantPublisher:
             ]
             await self._database.write(partial(_note, done=done))
 
-    async def _put(self, account_id: str, grant: access_pb2.Grant) -> int:
+    async def _put(self, account_id: str, grant: access_pb2.Grant | access_pb2.Joining) -> int:
         ack = await self._stream.publish(to_subject(account_id), grant.SerializeToString(), timeout=ACK_SECONDS)
         return ack.seq
 
@@ -182,9 +194,11 @@ class GrantPublisher:
                 seq = found.seq or seq + 1
 
 
-def _next_window(connection: Connection) -> dict[str, access_pb2.Grant]:
+def _next_window(connection: Connection) -> dict[str, access_pb2.Grant | access_pb2.Joining]:
     some = sa.select(g.account_id).where(g.waiting).order_by(g.account_id).limit(WINDOW)
-    return compute(connection, connection.scalars(some).all())
+    marked = {*connection.scalars(some)}
+    strangers = {STRANGERS: joining.told(connection)} if STRANGERS in marked else {}
+    return {**compute(connection, marked - {STRANGERS}), **strangers}
 
 
 def _note(connection: Connection, done: list[dict[str, object]]) -> None:

@@ -200,6 +200,8 @@ def _compare(row: PlannedRow, known: Known, columns: Mapping[str, int], now: int
     if "departments" in values:
         _compare_departments(row, known)
     status = values.get("status")
+    if before.get("status") == "WAITING" and status in (None, "NOT_ACTIVATED"):
+        status = "ENABLED"  # whoever the organization's own list names is let in
     if status and status != before.get("status"):
         if row.before and status == "NOT_ACTIVATED":
             row.fail("status", message("an account that was opened or closed cannot become not activated"), columns)

@@ -71,6 +71,11 @@ def version_of(connection: Connection, account_id: str) -> int | None:
     return connection.scalar(sa.select(MEMBER.c.version).where(MEMBER.c.account_id == account_id))
 
 
+def status_of(connection: Connection, account_id: str) -> str | None:
+    """None when there is no such member."""
+    return connection.scalar(sa.select(MEMBER.c.status).where(MEMBER.c.account_id == account_id))
+
+
 def last_numbers(connection: Connection, account_ids: Collection[str]) -> dict[str, int]:
     """Of the events of whoever had these account ids before; without those that nobody had."""
     c = outbox.TABLE.c

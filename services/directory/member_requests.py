@@ -13,11 +13,12 @@ from services.platform.serving import errors
 from services.platform.text.messages import message
 
 MAX_ACCOUNT_ID = 128
+MAX_NAME = 100
 MAX_DEPARTMENTS = 20
 FREE, ADVANCED = pb.ACCOUNT_TYPE_FREE, pb.ACCOUNT_TYPE_ADVANCED
 
 TEXTS: Mapping[str, Callable[[str, str], str]] = {
-    "display_name": partial(fields.required_text, longest=100),
+    "display_name": partial(fields.required_text, longest=MAX_NAME),
     "email": fields.email,
     "phone": fields.phone,
     "title": partial(fields.text, longest=100),
@@ -51,6 +52,8 @@ class UpdateInput:
 
 
 def to_input(member: pb.Member) -> MemberInput:
+    if member.status == pb.MEMBER_STATUS_WAITING:
+        raise errors.invalid("member.status", message("only who signed in unknown waits to be let in"))
     return MemberInput(
         account_id=account_id("member.account_id", member.account_id),
         facts=_facts(member, TEXTS, "member.") | {"verified": member.verified},
@@ -71,6 +74,15 @@ def to_update(request: api.UpdateMemberRequest) -> UpdateInput:
         facts=facts | ({"verified": request.verified} if "verified" in given else {}),
         departments=_departments("memberships", request.memberships.memberships) if "memberships" in given else None,
     )
+
+
+def to_departments(request: api.SetMemberEnabledRequest) -> list[str] | None:
+    """Ids, the main one first; None: they stay."""
+    if not request.HasField("memberships"):
+        return None
+    if not request.enabled:
+        raise errors.invalid("memberships", message("only an account that is opened is put into departments"))
+    return _departments("memberships", request.memberships.memberships)
 
 
 def _facts(given: pb.Member | api.UpdateMemberRequest, names: Collection[str], prefix: str = "") -> dict[str, Any]:

@@ -23,10 +23,11 @@ from services.directory.member_requests import (
     account_id,
     in_order,
     is_advanced,
+    to_departments,
     to_input,
     to_update,
 )
-from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP, SHUT_OUT
 from services.directory.scopes import EVERYWHERE, Actor, Scope
 from services.platform.data import audit
 from services.platform.messaging.bus import Event
@@ -82,7 +83,7 @@ def add(connection: Connection, given: MemberInput, by: Actor, now: int) -> Outc
     }
     connection.execute(sa.insert(MEMBER).values(row | found_by(row)))
     memberships.put(connection, {given.account_id: given.departments})
-    if row["version"] > 1 or given.status == "DISABLED":
+    if row["version"] > 1 or given.status in SHUT_OUT:
         grants.mark(connection, [given.account_id])
     return _told(connection, None, given.account_id, "created", by, now)
 
@@ -102,9 +103,7 @@ def updating(request: api.UpdateMemberRequest, by: Actor) -> Work[pb.Member]:
         _check_version(before, given.version)
         _check_free(connection, given.account_id, facts)
         if departments is not None:
-            _check_departments(connection, before.departments, departments, by.scope(PERMISSION))
-            memberships.put(connection, {given.account_id: departments})
-            facts["main_department_id"] = memberships.main_of(departments)
+            facts["main_department_id"] = _put(connection, before, departments, by)
         _store(connection, before, now, facts | found_by({**before.row, **facts}))
         return _told(connection, before, given.account_id, "updated", by, now)
 
@@ -118,7 +117,7 @@ async def set_enabled(made: Changes, request: api.SetMemberEnabledRequest, by: A
 def enabling(request: api.SetMemberEnabledRequest, by: Actor) -> Work[pb.Member]:
     wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
     what = "enabled" if request.enabled else "disabled"
-    status = what.upper()
+    status, given = what.upper(), to_departments(request)
 
     def work(connection: Connection, now: int) -> Outcome[pb.Member]:
         before = _stored(connection, wanted, by.scope(PERMISSION))
@@ -126,7 +125,10 @@ def enabling(request: api.SetMemberEnabledRequest, by: Actor) -> Work[pb.Member]
             return _as_it_stands(connection, before)
         _check_version(before, version)
         bindings.check_may_change(connection, by, [wanted])
-        _store(connection, before, now, {"status": status})
+        values: dict[str, Any] = {"status": status}
+        if given is not None:
+            values["main_department_id"] = _put(connection, before, given, by)
+        _store(connection, before, now, values)
         grants.mark(connection, [wanted])
         return _told(connection, before, wanted, what, by, now)
 
@@ -239,6 +241,13 @@ def _check_departments(connection: Connection, before: Sequence[str], after: Seq
     if ({*before} - {*after} | moved) - inside:
         words = message("departments whose members you may not change must stay as they are: give them as you saw them")
         raise scopes.outside(words)
+
+
+def _put(connection: Connection, before: StoredMember, departments: list[str], by: Actor) -> str:
+    """Into these departments alone. Answers the main one."""
+    _check_departments(connection, before.departments, departments, by.scope(PERMISSION))
+    memberships.put(connection, {before.row["account_id"]: departments})
+    return memberships.main_of(departments)
 
 
 def _store(connection: Connection, before: StoredMember, now: int, values: Mapping[str, Any]) -> None:

@@ -8,6 +8,8 @@ from sqlmodel import Field, Index, SQLModel
 from services.platform.data import audit
 from services.platform.messaging import outbox
 
+SHUT_OUT = ("DISABLED", "WAITING")
+"""States of a member who may do nothing."""
 SORTED: Any = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 """Text in the order of its characters, on both databases."""
 
@@ -90,6 +92,7 @@ class Organization(SQLModel, table=True):
     contacts: bytes = Field(sa_type=sa.LargeBinary, description="yunhui.directory.v1.Contacts")
     version: int
     licences_seq: int = Field(description="number of the events licences_changed so far")
+    joining: bytes | None = Field(sa_type=sa.LargeBinary, description="yunhui.directory.v1.Joining; NULL: off")
     update_time: int | None = time_column()
 
 
@@ -147,7 +150,10 @@ class Transfer(SQLModel, table=True):
 
 
 class MemberGrant(SQLModel, table=True):
-    """That an account has, or is to get, a Grant on the bus; also of members that are gone. Rows stay."""
+    """That an account has, or is to get, a Grant on the bus; also of members that are gone. Rows stay.
+
+    The one without an account is what becomes of strangers (Joining).
+    """
 
     __tablename__ = "member_grant"
     __table_args__ = (Index("member_grant_waiting", "account_id", sqlite_where=sa.text("waiting")),)

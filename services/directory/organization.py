@@ -9,12 +9,13 @@ from yunhui.directory.v1 import events_pb2
 from yunhui.directory.v1 import organization_pb2 as pb
 from yunhui.directory.v1 import organization_service_pb2 as api
 
-from services.directory import changes, fields
+from services.directory import changes, fields, grants, joining
 from services.directory.changes import Changes, Outcome
 from services.directory.models import ORGANIZATION
 from services.platform.clock import to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import Database
+from services.platform.messaging.grants_line import STRANGERS
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
@@ -26,7 +27,7 @@ MAX_CONTACTS = 20
 
 
 async def get(database: Database) -> pb.Organization:
-    return await database.read(lambda connection: to_message(read(connection)))
+    return await database.read(lambda connection: to_message(connection, read(connection)))
 
 
 async def update(made: Changes, request: api.UpdateOrganizationRequest, by: audit.Caller) -> pb.Organization:
@@ -37,13 +38,17 @@ async def update(made: Changes, request: api.UpdateOrganizationRequest, by: audi
         before = read(connection)
         new = {name: value for name, value in wanted.items() if value != before._mapping[name]}
         if not new:
-            return Outcome(to_message(before), (), ())
+            return Outcome(to_message(connection, before), (), ())
         if before.version != version:
             raise changes.stale()
+        if "joining" in new:
+            joining.check_departments(connection, new["joining"])
         values = {**new, "version": version + 1, "update_time": now}
         connection.execute(sa.update(ORGANIZATION).values(values))
         after = read(connection)
-        answer = to_message(after)
+        if joining.TOLD & new.keys():
+            grants.mark(connection, [STRANGERS])
+        answer = to_message(connection, after)
         told = events_pb2.OrganizationEvent(organization=answer, actor=by.account_id)
         number = after.version - 1  # the first version was there from the start, and no event told of it
         return Outcome(
@@ -59,7 +64,7 @@ def read(connection: Connection) -> Row[Any]:
     return connection.execute(sa.select(ORGANIZATION)).one()
 
 
-def to_message(row: Row[Any]) -> pb.Organization:
+def to_message(connection: Connection, row: Row[Any]) -> pb.Organization:
     return pb.Organization(
         display_name=row.display_name,
         provider_organization_id=row.provider_organization_id,
@@ -68,6 +73,7 @@ def to_message(row: Row[Any]) -> pb.Organization:
         contacts=to_contacts(row),
         version=row.version,
         update_time=None if row.update_time is None else to_timestamp(row.update_time),
+        joining=joining.to_message(connection, row),
     )
 
 
@@ -89,6 +95,8 @@ def to_values(request: api.UpdateOrganizationRequest) -> Mapping[str, Any]:
         values["edition"] = edition(request.edition)
     if request.HasField("contacts"):
         values["contacts"] = contacts(request.contacts.contacts)
+    if request.HasField("joining"):
+        values["joining"] = joining.to_column(request.joining)
     if not values:
         raise errors.invalid("display_name", message("give what is to change"))
     return values
@@ -135,4 +143,6 @@ def to_detail(new: Iterable[str], before: Row[Any], after: Row[Any]) -> Mapping[
             detail[name] = [before._mapping[name], after._mapping[name]]
     if "contacts" in detail["changed"]:
         detail["contacts"] = [len(to_contacts(row)) for row in (before, after)]
+    if "joining" in detail["changed"]:
+        detail["joining"] = [joining.to_detail(row) for row in (before, after)]
     return detail

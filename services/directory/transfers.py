@@ -12,7 +12,7 @@ from yunhui.directory.v1 import role_pb2 as pb
 from services.directory import bindings, changes, fields, member_queries
 from services.directory.changes import Changes, Outcome
 from services.directory.member_requests import account_id
-from services.directory.models import TRANSFER
+from services.directory.models import SHUT_OUT, TRANSFER
 from services.directory.scopes import Actor
 from services.platform.clock import DAY, to_timestamp
 from services.platform.data import audit
@@ -68,7 +68,7 @@ async def accept(made: Changes, request: api.AcceptTransferRequest, by: Actor) -
     def work(connection: Connection, now: int) -> Outcome[None]:
         row = _load(connection, now, transfer_id)
         held = _roles_everywhere(connection, row.from_account_id)
-        still_may = SUPER_ADMINISTRATOR in held and not _is_disabled(connection, row.from_account_id)
+        still_may = SUPER_ADMINISTRATOR in held and not _is_shut_out(connection, row.from_account_id)
         if row.to_account_id != by.account_id or not still_may:
             raise _none()
         connection.execute(sa.delete(TRANSFER))
@@ -107,14 +107,14 @@ def _check_can_begin(connection: Connection, account_id: str, successor: str) ->
     if SUPER_ADMINISTRATOR not in _roles_everywhere(connection, account_id):
         words = message("only a member with the role super_admin can hand the organization over: give the role instead")
         raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_SUPER_ADMINISTRATOR", words)
-    if _is_disabled(connection, successor):
-        words = message("this account is disabled: enable it first, or choose another member")
+    if _is_shut_out(connection, successor):
+        words = message("this account may do nothing: enable it first, or choose another member")
         raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEMBER_DISABLED", words)
 
 
-def _is_disabled(connection: Connection, account_id: str) -> bool:
+def _is_shut_out(connection: Connection, account_id: str) -> bool:
     """Raises NOT_FOUND."""
-    return bool(member_queries.find(connection, account_id)["status"] == "DISABLED")
+    return member_queries.find(connection, account_id)["status"] in SHUT_OUT
 
 
 def _roles_everywhere(connection: Connection, account_id: str) -> dict[str, sa.Row[Any]]:

@@ -50,6 +50,7 @@ def mint(state: State, account: SampleAccount) -> str:
         "sub": account.account_id,
         "name": account.account_id,
         "email": account.email,
+        "email_verified": True,
         "department": account.department,
         "roles": [account.role],
         "locale": account.locale,

@@ -32,8 +32,8 @@ class ProgramEntry:
 
 OTHER_PORTS: Mapping[str, int] = {"nats": 7104, "mail": 7105, "monitor": 7106, "webhooks": 7108, "scim": 7119}
 
-GRANTS = "$KV.grants.account.*"
-"""What the directory grants to accounts: every program hears it."""
+GRANTS = "$KV.grants.>"
+"""What the directory grants to accounts: every program hears it, and may introduce an account (subjects.INTRODUCE)."""
 
 SERVICES = (
     ProgramEntry(
@@ -53,6 +53,7 @@ SERVICES = (
         "directory",
         *(7117, 7118),
         asks=[subjects.USERS],
+        answers=[subjects.INTRODUCE],
         publishes=[GRANTS],
         reached=[OTHER_PORTS["scim"]],
     ),

@@ -255,6 +255,7 @@ def claims(sample: Sample, locale: str) -> dict[str, Any]:
         "sub": sample.account_id,
         "name": sample.name or sample.account_id,
         "email": f"{sample.account_id}@example.org",
+        "email_verified": True,
         "department": "sample",
         "roles": [sample.role],
         "locale": locale,

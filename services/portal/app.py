@@ -22,13 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.platform import readiness
 from services.platform.clock import Clock
 from services.platform.serving import errors
-from services.platform.serving.grants import Grants
+from services.platform.serving.grants import IMPOSSIBLE, WAITING, Grants
 from services.portal import assets, calendars, csrf, headers, notices, uploads
 from services.portal.client import Services
 from services.portal.navigation import Area
 from services.portal.session_store import StoreAwayError
-from services.portal.sessions import Sessions, with_grants
-from services.portal.sign_in import SignIn, again, here, typed
+from services.portal.sessions import Sessions, introduced, with_grants
+from services.portal.sign_in import SIGN_OUT, SignIn, again, here, typed
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,8 @@ class Door:
         except StoreAwayError:
             return await store_away(request)
         except errors.RpcError as refusal:
-            return await self._without_grant(request, refusal)
+            if request.url.path != SIGN_OUT or not refusal.reason.endswith(WAITING):
+                return await self._without_grant(request, refusal)
         return None if request.method in csrf.SAFE else await self._refusal(request)
 
     async def _recognize(self, request: Request) -> None:
@@ -96,15 +97,21 @@ class Door:
         by_itself = request.method == "GET" and request.headers.get("sec-fetch-mode", "navigate") != "navigate"
         session = await self.sessions.find(request.state.session_secret, sign_of_life=not by_itself)
         request.state.session = session
-        request.state.person = with_grants(session.person, self.grants) if session else None
+        if session:
+            await introduced(session.person, self.grants)
+            request.state.person = with_grants(session.person, self.grants)
 
     async def _without_grant(self, request: Request, refusal: errors.RpcError) -> Response:
-        """Of somebody whose account is disabled the session ends; else it is not known what was granted."""
-        request.state.session = None
+        """Of somebody whose account is disabled the session ends, and of who waits to be let in it goes on; else it is
+        not known what was granted."""
+        session, request.state.session = request.state.session, None
         if refusal.code is not grpc.StatusCode.PERMISSION_DENIED:
             return await store_away(request)
+        if refusal.reason.endswith(WAITING):
+            return notices.show_waiting(request, session.person, self.grants.joining, here(request))
         await self.sessions.end(request.state.session_secret)
-        return notices.show(request, notices.DISABLED, 403)
+        impossible = refusal.reason.endswith(IMPOSSIBLE)
+        return notices.show(request, notices.IMPOSSIBLE if impossible else notices.DISABLED, 403)
 
     async def _refusal(self, request: Request) -> Response | None:
         if csrf.is_foreign(request, self.portal_url):

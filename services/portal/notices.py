@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from yunhui.access.v1.access_pb2 import Joining
 
 from services.platform.text.messages import Text, message
 from services.portal.attempts import Form
+from services.portal.csrf import SAFE
 from services.portal.rendering import language_of, render
+from services.portal.sessions import Person
 
 RETRY_SECONDS = 5
 
@@ -82,6 +85,14 @@ DISABLED = Notice(
     message("Nothing can be done with it for the time being. Please ask an administrator of your organization."),
     HOME,
 )
+IMPOSSIBLE = Notice(
+    message("Your account cannot be used here"),
+    message(
+        "Its id is an e-mail address, or has spaces around it, so that it cannot become a member's. Please ask an "
+        "administrator of your organization."
+    ),
+    HOME,
+)
 TOO_LARGE = Notice(message("Too long"), message("Please shorten it and send it again."), HOME)
 NOT_FOUND = Notice(message("There is no such page"), message("Its address may have changed."), HOME)
 WRONG_METHOD = Notice(
@@ -114,6 +125,13 @@ def show(
     if status == 503:
         page.headers["retry-after"] = str(RETRY_SECONDS)
     return page
+
+
+def show_waiting(request: Request, person: Person, joining: Joining, target: str) -> HTMLResponse:
+    """What somebody sees who has to be let in first, and whom they can ask."""
+    if request.method not in SAFE:
+        target = "/"
+    return render(request, "waiting.html", 403, waiting=person, joining=joining, target=target)
 
 
 def lead_on(request: Request, notice: Notice, target: str) -> HTMLResponse:

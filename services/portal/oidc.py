@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from services.platform.serving.identity import ALGORITHMS, LEEWAY_SECONDS, Principal, to_principal
+from services.platform.serving.identity import ALGORITHMS, LEEWAY_SECONDS, Principal, check_claims, to_principal
 from services.portal.sessions import Granted, RenewalRefusedError, Tokens, to_person
 
 log = logging.getLogger(__name__)
@@ -88,17 +88,16 @@ class Issuer:
             )
         if not tokens.get("id_token"):
             raise SignInError("the issuer gave no id token: is the scope openid allowed?")
-        await self._check_id_token(tokens, challenge.nonce)
-        return await self._granted(tokens)
+        said = await self._check_id_token(tokens, challenge.nonce)
+        return _described(await self._granted(tokens), said)
 
     async def renew(self, tokens: Tokens) -> Granted | None:
         """None while the issuer is away. Raises RenewalRefusedError."""
         try:
             await self._metadata()
             fresh = await self._ask_for_tokens(grant_type="refresh_token", refresh_token=tokens.refresh_token)
-            if fresh.get("id_token"):
-                await self._check_id_token(fresh, None)
-            return await self._granted({"refresh_token": tokens.refresh_token, **fresh})
+            said = await self._check_id_token(fresh, None) if fresh.get("id_token") else {}
+            return _described(await self._granted({"refresh_token": tokens.refresh_token, **fresh}), said)
         except IssuerAwayError:
             return None
         except SignInError as error:
@@ -178,10 +177,12 @@ class Issuer:
             raise SignInError(f"the issuer gave no tokens: {error.error}") from error
         return tokens
 
-    async def _check_id_token(self, tokens: dict[str, Any], nonce: str | None) -> None:
+    async def _check_id_token(self, tokens: dict[str, Any], nonce: str | None) -> Mapping[str, Any]:
+        """Its claims."""
         try:
             issuer = {"iss": {"essential": True, "values": [self._client.issuer]}}
-            await self._app.parse_id_token(tokens, nonce, claims_options=issuer, leeway=LEEWAY_SECONDS)
+            said = await self._app.parse_id_token(tokens, nonce, claims_options=issuer, leeway=LEEWAY_SECONDS)
+            return said or {}
         except httpx2.HTTPError as error:
             raise IssuerAwayError(type(error).__name__) from error
         except (JoseError, AuthlibBaseError, ValueError, TypeError) as error:
@@ -223,3 +224,18 @@ class Issuer:
             return KeySet.import_key_set(await self._app.fetch_jwk_set(force=force))
         except httpx2.HTTPError as error:
             raise IssuerAwayError(type(error).__name__) from error
+
+
+def _described(granted: Granted, said: Mapping[str, Any]) -> Granted:
+    """With what the id token says of the person, where the access token names no address."""
+    person = granted.person
+    if person.email or said.get("sub") != person.account_id:
+        return granted
+    try:
+        check_claims({**said})
+        known = to_principal({**said})
+    except (ValueError, KeyError):
+        return granted
+    name = known.display_name if person.display_name == person.account_id else person.display_name
+    described = replace(person, display_name=name, email=known.email, email_verified=known.email_verified)
+    return replace(granted, person=described)

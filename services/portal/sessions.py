@@ -36,6 +36,9 @@ class Person:
     token: str = field(repr=False)
     permissions: frozenset[str] = frozenset()
     """For some departments at least; found out anew for each request."""
+    email_verified: bool = False
+    department: str = ""
+    """As the token says it, for who is introduced to the directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,20 @@ Renew = Callable[[Tokens], Awaitable[Granted | None]]
 
 def to_person(principal: Principal, token: str) -> Person:
     return Person(
-        principal.account_id, principal.display_name, principal.email, principal.roles, principal.locale, token
+        *(principal.account_id, principal.display_name, principal.email, principal.roles, principal.locale, token),
+        email_verified=principal.email_verified,
+        department=principal.department,
     )
+
+
+async def introduced(person: Person, grants: Grants) -> None:
+    """Makes a stranger known to the directory, where it wants that. Raises errors.RpcError."""
+    caller = Principal(
+        *(person.account_id, person.roles, person.display_name, person.email, person.locale, person.department),
+        email_verified=person.email_verified,
+    )
+    if grants.is_stranger(caller):
+        await grants.introduce(caller)
 
 
 def with_grants(person: Person, grants: Grants) -> Person:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 CALLBACK = "/sign-in/callback"
-SIGNED_OUT = "/signed-out"
+SIGN_OUT, SIGNED_OUT = "/sign-out", "/signed-out"
 KEPT_FORM = "/sign-in/form"
 MOST_ATTEMPTS, MOST_LETTERS = 4, 6000
 """In one browser at a time: their cookies travel with every request, and proxies take 8 KB of them."""
@@ -118,7 +118,7 @@ class SignIn:
             Route("/sign-in", self.begin),
             Route(CALLBACK, self.complete),
             Route(KEPT_FORM, required(self.show_form)),
-            Route("/sign-out", self.sign_out, methods=["POST"]),
+            Route(SIGN_OUT, self.sign_out, methods=["POST"]),
             Route(SIGNED_OUT, self.signed_out),
         ]
 

@@ -84,15 +84,33 @@ MEMBER_STATUSES: Mapping[int, Text] = {
     member_pb2.MEMBER_STATUS_ENABLED: message("Enabled"),
     member_pb2.MEMBER_STATUS_NOT_ACTIVATED: message("Not activated"),
     member_pb2.MEMBER_STATUS_DISABLED: message("Disabled"),
+    member_pb2.MEMBER_STATUS_WAITING: message("Waits to be let in"),
 }
 MEMBER_TONES: Mapping[int, str] = {
     member_pb2.MEMBER_STATUS_ENABLED: "good",
     member_pb2.MEMBER_STATUS_NOT_ACTIVATED: "wait",
     member_pb2.MEMBER_STATUS_DISABLED: "bad",
+    member_pb2.MEMBER_STATUS_WAITING: "wait",
 }
 ACCOUNT_TYPES: Mapping[int, Text] = {
     member_pb2.ACCOUNT_TYPE_ADVANCED: message("Advanced account"),
     member_pb2.ACCOUNT_TYPE_FREE: message("Free account"),
+}
+JOINING_MODES: Mapping[int, Text] = {
+    organization_pb2.JOINING_MODE_OFF: message("The sign-in service alone decides"),
+    organization_pb2.JOINING_MODE_APPROVAL: message("They wait until an administrator lets them in"),
+    organization_pb2.JOINING_MODE_MAIL_DOMAIN: message("By the domain of their mail; everybody else waits"),
+}
+JOINING_HINTS: Mapping[int, Text] = {
+    organization_pb2.JOINING_MODE_OFF: message(
+        "Whoever the sign-in service lets in may do what every member may, and does not become a member by that."
+    ),
+    organization_pb2.JOINING_MODE_APPROVAL: message(
+        "They become a member who can sign in and do nothing else before. The list of members shows who waits."
+    ),
+    organization_pb2.JOINING_MODE_MAIL_DOMAIN: message(
+        "Whose address the sign-in service has verified joins the department of its domain at once."
+    ),
 }
 IMPORT_STATES: Mapping[int, Text] = {
     import_pb2.IMPORT_STATE_UPLOADING: message("Being uploaded"),

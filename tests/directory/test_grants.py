@@ -230,7 +230,7 @@ async def test_a_change_while_it_is_published_is_published_too(changes: Changes,
     publisher = publisher_of(changes, bus)
     put = publisher._put
 
-    async def slow(account_id: str, grant: access_pb2.Grant) -> int:
+    async def slow(account_id: str, grant: Any) -> int:
         if grant.roles:
             await take(changes, "ann", "support")
         return await put(account_id, grant)
@@ -246,7 +246,7 @@ async def test_a_replica_that_is_late_makes_up_for_it(changes: Changes, bus: Cli
     late, other = publisher_of(changes, bus), publisher_of(changes, bus)
     put = late._put
 
-    async def overtaken(account_id: str, grant: access_pb2.Grant) -> int:
+    async def overtaken(account_id: str, grant: Any) -> int:
         if grant.roles:
             await take(changes, "ann", "support")
             await other.publish()

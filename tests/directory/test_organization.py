@@ -21,6 +21,8 @@ ZHANG = pb.Contact(
     display_name="张伟", email="zhang@example.org", phone="+8613800138000", topics=[pb.NOTICE_TOPIC_LICENCES]
 )
 
+UNSAID = pb.Organization(version=1, joining=pb.Joining(mode=pb.JOINING_MODE_OFF))
+
 
 async def update(changes: Changes, version: int = 1, **given: Any) -> pb.Organization:
     return await organization.update(changes, api.UpdateOrganizationRequest(version=version, **given), ADMIN)
@@ -39,7 +41,7 @@ def subject_of(error: errors.RpcError) -> str:
 
 
 async def test_before_anybody_says_anything_it_has_no_name(changes: Changes) -> None:
-    assert await organization.get(changes.database) == pb.Organization(version=1)
+    assert await organization.get(changes.database) == UNSAID
 
 
 async def test_what_is_given_changes_and_the_rest_stays(changes: Changes, clock: ManualClock) -> None:
@@ -148,7 +150,7 @@ async def test_bad_input_names_its_field(changes: Changes, given: dict[str, Any]
     with pytest.raises(errors.RpcError) as caught:
         await update(changes, **given)
     assert (caught.value.code.name, subject_of(caught.value)) == ("INVALID_ARGUMENT", field)
-    assert await organization.get(changes.database) == pb.Organization(version=1)
+    assert await organization.get(changes.database) == UNSAID
 
 
 async def test_names_are_kept_in_one_form(changes: Changes) -> None:

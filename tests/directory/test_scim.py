@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from yunhui.access.v1 import access_pb2
 from yunhui.directory.v1 import member_pb2 as pb
+from yunhui.directory.v1 import organization_pb2
+from yunhui.directory.v1 import organization_service_pb2 as organization_api
 from yunhui.directory.v1 import provisioning_service_pb2 as token_api
 
-from services.directory import provisioning_tokens
+from services.directory import introductions, organization, provisioning_tokens
 from services.directory.changes import Changes
 from services.directory.models import MEMBER, PROVISIONED_DEPARTMENT, PROVISIONED_MEMBER, PROVISIONING_TOKEN
 from services.directory.scim.names import from_scim_id, to_scim_id
@@ -366,3 +369,34 @@ async def test_a_department_that_goes_takes_nobody_along(changes: Changes, idp: 
     assert ENTERPRISE not in await idp.get("/Users/a")
     await idp.patch("/Users/a", {"op": "replace", "path": f"{ENTERPRISE}:department", "value": "Old"})
     assert [each.path for each in (await get(changes, "a")).memberships] == ["Old"]
+
+
+@pytest.mark.parametrize("active", [True, False])
+async def test_who_waits_to_be_let_in_comes_in_by_the_identity_provider(
+    changes: Changes, idp: Idp, *, active: bool
+) -> None:
+    """POST takes them over, unlike others who are there; one who is inactive there goes on waiting."""
+    joining = organization_pb2.Joining(mode=organization_pb2.JOINING_MODE_APPROVAL)
+    await organization.update(changes, organization_api.UpdateOrganizationRequest(version=1, joining=joining), ADMIN)
+    asked = access_pb2.IntroduceRequest(account_id="shan", display_name="Shan", email="s@example.org")
+    await introductions.introduce(changes, asked)
+    [found] = (await idp.get('/Users?filter=userName eq "shan"'))["Resources"]
+    assert found["active"] is False
+    made = await idp.add("shan@example.org", "shan", **SHAN, active=active)
+    assert (made["id"], made["active"]) == ("shan", active)
+    member = await get(changes, "shan")
+    assert member.status == (pb.MEMBER_STATUS_ENABLED if active else pb.MEMBER_STATUS_WAITING)
+    assert (member.display_name, [each.path for each in member.memberships]) == ("单雄信", ["大气所/计算中心"])
+    assert (await introductions.introduce(changes, asked)).grant.waiting != active
+    again = await idp.ask("POST", "/Users", {"schemas": [USER], "userName": "shan@example.org", "externalId": "shan"})
+    assert (again.status_code == 409) is active
+
+
+async def test_who_waits_is_let_in_by_a_patch_and_stays_so_by_others(changes: Changes, idp: Idp) -> None:
+    joining = organization_pb2.Joining(mode=organization_pb2.JOINING_MODE_APPROVAL)
+    await organization.update(changes, organization_api.UpdateOrganizationRequest(version=1, joining=joining), ADMIN)
+    await introductions.introduce(changes, access_pb2.IntroduceRequest(account_id="a"))
+    await idp.patch("/Users/a", {"op": "replace", "path": "title", "value": "Dr."})
+    assert (await get(changes, "a")).status == pb.MEMBER_STATUS_WAITING
+    await idp.patch("/Users/a", {"op": "replace", "path": "active", "value": True})
+    assert (await get(changes, "a")).status == pb.MEMBER_STATUS_ENABLED

@@ -19,6 +19,7 @@ from services.platform.serving.grants import AWAY_SECONDS, Grants, GrantsLine, a
 from services.platform.serving.identity import Principal
 from services.platform.serving.permissions import BUILT_IN, CATALOGUE, ORDINARY, Needed
 from services.platform.settings import Settings
+from tests.plumbing.conftest import connected
 from tests.servers import Bus, password, until
 
 ANN = Principal("ann", frozenset({"booker"}))
@@ -192,25 +193,6 @@ async def followed(server: Bus, *, known: bool = True) -> AsyncIterator[tuple[Gr
 
 async def put(directory: Client, account_id: str, grant: Grant) -> None:
     await directory.jetstream().publish(to_subject(account_id), grant.SerializeToString())
-
-
-@pytest.fixture
-async def bus(server: Bus) -> Bus:
-    await server.set_up()
-    return server
-
-
-@asynccontextmanager
-async def connected(bus: Bus, user: str) -> AsyncIterator[Client]:
-    client = await bus.connect(user)
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-async def directory(bus: Bus) -> AsyncIterator[Client]:
-    async with connected(bus, "directory") as client:
-        yield client
 
 
 async def test_a_program_knows_what_was_granted_before_it_came_and_hears_the_rest(bus: Bus, directory: Client) -> None:

@@ -20,7 +20,14 @@ from scim2_models.path import (
     ValuePath,
 )
 
-from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP, PROVISIONED_DEPARTMENT, PROVISIONED_MEMBER
+from services.directory.models import (
+    DEPARTMENT,
+    MEMBER,
+    MEMBERSHIP,
+    PROVISIONED_DEPARTMENT,
+    PROVISIONED_MEMBER,
+    SHUT_OUT,
+)
 from services.directory.scim.names import from_scim_id
 
 MOST_COMPARISONS = 100
@@ -150,7 +157,7 @@ USERS: Mapping[str, Attribute] = {
     "name.given_name": text(p.given_name),
     "name.family_name": text(p.family_name),
     "title": text(m.title),
-    "active": flag(m.status != "DISABLED"),
+    "active": flag(m.status.not_in(SHUT_OUT)),
     "emails.value": text(m.email),
     "emails.type": text(sa.case((BY_HAND, "work"), else_=p.email_type)),
     "emails.primary": flag(sa.or_(BY_HAND, sa.func.coalesce(p.email_primary, sa.false()))),

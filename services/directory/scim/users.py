@@ -15,7 +15,7 @@ from yunhui.directory.v1 import member_service_pb2 as api
 
 from services.directory import department_changes, departments, fields, member_queries, members
 from services.directory.changes import Outcome, Steps, Work
-from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP, PROVISIONED_MEMBER
+from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP, PROVISIONED_MEMBER, SHUT_OUT
 from services.directory.scim.names import to_scim_id
 from services.directory.scim.schemas import (
     DescribedUser,
@@ -136,7 +136,7 @@ def _way(path: str) -> tuple[str, ...]:
 
 def to_user(row: RowMapping, memberships: Sequence[pb.Membership]) -> ScimUser:
     known = row["said_account_id"] is not None
-    enabled = row["status"] != "DISABLED"
+    enabled = row["status"] not in SHUT_OUT
     department = next((each.path for each in memberships if each.department_id == row["said_department_id"]), None)
     user = DescribedUser(
         id=to_scim_id(row["account_id"]),
@@ -224,9 +224,12 @@ def find(connection: Connection, account_id: str) -> RowMapping:
 
 
 def creating(account_id: str, user: SaidUser, by: Actor) -> Work[ScimUser]:
-    """An IdP says that the person may come in, so the account is open at once unless it says otherwise."""
+    """An IdP says that the person may come in, so the account is open at once unless it says otherwise. Who waits to be
+    let in comes in by that."""
 
     def work(connection: Connection, now: int) -> Outcome[ScimUser]:
+        if member_queries.status_of(connection, account_id) == "WAITING":
+            return updating(account_id, user, None, by)(connection, now)
         _check_names(connection, account_id, user.said)
         steps = Steps(connection, now)
         department_id = _department(steps, user.way, by)
@@ -253,7 +256,7 @@ def updating(account_id: str, user: SaidUser, expected: str | None, by: Actor) -
             raise PreconditionFailedException
         _check_names(connection, account_id, user.said)
         steps, version = Steps(connection, now), before["version"]
-        if user.enabled != (before["status"] != "DISABLED"):
+        if user.enabled != (before["status"] not in SHUT_OUT):
             asked = api.SetMemberEnabledRequest(account_id=account_id, version=version, enabled=user.enabled)
             version = steps.take(members.enabling(asked, by)).version
         department_id = _department(steps, user.way, by)

@@ -16,11 +16,13 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
-from yunhui.access.v1.access_pb2 import Grant
+from yunhui.access.v1.access_pb2 import Grant, IntroduceRequest, IntroduceResponse, Joining
 
 from services.platform.messaging import bus
+from services.platform.observing import traces
 from services.platform.serving import errors
 from services.platform.serving.grants import Grants, GrantsLine
+from services.platform.serving.identity import Principal
 from services.platform.settings import Settings
 from services.platform.tasks import run_forever
 
@@ -29,7 +31,14 @@ log = logging.getLogger(__name__)
 STREAM = "KV_grants"
 """A bucket: a key is a subject, the newest message its value."""
 PREFIX = "$KV.grants.account."
-SUBJECT = f"{PREFIX}*"
+JOINING = "$KV.grants.joining"
+SUBJECT = "$KV.grants.>"
+STRANGERS = ""
+"""In place of an account id: what becomes of accounts that have no grant."""
+INTRODUCE = "directory.introduce"
+INTRODUCE_SECONDS = 5.0
+MOST_INTRODUCTIONS = 16
+"""At once: however many strangers come, the directory has others to answer too."""
 NO_FURTHER = 10037
 """What JetStream says when there is no message from there on."""
 RETRY_SECONDS = 0.5
@@ -44,11 +53,15 @@ PING_SECONDS = 20
 
 def to_subject(account_id: str) -> str:
     """Where the account's grant is: account ids hold characters that subjects may not."""
+    if account_id == STRANGERS:
+        return JOINING
     return PREFIX + base64.urlsafe_b64encode(account_id.encode()).rstrip(b"=").decode()
 
 
 def to_account_id(subject: str) -> str:
     """Raises ValueError."""
+    if subject == JOINING:
+        return STRANGERS
     encoded = subject.removeprefix(PREFIX)
     return base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode()
 
@@ -69,6 +82,7 @@ class BusLine(GrantsLine):
         self._ping: asyncio.Task[None] | None = None
         self._pings: set[asyncio.Task[None]] = set()
         self._pinged_at = -math.inf
+        self._introductions: dict[str, asyncio.Task[IntroduceResponse | None]] = {}
         grants.line = self
 
     def silent_for(self) -> float:
@@ -85,6 +99,21 @@ class BusLine(GrantsLine):
     async def confirm(self) -> None:
         if time.monotonic() - self._confirmed_at >= FRESH_SECONDS and not await self._answers():
             raise errors.unavailable("directory", retry_seconds=2)
+
+    async def introduce(self, stranger: Principal) -> IntroduceResponse:
+        """Asked once at a time of an account, for all who wait."""
+        asking = self._introductions.get(stranger.account_id)
+        if asking is None:
+            connection = self._connection
+            if connection is None or not connection.is_connected or len(self._introductions) >= MOST_INTRODUCTIONS:
+                raise errors.unavailable("directory", retry_seconds=2)
+            asking = asyncio.create_task(_introduce(connection, stranger))
+            self._introductions[stranger.account_id] = asking
+            asking.add_done_callback(lambda _: self._introductions.pop(stranger.account_id, None))
+        answer = await asyncio.shield(asking)
+        if answer is None:
+            raise errors.unavailable("directory", retry_seconds=2)
+        return answer
 
     async def _answers(self) -> bool:
         """What the server sent before its answer has come before it."""
@@ -153,6 +182,28 @@ class BusLine(GrantsLine):
 
     def _put(self, subject: str, value: bytes) -> None:
         try:
-            self._grants.put(to_account_id(subject), Grant.FromString(value))
+            account_id = to_account_id(subject)
+            if account_id == STRANGERS:
+                self._grants.put_joining(Joining.FromString(value))
+            else:
+                self._grants.put(account_id, Grant.FromString(value))
         except (ValueError, DecodeError):
             log.error("grants: one cannot be read: its account keeps what it had")
+
+
+async def _introduce(connection: Client, stranger: Principal) -> IntroduceResponse | None:
+    """None when the directory does not answer."""
+    asked = IntroduceRequest(
+        account_id=stranger.account_id,
+        display_name=stranger.display_name,
+        email=stranger.email,
+        email_verified=stranger.email_verified,
+        department=stranger.department,
+    )
+    body, headers = asked.SerializeToString(), traces.headers()
+    try:
+        reply = await connection.request(INTRODUCE, body, timeout=INTRODUCE_SECONDS, headers=headers)
+        return IntroduceResponse.FromString(reply.data)
+    except (nats.errors.Error, OSError, TimeoutError, DecodeError) as error:
+        log.warning("%s: no answer: %s", INTRODUCE, type(error).__name__)
+        return None

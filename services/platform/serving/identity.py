@@ -63,6 +63,8 @@ class Principal:
     email: str = ""
     locale: str = "zh-CN"
     department: str = ""
+    email_verified: bool = False
+    """The issuer has checked that the address is theirs."""
     expire_time: float = field(default=math.inf, compare=False)
     """Epoch seconds, real time: until when the token proves this."""
     permissions: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False)
@@ -322,7 +324,7 @@ KINDS: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
 
 
 def to_principal(claims: dict[str, Any]) -> Principal:
-    """From checked claims: sub, roles, name, email, locale, department, exp. Unknown roles are dropped."""
+    """From checked claims: sub, roles, name, email, email_verified, locale, department, exp. Other roles go."""
     subject = claims["sub"]
     return Principal(
         account_id=subject,
@@ -331,6 +333,7 @@ def to_principal(claims: dict[str, Any]) -> Principal:
         email=_text(claims, "email"),
         locale="en" if _text(claims, "locale").lower().startswith("en") else "zh-CN",
         department=_text(claims, "department"),
+        email_verified=claims.get("email_verified") is True,
         expire_time=float(claims["exp"]),
     )
 

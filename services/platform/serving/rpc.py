@@ -237,8 +237,9 @@ class RpcGuard(grpc.aio.ServerInterceptor):
                 self._streams.pop(caller.account_id, None)
 
     def _on_grant(self, account_id: str) -> None:
-        """Ends the account's streams that would not be opened any more."""
-        for stream in list(self._streams.get(account_id, ())):
+        """Ends the account's streams that would not be opened any more; those of all for "", which may concern any."""
+        concerned = [self._streams.get(account_id, set())] if account_id else self._streams.values()
+        for stream in [each for some in concerned for each in some]:
             try:
                 self._check(stream.method, self._grants.of(stream.caller))
             except errors.RpcError as refusal:
@@ -260,6 +261,9 @@ class RpcGuard(grpc.aio.ServerInterceptor):
             caller = await self._verifier.prove(_bearer(context))
         except InvalidTokenError as error:
             raise errors.failure(grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN", str(error)) from error
+        if self._grants.is_stranger(caller):
+            self._restrain(caller)
+            await self._grants.introduce(caller)
         caller = self._grants.of(caller)
         self._restrain(caller)
         needed = self._check(method, caller)

@@ -48,6 +48,7 @@ VALUES: Mapping[str, Mapping[str, Text]] = {
         "ENABLED": MEMBER_STATUSES[1],
         "NOT_ACTIVATED": MEMBER_STATUSES[2],
         "DISABLED": MEMBER_STATUSES[3],
+        "WAITING": MEMBER_STATUSES[4],
     },
     "verified": {"true": message("Verified"), "false": message("Not verified")},
 }

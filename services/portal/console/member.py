@@ -17,14 +17,15 @@ from yunhui.directory.v1 import organization_pb2
 from yunhui.directory.v1 import organization_service_pb2 as organization
 
 from services.platform.text.messages import Text, message
-from services.portal.calls import ask, may, services_of
-from services.portal.console import leaving, member_access, member_bookings, roles
+from services.portal.calls import ask, may, services_of, text_of
+from services.portal.console import departments, leaving, member_access, member_bookings, roles
 from services.portal.console.addresses import MEMBER, MEMBERS, of_member, of_role
 from services.portal.console.forms import (
     FormRefusal,
     attempt,
     for_permitted,
     version_of,
+    was_searched,
 )
 from services.portal.rendering import reader_of, render
 from services.portal.times import stamp_of
@@ -36,6 +37,8 @@ DONE = {
     "saved": message("Saved."),
     "enabled": message("The account is enabled."),
     "disabled": message("The account is disabled."),
+    "let-in": message("The person was let in."),
+    "rejected": message("The person was not let in: the account is disabled."),
     "given": message("The licence was given."),
     "taken": message("The licence was taken back."),
     "role-given": message("The member has the role."),
@@ -129,6 +132,19 @@ ACTS = {
         "disabled",
         grave=True,
     ),
+    "let-in": MemberAct(
+        message("Let {name} in?"),
+        message("Let in"),
+        message("Within a second the person may do what every member may."),
+        "let-in",
+    ),
+    "reject": MemberAct(
+        message("Reject {name}?"),
+        message("Reject"),
+        message("The account becomes disabled, and the person cannot ask again. It can be enabled later."),
+        "rejected",
+        grave=True,
+    ),
     "give-licence": MemberAct(
         message("Give {name} an advanced licence?"),
         message("Give the licence"),
@@ -157,15 +173,24 @@ ACTS = {
 }
 
 
+ENABLING = {"enable": True, "disable": False, "let-in": True, "reject": False}
+
+
 def acts_on(member: pb.Member) -> list[tuple[str, MemberAct]]:
     """What there is to do, as it stands."""
     names = [
         "take-licence" if member.account_type == pb.ACCOUNT_TYPE_ADVANCED else "give-licence",
-        *(["enable"] if member.status != pb.MEMBER_STATUS_ENABLED else []),
-        *(["disable"] if member.status != pb.MEMBER_STATUS_DISABLED else []),
+        *_openings(member),
         *(["delete"] if member.status != pb.MEMBER_STATUS_ENABLED else []),
     ]
     return [(name, ACTS[name]) for name in names]
+
+
+def _openings(member: pb.Member) -> list[str]:
+    if member.status == pb.MEMBER_STATUS_WAITING:
+        return ["let-in", "reject"]
+    ways = {"enable": pb.MEMBER_STATUS_ENABLED, "disable": pb.MEMBER_STATUS_DISABLED}
+    return [name for name, status in ways.items() if member.status != status]
 
 
 def _act_of(request: Request) -> str:
@@ -188,7 +213,7 @@ async def _act_page(
     settled: Sequence[booking.ComingReservation] = (),
 ) -> Response:
     """`settled`: what became of the member's reservations before the act itself was refused."""
-    giving = name == "give-licence"
+    giving, chosen = name == "give-licence", _department_in(member, given)
     act, language = ACTS[name], reader_of(request).language
     title = act.title.to(language, name=member.display_name)
     return render(
@@ -203,6 +228,8 @@ async def _act_page(
         figures=await figures_of(request) if giving else None,
         leaving=await leaving.ask_for(request, member.account_id, given) if name in leaving.ACTS else None,
         choices=leaving.CHOICES,
+        choice=await departments.choose(request, [chosen], _query_in(given)) if name == "let-in" else None,
+        chosen=chosen,
         settled=settled,
         outcomes=leaving.OUTCOMES,
         locks=locks_if_given_now(request),
@@ -217,13 +244,17 @@ async def do_act(request: Request) -> Response:
     account_id = request.query_params.get("id", "")
     mine: dict[str, Any] = {"account_id": account_id, "version": version_of(given)}
     members = services_of(request).members
+    if was_searched(given):
+        return await _act_page(request, name, await get(request), given=given)
     settled = await leaving.settle(request, account_id, given) if name in leaving.ACTS else []
     if isinstance(settled, FormRefusal):
         return await _act_page(request, name, await get(request), settled, given)
     before = await get(request) if settled else None
-    reasons = {"NO_LICENCE_LEFT": "", "LICENCE_LOCKED": "", "MEMBER_ENABLED": ""}
-    if name in {"enable", "disable"}:
-        question: Any = api.SetMemberEnabledRequest(**mine, enabled=name == "enable")
+    reasons = {"DEPARTMENT_NOT_FOUND": "", "NO_LICENCE_LEFT": "", "LICENCE_LOCKED": "", "MEMBER_ENABLED": ""}
+    if name in ENABLING:
+        question: Any = api.SetMemberEnabledRequest(**mine, enabled=ENABLING[name])
+        if name == "let-in":
+            question.memberships.CopyFrom(_memberships_in(given))
         answer: Any = await attempt(request, members.SetMemberEnabled, question, reasons)
     elif name == "delete":
         answer = await attempt(request, members.DeleteMember, api.DeleteMemberRequest(**mine), reasons)
@@ -238,6 +269,22 @@ async def do_act(request: Request) -> Response:
     if name == "delete":
         return RedirectResponse(f"{MEMBERS}?done={ACTS[name].done}", 303)
     return RedirectResponse(of_member(answer.member, done=ACTS[name].done), 303)
+
+
+def _department_in(member: pb.Member, given: Any) -> str:
+    """As it was chosen, or as it stands."""
+    if given:
+        return text_of(given, "department_id", 64)
+    return member.memberships[0].department_id if member.memberships else ""
+
+
+def _query_in(given: Any) -> str:
+    return text_of(given, "find", departments.LONGEST_QUERY) if given else ""
+
+
+def _memberships_in(given: Any) -> api.Memberships:
+    chosen = text_of(given, "department_id", 64)
+    return api.Memberships(memberships=[pb.Membership(department_id=chosen, main=True)] if chosen else [])
 
 
 def _left_page(

@@ -16,6 +16,7 @@ STATUSES = {
     "enabled": pb.MEMBER_STATUS_ENABLED,
     "not-activated": pb.MEMBER_STATUS_NOT_ACTIVATED,
     "disabled": pb.MEMBER_STATUS_DISABLED,
+    "waiting": pb.MEMBER_STATUS_WAITING,
 }
 TYPES = {"advanced": pb.ACCOUNT_TYPE_ADVANCED, "free": pb.ACCOUNT_TYPE_FREE}
 VERIFIED = {"yes": message("Verified"), "no": message("Not verified")}
@@ -59,6 +60,15 @@ async def look(request: Request, department_id: str) -> departments.Choice:
     query = request.query_params.get("find", "").strip()
     wanted = "" if department_id == NO_DEPARTMENT else department_id
     return await departments.choose(request, [wanted], query)
+
+
+async def count_waiting(request: Request, _: str) -> int:
+    """How many wait to be let in; 0 where only rows are asked for, or they are on the page."""
+    if "hx-request" in request.headers or request.query_params.get("status") == "waiting":
+        return 0
+    question = api.ListMembersRequest(statuses=[pb.MEMBER_STATUS_WAITING], page_size=1)
+    answer = await ask(request, services_of(request).members.ListMembers, question)
+    return answer.total_count
 
 
 TABLE: Table[pb.Member] = Table(
@@ -106,7 +116,12 @@ TABLE: Table[pb.Member] = Table(
             hint=message("Name, pinyin, account, e-mail, phone or number"),
             longest=LONGEST_QUERY,
         ),
-        TableFilter("status", message("State"), {name: MEMBER_STATUSES[each] for name, each in STATUSES.items()}),
+        TableFilter(
+            "status",
+            message("State"),
+            {name: MEMBER_STATUSES[each] for name, each in STATUSES.items()},
+            look=count_waiting,
+        ),
         TableFilter("type", message("Account type"), {name: ACCOUNT_TYPES[each] for name, each in TYPES.items()}),
         TableFilter("verified", message("Identity"), VERIFIED),
         TableFilter("department", message("Department"), part="console/_department_filter.html", look=look),
@@ -132,4 +147,5 @@ TABLE: Table[pb.Member] = Table(
         "members.edit",
     ),
     done={"deleted": message("The member was deleted.")},
+    template="console/members.html",
 )

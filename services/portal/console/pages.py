@@ -11,6 +11,7 @@ from services.portal.console import (
     departments,
     import_page,
     imports,
+    joining,
     licences,
     member,
     member_forms,
@@ -55,6 +56,7 @@ PAGES = [
     *import_page.PAGES,
     *department_acts.PAGES,
     *organization.PAGES,
+    *joining.PAGES,
     *licences.PAGES,
     *role_forms.PAGES,  # `new` is no role
     *roles.PAGES,

@@ -34,6 +34,7 @@ CHANGE = (
     "/console/imports/template.xlsx",
     "/console/organization/edit",
     "/console/organization/contacts",
+    "/console/organization/joining",
     "/console/organization/purchases/new",
 )
 

@@ -126,6 +126,7 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
         "organization": "/console/organization",
         "organization-edit": "/console/organization/edit",
         "contacts": "/console/organization/contacts",
+        "joining": "/console/organization/joining",
         "purchase": "/console/organization/purchase?id=PO-2025-003",
         "purchase-new": "/console/organization/purchases/new",
         "purchase-remove": "/console/organization/purchase/remove?id=PO-2025-003",

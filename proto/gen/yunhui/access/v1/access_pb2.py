@@ -25,15 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dyunhui/access/v1/access.proto\x12\x10yunhui.access.v1\x1a google/protobuf/descriptor.proto\"s\n\x05Grant\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x38\n\x0bpermissions\x18\x04 \x03(\x0b\x32#.yunhui.access.v1.GrantedPermission\"?\n\x11GrantedPermission\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65partment_ids\x18\x02 \x03(\t:4\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xc6\x8a\x03 \x01(\t:0\n\x06scoped\x12\x1e.google.protobuf.MethodOptions\x18\xc7\x8a\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dyunhui/access/v1/access.proto\x12\x10yunhui.access.v1\x1a google/protobuf/descriptor.proto\"\x95\x01\n\x05Grant\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08\x64isabled\x18\x02 \x01(\x08\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x38\n\x0bpermissions\x18\x04 \x03(\x0b\x32#.yunhui.access.v1.GrantedPermission\x12\x0f\n\x07waiting\x18\x05 \x01(\x08\x12\x0f\n\x07unknown\x18\x06 \x01(\x08\"x\n\x07Joining\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x12\n\nintroduced\x18\x02 \x01(\x08\x12\x14\n\x0corganization\x18\x03 \x01(\t\x12\x32\n\x08\x63ontacts\x18\x04 \x03(\x0b\x32 .yunhui.access.v1.JoiningContact\"5\n\x0eJoiningContact\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\"w\n\x10IntroduceRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x12\n\ndepartment\x18\x05 \x01(\t\"O\n\x11IntroduceResponse\x12&\n\x05grant\x18\x01 \x01(\x0b\x32\x17.yunhui.access.v1.Grant\x12\x12\n\nimpossible\x18\x02 \x01(\x08\"?\n\x11GrantedPermission\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65partment_ids\x18\x02 \x03(\t:4\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xc6\x8a\x03 \x01(\t:0\n\x06scoped\x12\x1e.google.protobuf.MethodOptions\x18\xc7\x8a\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.access.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GRANT']._serialized_start=85
-  _globals['_GRANT']._serialized_end=200
-  _globals['_GRANTEDPERMISSION']._serialized_start=202
-  _globals['_GRANTEDPERMISSION']._serialized_end=265
+  _globals['_GRANT']._serialized_start=86
+  _globals['_GRANT']._serialized_end=235
+  _globals['_JOINING']._serialized_start=237
+  _globals['_JOINING']._serialized_end=357
+  _globals['_JOININGCONTACT']._serialized_start=359
+  _globals['_JOININGCONTACT']._serialized_end=412
+  _globals['_INTRODUCEREQUEST']._serialized_start=414
+  _globals['_INTRODUCEREQUEST']._serialized_end=533
+  _globals['_INTRODUCERESPONSE']._serialized_start=535
+  _globals['_INTRODUCERESPONSE']._serialized_end=614
+  _globals['_GRANTEDPERMISSION']._serialized_start=616
+  _globals['_GRANTEDPERMISSION']._serialized_end=679
 # @@protoc_insertion_point(module_scope)

@@ -32,10 +32,16 @@ class Grant(_message.Message):
     DISABLED_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Grows with every change."""
     disabled: _builtins.bool
     """The account may do nothing: it is disabled, or was deleted."""
+    waiting: _builtins.bool
+    """The account may do nothing yet: an administrator must let its person in first."""
+    unknown: _builtins.bool
+    """The directory knows nothing of the account any more, because it was restored from a backup: as if there were no grant."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of its roles, built-in and own ones."""
@@ -51,14 +57,144 @@ class Grant(_message.Message):
         disabled: _builtins.bool = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
         permissions: _abc.Iterable[Global___GrantedPermission] | None = ...,
+        waiting: _builtins.bool = ...,
+        unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "permissions", b"permissions", "roles", b"roles", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "permissions", b"permissions", "roles", b"roles", "unknown", b"unknown", "version", b"version", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Grant: _TypeAlias = Grant  # noqa: Y015
+
+@_typing.final
+class Joining(_message.Message):
+    """What becomes of an account that has no grant: the value in the bucket `grants` under `joining`. Without it, nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    INTRODUCED_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Grows with every change."""
+    introduced: _builtins.bool
+    """The directory must be asked about it first, `directory.introduce`: one that it does not let in may do nothing."""
+    organization: _builtins.str
+    """What the organization is called; empty when nobody said."""
+    @_builtins.property
+    def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JoiningContact]:
+        """Who can let people in, as far as the organization says it."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        introduced: _builtins.bool = ...,
+        organization: _builtins.str = ...,
+        contacts: _abc.Iterable[Global___JoiningContact] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "introduced", b"introduced", "organization", b"organization", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Joining: _TypeAlias = Joining  # noqa: Y015
+
+@_typing.final
+class JoiningContact(_message.Message):
+    """Somebody whom a person who waits can ask."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    display_name: _builtins.str
+    """For people."""
+    email: _builtins.str
+    """Their e-mail address."""
+    def __init__(
+        self,
+        *,
+        display_name: _builtins.str = ...,
+        email: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoiningContact: _TypeAlias = JoiningContact  # noqa: Y015
+
+@_typing.final
+class IntroduceRequest(_message.Message):
+    """`directory.introduce` on the bus: somebody signed in of whom no grant is known. All is as the token says it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Subject of the token."""
+    display_name: _builtins.str
+    """What the person is called; empty when the token does not say."""
+    email: _builtins.str
+    """Their e-mail address; may be empty."""
+    email_verified: _builtins.bool
+    """The issuer has checked that the address is theirs."""
+    department: _builtins.str
+    """Path or name of their department; may be empty."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        email: _builtins.str = ...,
+        email_verified: _builtins.bool = ...,
+        department: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "department", b"department", "display_name", b"display_name", "email", b"email", "email_verified", b"email_verified"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IntroduceRequest: _TypeAlias = IntroduceRequest  # noqa: Y015
+
+@_typing.final
+class IntroduceResponse(_message.Message):
+    """What the directory says of them. Without anything in it, the directory asks for no introductions any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_FIELD_NUMBER: _builtins.int
+    IMPOSSIBLE_FIELD_NUMBER: _builtins.int
+    impossible: _builtins.bool
+    """The account can never be a member's: its id is an e-mail address, or cannot be one."""
+    @_builtins.property
+    def grant(self) -> Global___Grant:
+        """From now on; it comes by the bucket as well."""
+
+    def __init__(
+        self,
+        *,
+        grant: Global___Grant | None = ...,
+        impossible: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "impossible", b"impossible"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IntroduceResponse: _TypeAlias = IntroduceResponse  # noqa: Y015
 
 @_typing.final
 class GrantedPermission(_message.Message):

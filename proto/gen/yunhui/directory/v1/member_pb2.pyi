@@ -34,6 +34,8 @@ class _MemberStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberSt
     """The person has not signed in yet."""
     MEMBER_STATUS_DISABLED: _MemberStatus.ValueType  # 3
     """An administrator closed it."""
+    MEMBER_STATUS_WAITING: _MemberStatus.ValueType  # 4
+    """The person signed in unknown, and an administrator must let them in first: SetMemberEnabled."""
 
 class MemberStatus(_MemberStatus, metaclass=_MemberStatusEnumTypeWrapper):
     """Whether an account may be used."""
@@ -46,6 +48,8 @@ MEMBER_STATUS_NOT_ACTIVATED: MemberStatus.ValueType  # 2
 """The person has not signed in yet."""
 MEMBER_STATUS_DISABLED: MemberStatus.ValueType  # 3
 """An administrator closed it."""
+MEMBER_STATUS_WAITING: MemberStatus.ValueType  # 4
+"""The person signed in unknown, and an administrator must let them in first: SetMemberEnabled."""
 Global___MemberStatus: _TypeAlias = MemberStatus  # noqa: Y015
 
 class _AccountType:

@@ -391,22 +391,28 @@ class SetMemberEnabledRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    MEMBERSHIPS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Who."""
     enabled: _builtins.bool
     """Open, or closed."""
     version: _builtins.int
     """That the caller saw. Required."""
+    @_builtins.property
+    def memberships(self) -> Global___Memberships:
+        """All departments from now on, of an account that is opened by this; unchanged when absent."""
+
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
         enabled: _builtins.bool = ...,
         version: _builtins.int = ...,
+        memberships: Global___Memberships | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["memberships", b"memberships"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "enabled", b"enabled", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "enabled", b"enabled", "memberships", b"memberships", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -114,7 +114,8 @@ class MemberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetMemberEnabled(self, request, context):
-        """Opens the account, whether it was closed or never activated, or closes it.
+        """Opens the account, whether it was closed, never activated or waiting to be let in, or closes it. Errors: NOT_FOUND of
+        a department.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

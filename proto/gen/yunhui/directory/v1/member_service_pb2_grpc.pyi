@@ -49,7 +49,9 @@ class MemberServiceStub:
     UpdateMember: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.UpdateMemberRequest, _member_service_pb2.UpdateMemberResponse]
     """Changes what is given. Errors: ALREADY_EXISTS: STAFF_ID_TAKEN, PROVIDER_USER_TAKEN; NOT_FOUND of a department."""
     SetMemberEnabled: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.SetMemberEnabledRequest, _member_service_pb2.SetMemberEnabledResponse]
-    """Opens the account, whether it was closed or never activated, or closes it."""
+    """Opens the account, whether it was closed, never activated or waiting to be let in, or closes it. Errors: NOT_FOUND of
+    a department.
+    """
     SetAccountType: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.SetAccountTypeRequest, _member_service_pb2.SetAccountTypeResponse]
     """Gives an advanced licence to a member, or takes it back. Never more are given than were bought, however many do so
     at once. A licence can be taken back within 7 days after it was given; then it stays with the member for good.
@@ -84,7 +86,9 @@ class MemberServiceAsyncStub(MemberServiceStub):
     UpdateMember: _aio.UnaryUnaryMultiCallable[_member_service_pb2.UpdateMemberRequest, _member_service_pb2.UpdateMemberResponse]  # type: ignore[assignment]
     """Changes what is given. Errors: ALREADY_EXISTS: STAFF_ID_TAKEN, PROVIDER_USER_TAKEN; NOT_FOUND of a department."""
     SetMemberEnabled: _aio.UnaryUnaryMultiCallable[_member_service_pb2.SetMemberEnabledRequest, _member_service_pb2.SetMemberEnabledResponse]  # type: ignore[assignment]
-    """Opens the account, whether it was closed or never activated, or closes it."""
+    """Opens the account, whether it was closed, never activated or waiting to be let in, or closes it. Errors: NOT_FOUND of
+    a department.
+    """
     SetAccountType: _aio.UnaryUnaryMultiCallable[_member_service_pb2.SetAccountTypeRequest, _member_service_pb2.SetAccountTypeResponse]  # type: ignore[assignment]
     """Gives an advanced licence to a member, or takes it back. Never more are given than were bought, however many do so
     at once. A licence can be taken back within 7 days after it was given; then it stays with the member for good.
@@ -146,7 +150,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_service_pb2.SetMemberEnabledRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_service_pb2.SetMemberEnabledResponse, _abc.Awaitable[_member_service_pb2.SetMemberEnabledResponse]]:
-        """Opens the account, whether it was closed or never activated, or closes it."""
+        """Opens the account, whether it was closed, never activated or waiting to be let in, or closes it. Errors: NOT_FOUND of
+        a department.
+        """
 
     @_abc_1.abstractmethod
     def SetAccountType(

@@ -25,23 +25,29 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&yunhui/directory/v1/organization.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfe\x01\n\x0cOrganization\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12 \n\x18provider_organization_id\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12-\n\x07\x65\x64ition\x18\x04 \x01(\x0e\x32\x1c.yunhui.directory.v1.Edition\x12.\n\x08\x63ontacts\x18\x05 \x03(\x0b\x32\x1c.yunhui.directory.v1.Contact\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x07\x43ontact\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\r\n\x05phone\x18\x03 \x01(\t\x12\x30\n\x06topics\x18\x04 \x03(\x0e\x32 .yunhui.directory.v1.NoticeTopic\"\xa1\x01\n\x0fLicencePurchase\x12\x13\n\x0bpurchase_id\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x05 \x01(\t\"\xc9\x01\n\x0eLicenceFigures\x12\x0e\n\x06\x62ought\x18\x01 \x01(\x05\x12\x0c\n\x04used\x18\x02 \x01(\x05\x12\x0e\n\x06locked\x18\x03 \x01(\x05\x12\x0c\n\x04left\x18\x04 \x01(\x05\x12\x31\n\rnext_end_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x62ought_after_next_end\x18\x06 \x01(\x05\x12)\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*c\n\x07\x45\x64ition\x12\x17\n\x13\x45\x44ITION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x44ITION_FREE\x10\x01\x12\x15\n\x11\x45\x44ITION_EDUCATION\x10\x02\x12\x16\n\x12\x45\x44ITION_ENTERPRISE\x10\x03*\x95\x01\n\x0bNoticeTopic\x12\x1c\n\x18NOTICE_TOPIC_UNSPECIFIED\x10\x00\x12\x19\n\x15NOTICE_TOPIC_LICENCES\x10\x01\x12\x18\n\x14NOTICE_TOPIC_BILLING\x10\x02\x12\x19\n\x15NOTICE_TOPIC_SECURITY\x10\x03\x12\x18\n\x14NOTICE_TOPIC_SERVICE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&yunhui/directory/v1/organization.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x02\n\x0cOrganization\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12 \n\x18provider_organization_id\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12-\n\x07\x65\x64ition\x18\x04 \x01(\x0e\x32\x1c.yunhui.directory.v1.Edition\x12.\n\x08\x63ontacts\x18\x05 \x03(\x0b\x32\x1c.yunhui.directory.v1.Contact\x12\x0f\n\x07version\x18\x06 \x01(\x03\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x07joining\x18\x08 \x01(\x0b\x32\x1c.yunhui.directory.v1.Joining\"n\n\x07Joining\x12.\n\x04mode\x18\x01 \x01(\x0e\x32 .yunhui.directory.v1.JoiningMode\x12\x33\n\x07\x64omains\x18\x02 \x03(\x0b\x32\".yunhui.directory.v1.JoiningDomain\"D\n\rJoiningDomain\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x15\n\rdepartment_id\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\"o\n\x07\x43ontact\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\r\n\x05phone\x18\x03 \x01(\t\x12\x30\n\x06topics\x18\x04 \x03(\x0e\x32 .yunhui.directory.v1.NoticeTopic\"\xa1\x01\n\x0fLicencePurchase\x12\x13\n\x0bpurchase_id\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x05 \x01(\t\"\xc9\x01\n\x0eLicenceFigures\x12\x0e\n\x06\x62ought\x18\x01 \x01(\x05\x12\x0c\n\x04used\x18\x02 \x01(\x05\x12\x0e\n\x06locked\x18\x03 \x01(\x05\x12\x0c\n\x04left\x18\x04 \x01(\x05\x12\x31\n\rnext_end_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x62ought_after_next_end\x18\x06 \x01(\x05\x12)\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*z\n\x0bJoiningMode\x12\x1c\n\x18JOINING_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOINING_MODE_OFF\x10\x01\x12\x19\n\x15JOINING_MODE_APPROVAL\x10\x02\x12\x1c\n\x18JOINING_MODE_MAIL_DOMAIN\x10\x03*c\n\x07\x45\x64ition\x12\x17\n\x13\x45\x44ITION_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x44ITION_FREE\x10\x01\x12\x15\n\x11\x45\x44ITION_EDUCATION\x10\x02\x12\x16\n\x12\x45\x44ITION_ENTERPRISE\x10\x03*\x95\x01\n\x0bNoticeTopic\x12\x1c\n\x18NOTICE_TOPIC_UNSPECIFIED\x10\x00\x12\x19\n\x15NOTICE_TOPIC_LICENCES\x10\x01\x12\x18\n\x14NOTICE_TOPIC_BILLING\x10\x02\x12\x19\n\x15NOTICE_TOPIC_SECURITY\x10\x03\x12\x18\n\x14NOTICE_TOPIC_SERVICE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.directory.v1.organization_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EDITION']._serialized_start=834
-  _globals['_EDITION']._serialized_end=933
-  _globals['_NOTICETOPIC']._serialized_start=936
-  _globals['_NOTICETOPIC']._serialized_end=1085
+  _globals['_JOININGMODE']._serialized_start=1063
+  _globals['_JOININGMODE']._serialized_end=1185
+  _globals['_EDITION']._serialized_start=1187
+  _globals['_EDITION']._serialized_end=1286
+  _globals['_NOTICETOPIC']._serialized_start=1289
+  _globals['_NOTICETOPIC']._serialized_end=1438
   _globals['_ORGANIZATION']._serialized_start=97
-  _globals['_ORGANIZATION']._serialized_end=351
-  _globals['_CONTACT']._serialized_start=353
-  _globals['_CONTACT']._serialized_end=464
-  _globals['_LICENCEPURCHASE']._serialized_start=467
-  _globals['_LICENCEPURCHASE']._serialized_end=628
-  _globals['_LICENCEFIGURES']._serialized_start=631
-  _globals['_LICENCEFIGURES']._serialized_end=832
+  _globals['_ORGANIZATION']._serialized_end=398
+  _globals['_JOINING']._serialized_start=400
+  _globals['_JOINING']._serialized_end=510
+  _globals['_JOININGDOMAIN']._serialized_start=512
+  _globals['_JOININGDOMAIN']._serialized_end=580
+  _globals['_CONTACT']._serialized_start=582
+  _globals['_CONTACT']._serialized_end=693
+  _globals['_LICENCEPURCHASE']._serialized_start=696
+  _globals['_LICENCEPURCHASE']._serialized_end=857
+  _globals['_LICENCEFIGURES']._serialized_start=860
+  _globals['_LICENCEFIGURES']._serialized_end=1061
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _JoiningMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JoiningModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JoiningMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JOINING_MODE_UNSPECIFIED: _JoiningMode.ValueType  # 0
+    """Not said."""
+    JOINING_MODE_OFF: _JoiningMode.ValueType  # 1
+    """The directory is not asked: their token alone decides, and they become no member."""
+    JOINING_MODE_APPROVAL: _JoiningMode.ValueType  # 2
+    """They become a member who waits until an administrator lets them in."""
+    JOINING_MODE_MAIL_DOMAIN: _JoiningMode.ValueType  # 3
+    """Whoever has a verified mail address of one of the domains is let in at once; everybody else waits."""
+
+class JoiningMode(_JoiningMode, metaclass=_JoiningModeEnumTypeWrapper):
+    """In which way somebody unknown comes in."""
+
+JOINING_MODE_UNSPECIFIED: JoiningMode.ValueType  # 0
+"""Not said."""
+JOINING_MODE_OFF: JoiningMode.ValueType  # 1
+"""The directory is not asked: their token alone decides, and they become no member."""
+JOINING_MODE_APPROVAL: JoiningMode.ValueType  # 2
+"""They become a member who waits until an administrator lets them in."""
+JOINING_MODE_MAIL_DOMAIN: JoiningMode.ValueType  # 3
+"""Whoever has a verified mail address of one of the domains is let in at once; everybody else waits."""
+Global___JoiningMode: _TypeAlias = JoiningMode  # noqa: Y015
+
 class _Edition:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -93,6 +121,7 @@ class Organization(_message.Message):
     CONTACTS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    JOINING_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """1 to 100 characters; empty until somebody says it."""
     provider_organization_id: _builtins.str
@@ -111,6 +140,10 @@ class Organization(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was changed last; absent as long as it was not."""
 
+    @_builtins.property
+    def joining(self) -> Global___Joining:
+        """What becomes of somebody unknown who signs in."""
+
     def __init__(
         self,
         *,
@@ -121,14 +154,75 @@ class Organization(_message.Message):
         contacts: _abc.Iterable[Global___Contact] | None = ...,
         version: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        joining: Global___Joining | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["joining", b"joining", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "display_name", b"display_name", "edition", b"edition", "provider_name", b"provider_name", "provider_organization_id", b"provider_organization_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "display_name", b"display_name", "edition", b"edition", "joining", b"joining", "provider_name", b"provider_name", "provider_organization_id", b"provider_organization_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Organization: _TypeAlias = Organization  # noqa: Y015
+
+@_typing.final
+class Joining(_message.Message):
+    """What becomes of somebody whom the directory does not know and who signs in with a valid token. Those to whom the token
+    gives more than every member may do, as far as YUNHUI_TOKEN_ROLES lets that count, are let in by it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    DOMAINS_FIELD_NUMBER: _builtins.int
+    mode: Global___JoiningMode.ValueType
+    """In which way."""
+    @_builtins.property
+    def domains(self) -> _containers.RepeatedCompositeFieldContainer[Global___JoiningDomain]:
+        """Who is let in at once, by JOINING_MODE_MAIL_DOMAIN; at most 100, each domain once."""
+
+    def __init__(
+        self,
+        *,
+        mode: Global___JoiningMode.ValueType = ...,
+        domains: _abc.Iterable[Global___JoiningDomain] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domains", b"domains", "mode", b"mode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Joining: _TypeAlias = Joining  # noqa: Y015
+
+@_typing.final
+class JoiningDomain(_message.Message):
+    """Whoever has a mail address there belongs to the department."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    DEPARTMENT_ID_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    """All that stands behind the "@", such as math.example.edu: neither what is below it nor what ends alike is meant."""
+    department_id: _builtins.str
+    """Its id. Once the department is gone, whoever has an address there waits."""
+    path: _builtins.str
+    """Names from the top down; empty when it is gone. Ignored in requests."""
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str = ...,
+        department_id: _builtins.str = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["department_id", b"department_id", "domain", b"domain", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoiningDomain: _TypeAlias = JoiningDomain  # noqa: Y015
 
 @_typing.final
 class Contact(_message.Message):

@@ -27,7 +27,7 @@ from yunhui.directory.v1 import organization_pb2 as yunhui_dot_directory_dot_v1_
 from yunhui.directory.v1 import role_pb2 as yunhui_dot_directory_dot_v1_dot_role__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.yunhui/directory/v1/organization_service.proto\x12\x13yunhui.directory.v1\x1a\x1dyunhui/access/v1/access.proto\x1a&yunhui/directory/v1/organization.proto\x1a\x1eyunhui/directory/v1/role.proto\"\x18\n\x16GetOrganizationRequest\"R\n\x17GetOrganizationResponse\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32!.yunhui.directory.v1.Organization\"\xbb\x02\n\x19UpdateOrganizationRequest\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x19\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12%\n\x18provider_organization_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rprovider_name\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x32\n\x07\x65\x64ition\x18\x05 \x01(\x0e\x32\x1c.yunhui.directory.v1.EditionH\x03\x88\x01\x01\x12/\n\x08\x63ontacts\x18\x06 \x01(\x0b\x32\x1d.yunhui.directory.v1.ContactsB\x0f\n\r_display_nameB\x1b\n\x19_provider_organization_idB\x10\n\x0e_provider_nameB\n\n\x08_edition\":\n\x08\x43ontacts\x12.\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1c.yunhui.directory.v1.Contact\"U\n\x1aUpdateOrganizationResponse\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32!.yunhui.directory.v1.Organization\"\x14\n\x12GetLicencesRequest\"\x84\x01\n\x13GetLicencesResponse\x12\x34\n\x07\x66igures\x18\x01 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\x12\x37\n\tpurchases\x18\x02 \x03(\x0b\x32$.yunhui.directory.v1.LicencePurchase\"S\n\x19PutLicencePurchaseRequest\x12\x36\n\x08purchase\x18\x01 \x01(\x0b\x32$.yunhui.directory.v1.LicencePurchase\"R\n\x1aPutLicencePurchaseResponse\x12\x34\n\x07\x66igures\x18\x01 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\"3\n\x1c\x44\x65leteLicencePurchaseRequest\x12\x13\n\x0bpurchase_id\x18\x01 \x01(\t\"U\n\x1d\x44\x65leteLicencePurchaseResponse\x12\x34\n\x07\x66igures\x18\x01 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\"*\n\x14\x42\x65ginTransferRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"H\n\x15\x42\x65ginTransferResponse\x12/\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.yunhui.directory.v1.Transfer\"\x14\n\x12GetTransferRequest\"F\n\x13GetTransferResponse\x12/\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.yunhui.directory.v1.Transfer\",\n\x15\x41\x63\x63\x65ptTransferRequest\x12\x13\n\x0btransfer_id\x18\x01 \x01(\t\"\x18\n\x16\x41\x63\x63\x65ptTransferResponse\",\n\x15\x43\x61ncelTransferRequest\x12\x13\n\x0btransfer_id\x18\x01 \x01(\t\"\x18\n\x16\x43\x61ncelTransferResponse2\xc9\t\n\x13OrganizationService\x12\x83\x01\n\x0fGetOrganization\x12+.yunhui.directory.v1.GetOrganizationRequest\x1a,.yunhui.directory.v1.GetOrganizationResponse\"\x15\xb2\xd4\x18\x11organization.view\x12\x8c\x01\n\x12UpdateOrganization\x12..yunhui.directory.v1.UpdateOrganizationRequest\x1a/.yunhui.directory.v1.UpdateOrganizationResponse\"\x15\xb2\xd4\x18\x11organization.edit\x12w\n\x0bGetLicences\x12\'.yunhui.directory.v1.GetLicencesRequest\x1a(.yunhui.directory.v1.GetLicencesResponse\"\x15\xb2\xd4\x18\x11organization.view\x12\x88\x01\n\x12PutLicencePurchase\x12..yunhui.directory.v1.PutLicencePurchaseRequest\x1a/.yunhui.directory.v1.PutLicencePurchaseResponse\"\x11\xb2\xd4\x18\rlicences.edit\x12\x91\x01\n\x15\x44\x65leteLicencePurchase\x12\x31.yunhui.directory.v1.DeleteLicencePurchaseRequest\x1a\x32.yunhui.directory.v1.DeleteLicencePurchaseResponse\"\x11\xb2\xd4\x18\rlicences.edit\x12\x81\x01\n\rBeginTransfer\x12).yunhui.directory.v1.BeginTransferRequest\x1a*.yunhui.directory.v1.BeginTransferResponse\"\x19\xb2\xd4\x18\x15organization.transfer\x12w\n\x0bGetTransfer\x12\'.yunhui.directory.v1.GetTransferRequest\x1a(.yunhui.directory.v1.GetTransferResponse\"\x15\xb2\xd4\x18\x11reservations.view\x12\x80\x01\n\x0e\x41\x63\x63\x65ptTransfer\x12*.yunhui.directory.v1.AcceptTransferRequest\x1a+.yunhui.directory.v1.AcceptTransferResponse\"\x15\xb2\xd4\x18\x11reservations.view\x12\x84\x01\n\x0e\x43\x61ncelTransfer\x12*.yunhui.directory.v1.CancelTransferRequest\x1a+.yunhui.directory.v1.CancelTransferResponse\"\x19\xb2\xd4\x18\x15organization.transferb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.yunhui/directory/v1/organization_service.proto\x12\x13yunhui.directory.v1\x1a\x1dyunhui/access/v1/access.proto\x1a&yunhui/directory/v1/organization.proto\x1a\x1eyunhui/directory/v1/role.proto\"\x18\n\x16GetOrganizationRequest\"R\n\x17GetOrganizationResponse\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32!.yunhui.directory.v1.Organization\"\xea\x02\n\x19UpdateOrganizationRequest\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x19\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12%\n\x18provider_organization_id\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rprovider_name\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x32\n\x07\x65\x64ition\x18\x05 \x01(\x0e\x32\x1c.yunhui.directory.v1.EditionH\x03\x88\x01\x01\x12/\n\x08\x63ontacts\x18\x06 \x01(\x0b\x32\x1d.yunhui.directory.v1.Contacts\x12-\n\x07joining\x18\x07 \x01(\x0b\x32\x1c.yunhui.directory.v1.JoiningB\x0f\n\r_display_nameB\x1b\n\x19_provider_organization_idB\x10\n\x0e_provider_nameB\n\n\x08_edition\":\n\x08\x43ontacts\x12.\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1c.yunhui.directory.v1.Contact\"U\n\x1aUpdateOrganizationResponse\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32!.yunhui.directory.v1.Organization\"\x14\n\x12GetLicencesRequest\"\x84\x01\n\x13GetLicencesResponse\x12\x34\n\x07\x66igures\x18\x01 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\x12\x37\n\tpurchases\x18\x02 \x03(\x0b\x32$.yunhui.directory.v1.LicencePurchase\"S\n\x19PutLicencePurchaseRequest\x12\x36\n\x08purchase\x18\x01 \x01(\x0b\x32$.yunhui.directory.v1.LicencePurchase\"R\n\x1aPutLicencePurchaseResponse\x12\x34\n\x07\x66igures\x18\x01 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\"3\n\x1c\x44\x65leteLicencePurchaseRequest\x12\x13\n\x0bpurchase_id\x18\x01 \x01(\t\"U\n\x1d\x44\x65leteLicencePurchaseResponse\x12\x34\n\x07\x66igures\x18\x01 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\"*\n\x14\x42\x65ginTransferRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"H\n\x15\x42\x65ginTransferResponse\x12/\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.yunhui.directory.v1.Transfer\"\x14\n\x12GetTransferRequest\"F\n\x13GetTransferResponse\x12/\n\x08transfer\x18\x01 \x01(\x0b\x32\x1d.yunhui.directory.v1.Transfer\",\n\x15\x41\x63\x63\x65ptTransferRequest\x12\x13\n\x0btransfer_id\x18\x01 \x01(\t\"\x18\n\x16\x41\x63\x63\x65ptTransferResponse\",\n\x15\x43\x61ncelTransferRequest\x12\x13\n\x0btransfer_id\x18\x01 \x01(\t\"\x18\n\x16\x43\x61ncelTransferResponse2\xc9\t\n\x13OrganizationService\x12\x83\x01\n\x0fGetOrganization\x12+.yunhui.directory.v1.GetOrganizationRequest\x1a,.yunhui.directory.v1.GetOrganizationResponse\"\x15\xb2\xd4\x18\x11organization.view\x12\x8c\x01\n\x12UpdateOrganization\x12..yunhui.directory.v1.UpdateOrganizationRequest\x1a/.yunhui.directory.v1.UpdateOrganizationResponse\"\x15\xb2\xd4\x18\x11organization.edit\x12w\n\x0bGetLicences\x12\'.yunhui.directory.v1.GetLicencesRequest\x1a(.yunhui.directory.v1.GetLicencesResponse\"\x15\xb2\xd4\x18\x11organization.view\x12\x88\x01\n\x12PutLicencePurchase\x12..yunhui.directory.v1.PutLicencePurchaseRequest\x1a/.yunhui.directory.v1.PutLicencePurchaseResponse\"\x11\xb2\xd4\x18\rlicences.edit\x12\x91\x01\n\x15\x44\x65leteLicencePurchase\x12\x31.yunhui.directory.v1.DeleteLicencePurchaseRequest\x1a\x32.yunhui.directory.v1.DeleteLicencePurchaseResponse\"\x11\xb2\xd4\x18\rlicences.edit\x12\x81\x01\n\rBeginTransfer\x12).yunhui.directory.v1.BeginTransferRequest\x1a*.yunhui.directory.v1.BeginTransferResponse\"\x19\xb2\xd4\x18\x15organization.transfer\x12w\n\x0bGetTransfer\x12\'.yunhui.directory.v1.GetTransferRequest\x1a(.yunhui.directory.v1.GetTransferResponse\"\x15\xb2\xd4\x18\x11reservations.view\x12\x80\x01\n\x0e\x41\x63\x63\x65ptTransfer\x12*.yunhui.directory.v1.AcceptTransferRequest\x1a+.yunhui.directory.v1.AcceptTransferResponse\"\x15\xb2\xd4\x18\x11reservations.view\x12\x84\x01\n\x0e\x43\x61ncelTransfer\x12*.yunhui.directory.v1.CancelTransferRequest\x1a+.yunhui.directory.v1.CancelTransferResponse\"\x19\xb2\xd4\x18\x15organization.transferb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,39 +57,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETORGANIZATIONRESPONSE']._serialized_start=200
   _globals['_GETORGANIZATIONRESPONSE']._serialized_end=282
   _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=285
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=600
-  _globals['_CONTACTS']._serialized_start=602
-  _globals['_CONTACTS']._serialized_end=660
-  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_start=662
-  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_end=747
-  _globals['_GETLICENCESREQUEST']._serialized_start=749
-  _globals['_GETLICENCESREQUEST']._serialized_end=769
-  _globals['_GETLICENCESRESPONSE']._serialized_start=772
-  _globals['_GETLICENCESRESPONSE']._serialized_end=904
-  _globals['_PUTLICENCEPURCHASEREQUEST']._serialized_start=906
-  _globals['_PUTLICENCEPURCHASEREQUEST']._serialized_end=989
-  _globals['_PUTLICENCEPURCHASERESPONSE']._serialized_start=991
-  _globals['_PUTLICENCEPURCHASERESPONSE']._serialized_end=1073
-  _globals['_DELETELICENCEPURCHASEREQUEST']._serialized_start=1075
-  _globals['_DELETELICENCEPURCHASEREQUEST']._serialized_end=1126
-  _globals['_DELETELICENCEPURCHASERESPONSE']._serialized_start=1128
-  _globals['_DELETELICENCEPURCHASERESPONSE']._serialized_end=1213
-  _globals['_BEGINTRANSFERREQUEST']._serialized_start=1215
-  _globals['_BEGINTRANSFERREQUEST']._serialized_end=1257
-  _globals['_BEGINTRANSFERRESPONSE']._serialized_start=1259
-  _globals['_BEGINTRANSFERRESPONSE']._serialized_end=1331
-  _globals['_GETTRANSFERREQUEST']._serialized_start=1333
-  _globals['_GETTRANSFERREQUEST']._serialized_end=1353
-  _globals['_GETTRANSFERRESPONSE']._serialized_start=1355
-  _globals['_GETTRANSFERRESPONSE']._serialized_end=1425
-  _globals['_ACCEPTTRANSFERREQUEST']._serialized_start=1427
-  _globals['_ACCEPTTRANSFERREQUEST']._serialized_end=1471
-  _globals['_ACCEPTTRANSFERRESPONSE']._serialized_start=1473
-  _globals['_ACCEPTTRANSFERRESPONSE']._serialized_end=1497
-  _globals['_CANCELTRANSFERREQUEST']._serialized_start=1499
-  _globals['_CANCELTRANSFERREQUEST']._serialized_end=1543
-  _globals['_CANCELTRANSFERRESPONSE']._serialized_start=1545
-  _globals['_CANCELTRANSFERRESPONSE']._serialized_end=1569
-  _globals['_ORGANIZATIONSERVICE']._serialized_start=1572
-  _globals['_ORGANIZATIONSERVICE']._serialized_end=2797
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=647
+  _globals['_CONTACTS']._serialized_start=649
+  _globals['_CONTACTS']._serialized_end=707
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_start=709
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_end=794
+  _globals['_GETLICENCESREQUEST']._serialized_start=796
+  _globals['_GETLICENCESREQUEST']._serialized_end=816
+  _globals['_GETLICENCESRESPONSE']._serialized_start=819
+  _globals['_GETLICENCESRESPONSE']._serialized_end=951
+  _globals['_PUTLICENCEPURCHASEREQUEST']._serialized_start=953
+  _globals['_PUTLICENCEPURCHASEREQUEST']._serialized_end=1036
+  _globals['_PUTLICENCEPURCHASERESPONSE']._serialized_start=1038
+  _globals['_PUTLICENCEPURCHASERESPONSE']._serialized_end=1120
+  _globals['_DELETELICENCEPURCHASEREQUEST']._serialized_start=1122
+  _globals['_DELETELICENCEPURCHASEREQUEST']._serialized_end=1173
+  _globals['_DELETELICENCEPURCHASERESPONSE']._serialized_start=1175
+  _globals['_DELETELICENCEPURCHASERESPONSE']._serialized_end=1260
+  _globals['_BEGINTRANSFERREQUEST']._serialized_start=1262
+  _globals['_BEGINTRANSFERREQUEST']._serialized_end=1304
+  _globals['_BEGINTRANSFERRESPONSE']._serialized_start=1306
+  _globals['_BEGINTRANSFERRESPONSE']._serialized_end=1378
+  _globals['_GETTRANSFERREQUEST']._serialized_start=1380
+  _globals['_GETTRANSFERREQUEST']._serialized_end=1400
+  _globals['_GETTRANSFERRESPONSE']._serialized_start=1402
+  _globals['_GETTRANSFERRESPONSE']._serialized_end=1472
+  _globals['_ACCEPTTRANSFERREQUEST']._serialized_start=1474
+  _globals['_ACCEPTTRANSFERREQUEST']._serialized_end=1518
+  _globals['_ACCEPTTRANSFERRESPONSE']._serialized_start=1520
+  _globals['_ACCEPTTRANSFERRESPONSE']._serialized_end=1544
+  _globals['_CANCELTRANSFERREQUEST']._serialized_start=1546
+  _globals['_CANCELTRANSFERREQUEST']._serialized_end=1590
+  _globals['_CANCELTRANSFERRESPONSE']._serialized_start=1592
+  _globals['_CANCELTRANSFERRESPONSE']._serialized_end=1616
+  _globals['_ORGANIZATIONSERVICE']._serialized_start=1619
+  _globals['_ORGANIZATIONSERVICE']._serialized_end=2844
 # @@protoc_insertion_point(module_scope)

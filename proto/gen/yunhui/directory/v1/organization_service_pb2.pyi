@@ -73,6 +73,7 @@ class UpdateOrganizationRequest(_message.Message):
     PROVIDER_NAME_FIELD_NUMBER: _builtins.int
     EDITION_FIELD_NUMBER: _builtins.int
     CONTACTS_FIELD_NUMBER: _builtins.int
+    JOINING_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """That the caller saw. Required."""
     display_name: _builtins.str
@@ -87,6 +88,10 @@ class UpdateOrganizationRequest(_message.Message):
     def contacts(self) -> Global___Contacts:
         """All contacts from now on; unchanged when absent."""
 
+    @_builtins.property
+    def joining(self) -> _organization_pb2.Joining:
+        """Mode and all domains from now on; unchanged when absent. The domains stay when the mode is another."""
+
     def __init__(
         self,
         *,
@@ -96,10 +101,11 @@ class UpdateOrganizationRequest(_message.Message):
         provider_name: _builtins.str | None = ...,
         edition: _organization_pb2.Edition.ValueType | None = ...,
         contacts: Global___Contacts | None = ...,
+        joining: _organization_pb2.Joining | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_edition", b"_edition", "_provider_name", b"_provider_name", "_provider_organization_id", b"_provider_organization_id", "contacts", b"contacts", "display_name", b"display_name", "edition", b"edition", "provider_name", b"provider_name", "provider_organization_id", b"provider_organization_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_edition", b"_edition", "_provider_name", b"_provider_name", "_provider_organization_id", b"_provider_organization_id", "contacts", b"contacts", "display_name", b"display_name", "edition", b"edition", "joining", b"joining", "provider_name", b"provider_name", "provider_organization_id", b"provider_organization_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_edition", b"_edition", "_provider_name", b"_provider_name", "_provider_organization_id", b"_provider_organization_id", "contacts", b"contacts", "display_name", b"display_name", "edition", b"edition", "provider_name", b"provider_name", "provider_organization_id", b"provider_organization_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_edition", b"_edition", "_provider_name", b"_provider_name", "_provider_organization_id", b"_provider_organization_id", "contacts", b"contacts", "display_name", b"display_name", "edition", b"edition", "joining", b"joining", "provider_name", b"provider_name", "provider_organization_id", b"provider_organization_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015

@@ -96,7 +96,7 @@ class OrganizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateOrganization(self, request, context):
-        """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION).
+        """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class OrganizationServiceStub:
     GetOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetOrganizationRequest, _organization_service_pb2.GetOrganizationResponse]
     """The organization as it stands."""
     UpdateOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationRequest, _organization_service_pb2.UpdateOrganizationResponse]
-    """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION)."""
+    """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department."""
     GetLicences: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetLicencesRequest, _organization_service_pb2.GetLicencesResponse]
     """How many licences there are, and what was bought, by end."""
     PutLicencePurchase: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.PutLicencePurchaseRequest, _organization_service_pb2.PutLicencePurchaseResponse]
@@ -74,7 +74,7 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     GetOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetOrganizationRequest, _organization_service_pb2.GetOrganizationResponse]  # type: ignore[assignment]
     """The organization as it stands."""
     UpdateOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationRequest, _organization_service_pb2.UpdateOrganizationResponse]  # type: ignore[assignment]
-    """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION)."""
+    """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department."""
     GetLicences: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetLicencesRequest, _organization_service_pb2.GetLicencesResponse]  # type: ignore[assignment]
     """How many licences there are, and what was bought, by end."""
     PutLicencePurchase: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.PutLicencePurchaseRequest, _organization_service_pb2.PutLicencePurchaseResponse]  # type: ignore[assignment]
@@ -119,7 +119,7 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.UpdateOrganizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_organization_service_pb2.UpdateOrganizationResponse, _abc.Awaitable[_organization_service_pb2.UpdateOrganizationResponse]]:
-        """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION)."""
+        """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department."""
 
     @_abc_1.abstractmethod
     def GetLicences(

@@ -29,7 +29,7 @@ class _AccessReasonKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Acce
     ACCESS_REASON_KIND_UNSPECIFIED: _AccessReasonKind.ValueType  # 0
     """Not said."""
     ACCESS_REASON_KIND_EVERYBODY: _AccessReasonKind.ValueType  # 1
-    """For: everybody may, unless their account is disabled."""
+    """For: everybody may whose account is open."""
     ACCESS_REASON_KIND_ROLE: _AccessReasonKind.ValueType  # 2
     """For: a role that they have gives it."""
     ACCESS_REASON_KIND_DISABLED: _AccessReasonKind.ValueType  # 3
@@ -38,6 +38,8 @@ class _AccessReasonKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Acce
     """Against: a role that they have gives it for a department only, and that is not enough here."""
     ACCESS_REASON_KIND_NOTHING: _AccessReasonKind.ValueType  # 5
     """Against: no role that they have gives it."""
+    ACCESS_REASON_KIND_WAITING: _AccessReasonKind.ValueType  # 6
+    """Against, whatever else is said: an administrator must let the person in first."""
 
 class AccessReasonKind(_AccessReasonKind, metaclass=_AccessReasonKindEnumTypeWrapper):
     """What speaks for it or against it."""
@@ -45,7 +47,7 @@ class AccessReasonKind(_AccessReasonKind, metaclass=_AccessReasonKindEnumTypeWra
 ACCESS_REASON_KIND_UNSPECIFIED: AccessReasonKind.ValueType  # 0
 """Not said."""
 ACCESS_REASON_KIND_EVERYBODY: AccessReasonKind.ValueType  # 1
-"""For: everybody may, unless their account is disabled."""
+"""For: everybody may whose account is open."""
 ACCESS_REASON_KIND_ROLE: AccessReasonKind.ValueType  # 2
 """For: a role that they have gives it."""
 ACCESS_REASON_KIND_DISABLED: AccessReasonKind.ValueType  # 3
@@ -54,6 +56,8 @@ ACCESS_REASON_KIND_DEPARTMENT_ONLY: AccessReasonKind.ValueType  # 4
 """Against: a role that they have gives it for a department only, and that is not enough here."""
 ACCESS_REASON_KIND_NOTHING: AccessReasonKind.ValueType  # 5
 """Against: no role that they have gives it."""
+ACCESS_REASON_KIND_WAITING: AccessReasonKind.ValueType  # 6
+"""Against, whatever else is said: an administrator must let the person in first."""
 Global___AccessReasonKind: _TypeAlias = AccessReasonKind  # noqa: Y015
 
 @_typing.final
