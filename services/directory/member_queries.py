@@ -114,6 +114,8 @@ def _conditions(request: api.ListMembersRequest) -> list[sa.ColumnElement[bool]]
         met.append(c.licence_assign_time.is_not(None) if types == {True} else c.licence_assign_time.is_(None))
     if request.HasField("verified"):
         met.append(c.verified.is_(request.verified))
+    if request.HasField("hidden"):
+        met.append(c.hidden.is_(request.hidden))
     if request.without_department:
         met.append(c.main_department_id == "")
     return met
@@ -143,7 +145,11 @@ def _reach(connection: Connection, department_id: str, scope: Scope, *, below: b
 def _inside(connection: Connection, scope: frozenset[str]) -> Reach:
     ids = sa.select(DEPARTMENT.c.department_id).where(scopes.within(connection, scope))
     tops = scopes.tops(connection, scope)
-    return Reach(ids, tops[0].member_count_below if len(tops) == 1 else _number(connection, ids))
+    return Reach(ids, tops[0].member_count_below) if len(tops) == 1 else reach_of(connection, ids)
+
+
+def reach_of(connection: Connection, ids: sa.Select[Any]) -> Reach:
+    return Reach(ids, _number(connection, ids))
 
 
 def _number(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
@@ -151,8 +157,10 @@ def _number(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
     return connection.execute(there).scalar_one()
 
 
-def _belongs(reach: Reach) -> sa.ColumnElement[bool]:
-    """Databases go the way that they are shown: from those who are there, or past everybody. Then the main department
+def belongs(reach: Reach) -> sa.ColumnElement[bool]:
+    """Whether a row of MEMBER belongs to one of them.
+
+    Databases go the way that they are shown: from those who are there, or past everybody. Then the main department
     stands in the row already, and of other memberships there are few.
     """
     m = MEMBERSHIP.c
@@ -171,7 +179,7 @@ def _page(
     limit: int,
 ) -> tuple[int, Sequence[RowMapping]]:
     """How many there are, and those behind `key`."""
-    met = [*conditions, *([_belongs(reach)] if reach else [])]
+    met = [*conditions, *([belongs(reach)] if reach else [])]
     if conditions:
         return _looked_at_once(connection, met, order, key, limit)
     number = sa.select(sa.func.count()).select_from(MEMBER)
@@ -220,6 +228,7 @@ def to_message(row: RowMapping | Mapping[str, Any], memberships: Collection[pb.M
         licence_assign_time=None if assigned is None else to_timestamp(assigned),
         licence_lock_time=None if assigned is None else to_timestamp(licences.lock_time(assigned)),
         verified=row["verified"],
+        hidden=row["hidden"],
         provider_user_id=row["provider_user_id"] or "",
         version=row["version"],
         create_time=to_timestamp(row["create_time"]),

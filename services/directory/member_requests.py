@@ -25,6 +25,7 @@ TEXTS: Mapping[str, Callable[[str, str], str]] = {
     "provider_user_id": partial(fields.text, longest=128),
 }
 UNIQUE = ("staff_id", "provider_user_id")
+MARKS = ("verified", "hidden")
 PERSONAL = tuple(TEXTS)
 """What no log may repeat."""
 
@@ -53,7 +54,7 @@ class UpdateInput:
 def to_input(member: pb.Member) -> MemberInput:
     return MemberInput(
         account_id=account_id("member.account_id", member.account_id),
-        facts=_facts(member, TEXTS, "member.") | {"verified": member.verified},
+        facts=_facts(member, TEXTS, "member.") | {name: getattr(member, name) for name in MARKS},
         status=status_name("member.status", member.status or pb.MEMBER_STATUS_NOT_ACTIVATED),
         advanced=is_advanced("member.account_type", member.account_type or FREE),
         departments=_departments("member.memberships", member.memberships),
@@ -68,7 +69,7 @@ def to_update(request: api.UpdateMemberRequest) -> UpdateInput:
     return UpdateInput(
         account_id=account_id("account_id", request.account_id),
         version=fields.version(request.version),
-        facts=facts | ({"verified": request.verified} if "verified" in given else {}),
+        facts=facts | {name: getattr(request, name) for name in MARKS if name in given},
         departments=_departments("memberships", request.memberships.memberships) if "memberships" in given else None,
     )
 
