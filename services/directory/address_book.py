@@ -88,7 +88,10 @@ async def list_departments(
     def work(connection: Connection) -> api.ListColleagueDepartmentsResponse:
         eyes = sight.of(connection, by)
         seen = eyes.departments() if eyes.settings.departments_shown else sa.select(c.department_id).where(sa.false())
-        if parent_id and not connection.scalar(seen.where(c.department_id == parent_id)):
+        parent = connection.execute(
+            sa.select(DEPARTMENT).where(c.department_id == parent_id, c.department_id.in_(seen))
+        ).all()
+        if parent_id and not parent:
             raise errors.not_found("department", message("there is no such department"))
         there = c.parent_id == parent_id if parent_id else c.parent_id.not_in(seen)
         query = sa.select(DEPARTMENT).where(c.department_id.in_(seen), there)
@@ -99,6 +102,7 @@ async def list_departments(
         return api.ListColleagueDepartmentsResponse(
             departments=_to_branches(connection, rows[:size], seen),
             next_page_token=pages.to_token(last.position, last.department_id) if last else "",
+            parent=next(iter(_to_branches(connection, parent, seen)), None),
         )
 
     return await database.read(work)

@@ -151,7 +151,8 @@ async def test_each_rule_at_its_boundary(
     changes: Changes, who: str, settings_: Mapping[str, Any], seen: list[str]
 ) -> None:
     await settle(changes, Model(TREE, HOUSE))
-    await put(changes, **settings_)
+    if settings_:
+        await put(changes, **settings_)
     assert sorted(await found(changes.database, seeker(who))) == seen
     model = Model(
         TREE,

@@ -306,21 +306,27 @@ class ListColleagueDepartmentsResponse(_message.Message):
 
     DEPARTMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def departments(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColleagueDepartment]:
         """In their order."""
 
+    @_builtins.property
+    def parent(self) -> Global___ColleagueDepartment:
+        """The one that they are right below; absent at the top."""
+
     def __init__(
         self,
         *,
         departments: _abc.Iterable[Global___ColleagueDepartment] | None = ...,
         next_page_token: _builtins.str = ...,
+        parent: Global___ColleagueDepartment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["departments", b"departments", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["departments", b"departments", "next_page_token", b"next_page_token", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
