@@ -73,9 +73,7 @@ def of(connection: Connection, by: Actor) -> Eyes:
     """Raises ADDRESS_BOOK_CLOSED."""
     found = find(connection, by)
     if found is None:
-        words = message(
-            "there is no address book for you: it is not shown, or you are not a member of the organization"
-        )
+        words = message("there is no address book for you: it is not shown, or you are not one of the members")
         raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ADDRESS_BOOK_CLOSED", words)
     return found
 
