@@ -9,7 +9,7 @@ from yunhui.directory.v1 import address_book_service_pb2 as api
 from yunhui.directory.v1 import visibility_pb2 as pb
 
 from services.directory import departments, fields, scopes, search, sight
-from services.directory.member_queries import BY_NAME, MAX_QUERY
+from services.directory.member_queries import BY_NAME, MAX_QUERY, Reach, looked_at_once, number_in
 from services.directory.member_requests import account_id
 from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
 from services.directory.scopes import Actor
@@ -49,11 +49,7 @@ async def list_(database: Database, request: api.ListColleaguesRequest, by: Acto
     def work(connection: Connection) -> api.ListColleaguesResponse:
         eyes = sight.of(connection, by)
         among = _among(connection, eyes, department_id, below=request.below) if department_id else None
-        met = [*(_said(word, eyes) for word in words), eyes.people(connection, among)]
-        if key:
-            met.append(BY_NAME.after(MEMBER, key))
-        query = sa.select(MEMBER).where(*met).order_by(*BY_NAME.of(MEMBER)).limit(size + 1)
-        rows = connection.execute(query).mappings().all()
+        rows = _page(connection, [_said(word, eyes) for word in words], eyes.people(connection, among), key, size + 1)
         last = rows[size - 1] if len(rows) > size else None
         return api.ListColleaguesResponse(
             colleagues=_to_messages(connection, rows[:size], eyes),
@@ -108,13 +104,28 @@ async def list_departments(
     return await database.read(work)
 
 
-def _among(connection: Connection, eyes: Eyes, department_id: str, *, below: bool) -> sa.ColumnElement[bool]:
+def _page(
+    connection: Connection,
+    said: Sequence[sa.ColumnElement[bool]],
+    seen: sa.ColumnElement[bool],
+    key: tuple[str, str] | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Those behind `key`. What is searched for may be rare: then all are looked at once, in the order they stand in."""
+    if said:
+        return looked_at_once(connection, [*said, seen], BY_NAME, key, limit)[1]
+    query = sa.select(MEMBER).where(seen).order_by(*BY_NAME.of(MEMBER)).limit(limit)
+    return connection.execute(query.where(BY_NAME.after(MEMBER, key)) if key else query).mappings().all()
+
+
+def _among(connection: Connection, eyes: Eyes, department_id: str, *, below: bool) -> Reach:
     """None where cards do not say who belongs to it."""
-    if not eyes.says(pb.CARD_FIELD_DEPARTMENTS):
-        return sa.false()
+    rows = scopes.tops(connection, [department_id])
+    if not rows or not eyes.says(pb.CARD_FIELD_DEPARTMENTS):
+        return eyes.reach(sa.false(), 0)
     if below:
-        return scopes.within(connection, frozenset([department_id]))
-    return c.department_id == department_id
+        return eyes.reach(scopes.below(rows[0].path, as_it_is=True), rows[0].member_count_below)
+    return eyes.reach(c.department_id == department_id, number_in(connection, [department_id]))
 
 
 def _said(word: str, eyes: Eyes) -> sa.ColumnElement[bool]:
@@ -148,8 +159,9 @@ def _to_messages(connection: Connection, rows: Sequence[RowMapping], eyes: Eyes)
 def _departments_of(
     connection: Connection, account_ids: Sequence[str], eyes: Eyes
 ) -> dict[str, list[pb.NamedDepartment]]:
-    theirs = m.account_id.in_(account_ids) & m.department_id.in_(eyes.departments())
-    rows = connection.execute(sa.select(MEMBERSHIP).where(theirs)).all()
+    places = MEMBERSHIP.join(DEPARTMENT, c.department_id == m.department_id)
+    theirs = sa.select(MEMBERSHIP).select_from(places).where(m.account_id.in_(account_ids), eyes.within, eyes.shown)
+    rows = connection.execute(theirs).all()
     paths = departments.paths_of(connection, {row.department_id for row in rows})
     found = dict[str, list[pb.NamedDepartment]]()
     for row in sorted(rows, key=lambda row: (not row.main, paths[row.department_id])):
@@ -163,10 +175,10 @@ def _hidden(connection: Connection, account_ids: Sequence[str], eyes: Eyes) -> s
     roots = frozenset(each.department_id for each in eyes.settings.hidden_departments)
     if not roots:
         return set()
-    theirs, hidden = m.account_id.in_(account_ids), scopes.within(connection, roots)
-    others = sa.select(m.account_id).where(theirs, m.department_id.not_in(sa.select(c.department_id).where(hidden)))
-    everywhere = connection.scalars(sa.select(m.account_id).where(theirs))
-    return {*everywhere} - {*connection.scalars(others)}
+    places = MEMBERSHIP.join(DEPARTMENT, c.department_id == m.department_id)
+    theirs = sa.select(m.account_id).select_from(places).where(m.account_id.in_(account_ids))
+    others = theirs.where(sa.not_(scopes.within(connection, roots)))
+    return {*connection.scalars(theirs)} - {*connection.scalars(others)}
 
 
 def _to_branches(

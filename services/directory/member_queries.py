@@ -138,21 +138,17 @@ def _reach(connection: Connection, department_id: str, scope: Scope, *, below: b
     if row is None:
         return Reach([], 0)
     if not below:
-        return Reach([department_id], _number(connection, [department_id]))
+        return Reach([department_id], number_in(connection, [department_id]))
     return Reach(sa.select(c.department_id).where(scopes.below(row.path, as_it_is=True)), row.member_count_below)
 
 
 def _inside(connection: Connection, scope: frozenset[str]) -> Reach:
     ids = sa.select(DEPARTMENT.c.department_id).where(scopes.within(connection, scope))
     tops = scopes.tops(connection, scope)
-    return Reach(ids, tops[0].member_count_below) if len(tops) == 1 else reach_of(connection, ids)
+    return Reach(ids, tops[0].member_count_below if len(tops) == 1 else number_in(connection, ids))
 
 
-def reach_of(connection: Connection, ids: sa.Select[Any]) -> Reach:
-    return Reach(ids, _number(connection, ids))
-
-
-def _number(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
+def number_in(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
     there = sa.select(sa.func.count(MEMBERSHIP.c.account_id.distinct())).where(MEMBERSHIP.c.department_id.in_(ids))
     return connection.execute(there).scalar_one()
 
@@ -181,14 +177,14 @@ def _page(
     """How many there are, and those behind `key`."""
     met = [*conditions, *([belongs(reach)] if reach else [])]
     if conditions:
-        return _looked_at_once(connection, met, order, key, limit)
+        return looked_at_once(connection, met, order, key, limit)
     number = sa.select(sa.func.count()).select_from(MEMBER)
     total = reach.number if reach else connection.execute(number).scalar_one()
     query = sa.select(MEMBER).where(*met).order_by(*order.of(MEMBER)).limit(limit)
     return total, connection.execute(query.where(order.after(MEMBER, key)) if key else query).mappings().all()
 
 
-def _looked_at_once(
+def looked_at_once(
     connection: Connection,
     met: Sequence[sa.ColumnElement[bool]],
     order: Order,

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from yunhui.directory.v1 import visibility_pb2 as pb
 
 from services.directory import member_queries, scopes, visibility
+from services.directory.member_queries import Reach
 from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
 from services.directory.scopes import Actor, Scope
 from services.platform.serving import errors
@@ -23,7 +24,8 @@ c, m = DEPARTMENT.c, MEMBERSHIP.c
 @dataclass(frozen=True, slots=True)
 class Eyes:
     """Of one account. `everybody`: they see all who are not hidden. `within` and `shown` are conditions on rows of
-    DEPARTMENT: whether it lies in what they see, and whether it is not hidden from them.
+    DEPARTMENT: whether it lies in what they see, and whether it is not hidden from them. `number` is about how many
+    members belong to what they see, when it is not everybody.
     """
 
     account_id: str
@@ -31,6 +33,7 @@ class Eyes:
     scope: Scope
     everybody: bool
     within: sa.ColumnElement[bool]
+    number: int
     shown: sa.ColumnElement[bool]
 
     def says(self, field: pb.CardField.ValueType) -> bool:
@@ -42,17 +45,19 @@ class Eyes:
         met = [self.within, self.shown, *([] if wanted is None else [wanted])]
         return sa.select(c.department_id).where(*met).correlate(None)
 
-    def people(self, connection: Connection, among: sa.ColumnElement[bool] | None = None) -> sa.ColumnElement[bool]:
-        """Whether they see a row of MEMBER; `among`: and it belongs to one of such departments, which they see."""
+    def reach(self, wanted: sa.ColumnElement[bool], number: int) -> Reach:
+        """Such departments, as far as they see them; about so many belong to them."""
+        return Reach(self.departments(wanted), number)
+
+    def people(self, connection: Connection, among: Reach | None = None) -> sa.ColumnElement[bool]:
+        """Whether they see a row of MEMBER; `among`: and it belongs to one of these departments, which they see."""
         me = MEMBER.c.account_id == self.account_id
         met = [MEMBER.c.status != "DISABLED", MEMBER.c.hidden.is_(False) | me | self._in_scope(connection)]
-        if among is not None:
-            return sa.and_(*met, member_queries.belongs(member_queries.reach_of(connection, self.departments(among))))
-        return sa.and_(*met, self._reached(connection, me))
+        return sa.and_(*met, member_queries.belongs(among) if among else self._reached(me))
 
-    def _reached(self, connection: Connection, me: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    def _reached(self, me: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
         if not self.everybody:
-            reach = member_queries.reach_of(connection, self.departments())
+            reach = Reach(self.departments(), self.number)
             if reach.number > member_queries.MANY:
                 return me | member_queries.belongs(reach)
             there = sa.select(m.account_id).where(m.department_id.in_(reach.ids))
@@ -89,8 +94,8 @@ def find(connection: Connection, by: Actor) -> Eyes | None:
     rules = {row.department_id: _rule_for(row.path, settings) for row in connection.execute(own)}
     seen = [*rules.values()] or [pb.VisibilityRule(sight=settings.sight)]
     everybody, scope = any(rule.sight == pb.SIGHT_EVERYBODY for rule in seen), by.scope(VIEW)
-    within = sa.true() if everybody else _within(connection, rules)
-    return Eyes(by.account_id, settings, scope, everybody, within, _shown(connection, settings, scope))
+    within, number = (sa.true(), 0) if everybody else _within(connection, rules)
+    return Eyes(by.account_id, settings, scope, everybody, within, number, _shown(connection, settings, scope))
 
 
 def _rule_for(path: str, settings: pb.Visibility) -> pb.VisibilityRule:
@@ -100,12 +105,14 @@ def _rule_for(path: str, settings: pb.Visibility) -> pb.VisibilityRule:
     return next(above, pb.VisibilityRule(sight=settings.sight))
 
 
-def _within(connection: Connection, rules: Mapping[str, pb.VisibilityRule]) -> sa.ColumnElement[bool]:
-    """By the departments that somebody belongs to, and what each lets them see."""
+def _within(connection: Connection, rules: Mapping[str, pb.VisibilityRule]) -> tuple[sa.ColumnElement[bool], int]:
+    """By the departments that somebody belongs to, and what each lets them see; about how many belong to that."""
     alone = [each for each, rule in rules.items() if rule.sight == pb.SIGHT_OWN_DEPARTMENT]
     roots = {each for each, rule in rules.items() if rule.sight == pb.SIGHT_OWN_DEPARTMENT_AND_BELOW}
     roots |= {each.department_id for rule in rules.values() for each in rule.chosen}
-    return sa.or_(c.department_id.in_(alone), _below_any(connection, roots))
+    tops = scopes.tops(connection, roots)
+    number = member_queries.number_in(connection, alone) + sum(row.member_count_below for row in tops)
+    return sa.or_(c.department_id.in_(alone), *(scopes.below(row.path, as_it_is=True) for row in tops)), number
 
 
 def _shown(connection: Connection, settings: pb.Visibility, scope: Scope) -> sa.ColumnElement[bool]:
