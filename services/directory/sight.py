@@ -46,8 +46,8 @@ class Eyes:
         return sa.select(c.department_id).where(*met).correlate(None)
 
     def reach(self, wanted: sa.ColumnElement[bool], number: int) -> Reach:
-        """Such departments, as far as they see them; about so many belong to them."""
-        return Reach(self.departments(wanted), number)
+        """Such departments, as far as they see them; at most about so many belong to them."""
+        return Reach(self.departments(wanted), number if self.everybody else min(number, self.number))
 
     def people(self, connection: Connection, among: Reach | None = None) -> sa.ColumnElement[bool]:
         """Whether they see a row of MEMBER; `among`: and it belongs to one of these departments, which they see."""

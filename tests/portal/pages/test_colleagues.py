@@ -61,6 +61,7 @@ def test_every_member_finds_colleagues(fang: Desk) -> None:
     for query, found in (("wangfang", ["王芳"]), ("lw", ["李伟"]), ("网络与安全组", ["王芳"]), ("zzz", [])):
         assert names(fang.text(f"/colleagues?q={query}")) == found
     assert "研究员" in fang.text("/colleagues/card?id=li.wei")
+    assert 'href="/colleagues/card?id=li.wei"' in fang.text("/search?q=liwei")
 
 
 def test_who_is_no_member_has_no_address_book(portal: Portal, client: httpx2.Client) -> None:
