@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from yunhui.directory.v1.address_book_service_pb2_grpc import AddressBookServiceStub
 from yunhui.directory.v1.department_service_pb2_grpc import DepartmentServiceStub
 from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub
 from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
@@ -78,6 +79,7 @@ class DirectoryStubs:
     """The directory's services, all at one address."""
 
     def __init__(self, channel: grpc.Channel) -> None:
+        self.address_book = AddressBookServiceStub(channel)
         self.departments = DepartmentServiceStub(channel)
         self.imports = ImportServiceStub(channel)
         self.members = MemberServiceStub(channel)

@@ -10,6 +10,7 @@ from services.cli import (
     backup,
     bus,
     clock,
+    colleagues,
     dead_events,
     deliveries,
     demo,
@@ -37,6 +38,7 @@ from services.cli import (
     standing,
     transfer,
     up,
+    visibility,
     watch,
     webhooks,
 )
@@ -166,6 +168,11 @@ add("add", message("register a webhook; its secret is shown once"), webhooks.add
 add("set", message("change it, switch it off or on again"), webhooks.change, webhooks_app)
 add("remove", message("remove a webhook"), webhooks.remove, webhooks_app)
 
+colleagues_app = add_group("colleagues", message("the address book: people and departments"), colleagues.list_)
+add("list", message("list or find colleagues"), colleagues.list_, colleagues_app)
+add("show", message("show the card of one"), colleagues.show, colleagues_app)
+add("departments", message("list the departments right below one"), colleagues.departments, colleagues_app)
+
 members_app = add_group("members", message("the people of the organization (support, admin)"), members.list_)
 add("list", message("list or find members"), members.list_, members_app)
 add("show", message("show one member"), members.show, members_app)
@@ -232,6 +239,20 @@ add("show", message("what was chosen, and the domains"), joining.show, joining_a
 add("set", message("choose what becomes of them (admin)"), joining.set_, joining_app)
 add("add", message("add a mail domain and the department to join (admin)"), joining.add, joining_app)
 add("delete", message("remove a mail domain (admin)"), joining.delete, joining_app)
+visibility_app = add_group(
+    "visibility", message("what members see of each other in the address book"), visibility.show, organization_app
+)
+add("show", message("how it is set"), visibility.show, visibility_app)
+add("set", message("change what holds for all (admin)"), visibility.change, visibility_app)
+add(
+    "rule",
+    message("say whom members of a department and of those below see (admin)"),
+    visibility.put_rule,
+    visibility_app,
+)
+add("delete-rule", message("let the same hold for them as for all (admin)"), visibility.delete_rule, visibility_app)
+add("hide", message("hide a department, with all below (admin)"), visibility.hide, visibility_app)
+add("unhide", message("show a hidden department again (admin)"), visibility.unhide, visibility_app)
 licences_app = add_group("licences", message("licences for advanced accounts"), licences.licences, organization_app)
 add("list", message("how many there are, and what was bought"), licences.licences, licences_app)
 add("put", message("enter a purchase, or change it (admin)"), licences.put, licences_app)

@@ -50,6 +50,9 @@ ProviderId = Annotated[str | None, typer.Option("--provider-user", help=message(
 Verified = Annotated[
     bool | None, typer.Option("--verified/--unverified", help=message("whether the identity was checked"))
 ]
+Hidden = Annotated[
+    bool | None, typer.Option("--hidden/--not-hidden", help=message("whether the address book hides the person"))
+]
 DepartmentsOption = Annotated[
     list[str] | None,
     typer.Option("--department", help=message("path or number; repeatable, the first is the main one")),
@@ -69,6 +72,7 @@ def list_(
     below: Annotated[bool, typer.Option("--below", help=message("and of those below it"))] = False,
     no_department: Annotated[bool, typer.Option("--no-department", help=message("without a department"))] = False,
     verified: Verified = None,
+    hidden: Hidden = None,
     newest: Annotated[bool, typer.Option("--newest", help=message("the newest first; else by name"))] = False,
     limit: Annotated[int, typer.Option(min=1, help=message("list at most so many"))] = 50,
 ) -> None:
@@ -80,6 +84,7 @@ def list_(
         below=below,
         without_department=no_department,
         verified=verified,
+        hidden=hidden,
         order=api.MEMBER_ORDER_NEWEST if newest else api.MEMBER_ORDER_NAME,
         page_size=min(limit, PAGE),
     )
@@ -152,6 +157,7 @@ def update(
     staff: StaffId = None,
     provider_user: ProviderId = None,
     verified: Verified = None,
+    hidden: Hidden = None,
     department: Annotated[
         list[str] | None,
         typer.Option(
@@ -168,6 +174,7 @@ def update(
         staff_id=staff,
         provider_user_id=provider_user,
         verified=verified,
+        hidden=hidden,
     )
     if len(request.ListFields()) == 1 and not department:
         raise CommandError(FailureReason.SAY_WHAT, ExitCode.USAGE, way=f"{myself.name()} members update --help")
@@ -285,5 +292,7 @@ def member_facts(terminal: Terminal, member: pb.Member) -> Iterator[tuple[Text, 
     )
     yield from ((text, value) for text, value in known if value)
     yield message("identity checked"), terminal.text(message("yes") if member.verified else message("no"))
+    if member.hidden:
+        yield message("address book"), terminal.text(message("hidden from others"))
     yield message("added"), moments.show(member.create_time, language)
     yield message("last change"), moments.show(member.update_time, language)

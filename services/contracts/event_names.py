@@ -116,6 +116,7 @@ NAMES: Mapping[str, EventName] = {
     "yunhui.directory.department.deleted": EventName(pmessage("event", "department deleted")),
     "yunhui.directory.organization.updated": EventName(pmessage("event", "organization changed")),
     "yunhui.directory.organization.licences_changed": EventName(pmessage("event", "purchases changed")),
+    "yunhui.directory.organization.visibility_changed": EventName(pmessage("event", "visibility changed")),
     "yunhui.directory.organization.transfer_begun": EventName(pmessage("event", "transfer begun")),
     "yunhui.directory.organization.transfer_accepted": EventName(pmessage("event", "transfer accepted")),
     "yunhui.directory.organization.transfer_cancelled": EventName(pmessage("event", "transfer cancelled")),

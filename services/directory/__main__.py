@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from yunhui.directory.v1.address_book_service_pb2_grpc import add_AddressBookServiceServicer_to_server
 from yunhui.directory.v1.department_service_pb2_grpc import add_DepartmentServiceServicer_to_server
 from yunhui.directory.v1.import_service_pb2_grpc import add_ImportServiceServicer_to_server
 from yunhui.directory.v1.member_service_pb2_grpc import add_MemberServiceServicer_to_server
@@ -39,8 +40,10 @@ async def start(host: Host[DirectorySettings]) -> AsyncIterator[Service]:
         await host.database.write(grants.mark_built_in)
         provider_imports = ProviderImports(imports, ProviderClient(connection).users)
         import_service = api.ImportService(imports, provider_imports)
+        address_book = api.AddressBookService(host.database)
         yield Service(
             servicers={
+                api.ADDRESS_BOOK: partial(add_AddressBookServiceServicer_to_server, address_book),
                 api.DEPARTMENTS: partial(add_DepartmentServiceServicer_to_server, api.DepartmentService(changes)),
                 api.IMPORTS: partial(add_ImportServiceServicer_to_server, import_service),
                 api.MEMBERS: partial(add_MemberServiceServicer_to_server, api.MemberService(changes)),

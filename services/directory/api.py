@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+from yunhui.directory.v1 import address_book_service_pb2 as address_book_pb
+from yunhui.directory.v1 import address_book_service_pb2_grpc as address_book_grpc
 from yunhui.directory.v1 import department_service_pb2 as department_pb
 from yunhui.directory.v1 import department_service_pb2_grpc as department_grpc
 from yunhui.directory.v1 import import_service_pb2 as import_pb
@@ -16,6 +18,7 @@ from yunhui.directory.v1 import role_service_pb2 as role_pb
 from yunhui.directory.v1 import role_service_pb2_grpc as role_grpc
 
 from services.directory import (
+    address_book,
     bindings,
     department_changes,
     departments,
@@ -28,13 +31,16 @@ from services.directory import (
     role_changes,
     roles,
     transfers,
+    visibility,
 )
 from services.directory.changes import Changes
 from services.directory.imports import Imports
 from services.directory.provider_imports import ProviderImports
 from services.directory.scopes import caller
+from services.platform.data.database import Database
 from services.platform.serving import permissions, rpc
 
+ADDRESS_BOOK = "yunhui.directory.v1.AddressBookService"
 DEPARTMENTS = "yunhui.directory.v1.DepartmentService"
 IMPORTS = "yunhui.directory.v1.ImportService"
 MEMBERS = "yunhui.directory.v1.MemberService"
@@ -43,10 +49,36 @@ PROVISIONING = "yunhui.directory.v1.ProvisioningService"
 ROLES = "yunhui.directory.v1.RoleService"
 NEEDED = {
     method: what
-    for service in (DEPARTMENTS, MEMBERS, ORGANIZATION, IMPORTS, ROLES, PROVISIONING)
+    for service in (ADDRESS_BOOK, DEPARTMENTS, MEMBERS, ORGANIZATION, IMPORTS, ROLES, PROVISIONING)
     for method, what in permissions.of(service).items()
 }
 VIEW = "members.view"
+
+
+class AddressBookService(address_book_grpc.AddressBookServiceServicer):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def GetAddressBook(
+        self, request: address_book_pb.GetAddressBookRequest, context: rpc.Context
+    ) -> address_book_pb.GetAddressBookResponse:
+        return await address_book.get(self._database, caller())
+
+    async def ListColleagues(
+        self, request: address_book_pb.ListColleaguesRequest, context: rpc.Context
+    ) -> address_book_pb.ListColleaguesResponse:
+        return await address_book.list_(self._database, request, caller())
+
+    async def GetColleague(
+        self, request: address_book_pb.GetColleagueRequest, context: rpc.Context
+    ) -> address_book_pb.GetColleagueResponse:
+        found = await address_book.get_colleague(self._database, request, caller())
+        return address_book_pb.GetColleagueResponse(colleague=found)
+
+    async def ListColleagueDepartments(
+        self, request: address_book_pb.ListColleagueDepartmentsRequest, context: rpc.Context
+    ) -> address_book_pb.ListColleagueDepartmentsResponse:
+        return await address_book.list_departments(self._database, request, caller())
 
 
 class DepartmentService(department_grpc.DepartmentServiceServicer):
@@ -162,6 +194,17 @@ class OrganizationService(organization_grpc.OrganizationServiceServicer):
     ) -> organization_pb.UpdateOrganizationResponse:
         after = await organization.update(self._changes, request, caller())
         return organization_pb.UpdateOrganizationResponse(organization=after)
+
+    async def GetVisibility(
+        self, request: organization_pb.GetVisibilityRequest, context: rpc.Context
+    ) -> organization_pb.GetVisibilityResponse:
+        return organization_pb.GetVisibilityResponse(visibility=await visibility.get(self._database))
+
+    async def UpdateVisibility(
+        self, request: organization_pb.UpdateVisibilityRequest, context: rpc.Context
+    ) -> organization_pb.UpdateVisibilityResponse:
+        after = await visibility.update(self._changes, request, caller())
+        return organization_pb.UpdateVisibilityResponse(visibility=after)
 
     async def GetLicences(
         self, request: organization_pb.GetLicencesRequest, context: rpc.Context

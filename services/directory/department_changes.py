@@ -13,7 +13,7 @@ from yunhui.directory.v1 import department_pb2 as pb
 from yunhui.directory.v1 import department_service_pb2 as api
 from yunhui.directory.v1 import events_pb2
 
-from services.directory import bindings, departments, fields, member_queries, memberships, scopes
+from services.directory import bindings, departments, fields, member_queries, memberships, scopes, visibility
 from services.directory.changes import Changes, Outcome, Work, event, stale
 from services.directory.departments import TOP, optional_id
 from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
@@ -131,6 +131,7 @@ async def merge(changes: Changes, request: api.MergeDepartmentRequest, by: Actor
         _check_cycle(row, into.path)
         _check_levels(_levels_below(connection, row) + into.path.count("/"))
         _check_children(connection, row, into)
+        visibility.check_not_named(connection, department_id)
         removed = _removed(connection, "merged", row, by, now, into_id)
         account_ids = _move_members(connection, department_id, into_id, now)
         moved = bindings.move(connection, department_id, into, by, now)
@@ -173,6 +174,7 @@ def deleting(request: api.DeleteDepartmentRequest, by: Actor) -> Work[None]:
             words = message("it has members or departments: move them, or merge it into another one")
             raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "DEPARTMENT_NOT_EMPTY", words)
         bindings.check_not_named(connection, department_id)
+        visibility.check_not_named(connection, department_id)
         removed = _removed(connection, "deleted", row, by, now)
         connection.execute(sa.delete(DEPARTMENT).where(c.department_id == department_id))
         _close_gap(connection, row)

@@ -14,7 +14,6 @@ from services.directory.member_requests import in_order
 from services.directory.memberships import in_pieces
 from services.directory.models import DEPARTMENT, MEMBER
 from services.directory.scopes import Actor
-from services.directory.search import to_text
 from services.platform.data.database import Insert
 from services.platform.ids import new_id
 from services.platform.messaging.bus import Event
@@ -91,6 +90,7 @@ def _new(row: PlannedRow, version: int, now: int) -> dict[str, Any]:
         "account_id": row.values["account_id"],
         "status": row.status or "NOT_ACTIVATED",
         "verified": False,
+        "hidden": False,
         "version": version,
         "create_time": now,
         "update_time": now,
@@ -132,8 +132,7 @@ def _found_by(row: PlannedRow, member: dict[str, Any]) -> dict[str, str]:
     if "display_name" not in row.facts:
         return members.found_by(member)
     sort_name, *lines = row.given.found_by
-    others = [member[name] or "" for name in members.FOUND_BY]
-    return {"sort_name": sort_name, "search_text": to_text((), [*lines, *others])}
+    return members.texts_of(member, sort_name, lines)
 
 
 def _memberships(plan: ImportPlan, account_id: str) -> list[member_pb2.Membership]:

@@ -215,7 +215,7 @@ def _read_row(columns: Mapping[int, ImportColumn], line: TableLine) -> Given:
 
 @lru_cache(MOST_ROWS)
 def _found_by(name: str) -> list[str]:
-    return [search.to_order(name), *search.to_text([name], read=search.as_person).split("\n")[1:-1]]
+    return [search.to_order(name), *search.to_lines([name], search.as_person)]
 
 
 def tell_doubles(field: str, places: Mapping[str, int], rows: Sequence[Given]) -> None:

@@ -119,6 +119,8 @@ def _conditions(request: api.ListMembersRequest) -> list[sa.ColumnElement[bool]]
         met.append(c.licence_assign_time.is_not(None) if types == {True} else c.licence_assign_time.is_(None))
     if request.HasField("verified"):
         met.append(c.verified.is_(request.verified))
+    if request.HasField("hidden"):
+        met.append(c.hidden.is_(request.hidden))
     if request.without_department:
         met.append(c.main_department_id == "")
     return met
@@ -141,23 +143,25 @@ def _reach(connection: Connection, department_id: str, scope: Scope, *, below: b
     if row is None:
         return Reach([], 0)
     if not below:
-        return Reach([department_id], _number(connection, [department_id]))
+        return Reach([department_id], number_in(connection, [department_id]))
     return Reach(sa.select(c.department_id).where(scopes.below(row.path, as_it_is=True)), row.member_count_below)
 
 
 def _inside(connection: Connection, scope: frozenset[str]) -> Reach:
     ids = sa.select(DEPARTMENT.c.department_id).where(scopes.within(connection, scope))
     tops = scopes.tops(connection, scope)
-    return Reach(ids, tops[0].member_count_below if len(tops) == 1 else _number(connection, ids))
+    return Reach(ids, tops[0].member_count_below if len(tops) == 1 else number_in(connection, ids))
 
 
-def _number(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
+def number_in(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
     there = sa.select(sa.func.count(MEMBERSHIP.c.account_id.distinct())).where(MEMBERSHIP.c.department_id.in_(ids))
     return connection.execute(there).scalar_one()
 
 
-def _belongs(reach: Reach) -> sa.ColumnElement[bool]:
-    """Databases go the way that they are shown: from those who are there, or past everybody. Then the main department
+def belongs(reach: Reach) -> sa.ColumnElement[bool]:
+    """Whether a row of MEMBER belongs to one of them.
+
+    Databases go the way that they are shown: from those who are there, or past everybody. Then the main department
     stands in the row already, and of other memberships there are few.
     """
     m = MEMBERSHIP.c
@@ -176,16 +180,16 @@ def _page(
     limit: int,
 ) -> tuple[int, Sequence[RowMapping]]:
     """How many there are, and those behind `key`."""
-    met = [*conditions, *([_belongs(reach)] if reach else [])]
+    met = [*conditions, *([belongs(reach)] if reach else [])]
     if conditions:
-        return _looked_at_once(connection, met, order, key, limit)
+        return looked_at_once(connection, met, order, key, limit)
     number = sa.select(sa.func.count()).select_from(MEMBER)
     total = reach.number if reach else connection.execute(number).scalar_one()
     query = sa.select(MEMBER).where(*met).order_by(*order.of(MEMBER)).limit(limit)
     return total, connection.execute(query.where(order.after(MEMBER, key)) if key else query).mappings().all()
 
 
-def _looked_at_once(
+def looked_at_once(
     connection: Connection,
     met: Sequence[sa.ColumnElement[bool]],
     order: Order,
@@ -225,6 +229,7 @@ def to_message(row: RowMapping | Mapping[str, Any], memberships: Collection[pb.M
         licence_assign_time=None if assigned is None else to_timestamp(assigned),
         licence_lock_time=None if assigned is None else to_timestamp(licences.lock_time(assigned)),
         verified=row["verified"],
+        hidden=row["hidden"],
         provider_user_id=row["provider_user_id"] or "",
         version=row["version"],
         create_time=to_timestamp(row["create_time"]),

@@ -26,6 +26,7 @@ TEXTS: Mapping[str, Callable[[str, str], str]] = {
     "provider_user_id": partial(fields.text, longest=128),
 }
 UNIQUE = ("staff_id", "provider_user_id")
+MARKS = ("verified", "hidden")
 PERSONAL = tuple(TEXTS)
 """What no log may repeat."""
 
@@ -56,7 +57,7 @@ def to_input(member: pb.Member) -> MemberInput:
         raise errors.invalid("member.status", message("only who signed in unknown waits to be let in"))
     return MemberInput(
         account_id=account_id("member.account_id", member.account_id),
-        facts=_facts(member, TEXTS, "member.") | {"verified": member.verified},
+        facts=_facts(member, TEXTS, "member.") | {name: getattr(member, name) for name in MARKS},
         status=status_name("member.status", member.status or pb.MEMBER_STATUS_NOT_ACTIVATED),
         advanced=is_advanced("member.account_type", member.account_type or FREE),
         departments=_departments("member.memberships", member.memberships),
@@ -71,7 +72,7 @@ def to_update(request: api.UpdateMemberRequest) -> UpdateInput:
     return UpdateInput(
         account_id=account_id("account_id", request.account_id),
         version=fields.version(request.version),
-        facts=facts | ({"verified": request.verified} if "verified" in given else {}),
+        facts=facts | {name: getattr(request, name) for name in MARKS if name in given},
         departments=_departments("memberships", request.memberships.memberships) if "memberships" in given else None,
     )
 

@@ -208,8 +208,17 @@ def _check_lock(lock_time: int, now: int) -> None:
 
 def found_by(row: Mapping[str, Any]) -> dict[str, str]:
     """What follows from the rest of a row: by what the member is sorted and found."""
-    name, others = row["display_name"], [row[each] or "" for each in FOUND_BY]
-    return {"sort_name": search.to_order(name), "search_text": search.to_text([name], others, search.as_person)}
+    name = row["display_name"]
+    return texts_of(row, search.to_order(name), search.to_lines([name], search.as_person))
+
+
+def texts_of(row: Mapping[str, Any], sort_name: str, lines: Sequence[str]) -> dict[str, str]:
+    """As found_by, where it is known how the name is sorted, and by which lines it is found."""
+    return {
+        "sort_name": sort_name,
+        "card_text": search.to_text((), [*lines, row["account_id"]]),
+        "search_text": search.to_text((), [*lines, *(row[each] or "" for each in FOUND_BY)]),
+    }
 
 
 def _stored(connection: Connection, account_id: str, scope: Scope = EVERYWHERE) -> StoredMember:
@@ -286,5 +295,5 @@ def _entry(account_id: str, before: StoredMember | None, after: StoredMember | N
 def _detail(stored: StoredMember | None) -> dict[str, Any] | None:
     if stored is None:
         return None
-    names = ("version", "status", "licence_assign_time", "verified")
+    names = ("version", "status", "licence_assign_time", "verified", "hidden")
     return {name: stored.row[name] for name in names} | {"departments": stored.departments}

@@ -63,6 +63,13 @@ class Member(SQLModel, table=True):
         sa_column_kwargs={"server_default": sa.text("''")},
         description="of the main membership, empty without any: not looked up for each who is searched through",
     )
+    hidden: bool = Field(
+        sa_column_kwargs={"server_default": sa.false()}, description="from others, in the address book"
+    )
+    card_text: str = Field(
+        sa_column_kwargs={"server_default": sa.text("''")},
+        description="search.to_text of what every card says: other fields are for those who see them",
+    )
     version: int
     create_time: int = time_column()
     update_time: int = time_column()
@@ -94,6 +101,9 @@ class Organization(SQLModel, table=True):
     licences_seq: int = Field(description="number of the events licences_changed so far")
     joining: bytes | None = Field(sa_type=sa.LargeBinary, description="yunhui.directory.v1.Joining; NULL: off")
     update_time: int | None = time_column()
+    visibility: bytes | None = Field(
+        sa_type=sa.LargeBinary, description="yunhui.directory.v1.Visibility, without paths; NULL: as it is at first"
+    )
 
 
 class LicencePurchase(SQLModel, table=True):

@@ -37,6 +37,11 @@ def to_text(names: Iterable[str], others: Iterable[str] = (), read: Callable[[st
     return "\n" + "\n".join(lines).casefold() + "\n"
 
 
+def to_lines(names: Iterable[str], read: Callable[[str], Syllables]) -> list[str]:
+    """Those of to_text, when nothing else is known."""
+    return to_text(names, read=read).split("\n")[1:-1]
+
+
 def as_words(name: str) -> Syllables:
     """Of what is no person: 重庆 is chong qing. Nothing where nothing is Chinese."""
     return [] if name.isascii() else _read(name.replace(" ", ""))

@@ -4,6 +4,7 @@ import json
 
 import grpc
 from yunhui.booking.v1.booking_service_pb2_grpc import BookingServiceStub
+from yunhui.directory.v1.address_book_service_pb2_grpc import AddressBookServiceStub
 from yunhui.directory.v1.department_service_pb2_grpc import DepartmentServiceStub
 from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub
 from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
@@ -43,6 +44,7 @@ class Services:
         self.meetings = MeetingServiceStub(self._channels[1])
         self.notifier = NotifierServiceStub(self._channels[2])
         self.policy = PolicyServiceStub(self._channels[3])
+        self.address_book = AddressBookServiceStub(self._channels[4])
         self.departments = DepartmentServiceStub(self._channels[4])
         self.imports = ImportServiceStub(self._channels[4])
         self.members = MemberServiceStub(self._channels[4])

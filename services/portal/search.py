@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from yunhui.booking.v1 import booking_service_pb2 as booking
 from yunhui.booking.v1 import reservation_pb2
+from yunhui.directory.v1 import address_book_service_pb2 as address_book
 from yunhui.directory.v1 import department_pb2
 from yunhui.directory.v1 import department_service_pb2 as departments
 from yunhui.directory.v1 import member_service_pb2 as members
 
 from services.platform.text.messages import Text, message
 from services.portal.calls import ask, may, person_of, read, services_of
+from services.portal.colleagues import PERMISSION, to_card
 from services.portal.console.addresses import of_member
 from services.portal.console.departments import address
 from services.portal.navigation import areas_for
@@ -23,6 +25,8 @@ from services.portal.rendering import reader_of, render
 from services.portal.times import Reader
 
 PATH = "/search"
+NOTHING_FOUND = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}
+"""Of a query with signs that nobody is called by; of an address book that is closed."""
 FOUND = 8
 """Of each kind."""
 LONGEST = 100
@@ -63,6 +67,8 @@ async def search(request: Request, query: str) -> list[HitGroup]:
     kinds = [("reservations", message("My reservations"), own_reservations)]
     if may(request, "members.view"):
         kinds += [("people", message("Members"), people), ("departments", message("Departments"), in_tree)]
+    elif may(request, PERMISSION):
+        kinds.append(("people", message("Colleagues"), in_address_book))
     return [found, *await asyncio.gather(*(_group(request, query, *each) for each in kinds))]
 
 
@@ -73,7 +79,7 @@ async def _group(
     try:
         return HitGroup(name, title, await find(request, query))
     except grpc.aio.AioRpcError as error:
-        if error.code() == grpc.StatusCode.INVALID_ARGUMENT:  # of a query with signs that nobody is called by
+        if error.code() in NOTHING_FOUND:
             return HitGroup(name, title)
         if not read(error).away:
             raise
@@ -125,6 +131,16 @@ async def people(request: Request, query: str) -> list[Hit]:
 
 def detail_of(each: Any) -> str:
     return " · ".join([each.account_id, *(one.path for one in each.memberships[:1])])
+
+
+async def in_address_book(request: Request, query: str) -> list[Hit]:
+    question = address_book.ListColleaguesRequest(query=query, page_size=FOUND)
+    answer = await ask(request, services_of(request).address_book.ListColleagues, question)
+    found = answer.colleagues
+    return [
+        Hit(each.display_name, to_card(each), "".join(one.path for one in each.departments[:1]), "people")
+        for each in found
+    ]
 
 
 async def in_tree(request: Request, query: str) -> list[Hit]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from yunhui.booking.v1 import reservation_pb2 as pb
-from yunhui.directory.v1 import import_pb2, member_pb2, organization_pb2
+from yunhui.directory.v1 import import_pb2, member_pb2, organization_pb2, visibility_pb2
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 from yunhui.notifier.v1 import delivery_pb2
@@ -146,6 +146,19 @@ TOPICS: Mapping[int, Text] = {
     organization_pb2.NOTICE_TOPIC_BILLING: message("Orders and invoices"),
     organization_pb2.NOTICE_TOPIC_SECURITY: message("Who may do what"),
     organization_pb2.NOTICE_TOPIC_SERVICE: message("Faults and maintenance"),
+}
+CARD_FIELDS: Mapping[int, Text] = {
+    visibility_pb2.CARD_FIELD_TITLE: message("Title at work"),
+    visibility_pb2.CARD_FIELD_DEPARTMENTS: message("Departments"),
+    visibility_pb2.CARD_FIELD_EMAIL: message("E-mail"),
+    visibility_pb2.CARD_FIELD_PHONE: message("Phone"),
+    visibility_pb2.CARD_FIELD_STAFF_ID: message("Staff number"),
+}
+SIGHTS: Mapping[int, Text] = {
+    visibility_pb2.SIGHT_EVERYBODY: message("everybody"),
+    visibility_pb2.SIGHT_OWN_DEPARTMENT: message("their own departments"),
+    visibility_pb2.SIGHT_OWN_DEPARTMENT_AND_BELOW: message("their own departments and those below"),
+    visibility_pb2.SIGHT_CHOSEN_DEPARTMENTS: message("chosen departments"),
 }
 LANGUAGE_NAMES: Mapping[str, str] = {"zh-CN": "中文", "en": "English"}
 THEME_NAMES: Mapping[str, Text] = {

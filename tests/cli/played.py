@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from typer.testing import CliRunner, Result
 from yunhui.directory.v1 import (
+    address_book_service_pb2,
     department_service_pb2,
     member_service_pb2,
     organization_service_pb2,
@@ -24,10 +25,10 @@ from services.cli.commands import app
 Answers = Mapping[str, Callable[[Any], Message]]
 """By method; the others answer nothing."""
 SERVICES = (
-    *(department_service_pb2, member_service_pb2, organization_service_pb2),
+    *(address_book_service_pb2, department_service_pb2, member_service_pb2, organization_service_pb2),
     *(provisioning_service_pb2, role_service_pb2),
 )
-LOOKS = frozenset({"ListDepartments", "ListRoles"})
+LOOKS = frozenset({"ListDepartments", "ListColleagueDepartments", "ListRoles"})
 """What a command looks up on its way, besides what it gets."""
 
 

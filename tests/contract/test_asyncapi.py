@@ -83,7 +83,7 @@ def directory_events() -> Iterator[str]:
     members = "directory/members.py"
     yield from (f"member.{name}" for name in arguments(members, "_told", 3) | arguments(members, "event_of", 0))
     yield from (f"member.{name}" for name in chosen(members, "what"))
-    for path in ("directory/organization.py", "directory/licences.py"):
+    for path in ("directory/organization.py", "directory/licences.py", "directory/visibility.py"):
         yield from arguments(path, "changes.event", 0)
     transfers, roles = "directory/transfers.py", "directory/role_changes.py"
     yield from (f"organization.transfer_{name}" for name in arguments(transfers, "_event", 0))

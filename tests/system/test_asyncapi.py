@@ -118,6 +118,7 @@ def organize(admin: Person) -> None:
     for arguments in (
         ("organization", "update", "--name", "计算技术研究所", "--edition", "education"),
         ("organization", "licences", "put", "PO-7", "--count", "3", "--start", MONDAY, "--end", "2026-01-01 00:00"),
+        ("organization", "visibility", "set", "--sees", "own-department-and-below", "--card", "title"),
         ("departments", "add", "自动化所"),
         ("departments", "add", "软件所"),
         ("departments", "add", "编译组", "--under", "软件所"),

@@ -26,6 +26,7 @@ CATALOGUE: Mapping[str, Text] = {
     "notices.view": message("see one's own notices, and choose them"),
     "notices.view_all": message("see everybody's notices and send them again"),
     "notices.manage": message("see addresses of mail, and choose the notices of others"),
+    "address_book.view": message("see colleagues in the address book"),
     "members.view": message("see members and departments"),
     "members.edit": message("add, change, disable and remove members"),
     "departments.edit": message("add, change, move and merge departments"),
@@ -42,7 +43,12 @@ CATALOGUE: Mapping[str, Text] = {
 }
 """All permissions, module.verb, in the order in which people read them."""
 
-_BOOKER = frozenset({"reservations.view", "reservations.book", "rules.view", "meetings.view", "notices.view"})
+_BOOKER = frozenset(
+    {
+        *("reservations.view", "reservations.book", "rules.view", "meetings.view", "notices.view"),
+        "address_book.view",
+    }
+)
 _SUPPORT = _BOOKER | {
     *("reservations.view_all", "reservations.manage", "violations.waive", "meetings.view_all", "notices.view_all"),
     *("members.view", "organization.view"),

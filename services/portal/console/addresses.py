@@ -21,6 +21,7 @@ PURCHASE = f"{ORGANIZATION}/purchase"
 """With ?id=."""
 TRANSFER = f"{ORGANIZATION}/transfer"
 ROLES = f"{CONSOLE}/roles"
+VISIBILITY = f"{CONSOLE}/visibility"
 
 
 class HasAccount(Protocol):
@@ -45,6 +46,10 @@ def of_purchase(each: HasPurchase, act: str = "") -> str:
 
 def of_role(role_id: str, act: str = "", **query: str) -> str:
     return f"{ROLES}/{role_id}{act and f'/{act}'}" + (f"?{urlencode(query)}" if query else "")
+
+
+def of_visibility(act: str = "", **query: str) -> str:
+    return f"{VISIBILITY}{act and f'/{act}'}" + (f"?{urlencode(query)}" if query else "")
 
 
 def of_member(each: HasAccount, act: str = "", **query: str) -> str:

@@ -31,7 +31,13 @@ DONE = {
     "merged": message("They are one department now."),
     "deleted": message("The department was deleted."),
 }
-KINDS = {"department": "radio", "parent_id": "radio", "into_department_id": "radio", "memberships": "checkbox"}
+KINDS = {
+    "department": "radio",
+    "parent_id": "radio",
+    "into_department_id": "radio",
+    "memberships": "checkbox",
+    "chosen": "several",
+}
 """Fields that choose departments, by name."""
 
 
@@ -141,7 +147,7 @@ async def show_found(request: Request) -> Response:
     name = given.get("name", "")
     query = given.get("find", "").strip()
     choice = await choose(request, (), query)
-    taken = set(given.getlist("memberships"))
+    taken = {*given.getlist("memberships"), *given.getlist("chosen")}
     found = [each for each in choice.found if each.department_id not in taken]
     return render(
         request, "console/_found.html", name=name, kind=KINDS.get(name, "radio"), choice=replace(choice, found=found)

@@ -28,6 +28,7 @@ from services.portal.rendering import reader_of, render
 
 TEXTS = ("display_name", "email", "phone", "title", "staff_id", "provider_user_id")
 """Fields of a member that are text, as the service names them."""
+MARKS = ("verified", "hidden")
 FIELDS = {
     **{name: name for name in (*TEXTS, "account_id", "memberships", "status", "account_type")},
     "MEMBER_EXISTS": "account_id",
@@ -39,7 +40,9 @@ FIELDS = {
 
 
 def values_of(member: pb.Member) -> dict[str, str]:
-    return {name: getattr(member, name) for name in TEXTS} | {"verified": "1" if member.verified else ""}
+    return {name: getattr(member, name) for name in TEXTS} | {
+        name: "1" if getattr(member, name) else "" for name in MARKS
+    }
 
 
 def chosen_of(member: pb.Member) -> tuple[list[str], str]:
@@ -72,7 +75,7 @@ async def _edit_page(
 
 async def edit(request: Request) -> Response:
     given = await request.form()
-    form = ConsoleForm(typed(given, *TEXTS, "verified", "main"), version_of(given))
+    form = ConsoleForm(typed(given, *TEXTS, *MARKS, "main"), version_of(given))
     chosen = departments_of(given)
     query = text_of(given, "find", departments.LONGEST_QUERY)
     if was_searched(given):
@@ -82,6 +85,7 @@ async def edit(request: Request) -> Response:
         version=form.version,
         **{name: form.value(name) for name in TEXTS},
         verified=bool(form.value("verified")),
+        hidden=bool(form.value("hidden")),
         memberships=api.Memberships(memberships=memberships(form, chosen)),
     )
     answer = await attempt(request, services_of(request).members.UpdateMember, question, FIELDS)
@@ -123,7 +127,7 @@ async def _new_page(request: Request, form: ConsoleForm, chosen: Sequence[str], 
 
 async def add(request: Request) -> Response:
     given = await request.form()
-    form = ConsoleForm(typed(given, *TEXTS, "account_id", "verified", "main", "account_type", "status"))
+    form = ConsoleForm(typed(given, *TEXTS, *MARKS, "account_id", "main", "account_type", "status"))
     chosen = departments_of(given)
     query = text_of(given, "find", departments.LONGEST_QUERY)
     if was_searched(given):
@@ -133,6 +137,7 @@ async def add(request: Request) -> Response:
         account_id=form.value("account_id"),
         **texts,
         verified=bool(form.value("verified")),
+        hidden=bool(form.value("hidden")),
         memberships=memberships(form, chosen),
         status=pb.MEMBER_STATUS_ENABLED if form.value("status") else pb.MEMBER_STATUS_NOT_ACTIVATED,
         account_type=pb.ACCOUNT_TYPE_ADVANCED if form.value("account_type") else pb.ACCOUNT_TYPE_FREE,

@@ -19,6 +19,7 @@ STATUSES = {
     "waiting": pb.MEMBER_STATUS_WAITING,
 }
 TYPES = {"advanced": pb.ACCOUNT_TYPE_ADVANCED, "free": pb.ACCOUNT_TYPE_FREE}
+HIDDEN = {"yes": message("Hidden"), "no": message("Not hidden")}
 VERIFIED = {"yes": message("Verified"), "no": message("Not verified")}
 ORDERS = {"added": api.MEMBER_ORDER_NEWEST}
 """As the address says them."""
@@ -35,6 +36,7 @@ async def fetch(request: Request, asked: Asked) -> Listing[pb.Member]:
         below=bool(department_id) and not filters["only"],
         without_department=filters["department"] == NO_DEPARTMENT,
         verified=filters["verified"] == "yes" if filters["verified"] else None,
+        hidden=filters["hidden"] == "yes" if filters["hidden"] else None,
         order=ORDERS.get(asked.sort, api.MEMBER_ORDER_NAME),
         page_size=asked.page_size,
         page_token=asked.page_token,
@@ -124,6 +126,7 @@ TABLE: Table[pb.Member] = Table(
         ),
         TableFilter("type", message("Account type"), {name: ACCOUNT_TYPES[each] for name, each in TYPES.items()}),
         TableFilter("verified", message("Identity"), VERIFIED),
+        TableFilter("hidden", message("Address book"), HIDDEN),
         TableFilter("department", message("Department"), part="console/_department_filter.html", look=look),
         TableFilter("only", message("Department"), {"1": message("Without those below it")}),
     ],

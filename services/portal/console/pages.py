@@ -22,8 +22,9 @@ from services.portal.console import (
     roles,
     selection,
     transfer,
+    visibility,
 )
-from services.portal.console.addresses import CONSOLE, IMPORT, MEMBER, ORGANIZATION, ROLES
+from services.portal.console.addresses import CONSOLE, IMPORT, MEMBER, ORGANIZATION, ROLES, VISIBILITY
 from services.portal.console.forms import for_permitted
 from services.portal.navigation import Area, Tab
 from services.portal.tables import Table
@@ -42,6 +43,7 @@ AREA = Area(
         Tab(imports.TABLE.path, imports.TABLE.icon, imports.TABLE.title, imports.TABLE.permission, also=[IMPORT]),
         Tab(departments.PATH, "tree", message("Departments"), "members.view"),
         Tab(ROLES, "key", message("Roles"), "roles.view"),
+        Tab(VISIBILITY, "eye", message("Visibility"), "organization.view"),
         Tab(ORGANIZATION, "office", message("Organization"), "organization.view"),
     ),
     deep=True,
@@ -61,4 +63,5 @@ PAGES = [
     *role_forms.PAGES,  # `new` is no role
     *roles.PAGES,
     *transfer.PAGES,
+    *visibility.PAGES,
 ]

@@ -28,6 +28,7 @@ MODULES: Mapping[str, Text] = {
     "rules": message("Rooms and rules"),
     "meetings": message("Meetings"),
     "notices": message("Notices"),
+    "address_book": message("Address book"),
     "members": message("Members and departments"),
     "departments": message("Members and departments"),
     "roles": message("Roles"),

@@ -182,6 +182,7 @@ class Scenery:
                 said("企业管理：此人能否操作，为什么", "Management: may this person, and why"),
                 "/console/member?id=li.wei&why=rooms.edit#why",
             ),
+            "visibility": (said("企业管理：通讯录可见范围", "Management: who sees whom"), "/console/visibility"),
             "organization": (said("企业管理：企业信息", "Management: the organization"), "/console/organization"),
             "contacts": (said("企业管理：企业联系人", "Management: contacts"), "/console/organization/contacts"),
         }

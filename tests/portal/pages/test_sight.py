@@ -86,6 +86,14 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
     settle(admin)
     [found] = admin.yunhui("departments", "list", "安全").answer["departments"]
     department = f"/console/departments/{found['parentId']}"
+    sights = ("organization", "visibility")
+    ruled = ("rule", "高能物理研究所/实验物理中心", "--sees", "chosen-departments", "--chosen", "高能物理研究所")
+    for words in (
+        ruled,
+        ("hide", "计算机网络信息中心"),
+        ("set", "--card", "title", "--card", "email", "--card", "departments"),
+    ):
+        assert admin.yunhui(*sights, *words).code == 0
     [role] = [each for each in admin.yunhui("roles").answer["roles"] if each.get("description")]
     own = f"/console/roles/{role['roleId']}"
     paths = {
@@ -123,6 +131,9 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
         "role-take": "/console/member/take-role?id=li.wei&role_id=admin&department_id=",
         "member-may": "/console/member?id=li.wei&why=rooms.edit",
         "member-may-not": "/console/member?id=zhao.min&why=rooms.edit",
+        "visibility": "/console/visibility",
+        "visibility-rule": f"/console/visibility/rule?department={found['parentId']}",
+        "visibility-hide": "/console/visibility/hide?find=wangluo",
         "organization": "/console/organization",
         "organization-edit": "/console/organization/edit",
         "contacts": "/console/organization/contacts",
@@ -137,8 +148,16 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
         "transfer-found": f"{transfer}?find=li",
         "organization-owner": "/console/organization",
     }
+    book = {
+        "colleagues": "/colleagues",
+        "colleagues-found": "/colleagues?q=wf",
+        "colleague": "/colleagues/card?id=li.wei",
+    }
     return {
         **{name: ("root", path) for name, path in paths.items()},
+        **{name: ("wang.fang", path) for name, path in book.items()},
+        "colleagues-below": ("wang.fang", f"/colleagues?department={found['parentId']}"),
+        "colleagues-closed": ("seen", "/colleagues"),
         **{name: (OWNER, path) for name, path in handing.items()},
     }
 

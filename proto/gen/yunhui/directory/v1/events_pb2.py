@@ -26,23 +26,24 @@ from yunhui.directory.v1 import department_pb2 as yunhui_dot_directory_dot_v1_do
 from yunhui.directory.v1 import member_pb2 as yunhui_dot_directory_dot_v1_dot_member__pb2
 from yunhui.directory.v1 import organization_pb2 as yunhui_dot_directory_dot_v1_dot_organization__pb2
 from yunhui.directory.v1 import role_pb2 as yunhui_dot_directory_dot_v1_dot_role__pb2
+from yunhui.directory.v1 import visibility_pb2 as yunhui_dot_directory_dot_v1_dot_visibility__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/directory/v1/events.proto\x12\x13yunhui.directory.v1\x1a$yunhui/directory/v1/department.proto\x1a yunhui/directory/v1/member.proto\x1a&yunhui/directory/v1/organization.proto\x1a\x1eyunhui/directory/v1/role.proto\"I\n\x0bMemberEvent\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"q\n\x0f\x44\x65partmentEvent\x12\x33\n\ndepartment\x18\x01 \x01(\x0b\x32\x1f.yunhui.directory.v1.Department\x12\x1a\n\x12into_department_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"\xc3\x01\n\x11OrganizationEvent\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32!.yunhui.directory.v1.Organization\x12\x35\n\x08licences\x18\x02 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12/\n\x08transfer\x18\x04 \x01(\x0b\x32\x1d.yunhui.directory.v1.Transfer\"C\n\tRoleEvent\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.yunhui.directory.v1.Role\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"L\n\x0c\x42indingEvent\x12-\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x1c.yunhui.directory.v1.Binding\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/directory/v1/events.proto\x12\x13yunhui.directory.v1\x1a$yunhui/directory/v1/department.proto\x1a yunhui/directory/v1/member.proto\x1a&yunhui/directory/v1/organization.proto\x1a\x1eyunhui/directory/v1/role.proto\x1a$yunhui/directory/v1/visibility.proto\"I\n\x0bMemberEvent\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"q\n\x0f\x44\x65partmentEvent\x12\x33\n\ndepartment\x18\x01 \x01(\x0b\x32\x1f.yunhui.directory.v1.Department\x12\x1a\n\x12into_department_id\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\"\xf8\x01\n\x11OrganizationEvent\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32!.yunhui.directory.v1.Organization\x12\x35\n\x08licences\x18\x02 \x01(\x0b\x32#.yunhui.directory.v1.LicenceFigures\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12/\n\x08transfer\x18\x04 \x01(\x0b\x32\x1d.yunhui.directory.v1.Transfer\x12\x33\n\nvisibility\x18\x05 \x01(\x0b\x32\x1f.yunhui.directory.v1.Visibility\"C\n\tRoleEvent\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.yunhui.directory.v1.Role\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"L\n\x0c\x42indingEvent\x12-\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x1c.yunhui.directory.v1.Binding\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.directory.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEMBEREVENT']._serialized_start=201
-  _globals['_MEMBEREVENT']._serialized_end=274
-  _globals['_DEPARTMENTEVENT']._serialized_start=276
-  _globals['_DEPARTMENTEVENT']._serialized_end=389
-  _globals['_ORGANIZATIONEVENT']._serialized_start=392
-  _globals['_ORGANIZATIONEVENT']._serialized_end=587
-  _globals['_ROLEEVENT']._serialized_start=589
-  _globals['_ROLEEVENT']._serialized_end=656
-  _globals['_BINDINGEVENT']._serialized_start=658
-  _globals['_BINDINGEVENT']._serialized_end=734
+  _globals['_MEMBEREVENT']._serialized_start=239
+  _globals['_MEMBEREVENT']._serialized_end=312
+  _globals['_DEPARTMENTEVENT']._serialized_start=314
+  _globals['_DEPARTMENTEVENT']._serialized_end=427
+  _globals['_ORGANIZATIONEVENT']._serialized_start=430
+  _globals['_ORGANIZATIONEVENT']._serialized_end=678
+  _globals['_ROLEEVENT']._serialized_start=680
+  _globals['_ROLEEVENT']._serialized_end=747
+  _globals['_BINDINGEVENT']._serialized_start=749
+  _globals['_BINDINGEVENT']._serialized_end=825
 # @@protoc_insertion_point(module_scope)

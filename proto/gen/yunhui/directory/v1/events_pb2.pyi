@@ -9,6 +9,7 @@ from yunhui.directory.v1 import department_pb2 as _department_pb2
 from yunhui.directory.v1 import member_pb2 as _member_pb2
 from yunhui.directory.v1 import organization_pb2 as _organization_pb2
 from yunhui.directory.v1 import role_pb2 as _role_pb2
+from yunhui.directory.v1 import visibility_pb2 as _visibility_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -105,6 +106,7 @@ class OrganizationEvent(_message.Message):
     Each event, by its subject:
     yunhui.directory.organization.updated: what is known of it was changed, or who is told of what.
     yunhui.directory.organization.licences_changed: what was bought was changed.
+    yunhui.directory.organization.visibility_changed: what members see of each other was changed.
     yunhui.directory.organization.transfer_begun: a super administrator wants to hand the organization over.
     yunhui.directory.organization.transfer_accepted: the successor is super administrator now.
     yunhui.directory.organization.transfer_cancelled: it was given up, or who was named in it was removed.
@@ -116,6 +118,7 @@ class OrganizationEvent(_message.Message):
     LICENCES_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     TRANSFER_FIELD_NUMBER: _builtins.int
+    VISIBILITY_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Account id of who caused it."""
     @_builtins.property
@@ -130,6 +133,10 @@ class OrganizationEvent(_message.Message):
     def transfer(self) -> _role_pb2.Transfer:
         """Only for transfer_begun, transfer_accepted and transfer_cancelled, which are numbered by themselves for each transfer."""
 
+    @_builtins.property
+    def visibility(self) -> _visibility_pb2.Visibility:
+        """After the change, without paths; only for visibility_changed."""
+
     def __init__(
         self,
         *,
@@ -137,10 +144,11 @@ class OrganizationEvent(_message.Message):
         licences: _organization_pb2.LicenceFigures | None = ...,
         actor: _builtins.str = ...,
         transfer: _role_pb2.Transfer | None = ...,
+        visibility: _visibility_pb2.Visibility | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["licences", b"licences", "organization", b"organization", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["licences", b"licences", "organization", b"organization", "transfer", b"transfer", "visibility", b"visibility"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "licences", b"licences", "organization", b"organization", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "licences", b"licences", "organization", b"organization", "transfer", b"transfer", "visibility", b"visibility"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -98,6 +98,7 @@ class Member(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Subject of the person's token: 1 to 128 characters, none of them "@", never changed. An e-mail address cannot be one,
     since it can come to another person.
@@ -122,6 +123,8 @@ class Member(_message.Message):
     """The person's id at the meeting provider; no two members have the same. Empty when it is not known."""
     version: _builtins.int
     """Advances with every change; whoever changes a member says which version they saw."""
+    hidden: _builtins.bool
+    """The address book does not show the person to others."""
     @_builtins.property
     def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]:
         """The main one first, then by path; empty for a member without a department."""
@@ -161,10 +164,11 @@ class Member(_message.Message):
         version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        hidden: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "licence_assign_time", b"licence_assign_time", "licence_lock_time", b"licence_lock_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_type", b"account_type", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "licence_assign_time", b"licence_assign_time", "licence_lock_time", b"licence_lock_time", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "status", b"status", "title", b"title", "update_time", b"update_time", "verified", b"verified", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_type", b"account_type", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "hidden", b"hidden", "licence_assign_time", b"licence_assign_time", "licence_lock_time", b"licence_lock_time", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "status", b"status", "title", b"title", "update_time", b"update_time", "verified", b"verified", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

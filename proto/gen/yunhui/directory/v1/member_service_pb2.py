@@ -27,7 +27,7 @@ from yunhui.access.v1 import access_pb2 as yunhui_dot_access_dot_v1_dot_access__
 from yunhui.directory.v1 import member_pb2 as yunhui_dot_directory_dot_v1_dot_member__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(yunhui/directory/v1/member_service.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\x1a yunhui/directory/v1/member.proto\"\xcf\x02\n\x12ListMembersRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x33\n\x08statuses\x18\x02 \x03(\x0e\x32!.yunhui.directory.v1.MemberStatus\x12\x37\n\raccount_types\x18\x03 \x03(\x0e\x32 .yunhui.directory.v1.AccountType\x12\x15\n\rdepartment_id\x18\x04 \x01(\t\x12\r\n\x05\x62\x65low\x18\x05 \x01(\x08\x12\x1a\n\x12without_department\x18\x06 \x01(\x08\x12\x15\n\x08verified\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12/\n\x05order\x18\x08 \x01(\x0e\x32 .yunhui.directory.v1.MemberOrder\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\tB\x0b\n\t_verified\"\x9c\x01\n\x13ListMembersResponse\x12,\n\x07members\x18\x01 \x03(\x0b\x32\x1b.yunhui.directory.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0btotal_count\x18\x03 \x01(\x05\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\x10GetMemberRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"@\n\x11GetMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"B\n\x13\x43reateMemberRequest\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"C\n\x14\x43reateMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"\xf3\x02\n\x13UpdateMemberRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x19\n\x0c\x64isplay_name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05phone\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05title\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\x08staff_id\x18\x07 \x01(\tH\x04\x88\x01\x01\x12\x1d\n\x10provider_user_id\x18\x08 \x01(\tH\x05\x88\x01\x01\x12\x15\n\x08verified\x18\t \x01(\x08H\x06\x88\x01\x01\x12\x35\n\x0bmemberships\x18\n \x01(\x0b\x32 .yunhui.directory.v1.MembershipsB\x0f\n\r_display_nameB\x08\n\x06_emailB\x08\n\x06_phoneB\x08\n\x06_titleB\x0b\n\t_staff_idB\x13\n\x11_provider_user_idB\x0b\n\t_verified\"C\n\x0bMemberships\x12\x34\n\x0bmemberships\x18\x01 \x03(\x0b\x32\x1f.yunhui.directory.v1.Membership\"C\n\x14UpdateMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"\x86\x01\n\x17SetMemberEnabledRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x35\n\x0bmemberships\x18\x04 \x01(\x0b\x32 .yunhui.directory.v1.Memberships\"G\n\x18SetMemberEnabledResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"t\n\x15SetAccountTypeRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x36\n\x0c\x61\x63\x63ount_type\x18\x02 \x01(\x0e\x32 .yunhui.directory.v1.AccountType\x12\x0f\n\x07version\x18\x03 \x01(\x03\"E\n\x16SetAccountTypeResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\":\n\x13\x44\x65leteMemberRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x16\n\x14\x44\x65leteMemberResponse*[\n\x0bMemberOrder\x12\x1c\n\x18MEMBER_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11MEMBER_ORDER_NAME\x10\x01\x12\x17\n\x13MEMBER_ORDER_NEWEST\x10\x02\x32\xf5\x06\n\rMemberService\x12v\n\x0bListMembers\x12\'.yunhui.directory.v1.ListMembersRequest\x1a(.yunhui.directory.v1.ListMembersResponse\"\x14\xb2\xd4\x18\x0cmembers.view\xb8\xd4\x18\x01\x12p\n\tGetMember\x12%.yunhui.directory.v1.GetMemberRequest\x1a&.yunhui.directory.v1.GetMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.view\xb8\xd4\x18\x01\x12y\n\x0c\x43reateMember\x12(.yunhui.directory.v1.CreateMemberRequest\x1a).yunhui.directory.v1.CreateMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x12y\n\x0cUpdateMember\x12(.yunhui.directory.v1.UpdateMemberRequest\x1a).yunhui.directory.v1.UpdateMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x12\x85\x01\n\x10SetMemberEnabled\x12,.yunhui.directory.v1.SetMemberEnabledRequest\x1a-.yunhui.directory.v1.SetMemberEnabledResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x12\x80\x01\n\x0eSetAccountType\x12*.yunhui.directory.v1.SetAccountTypeRequest\x1a+.yunhui.directory.v1.SetAccountTypeResponse\"\x15\xb2\xd4\x18\rlicences.edit\xb8\xd4\x18\x01\x12y\n\x0c\x44\x65leteMember\x12(.yunhui.directory.v1.DeleteMemberRequest\x1a).yunhui.directory.v1.DeleteMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(yunhui/directory/v1/member_service.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\x1a yunhui/directory/v1/member.proto\"\xef\x02\n\x12ListMembersRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x33\n\x08statuses\x18\x02 \x03(\x0e\x32!.yunhui.directory.v1.MemberStatus\x12\x37\n\raccount_types\x18\x03 \x03(\x0e\x32 .yunhui.directory.v1.AccountType\x12\x15\n\rdepartment_id\x18\x04 \x01(\t\x12\r\n\x05\x62\x65low\x18\x05 \x01(\x08\x12\x1a\n\x12without_department\x18\x06 \x01(\x08\x12\x15\n\x08verified\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12/\n\x05order\x18\x08 \x01(\x0e\x32 .yunhui.directory.v1.MemberOrder\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\x12\x13\n\x06hidden\x18\x0b \x01(\x08H\x01\x88\x01\x01\x42\x0b\n\t_verifiedB\t\n\x07_hidden\"\x9c\x01\n\x13ListMembersResponse\x12,\n\x07members\x18\x01 \x03(\x0b\x32\x1b.yunhui.directory.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0btotal_count\x18\x03 \x01(\x05\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\x10GetMemberRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"@\n\x11GetMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"B\n\x13\x43reateMemberRequest\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"C\n\x14\x43reateMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"\x93\x03\n\x13UpdateMemberRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x19\n\x0c\x64isplay_name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x12\n\x05phone\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05title\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x15\n\x08staff_id\x18\x07 \x01(\tH\x04\x88\x01\x01\x12\x1d\n\x10provider_user_id\x18\x08 \x01(\tH\x05\x88\x01\x01\x12\x15\n\x08verified\x18\t \x01(\x08H\x06\x88\x01\x01\x12\x35\n\x0bmemberships\x18\n \x01(\x0b\x32 .yunhui.directory.v1.Memberships\x12\x13\n\x06hidden\x18\x0b \x01(\x08H\x07\x88\x01\x01\x42\x0f\n\r_display_nameB\x08\n\x06_emailB\x08\n\x06_phoneB\x08\n\x06_titleB\x0b\n\t_staff_idB\x13\n\x11_provider_user_idB\x0b\n\t_verifiedB\t\n\x07_hidden\"C\n\x0bMemberships\x12\x34\n\x0bmemberships\x18\x01 \x03(\x0b\x32\x1f.yunhui.directory.v1.Membership\"C\n\x14UpdateMemberResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"\x86\x01\n\x17SetMemberEnabledRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x35\n\x0bmemberships\x18\x04 \x01(\x0b\x32 .yunhui.directory.v1.Memberships\"G\n\x18SetMemberEnabledResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\"t\n\x15SetAccountTypeRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x36\n\x0c\x61\x63\x63ount_type\x18\x02 \x01(\x0e\x32 .yunhui.directory.v1.AccountType\x12\x0f\n\x07version\x18\x03 \x01(\x03\"E\n\x16SetAccountTypeResponse\x12+\n\x06member\x18\x01 \x01(\x0b\x32\x1b.yunhui.directory.v1.Member\":\n\x13\x44\x65leteMemberRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x16\n\x14\x44\x65leteMemberResponse*[\n\x0bMemberOrder\x12\x1c\n\x18MEMBER_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11MEMBER_ORDER_NAME\x10\x01\x12\x17\n\x13MEMBER_ORDER_NEWEST\x10\x02\x32\xf5\x06\n\rMemberService\x12v\n\x0bListMembers\x12\'.yunhui.directory.v1.ListMembersRequest\x1a(.yunhui.directory.v1.ListMembersResponse\"\x14\xb2\xd4\x18\x0cmembers.view\xb8\xd4\x18\x01\x12p\n\tGetMember\x12%.yunhui.directory.v1.GetMemberRequest\x1a&.yunhui.directory.v1.GetMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.view\xb8\xd4\x18\x01\x12y\n\x0c\x43reateMember\x12(.yunhui.directory.v1.CreateMemberRequest\x1a).yunhui.directory.v1.CreateMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x12y\n\x0cUpdateMember\x12(.yunhui.directory.v1.UpdateMemberRequest\x1a).yunhui.directory.v1.UpdateMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x12\x85\x01\n\x10SetMemberEnabled\x12,.yunhui.directory.v1.SetMemberEnabledRequest\x1a-.yunhui.directory.v1.SetMemberEnabledResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x12\x80\x01\n\x0eSetAccountType\x12*.yunhui.directory.v1.SetAccountTypeRequest\x1a+.yunhui.directory.v1.SetAccountTypeResponse\"\x15\xb2\xd4\x18\rlicences.edit\xb8\xd4\x18\x01\x12y\n\x0c\x44\x65leteMember\x12(.yunhui.directory.v1.DeleteMemberRequest\x1a).yunhui.directory.v1.DeleteMemberResponse\"\x14\xb2\xd4\x18\x0cmembers.edit\xb8\xd4\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,38 +48,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEMBERSERVICE'].methods_by_name['SetAccountType']._serialized_options = b'\262\324\030\rlicences.edit\270\324\030\001'
   _globals['_MEMBERSERVICE'].methods_by_name['DeleteMember']._loaded_options = None
   _globals['_MEMBERSERVICE'].methods_by_name['DeleteMember']._serialized_options = b'\262\324\030\014members.edit\270\324\030\001'
-  _globals['_MEMBERORDER']._serialized_start=1898
-  _globals['_MEMBERORDER']._serialized_end=1989
+  _globals['_MEMBERORDER']._serialized_start=1962
+  _globals['_MEMBERORDER']._serialized_end=2053
   _globals['_LISTMEMBERSREQUEST']._serialized_start=164
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=499
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=502
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=658
-  _globals['_GETMEMBERREQUEST']._serialized_start=660
-  _globals['_GETMEMBERREQUEST']._serialized_end=698
-  _globals['_GETMEMBERRESPONSE']._serialized_start=700
-  _globals['_GETMEMBERRESPONSE']._serialized_end=764
-  _globals['_CREATEMEMBERREQUEST']._serialized_start=766
-  _globals['_CREATEMEMBERREQUEST']._serialized_end=832
-  _globals['_CREATEMEMBERRESPONSE']._serialized_start=834
-  _globals['_CREATEMEMBERRESPONSE']._serialized_end=901
-  _globals['_UPDATEMEMBERREQUEST']._serialized_start=904
-  _globals['_UPDATEMEMBERREQUEST']._serialized_end=1275
-  _globals['_MEMBERSHIPS']._serialized_start=1277
-  _globals['_MEMBERSHIPS']._serialized_end=1344
-  _globals['_UPDATEMEMBERRESPONSE']._serialized_start=1346
-  _globals['_UPDATEMEMBERRESPONSE']._serialized_end=1413
-  _globals['_SETMEMBERENABLEDREQUEST']._serialized_start=1416
-  _globals['_SETMEMBERENABLEDREQUEST']._serialized_end=1550
-  _globals['_SETMEMBERENABLEDRESPONSE']._serialized_start=1552
-  _globals['_SETMEMBERENABLEDRESPONSE']._serialized_end=1623
-  _globals['_SETACCOUNTTYPEREQUEST']._serialized_start=1625
-  _globals['_SETACCOUNTTYPEREQUEST']._serialized_end=1741
-  _globals['_SETACCOUNTTYPERESPONSE']._serialized_start=1743
-  _globals['_SETACCOUNTTYPERESPONSE']._serialized_end=1812
-  _globals['_DELETEMEMBERREQUEST']._serialized_start=1814
-  _globals['_DELETEMEMBERREQUEST']._serialized_end=1872
-  _globals['_DELETEMEMBERRESPONSE']._serialized_start=1874
-  _globals['_DELETEMEMBERRESPONSE']._serialized_end=1896
-  _globals['_MEMBERSERVICE']._serialized_start=1992
-  _globals['_MEMBERSERVICE']._serialized_end=2877
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=531
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=534
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=690
+  _globals['_GETMEMBERREQUEST']._serialized_start=692
+  _globals['_GETMEMBERREQUEST']._serialized_end=730
+  _globals['_GETMEMBERRESPONSE']._serialized_start=732
+  _globals['_GETMEMBERRESPONSE']._serialized_end=796
+  _globals['_CREATEMEMBERREQUEST']._serialized_start=798
+  _globals['_CREATEMEMBERREQUEST']._serialized_end=864
+  _globals['_CREATEMEMBERRESPONSE']._serialized_start=866
+  _globals['_CREATEMEMBERRESPONSE']._serialized_end=933
+  _globals['_UPDATEMEMBERREQUEST']._serialized_start=936
+  _globals['_UPDATEMEMBERREQUEST']._serialized_end=1339
+  _globals['_MEMBERSHIPS']._serialized_start=1341
+  _globals['_MEMBERSHIPS']._serialized_end=1408
+  _globals['_UPDATEMEMBERRESPONSE']._serialized_start=1410
+  _globals['_UPDATEMEMBERRESPONSE']._serialized_end=1477
+  _globals['_SETMEMBERENABLEDREQUEST']._serialized_start=1480
+  _globals['_SETMEMBERENABLEDREQUEST']._serialized_end=1614
+  _globals['_SETMEMBERENABLEDRESPONSE']._serialized_start=1616
+  _globals['_SETMEMBERENABLEDRESPONSE']._serialized_end=1687
+  _globals['_SETACCOUNTTYPEREQUEST']._serialized_start=1689
+  _globals['_SETACCOUNTTYPEREQUEST']._serialized_end=1805
+  _globals['_SETACCOUNTTYPERESPONSE']._serialized_start=1807
+  _globals['_SETACCOUNTTYPERESPONSE']._serialized_end=1876
+  _globals['_DELETEMEMBERREQUEST']._serialized_start=1878
+  _globals['_DELETEMEMBERREQUEST']._serialized_end=1936
+  _globals['_DELETEMEMBERRESPONSE']._serialized_start=1938
+  _globals['_DELETEMEMBERRESPONSE']._serialized_end=1960
+  _globals['_MEMBERSERVICE']._serialized_start=2056
+  _globals['_MEMBERSERVICE']._serialized_end=2941
 # @@protoc_insertion_point(module_scope)

@@ -61,6 +61,7 @@ class ListMembersRequest(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """At most 100 characters; every word of it must occur in the name, its pinyin or its initials, the account id, e-mail,
     staff id or phone. Capitals do not matter.
@@ -81,6 +82,8 @@ class ListMembersRequest(_message.Message):
     """From the answer before, for the same order; empty for the first page. Whoever stays in the directory under their name
     is shown once, while others come and go.
     """
+    hidden: _builtins.bool
+    """Only those whom the address book hides, or only those whom it does not."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_member_pb2.MemberStatus.ValueType]:
         """In one of these states."""
@@ -102,13 +105,19 @@ class ListMembersRequest(_message.Message):
         order: Global___MemberOrder.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        hidden: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_verified", b"_verified", "verified", b"verified"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hidden", b"_hidden", "_verified", b"_verified", "hidden", b"hidden", "verified", b"verified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_verified", b"_verified", "account_types", b"account_types", "below", b"below", "department_id", b"department_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "statuses", b"statuses", "verified", b"verified", "without_department", b"without_department"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hidden", b"_hidden", "_verified", b"_verified", "account_types", b"account_types", "below", b"below", "department_id", b"department_id", "hidden", b"hidden", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "statuses", b"statuses", "verified", b"verified", "without_department", b"without_department"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hidden: _TypeAlias = _typing.Literal["hidden"]  # noqa: Y015
+    _WhichOneofArgType__hidden: _TypeAlias = _typing.Literal["_hidden", b"_hidden"]  # noqa: Y015
     _WhichOneofReturnType__verified: _TypeAlias = _typing.Literal["verified"]  # noqa: Y015
     _WhichOneofArgType__verified: _TypeAlias = _typing.Literal["_verified", b"_verified"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hidden) -> _WhichOneofReturnType__hidden | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__verified) -> _WhichOneofReturnType__verified | None: ...
 
 Global___ListMembersRequest: _TypeAlias = ListMembersRequest  # noqa: Y015
@@ -263,6 +272,7 @@ class UpdateMemberRequest(_message.Message):
     PROVIDER_USER_ID_FIELD_NUMBER: _builtins.int
     VERIFIED_FIELD_NUMBER: _builtins.int
     MEMBERSHIPS_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Who."""
     version: _builtins.int
@@ -281,6 +291,8 @@ class UpdateMemberRequest(_message.Message):
     """At most 128 characters; unchanged when absent, forgotten when empty."""
     verified: _builtins.bool
     """Unchanged when absent."""
+    hidden: _builtins.bool
+    """Unchanged when absent."""
     @_builtins.property
     def memberships(self) -> Global___Memberships:
         """All departments from now on; unchanged when absent."""
@@ -298,15 +310,18 @@ class UpdateMemberRequest(_message.Message):
         provider_user_id: _builtins.str | None = ...,
         verified: _builtins.bool | None = ...,
         memberships: Global___Memberships | None = ...,
+        hidden: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "_phone", b"_phone", "_provider_user_id", b"_provider_user_id", "_staff_id", b"_staff_id", "_title", b"_title", "_verified", b"_verified", "display_name", b"display_name", "email", b"email", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "title", b"title", "verified", b"verified"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "_hidden", b"_hidden", "_phone", b"_phone", "_provider_user_id", b"_provider_user_id", "_staff_id", b"_staff_id", "_title", b"_title", "_verified", b"_verified", "display_name", b"display_name", "email", b"email", "hidden", b"hidden", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "title", b"title", "verified", b"verified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "_phone", b"_phone", "_provider_user_id", b"_provider_user_id", "_staff_id", b"_staff_id", "_title", b"_title", "_verified", b"_verified", "account_id", b"account_id", "display_name", b"display_name", "email", b"email", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "title", b"title", "verified", b"verified", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "_email", b"_email", "_hidden", b"_hidden", "_phone", b"_phone", "_provider_user_id", b"_provider_user_id", "_staff_id", b"_staff_id", "_title", b"_title", "_verified", b"_verified", "account_id", b"account_id", "display_name", b"display_name", "email", b"email", "hidden", b"hidden", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "title", b"title", "verified", b"verified", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
     _WhichOneofReturnType__email: _TypeAlias = _typing.Literal["email"]  # noqa: Y015
     _WhichOneofArgType__email: _TypeAlias = _typing.Literal["_email", b"_email"]  # noqa: Y015
+    _WhichOneofReturnType__hidden: _TypeAlias = _typing.Literal["hidden"]  # noqa: Y015
+    _WhichOneofArgType__hidden: _TypeAlias = _typing.Literal["_hidden", b"_hidden"]  # noqa: Y015
     _WhichOneofReturnType__phone: _TypeAlias = _typing.Literal["phone"]  # noqa: Y015
     _WhichOneofArgType__phone: _TypeAlias = _typing.Literal["_phone", b"_phone"]  # noqa: Y015
     _WhichOneofReturnType__provider_user_id: _TypeAlias = _typing.Literal["provider_user_id"]  # noqa: Y015
@@ -321,6 +336,8 @@ class UpdateMemberRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__email) -> _WhichOneofReturnType__email | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hidden) -> _WhichOneofReturnType__hidden | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__phone) -> _WhichOneofReturnType__phone | None: ...
     @_typing.overload

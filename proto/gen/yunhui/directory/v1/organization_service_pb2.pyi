@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from yunhui.directory.v1 import organization_pb2 as _organization_pb2
 from yunhui.directory.v1 import role_pb2 as _role_pb2
+from yunhui.directory.v1 import visibility_pb2 as _visibility_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -173,6 +174,206 @@ class UpdateOrganizationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateOrganizationResponse: _TypeAlias = UpdateOrganizationResponse  # noqa: Y015
+
+@_typing.final
+class GetVisibilityRequest(_message.Message):
+    """Asks for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVisibilityRequest: _TypeAlias = GetVisibilityRequest  # noqa: Y015
+
+@_typing.final
+class GetVisibilityResponse(_message.Message):
+    """As it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def visibility(self) -> _visibility_pb2.Visibility:
+        """What members see of each other; rules and departments by path."""
+
+    def __init__(
+        self,
+        *,
+        visibility: _visibility_pb2.Visibility | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["visibility", b"visibility"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVisibilityResponse: _TypeAlias = GetVisibilityResponse  # noqa: Y015
+
+@_typing.final
+class UpdateVisibilityRequest(_message.Message):
+    """What to change; at least one of the optional fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ADDRESS_BOOK_SHOWN_FIELD_NUMBER: _builtins.int
+    DEPARTMENTS_SHOWN_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    SIGHT_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    HIDDEN_DEPARTMENTS_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """That the caller saw. Required."""
+    address_book_shown: _builtins.bool
+    """Unchanged when absent."""
+    departments_shown: _builtins.bool
+    """Unchanged when absent."""
+    sight: _visibility_pb2.Sight.ValueType
+    """Not CHOSEN_DEPARTMENTS; unchanged when absent."""
+    @_builtins.property
+    def fields(self) -> Global___CardFields:
+        """All that cards say from now on; unchanged when absent."""
+
+    @_builtins.property
+    def rules(self) -> Global___VisibilityRules:
+        """All rules from now on; unchanged when absent."""
+
+    @_builtins.property
+    def hidden_departments(self) -> Global___NamedDepartments:
+        """All hidden departments from now on; unchanged when absent."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        address_book_shown: _builtins.bool | None = ...,
+        departments_shown: _builtins.bool | None = ...,
+        fields: Global___CardFields | None = ...,
+        sight: _visibility_pb2.Sight.ValueType | None = ...,
+        rules: Global___VisibilityRules | None = ...,
+        hidden_departments: Global___NamedDepartments | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_address_book_shown", b"_address_book_shown", "_departments_shown", b"_departments_shown", "_sight", b"_sight", "address_book_shown", b"address_book_shown", "departments_shown", b"departments_shown", "fields", b"fields", "hidden_departments", b"hidden_departments", "rules", b"rules", "sight", b"sight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_address_book_shown", b"_address_book_shown", "_departments_shown", b"_departments_shown", "_sight", b"_sight", "address_book_shown", b"address_book_shown", "departments_shown", b"departments_shown", "fields", b"fields", "hidden_departments", b"hidden_departments", "rules", b"rules", "sight", b"sight", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__address_book_shown: _TypeAlias = _typing.Literal["address_book_shown"]  # noqa: Y015
+    _WhichOneofArgType__address_book_shown: _TypeAlias = _typing.Literal["_address_book_shown", b"_address_book_shown"]  # noqa: Y015
+    _WhichOneofReturnType__departments_shown: _TypeAlias = _typing.Literal["departments_shown"]  # noqa: Y015
+    _WhichOneofArgType__departments_shown: _TypeAlias = _typing.Literal["_departments_shown", b"_departments_shown"]  # noqa: Y015
+    _WhichOneofReturnType__sight: _TypeAlias = _typing.Literal["sight"]  # noqa: Y015
+    _WhichOneofArgType__sight: _TypeAlias = _typing.Literal["_sight", b"_sight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__address_book_shown) -> _WhichOneofReturnType__address_book_shown | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__departments_shown) -> _WhichOneofReturnType__departments_shown | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sight) -> _WhichOneofReturnType__sight | None: ...
+
+Global___UpdateVisibilityRequest: _TypeAlias = UpdateVisibilityRequest  # noqa: Y015
+
+@_typing.final
+class CardFields(_message.Message):
+    """What cards say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_visibility_pb2.CardField.ValueType]:
+        """Each once. May be empty."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[_visibility_pb2.CardField.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardFields: _TypeAlias = CardFields  # noqa: Y015
+
+@_typing.final
+class VisibilityRules(_message.Message):
+    """Rules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_visibility_pb2.VisibilityRule]:
+        """At most 100, one for each department. May be empty."""
+
+    def __init__(
+        self,
+        *,
+        rules: _abc.Iterable[_visibility_pb2.VisibilityRule] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VisibilityRules: _TypeAlias = VisibilityRules  # noqa: Y015
+
+@_typing.final
+class NamedDepartments(_message.Message):
+    """Departments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPARTMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def departments(self) -> _containers.RepeatedCompositeFieldContainer[_visibility_pb2.NamedDepartment]:
+        """At most 100, each once. May be empty."""
+
+    def __init__(
+        self,
+        *,
+        departments: _abc.Iterable[_visibility_pb2.NamedDepartment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["departments", b"departments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamedDepartments: _TypeAlias = NamedDepartments  # noqa: Y015
+
+@_typing.final
+class UpdateVisibilityResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISIBILITY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def visibility(self) -> _visibility_pb2.Visibility:
+        """After the change."""
+
+    def __init__(
+        self,
+        *,
+        visibility: _visibility_pb2.Visibility | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["visibility", b"visibility"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["visibility", b"visibility"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVisibilityResponse: _TypeAlias = UpdateVisibilityResponse  # noqa: Y015
 
 @_typing.final
 class GetLicencesRequest(_message.Message):

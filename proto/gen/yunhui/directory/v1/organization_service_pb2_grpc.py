@@ -46,6 +46,16 @@ class OrganizationServiceStub:
                 request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.SerializeToString,
                 response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.FromString,
                 _registered_method=True)
+        self.GetVisibility = channel.unary_unary(
+                '/yunhui.directory.v1.OrganizationService/GetVisibility',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetVisibilityRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetVisibilityResponse.FromString,
+                _registered_method=True)
+        self.UpdateVisibility = channel.unary_unary(
+                '/yunhui.directory.v1.OrganizationService/UpdateVisibility',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateVisibilityRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateVisibilityResponse.FromString,
+                _registered_method=True)
         self.GetLicences = channel.unary_unary(
                 '/yunhui.directory.v1.OrganizationService/GetLicences',
                 request_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetLicencesRequest.SerializeToString,
@@ -97,6 +107,21 @@ class OrganizationServiceServicer:
 
     def UpdateOrganization(self, request, context):
         """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVisibility(self, request, context):
+        """What members see of each other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVisibility(self, request, context):
+        """Changes what is given of it. A department that stands there is neither deleted nor merged into another one. Errors:
+        NOT_FOUND of a department; FAILED_PRECONDITION (STALE_VERSION).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,6 +194,16 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
                     servicer.UpdateOrganization,
                     request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.FromString,
                     response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.SerializeToString,
+            ),
+            'GetVisibility': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVisibility,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetVisibilityRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetVisibilityResponse.SerializeToString,
+            ),
+            'UpdateVisibility': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVisibility,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateVisibilityRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateVisibilityResponse.SerializeToString,
             ),
             'GetLicences': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLicences,
@@ -262,6 +297,60 @@ class OrganizationService:
             '/yunhui.directory.v1.OrganizationService/UpdateOrganization',
             yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateOrganizationRequest.SerializeToString,
             yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateOrganizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVisibility(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.OrganizationService/GetVisibility',
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetVisibilityRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.GetVisibilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVisibility(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.OrganizationService/UpdateVisibility',
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateVisibilityRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_organization__service__pb2.UpdateVisibilityResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,12 @@ class OrganizationServiceStub:
     """The organization as it stands."""
     UpdateOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationRequest, _organization_service_pb2.UpdateOrganizationResponse]
     """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department."""
+    GetVisibility: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetVisibilityRequest, _organization_service_pb2.GetVisibilityResponse]
+    """What members see of each other."""
+    UpdateVisibility: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateVisibilityRequest, _organization_service_pb2.UpdateVisibilityResponse]
+    """Changes what is given of it. A department that stands there is neither deleted nor merged into another one. Errors:
+    NOT_FOUND of a department; FAILED_PRECONDITION (STALE_VERSION).
+    """
     GetLicences: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetLicencesRequest, _organization_service_pb2.GetLicencesResponse]
     """How many licences there are, and what was bought, by end."""
     PutLicencePurchase: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.PutLicencePurchaseRequest, _organization_service_pb2.PutLicencePurchaseResponse]
@@ -75,6 +81,12 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """The organization as it stands."""
     UpdateOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationRequest, _organization_service_pb2.UpdateOrganizationResponse]  # type: ignore[assignment]
     """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department."""
+    GetVisibility: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetVisibilityRequest, _organization_service_pb2.GetVisibilityResponse]  # type: ignore[assignment]
+    """What members see of each other."""
+    UpdateVisibility: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateVisibilityRequest, _organization_service_pb2.UpdateVisibilityResponse]  # type: ignore[assignment]
+    """Changes what is given of it. A department that stands there is neither deleted nor merged into another one. Errors:
+    NOT_FOUND of a department; FAILED_PRECONDITION (STALE_VERSION).
+    """
     GetLicences: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetLicencesRequest, _organization_service_pb2.GetLicencesResponse]  # type: ignore[assignment]
     """How many licences there are, and what was bought, by end."""
     PutLicencePurchase: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.PutLicencePurchaseRequest, _organization_service_pb2.PutLicencePurchaseResponse]  # type: ignore[assignment]
@@ -120,6 +132,24 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organization_service_pb2.UpdateOrganizationResponse, _abc.Awaitable[_organization_service_pb2.UpdateOrganizationResponse]]:
         """Changes what is given. Errors: FAILED_PRECONDITION (STALE_VERSION); NOT_FOUND of a department."""
+
+    @_abc_1.abstractmethod
+    def GetVisibility(
+        self,
+        request: _organization_service_pb2.GetVisibilityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.GetVisibilityResponse, _abc.Awaitable[_organization_service_pb2.GetVisibilityResponse]]:
+        """What members see of each other."""
+
+    @_abc_1.abstractmethod
+    def UpdateVisibility(
+        self,
+        request: _organization_service_pb2.UpdateVisibilityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.UpdateVisibilityResponse, _abc.Awaitable[_organization_service_pb2.UpdateVisibilityResponse]]:
+        """Changes what is given of it. A department that stands there is neither deleted nor merged into another one. Errors:
+        NOT_FOUND of a department; FAILED_PRECONDITION (STALE_VERSION).
+        """
 
     @_abc_1.abstractmethod
     def GetLicences(
