@@ -64,7 +64,7 @@ def show(connection: Connection, department_ids: Sequence[str], members: Members
             words = f"The group has more than {MOST_MEMBERS:,} members: ask with excludedAttributes=members"
             raise TooManyException(detail=words)
         group = to_group(rows[department_id], ids, [*ids] if members == "objects" else ())
-        group._shown = [*ids] if members == "shown" else ()  # noqa: SLF001 - of the schema beside
+        group._shown = [*ids] if members == "shown" else ()
         found.append(group)
     return found
 

@@ -114,7 +114,7 @@ class DirectoryScimService(ScimService):
 
 def shown_members(base_url: str, resource: Resource[Any]) -> dict[str, Any]:
     """Those of a group that are only shown, as ScimGroupMember is written."""
-    shown = resource._shown if isinstance(resource, ScimGroup) else ()  # noqa: SLF001 - of the schema beside
+    shown = resource._shown if isinstance(resource, ScimGroup) else ()
     ids, root = [(kind, to_scim_id(own)) for kind, own in shown], base_url.rstrip("/")
     members = [{"value": each, "$ref": f"{root}/{kind}s/{each}", "type": kind} for kind, each in ids]
     return {"members": members} if members else {}
