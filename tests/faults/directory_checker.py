@@ -1,7 +1,7 @@
 """Looks for breaches of the directory's promises in what is stored, on the stream and in the bucket of grants."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,14 +19,14 @@ from tests.faults.staff import BOSS, IMPORTED, LICENCES, Staff, imported
 EVENTS = "DIRECTORY"
 
 
-def check(rows: dict[str, list[Any]], staff: Staff) -> Iterator[str]:
+def check(rows: Mapping[str, Sequence[Any]], staff: Staff) -> Iterator[str]:
     """`rows` by table."""
     yield from _places(rows)
     yield from _people(rows, staff)
     yield from _events(rows)
 
 
-def _places(rows: dict[str, list[Any]]) -> Iterator[str]:
+def _places(rows: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     paths = {row.department_id: row.path.split("/")[:-1] for row in rows["department"]}
     below = defaultdict[str, set[str]](set)
     mains = {row.account_id: row.main_department_id for row in rows["member"]}
@@ -41,7 +41,7 @@ def _places(rows: dict[str, list[Any]]) -> Iterator[str]:
             yield f"{row.department_id}: {row.member_count_below} are counted below, there are {there}"
 
 
-def _people(rows: dict[str, list[Any]], staff: Staff) -> Iterator[str]:
+def _people(rows: Mapping[str, Sequence[Any]], staff: Staff) -> Iterator[str]:
     there = {row.account_id: row for row in rows["member"]}
     if missing := staff.members - there.keys():
         yield f"answered and gone: {missing}"
@@ -63,7 +63,7 @@ def _people(rows: dict[str, list[Any]], staff: Staff) -> Iterator[str]:
         yield f"imports that did not end: {states}"
 
 
-def _events(rows: dict[str, list[Any]]) -> Iterator[str]:
+def _events(rows: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     numbers = defaultdict[str, list[int]](list)
     for row in sorted(rows["outbox"], key=lambda row: row.seq):
         numbers[row.entity_id].append(row.entity_seq)
@@ -78,7 +78,7 @@ def _events(rows: dict[str, list[Any]]) -> Iterator[str]:
         yield "the audit log has gaps"
 
 
-async def check_bus(database: Database, bus: Client, stored: list[Any]) -> list[str]:
+async def check_bus(database: Database, bus: Client, stored: Sequence[Any]) -> list[str]:
     """`stored`: the outbox."""
     breaches, stream = [], bus.jetstream()
     last = (await stream.stream_info(EVENTS)).state.last_seq

@@ -1,4 +1,4 @@
-"""Those who keep a directory up while it is killed: each repeats an act until it is answered, and knows what was said."""
+"""Those who keep a directory up while it is killed: each repeats an act until it is answered, and knows the answer."""
 
 import asyncio
 import random
