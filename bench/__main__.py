@@ -52,7 +52,9 @@ def main() -> None:
         with booking.prepared(*arguments, lambda what: err.print(what, highlight=False, soft_wrap=True)) as bench:
             results = measure(options.only or list(PARTS), bench)
     report.show(results)
-    if options.only or options.rounds < LEAST_ROUNDS:
+    if options.only == ["directory"] and options.rounds >= LEAST_ROUNDS:
+        report.write_directory(results)
+    elif options.only or options.rounds < LEAST_ROUNDS:
         print("Not a whole run of 5 rounds or more: bench/results.json stays as it was.")
     else:
         report.write(results)

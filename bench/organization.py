@@ -1,7 +1,8 @@
 """A large organization, written straight into the directory of a stopped installation, and a table of newcomers.
 
 A hundred thousand members in two thousand departments on seven levels. Four in five departments lie below the first one
-at the top; one member in ten has a second department.
+at the top; one member in ten has a second department, and one in ten belongs to a large one besides. One member in ten
+has a role, and a hundred may do all for the first department.
 """
 
 import random
@@ -10,14 +11,20 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from bench import bookers
-from services.directory import department_changes, import_tables, memberships, search
-from services.directory.models import DEPARTMENT, MEMBER
+from services.directory import department_changes, grants, import_tables, memberships, search
+from services.directory.models import BINDING, DEPARTMENT, MEMBER, ROLE_PERMISSION
+from services.directory.models import ROLE as ROLES
 from services.platform.data.database import Insert, create_engine
 
 MEMBERS, DEPARTMENTS, NEWCOMERS = 100_000, 2_000, 10_000
 AT_TOP, LEVELS = 10, 7
+LARGE, IN_LARGE = 1, 9_700
+"""A department at the top, and how many belong to it besides their own."""
+ROLE, HOLDERS = "role_bench", 10_000
+SCOPED = 100
 BELOW_FIRST, IN_SECOND = 0.8, 0.1
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈"
 GIVEN = "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂文辉玲华建国志海云飞鹏浩宇晨雪梅琳欣怡嘉子涵一诺思远"
@@ -34,14 +41,32 @@ def fill(url: str) -> None:
         rows = [*_departments(dice)]
         Insert(DEPARTMENT).execute(connection, rows)
         places = [row["department_id"] for row in rows]
-        there = {_account(number): _some(places, dice) for number in range(MEMBERS)}
+        there = {member_id(number): _some(places, dice) for number in range(MEMBERS)}
+        large = department_id(LARGE)
+        for some in [*there.values()][-IN_LARGE:]:
+            some += [large] if large not in some else []
         members = [_member(number, dice.choice(names), main, dice) for number, (main, *_) in enumerate(there.values())]
         Insert(MEMBER).execute(connection, members)
         memberships.put(connection, there)
+        _give_roles(connection)
     if engine.dialect.name == "postgresql":  # it would come to it while we measure
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("VACUUM ANALYZE"))
     engine.dispose()
+
+
+def _give_roles(connection: Connection) -> None:
+    named = {"role_id": ROLE, "display_name": "工程师", "description": "", "version": 1}
+    connection.execute(sa.insert(ROLES).values(**named, create_time=bookers.MIDNIGHT, update_time=bookers.MIDNIGHT))
+    connection.execute(sa.insert(ROLE_PERMISSION).values(role_id=ROLE, permission="members.view"))
+    held = [*((ROLE, "", member_id(number)) for number in range(MEMBERS - HOLDERS, MEMBERS))]
+    held += [("admin", department_id(0), member_id(number)) for number in range(SCOPED)]
+    rows = [
+        {"role_id": role_id, "department_id": place, "account_id": account_id, "binding_id": f"bin_{number}"}
+        for number, (role_id, place, account_id) in enumerate(held)
+    ]
+    Insert(BINDING).execute(connection, [row | {"create_time": bookers.MIDNIGHT} for row in rows])
+    grants.mark(connection, [member_id(number) for number in range(SCOPED)])
 
 
 def department_id(number: int) -> str:
@@ -95,7 +120,7 @@ def _name(dice: random.Random) -> str:
     return dice.choice(SURNAMES) + "".join(dice.sample(GIVEN, dice.choice((1, 2, 2))))
 
 
-def _account(number: int) -> str:
+def member_id(number: int) -> str:
     return f"member-{number:06}"
 
 
@@ -104,7 +129,7 @@ def _some(places: Sequence[str], dice: random.Random) -> list[str]:
 
 
 def _member(number: int, name: str, main: str, dice: random.Random) -> dict[str, Any]:
-    account_id, staff_id = _account(number), f"S{number}"
+    account_id, staff_id = member_id(number), f"S{number}"
     email, phone = f"{account_id}@example.org", f"+86139{number:08}"
     sort_name, lines = _readings(name)
     return {
@@ -118,7 +143,7 @@ def _member(number: int, name: str, main: str, dice: random.Random) -> dict[str,
         "title": "工程师",
         "staff_id": staff_id,
         "provider_user_id": None,
-        "status": dice.choice(STATUSES),
+        "status": "ENABLED" if number < SCOPED else dice.choice(STATUSES),
         "licence_assign_time": bookers.MIDNIGHT if dice.random() < 0.1 else None,
         "verified": dice.random() < 0.5,
         "main_department_id": main,

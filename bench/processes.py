@@ -32,6 +32,11 @@ def memory_mb(programs: Programs) -> tuple[float, str]:
         return sum(_kilobytes(pid, "status", "VmRSS:") for pid in pids) * 1024 / 1e6, "RSS"
 
 
+def resident_mb(pid: int) -> float:
+    """Of one alone, shared pages too, in millions of bytes."""
+    return _kilobytes(pid, "status", "VmRSS:") * 1024 / 1e6
+
+
 def cpu_share(programs: Programs, seconds: float) -> float:
     """Share of one core that all use over the next `seconds`."""
     start, before = time.perf_counter(), cpu_seconds(programs)

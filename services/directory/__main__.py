@@ -29,12 +29,8 @@ async def start(host: Host[DirectorySettings]) -> AsyncIterator[Service]:
     async with host.bus() as connection:
         relay = Relay(host.database, connection, host.name)
         publisher = grants.GrantPublisher(host.database, connection, relay.owns)
-
-        def committed() -> None:
-            relay.wake()
-            publisher.wake()
-
-        changes = Changes(host.database, host.clock, committed)
+        relay.wake_too(publisher.wake)
+        changes = Changes(host.database, host.clock, relay.wake)
         imports = Imports(changes)
         await beginning.ensure_super_administrator(changes, host.settings.super_administrator)
         await host.database.write(grants.mark_built_in)

@@ -333,6 +333,10 @@ def _move_members(connection: Connection, department_id: str, into_id: str, now:
     has_main = sa.exists().where(other.c.account_id == m.account_id, other.c.main)
     connection.execute(sa.update(MEMBERSHIP).where(there, ~has_main).values(main=True))
     connection.execute(sa.update(MEMBERSHIP).where(here).values(department_id=into_id))
+    of_main = m.account_id.in_(sa.select(MEMBER.c.account_id).where(main == into_id))
+    connection.execute(
+        sa.update(MEMBERSHIP).where(of_main, m.main_department_id == department_id).values(main_department_id=into_id)
+    )
     return [*account_ids]
 
 

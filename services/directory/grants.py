@@ -30,7 +30,7 @@ WINDOW = 64
 ACK_SECONDS = 5
 FINISH_SECONDS = 3.0
 LOOK_SECONDS = 1.0
-"""So long after a change at another replica its grants are published."""
+"""How often a publisher looks that nobody wakes: what was marked before it had its turn, or while the bus was away."""
 PAUSE_SECONDS = 1.0
 
 g = MEMBER_GRANT.c

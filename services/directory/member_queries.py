@@ -26,10 +26,15 @@ MANY = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Departments by their ids, and how many members belong to any of them."""
+    """Departments, by a condition, and how many members belong to any of them: so many, or at most so many."""
 
-    ids: Sequence[str] | sa.Select[Any]
+    inside: sa.ColumnElement[bool]
     number: int
+    is_exact: bool = True
+
+    @property
+    def ids(self) -> sa.Select[Any]:
+        return sa.select(DEPARTMENT.c.department_id).where(self.inside).correlate(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ async def list_(database: Database, request: api.ListMembersRequest, now: int, s
 
     def work(connection: Connection) -> api.ListMembersResponse:
         reach = _reach(connection, department_id, scope, below=request.below)
-        total, rows = _page(connection, conditions, reach, order, key, size + 1)
+        total, rows = _page(connection, conditions, reach, order, key, size + 1, searched=bool(request.query.strip()))
         last = rows[size - 1] if len(rows) > size else None
         return api.ListMembersResponse(
             members=to_messages(connection, rows[:size]),
@@ -141,34 +146,49 @@ def _reach(connection: Connection, department_id: str, scope: Scope, *, below: b
     there = (c.department_id == department_id) & scopes.within(connection, scope)
     row = connection.execute(sa.select(c.path, c.member_count_below).where(there)).one_or_none()
     if row is None:
-        return Reach([], 0)
+        return Reach(sa.false(), 0)
     if not below:
-        return Reach([department_id], number_in(connection, [department_id]))
-    return Reach(sa.select(c.department_id).where(scopes.below(row.path, as_it_is=True)), row.member_count_below)
+        return Reach(c.department_id == department_id, number_in(connection, [department_id]))
+    return Reach(scopes.below(row.path, as_it_is=True), row.member_count_below)
 
 
 def _inside(connection: Connection, scope: frozenset[str]) -> Reach:
-    ids = sa.select(DEPARTMENT.c.department_id).where(scopes.within(connection, scope))
-    tops = scopes.tops(connection, scope)
-    return Reach(ids, tops[0].member_count_below if len(tops) == 1 else number_in(connection, ids))
+    numbers = [top.member_count_below for top in scopes.tops(connection, scope)]
+    return Reach(scopes.within(connection, scope), sum(numbers), is_exact=len(numbers) == 1)
 
 
-def number_in(connection: Connection, ids: Sequence[str] | sa.Select[Any]) -> int:
-    there = sa.select(sa.func.count(MEMBERSHIP.c.account_id.distinct())).where(MEMBERSHIP.c.department_id.in_(ids))
+def number_in(connection: Connection, department_ids: Sequence[str]) -> int:
+    """How many belong to one of them."""
+    m = MEMBERSHIP.c
+    there = sa.select(sa.func.count(m.account_id.distinct())).where(m.department_id.in_(department_ids))
     return connection.execute(there).scalar_one()
 
 
-def belongs(reach: Reach) -> sa.ColumnElement[bool]:
+def _elsewhere(reach: Reach) -> sa.Select[Any]:
+    """Account ids of those who belong there while their main department lies outside: a few."""
+    m = MEMBERSHIP.c
+    outside = m.main_department_id.not_in(reach.ids)
+    return sa.select(m.account_id).where(m.department_id.in_(reach.ids), m.main == sa.false(), outside)
+
+
+def belongs(reach: Reach, *, in_order: bool) -> sa.ColumnElement[bool]:
     """Whether a row of MEMBER belongs to one of them.
 
     Databases go the way that they are shown: from those who are there, or past everybody. Then the main department
-    stands in the row already, and of other memberships there are few.
+    stands in the row already, and of other memberships there are few. (SQLite would look both sides of an OR up by
+    themselves and sort what it found, if it had an index for the first one.)
+
+    `in_order`: everybody is met in the order of an index, until a page is full.
     """
     m = MEMBERSHIP.c
-    there = sa.select(m.account_id).where(m.department_id.in_(reach.ids))
     if reach.number <= MANY:
-        return MEMBER.c.account_id.in_(there)
-    return MEMBER.c.main_department_id.in_(reach.ids) | MEMBER.c.account_id.in_(there.where(m.main == sa.false()))
+        return MEMBER.c.account_id.in_(sa.select(m.account_id).where(m.department_id.in_(reach.ids)))
+    main = MEMBER.c.main_department_id.concat("")
+    if not in_order:
+        return main.in_(reach.ids) | MEMBER.c.account_id.in_(_elsewhere(reach))
+    theirs = (m.account_id == MEMBER.c.account_id) & (m.main == sa.false())
+    there = (m.department_id == DEPARTMENT.c.department_id) & reach.inside
+    return main.in_(reach.ids) | sa.exists().where(theirs, there).correlate(MEMBER)
 
 
 def _page(
@@ -178,15 +198,27 @@ def _page(
     order: Order,
     key: tuple[Any, str] | None,
     limit: int,
+    *,
+    searched: bool,
 ) -> tuple[int, Sequence[RowMapping]]:
-    """How many there are, and those behind `key`."""
-    met = [*conditions, *([belongs(reach)] if reach else [])]
-    if conditions:
+    """How many there are, and those behind `key`. `searched`: what indexes do not tell is asked for too."""
+    at_once = searched or (bool(conditions) and reach is not None and reach.number <= MANY)
+    met = [*conditions, *([belongs(reach, in_order=not at_once)] if reach else [])]
+    if at_once:
         return looked_at_once(connection, met, order, key, limit)
-    number = sa.select(sa.func.count()).select_from(MEMBER)
-    total = reach.number if reach else connection.execute(number).scalar_one()
+    total = reach.number if reach and reach.is_exact and not conditions else _count(connection, conditions, reach)
     query = sa.select(MEMBER).where(*met).order_by(*order.of(MEMBER)).limit(limit)
     return total, connection.execute(query.where(order.after(MEMBER, key)) if key else query).mappings().all()
+
+
+def _count(connection: Connection, conditions: Sequence[sa.ColumnElement[bool]], reach: Reach | None) -> int:
+    """Of those that indexes tell all about: by their main department, then those who belong there besides."""
+    number = sa.select(sa.func.count()).select_from(MEMBER).where(*conditions)
+    if reach is None:
+        return connection.execute(number).scalar_one()
+    main = number.where(MEMBER.c.main_department_id.in_(reach.ids))
+    others = number.where(MEMBER.c.account_id.in_(_elsewhere(reach)))
+    return sum(connection.execute(each).scalar_one() for each in (main, others))
 
 
 def looked_at_once(

@@ -47,7 +47,7 @@ def put(connection: Connection, departments: Mapping[str, Sequence[str]]) -> Non
     for some in in_pieces(before):
         connection.execute(sa.delete(MEMBERSHIP).where(MEMBERSHIP.c.account_id.in_(some)))
     rows = [
-        {"account_id": account_id, "department_id": each, "main": place == 0}
+        {"account_id": account_id, "department_id": each, "main": place == 0, "main_department_id": main_of(ids)}
         for account_id, ids in departments.items()
         for place, each in enumerate(ids)
     ]

@@ -13,6 +13,9 @@ SHUT_OUT = ("DISABLED", "WAITING")
 SORTED: Any = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 """Text in the order of its characters, on both databases."""
 
+FACTS = ("main_department_id", "status", "licence_assign_time", "verified")
+"""Of a member, by which lists are narrowed: indexes have them, so that nobody's row is read to be counted."""
+
 
 def time_column(**options: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **options)
@@ -42,8 +45,9 @@ class Department(SQLModel, table=True):
 
 class Member(SQLModel, table=True):
     __table_args__ = (
-        Index("member_order", "sort_name", "account_id"),
-        Index("member_newest", "create_time", "account_id"),
+        Index("member_order", "sort_name", "account_id", *FACTS),
+        Index("member_newest", "create_time", "account_id", *FACTS),
+        Index("member_facts", *FACTS),
         Index("member_licence", "licence_assign_time", sqlite_where=sa.text("licence_assign_time IS NOT NULL")),
     )
 
@@ -80,12 +84,16 @@ class Membership(SQLModel, table=True):
 
     __table_args__ = (
         Index("membership_main", "account_id", unique=True, sqlite_where=sa.text("main")),
-        Index("membership_department", "department_id", "main", "account_id"),
+        Index("membership_department", "department_id", "main", "main_department_id", "account_id"),
     )
 
     account_id: str = Field(primary_key=True, foreign_key="member.account_id")
     department_id: str = Field(primary_key=True, foreign_key="department.department_id")
     main: bool
+    main_department_id: str = Field(
+        sa_column_kwargs={"server_default": sa.text("''")},
+        description="which is the main one: whoever looks for members elsewhere need not look them up",
+    )
 
 
 class Organization(SQLModel, table=True):

@@ -11,7 +11,7 @@ from yunhui.directory.v1 import visibility_pb2 as pb
 
 from services.directory import member_queries, scopes, visibility
 from services.directory.member_queries import Reach
-from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP
+from services.directory.models import DEPARTMENT, MEMBER, MEMBERSHIP, SHUT_OUT
 from services.directory.scopes import Actor, Scope
 from services.platform.serving import errors
 from services.platform.text.messages import message
@@ -47,19 +47,20 @@ class Eyes:
 
     def reach(self, wanted: sa.ColumnElement[bool], number: int) -> Reach:
         """Such departments, as far as they see them; at most about so many belong to them."""
-        return Reach(self.departments(wanted), number if self.everybody else min(number, self.number))
+        inside = sa.and_(self.within, self.shown, wanted)
+        return Reach(inside, number if self.everybody else min(number, self.number), is_exact=False)
 
     def people(self, connection: Connection, among: Reach | None = None) -> sa.ColumnElement[bool]:
         """Whether they see a row of MEMBER; `among`: and it belongs to one of these departments, which they see."""
         me = MEMBER.c.account_id == self.account_id
-        met = [MEMBER.c.status != "DISABLED", MEMBER.c.hidden.is_(False) | me | self._in_scope(connection)]
-        return sa.and_(*met, member_queries.belongs(among) if among else self._reached(me))
+        met = [MEMBER.c.status.not_in(SHUT_OUT), MEMBER.c.hidden.is_(False) | me | self._in_scope(connection)]
+        return sa.and_(*met, member_queries.belongs(among, in_order=True) if among else self._reached(me))
 
     def _reached(self, me: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
         if not self.everybody:
-            reach = Reach(self.departments(), self.number)
+            reach = self.reach(sa.true(), self.number)
             if reach.number > member_queries.MANY:
-                return me | member_queries.belongs(reach)
+                return me | member_queries.belongs(reach, in_order=True)
             there = sa.select(m.account_id).where(m.department_id.in_(reach.ids))
             return MEMBER.c.account_id.in_(there.union_all(sa.select(sa.literal(self.account_id))))
         if not self.settings.hidden_departments:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from services.directory.grants import GrantPublisher
 from services.directory.imports import Imports
 from services.installation import topology
 from services.platform.messaging.grants_line import STREAM, to_subject
+from services.platform.messaging.outbox import Relay
 from services.platform.serving.permissions import BUILT_IN
 from tests.directory.conftest import ADMIN
 from tests.directory.people import add, department, memberships
 from tests.directory.powers import create, give, take, update
 from tests.directory.test_organization import stored
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, until
 
 
@@ -309,8 +311,8 @@ async def test_after_a_restored_backup_the_tables_decide(changes: Changes, bus: 
 
 
 @asynccontextmanager
-async def running(publisher: GrantPublisher) -> AsyncIterator[None]:
-    task = asyncio.create_task(publisher.run())
+async def running(loop: GrantPublisher | Relay) -> AsyncIterator[None]:
+    task = asyncio.create_task(loop.run())
     try:
         yield
     finally:
@@ -335,6 +337,37 @@ async def test_the_loop_is_woken_goes_on_after_failures_and_ends_with_nothing_le
         await until(lambda: in_bucket(bus, "bob"))
         await give(changes, "bob", "admin")  # nobody wakes it
     assert "admin" in (await in_bucket(bus, "bob") or access_pb2.Grant()).roles
+
+
+async def test_what_another_replica_commits_wakes_the_one_that_publishes(
+    replicas: list[Changes], nats: Bus, bus: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks by themselves here: what comes was told of."""
+    monkeypatch.setattr(grants, "LOOK_SECONDS", 10 * PATIENCE_SECONDS)
+    other_bus = await nats.connect("directory")
+    relays = [
+        Relay(changes.database, connection, "directory")
+        for changes, connection in zip(replicas, (bus, other_bus), strict=True)
+    ]
+    async with AsyncExitStack() as stack:
+        for relay, changes, connection in zip(relays, replicas, (bus, other_bus), strict=True):
+            await stack.enter_async_context(running(relay))
+            await until(relays[0].owns)
+            publisher = GrantPublisher(changes.database, connection, relay.owns)
+            relay.wake_too(publisher.wake)
+            await stack.enter_async_context(running(publisher))
+        await bus.flush()
+        assert [relay.owns() for relay in relays] == [True, False]
+        there = Changes(replicas[1].database, replicas[1].clock, relays[1].wake)
+        for number, role_id in enumerate(("support", "admin"), 1):
+            await give(there, "ann", role_id)
+
+            async def has_all(number: int = number) -> bool:
+                found = await in_bucket(bus, "ann")
+                return found is not None and len(found.roles) == number
+
+            await until(has_all)
+    await other_bus.close()
 
 
 async def test_what_built_in_roles_permit_is_told_again_at_start(changes: Changes, bus: Client) -> None:

@@ -23,8 +23,19 @@ async def test_a_database_from_before_learns_what_was_not_stored_then(tree: Tree
     await tree.place("one", right.department_id)
     await tree.place("none")
     with tree.database.engine.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE department DROP COLUMN member_count_below"))
-        connection.execute(sa.text("ALTER TABLE member DROP COLUMN main_department_id"))
+        for index in ("member_facts", "member_order", "member_newest", "membership_department"):
+            connection.execute(sa.text(f"DROP INDEX {index}"))
+        for table, column in (
+            ("department", "member_count_below"),
+            ("member", "main_department_id"),
+            ("membership", "main_department_id"),
+        ):
+            connection.execute(sa.text(f"ALTER TABLE {table} DROP COLUMN {column}"))
+        connection.execute(sa.text("CREATE INDEX member_order ON member (sort_name, account_id)"))
+        connection.execute(sa.text("CREATE INDEX member_newest ON member (create_time, account_id)"))
+        connection.execute(
+            sa.text("CREATE INDEX membership_department ON membership (department_id, main, account_id)")
+        )
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
     tree.database.migrate("services.directory")
     assert [each.member_count_below for each in await tree.all()] == [2, 0, 1, 2]

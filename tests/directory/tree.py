@@ -189,6 +189,7 @@ class Tree:
         said = {row.account_id: row.main_department_id for row in self.rows(MEMBER)}
         assert mains == dict.fromkeys(((each, main) for each, main in said.items() if main), 1)
         assert {row.account_id for row in self.rows(MEMBERSHIP)} == {each for each, main in said.items() if main}
+        assert all(row.main_department_id == said[row.account_id] for row in self.rows(MEMBERSHIP))
         for account_id, version in self.versions().items():
             numbers = [number for _, number in self.events(account_id)]
             assert numbers in ([*range(1, version + 1)], [*range(2, version + 1)])  # of put_member nobody is told

@@ -4,7 +4,7 @@ own rules.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import sqlalchemy as sa
@@ -26,6 +26,11 @@ from services.platform.text.messages import message
 
 MOST_MEMBERS = 10_000
 """On a page: they are all in memory at once, some times over."""
+AT_ONCE = 20
+"""Departments whose members are looked up with one statement."""
+
+MembersAs = Literal["objects", "shown", ""]
+"""What they are needed for: to be changed, or only to be shown; empty: for nothing."""
 
 SAID = DEPARTMENT.outerjoin(
     PROVISIONED_DEPARTMENT, PROVISIONED_DEPARTMENT.c.department_id == DEPARTMENT.c.department_id
@@ -46,20 +51,21 @@ class GroupIds:
         yield from (("Group", each) for each in self.departments)
 
 
-def show(connection: Connection, department_ids: Sequence[str], *, with_members: bool = True) -> list[ScimGroup]:
+def show(connection: Connection, department_ids: Sequence[str], members: MembersAs = "objects") -> list[ScimGroup]:
     """In their order, without those that there are not; fewer when they have too many members for a page."""
     query = sa.select(*COLUMNS).select_from(SAID).where(DEPARTMENT.c.department_id.in_(department_ids))
     rows = {row["department_id"]: row for row in connection.execute(query).mappings()}
     found, number = list[ScimGroup](), 0
-    for department_id in (each for each in department_ids if each in rows):
-        ids = ids_of(connection, department_id)
-        number += len(ids.accounts) if with_members else 0
+    for department_id, ids in _ids_of_each(connection, [each for each in department_ids if each in rows]):
+        number += len(ids.accounts) if members else 0
         if number > MOST_MEMBERS and found:
             break
         if number > MOST_MEMBERS:
             words = f"The group has more than {MOST_MEMBERS:,} members: ask with excludedAttributes=members"
             raise TooManyException(detail=words)
-        found.append(to_group(rows[department_id], ids, ids if with_members else ()))
+        group = to_group(rows[department_id], ids, [*ids] if members == "objects" else ())
+        group._shown = [*ids] if members == "shown" else ()
+        found.append(group)
     return found
 
 
@@ -96,10 +102,25 @@ def version_of(row: RowMapping, ids: GroupIds) -> str:
 
 
 def ids_of(connection: Connection, department_id: str) -> GroupIds:
+    [(_, ids)] = _ids_of_each(connection, [department_id])
+    return ids
+
+
+def _ids_of_each(connection: Connection, department_ids: Sequence[str]) -> Iterator[tuple[str, GroupIds]]:
+    """In their order."""
     m, d = MEMBERSHIP.c, DEPARTMENT.c
-    accounts = connection.scalars(sa.select(m.account_id).where(m.department_id == department_id))
-    below = connection.scalars(sa.select(d.department_id).where(d.parent_id == department_id))
-    return GroupIds(sorted(accounts), sorted(below))
+    for start in range(0, len(department_ids), AT_ONCE):
+        some = {each: GroupIds([], []) for each in department_ids[start : start + AT_ONCE]}
+        of_these = sa.select(m.department_id, m.account_id).where(m.department_id.in_(some))
+        for department_id, account_id in connection.execute(of_these):
+            some[department_id].accounts.append(account_id)
+        below = sa.select(d.parent_id, d.department_id).where(d.parent_id.in_(some))
+        for parent_id, department_id in connection.execute(below):
+            some[parent_id].departments.append(department_id)
+        for department_id, ids in some.items():
+            ids.accounts.sort()
+            ids.departments.sort()
+            yield department_id, ids
 
 
 def find(connection: Connection, department_id: str) -> RowMapping:

@@ -1,8 +1,9 @@
 """What the directory tells identity providers of itself: the attributes that it keeps, and what it can do."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Union, cast
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from scim2_models import (
     URN,
     AuthenticationScheme,
@@ -116,6 +117,8 @@ class ScimGroup(Resource[Any]):
 
     display_name: Annotated[str | None, Required.true] = None
     members: list[ScimGroupMember] | None = None
+    _shown: Collection[tuple[str, str]] = PrivateAttr(default=())
+    """Kind and id of members that are only to be shown: thousands of objects that check themselves take long."""
 
 
 ScimUser.__name__, ScimGroup.__name__ = "User", "Group"  # as identity providers read it

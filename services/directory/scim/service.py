@@ -17,6 +17,7 @@ from scim2_models import (
     PayloadTooLargeException,
     Resource,
     ResourceType,
+    ResponseParameters,
     SCIMException,
     SearchRequest,
 )
@@ -28,7 +29,7 @@ from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
 from scim2_server.storage import SearchPage
 
-from services.directory.scim.names import from_scim_id, to_scim_error
+from services.directory.scim.names import from_scim_id, to_scim_error, to_scim_id
 from services.directory.scim.schemas import MOST_BYTES, MOST_OPERATIONS, ScimGroup
 from services.directory.scim.storage import USER, DirectoryStorage
 
@@ -88,14 +89,35 @@ class DirectoryScimService(ScimService):
                 self.publish(base_url, each).model_dump(
                     scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=search_request
                 )
+                | shown_members(base_url, each)
                 for each in page.resources
             ],
         }
         return ScimResponse(HTTPStatus.OK, body)
 
+    def query_response(
+        self,
+        base_url: str,
+        resource: Resource[Any],
+        response_parameters: ResponseParameters[Any],
+        conditions: Conditions,
+    ) -> ScimResponse:
+        response = super().query_response(base_url, resource, response_parameters, conditions)
+        if response.body is None:
+            return response
+        return replace(response, body=response.body | shown_members(base_url, resource))
+
     @staticmethod
     def error_of(exception: Exception) -> Error:
         return ScimService.error_of(to_scim_error(exception))
+
+
+def shown_members(base_url: str, resource: Resource[Any]) -> dict[str, Any]:
+    """Those of a group that are only shown, as ScimGroupMember is written."""
+    shown = resource._shown if isinstance(resource, ScimGroup) else ()
+    ids, root = [(kind, to_scim_id(own)) for kind, own in shown], base_url.rstrip("/")
+    members = [{"value": each, "$ref": f"{root}/{kind}s/{each}", "type": kind} for kind, each in ids]
+    return {"members": members} if members else {}
 
 
 class DirectoryScimHandler(AsyncScimHandler):

@@ -44,12 +44,12 @@ class DirectoryStorage(AsyncScimStorage):
         *,
         response_parameters: ResponseParameters[Any] | None = None,
     ) -> Resource[Any]:
-        own, with_members = from_scim_id(resource_id), needs_members(response_parameters)
+        own, members = from_scim_id(resource_id), members_for(response_parameters)
 
         def work(connection: Connection) -> Sequence[Resource[Any]]:
             if resource_type.name == USER:
                 return users.show(connection, [own])
-            return groups.show(connection, [own], with_members=with_members)
+            return groups.show(connection, [own], members)
 
         for found in await self._database.read(work):
             return found
@@ -65,7 +65,7 @@ class DirectoryStorage(AsyncScimStorage):
     ) -> SearchPage:
         """In the order of ids; of several kinds, one kind after the other."""
         offset, limit = search_request.start_index_0 or 0, search_request.count or 0
-        with_members = needs_members(search_request)
+        members = members_for(search_request)
 
         def work(connection: Connection) -> SearchPage:
             total, found = 0, list[Resource[Any]]()
@@ -76,7 +76,7 @@ class DirectoryStorage(AsyncScimStorage):
                 if is_user:
                     found += users.show(connection, ids)
                 else:
-                    found += groups.show(connection, ids, with_members=with_members)
+                    found += groups.show(connection, ids, members)
                 total += number
             return SearchPage(total, found)
 
@@ -115,16 +115,19 @@ class DirectoryStorage(AsyncScimStorage):
         await self._changes.make(kind.deleting(own, expected_version, by))
 
 
-def needs_members(parameters: ResponseParameters[Any] | None) -> bool:
-    """Whether the answer to them has members of groups."""
+def members_for(parameters: ResponseParameters[Any] | None) -> groups.MembersAs:
+    """What the members of groups are needed for: without `parameters` for a change, else for an answer to them."""
     if parameters is None:
-        return True
+        return "objects"
+    named = [*(parameters.attributes or ()), *(parameters.excluded_attributes or ())]
+    if any("members." in str(path) for path in named):  # in part: the library knows which
+        return "objects"
     kept = Path[ScimGroup].iter_paths(
         include_subattributes=False,
         attributes=parameters.attributes,
         excluded_attributes=parameters.excluded_attributes or (None if parameters.attributes else []),
     )
-    return any(str(path).endswith("members") for path in kept)
+    return "shown" if any(str(path).endswith("members") for path in kept) else ""
 
 
 def _page(

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -131,9 +131,17 @@ class Relay:
         self._seen, self._seen_since = NOBODY, 0.0
         self._woken = asyncio.Event()
         self._woken.set()
+        self._woken_too: list[Callable[[], None]] = []
 
     def wake(self) -> None:
+        """Something was committed, here or at another replica."""
         self._woken.set()
+        for each in self._woken_too:
+            each()
+
+    def wake_too(self, other: Callable[[], None]) -> None:
+        """Whoever publishes something beside the events, where the outbox is owned."""
+        self._woken_too.append(other)
 
     def owns(self) -> bool:
         """Whether this replica is the one that publishes, as far as it knows."""
