@@ -182,7 +182,7 @@ async def test_an_older_directory_keeps_its_names_when_it_is_migrated(changes: C
     """What the migration makes of the text that was there is what a change makes."""
     from importlib import import_module
 
-    migration = import_module("services.directory.migrations.0006_visibility")
+    migration = import_module("services.directory.migrations.0007_visibility")
     await add(changes, "ww", "王伟", email="ww@example.org", staff_id="wangwei")
     await add(changes, "Bo", "bo", phone="+8613800138001")
     with changes.database.engine.connect() as connection:
