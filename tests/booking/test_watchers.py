@@ -16,6 +16,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import endings, events
 from services.booking import watchers as changes_module
+from services.booking.scopes import of_account
 from services.booking.watchers import EVERYBODY, Watcher, Watchers
 from services.platform.messaging import bus
 from services.platform.messaging.outbox import Relay
@@ -337,7 +338,7 @@ async def test_changes_through_either_replica_are_seen_at_both_once_and_in_order
     made = (await create(served.replicas[0], account_id="a")).reservation
     other = (await create(served.replicas[1], account_id="b")).reservation
     served.committed()
-    cancelled = await endings.cancel(served.replicas[1].transactions, made.reservation_id, "a", "a", "")
+    cancelled = await endings.cancel(served.replicas[1].transactions, made.reservation_id, of_account("a"), "a", "")
     last = (await create(served.replicas[1], account_id="a")).reservation
     served.committed()
     for call in watches:
