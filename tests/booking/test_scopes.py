@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -128,9 +129,12 @@ async def pages_of(database: Database, whose: Whose, size: int, asked: dict[str,
     return [each.reservation_id for each in found]
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_pages_hold_exactly_what_lies_inside(database: Database, seed: int) -> None:
-    dice = random.Random(seed)
+@pytest.mark.parametrize("few", [0, 40, 1000], ids=["by account", "by either", "by time"])
+async def test_pages_hold_exactly_what_lies_inside(
+    database: Database, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "FEW", few)
+    dice = random.Random(few)
     crowd = Crowd(dice)
     await crowd.store(database)
     for scope in [*SCOPES, None]:
@@ -144,7 +148,7 @@ async def test_lists_follow_who_changes_department_and_what_is_moved(
 ) -> None:
     crowd = Crowd(random.Random(7))
     await crowd.store(database)
-    anything = {"states": [], "after": None, "before": None}
+    anything: dict[str, Any] = {"states": [], "after": None, "before": None}
 
     async def compare() -> list[list[str]]:
         lists = [await pages_of(database, Whose(scope), 400, anything) for scope in SCOPES]
@@ -248,8 +252,8 @@ class Theirs:
         waiting = (await create(booking, account_id="ann", start=TEN + 3 * HOUR, participant_count=150)).reservation
         assert waiting.state == pb.RESERVATION_STATE_PENDING_APPROVAL
         self.held, self.waiting, self.decision = held.reservation_id, waiting.reservation_id, held.decision_id
-        row = {"reservation_id": self.held, "account_id": "ann"}
-        raised = violation(row, {self.held: MONDAY})
+        missed = (await create(booking, account_id="ann", start=TEN + 6 * HOUR)).reservation.reservation_id
+        raised = violation({"reservation_id": missed, "account_id": "ann"}, {missed: MONDAY})
         self.violation = raised["violation_id"]
         await booking.database.write(lambda c: c.execute(sa.insert(models.VIOLATION), [raised]))
 
@@ -260,7 +264,7 @@ class Theirs:
             first=wish, recurrence_rule="FREQ=DAILY;COUNT=2", time_zone="Asia/Shanghai"
         )
         update = api.UpdateReservationRequest(reservation_id=self.held, participant_count=13)
-        coming = {"account_id": self.account}
+        coming: dict[str, Any] = {"account_id": self.account}
         of_violation = {"violation_id": self.violation, "note": "x"}
         return {
             "CheckReservation": api.CheckReservationRequest(request=wish),
@@ -280,12 +284,14 @@ class Theirs:
             "DismissObjection": api.DismissObjectionRequest(**of_violation),
             "WaiveViolation": api.WaiveViolationRequest(**of_violation),
             "CancelReservation": api.CancelReservationRequest(reservation_id=self.held, note="x"),
-            "HandOverReservations": api.HandOverReservationsRequest(**coming, new_account_id=self.successor),
+            "HandOverReservations": api.HandOverReservationsRequest(
+                account_id=self.account, new_account_id=self.successor
+            ),
             "CancelComingReservations": api.CancelComingReservationsRequest(account_id=self.successor, note="x"),
         }
 
 
-async def answer(caller: Caller, method: str, question: Message) -> Any:
+async def answer(caller: Caller, method: str, question: Any) -> Any:
     """What is answered, or the code and the words of the refusal."""
     try:
         if method == "WatchReservations":
@@ -365,3 +371,26 @@ async def test_what_is_ones_own_is_not_outside(booking: Booking, insider: Caller
     resolve = api.ResolveEscalationRequest(reservation_id=mine.reservation_id, approve=True)
     assert (await answer(insider, "ResolveEscalation", resolve))[0] is grpc.StatusCode.NOT_FOUND
     await insider.ask("CancelReservation", api.CancelReservationRequest(reservation_id=mine.reservation_id))
+
+
+@pytest.mark.parametrize(
+    ("states", "index"), [([], "reservation_account(_state)?"), (["NO_SHOW"], "reservation_account_state")]
+)
+async def test_a_page_of_few_reads_no_more_of_what_is_stored(database: Database, states: list[str], index: str) -> None:
+    """The latest of each account, or of each of its states, is found in an index."""
+    wanted = ReservationFilter("", states, None, None, None, 51, Whose(frozenset({"math"})))
+    sqlite = database.engine.dialect.name == "sqlite"
+    page = listings._latest(wanted, frozenset({"math"}))
+    query = page.compile(database.engine, compile_kwargs={"literal_binds": True, "render_postcompile": True})
+
+    def work(connection: sa.Connection) -> str:
+        if not sqlite:  # it would read a table so small as a whole
+            for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):
+                connection.execute(sa.text(f"SET LOCAL enable_{way} = off"))
+        explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+        return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {query}"))
+
+    plan = await database.read(work)
+    steps = [line for line in plan.splitlines() if re.search(r"\b(on reservation|SEARCH (one|r)|SCAN (one|r))\b", line)]
+    assert len(steps) >= 3, plan
+    assert all(re.search(rf"INDEX {index} |using {index} on", each) for each in steps), plan

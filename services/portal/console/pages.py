@@ -17,6 +17,7 @@ from services.portal.console import (
     member_roles,
     members,
     organization,
+    provisioning,
     role_forms,
     roles,
     selection,
@@ -55,6 +56,7 @@ PAGES = [
     *import_page.PAGES,
     *department_acts.PAGES,
     *organization.PAGES,
+    *provisioning.PAGES,
     *licences.PAGES,
     *role_forms.PAGES,  # `new` is no role
     *roles.PAGES,
