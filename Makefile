@@ -96,7 +96,7 @@ format: setup ## let ruff and buf rewrite the sources
 	@$(BIN)/buf format -w proto
 
 migration: setup ## draft the next migration: make migration SERVICE=booking MESSAGE="what is new"
-	@$(BIN)/python tools/new_migration.py $(SERVICE) "$(MESSAGE)"
+	@$(BIN)/python -m tools.new_migration $(SERVICE) "$(MESSAGE)"
 
 proto: setup ## regenerate the committed stubs in proto/gen
 	@tools/generate_stubs proto/gen

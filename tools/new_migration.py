@@ -1,6 +1,6 @@
 """Writes the next migration of a service: what its models have and its migrations do not make yet.
 
-    python tools/new_migration.py booking "rooms have a colour"
+    python -m tools.new_migration booking "rooms have a colour"
 
 The file is a draft to be read and completed: Alembic does not see triggers, and does not know what becomes of data.
 """
@@ -17,6 +17,9 @@ from alembic.migration import MigrationContext
 
 from services.platform.data import migrations
 from services.platform.data.database import Database
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Of the sources in which it is run; the package that is installed may be another."""
 
 TEMPLATE = '''"""{message}."""
 
@@ -46,7 +49,12 @@ def main(service: str, message: str) -> None:
     known = sorted(migrations.read_revisions(package))
     revision = f"{int(known[-1]) + 1 if known else 1:04}"
     name = re.sub(r"\W+", "_", message.lower()).strip("_")
-    path = migrations.folder(package) / f"{revision}_{name}.py"
+    folder = ROOT / "services" / service / "migrations"
+    if folder != migrations.folder(package):
+        sys.exit(
+            f"the services are those of {migrations.folder(package)}: run `python -m tools.new_migration` in {ROOT}"
+        )
+    path = folder / f"{revision}_{name}.py"
     body = render(package, tables) if known else render(None, tables)
     template = TEMPLATE if known else FIRST
     path.parent.mkdir(exist_ok=True)

@@ -1,11 +1,12 @@
 """All that booking does for callers, one method an RPC: check what came in, hand it on, answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import booking_service_pb2_grpc as api_grpc
 from yunhui.booking.v1 import reservation_pb2 as pb
@@ -17,6 +18,7 @@ from services.booking import (
     escalations,
     handovers,
     history,
+    listings,
     objections,
     queries,
     requests,
@@ -32,7 +34,8 @@ from services.booking.escalations import Resolution
 from services.booking.handovers import ComingPage, Handover
 from services.booking.meetings_client import MeetingsClient, with_meetings
 from services.booking.pool import read_pool, read_rooms
-from services.booking.requests import FOR_OTHERS, to_profile, with_caller
+from services.booking.requests import FOR_OTHERS, ReservationInput, to_profile, with_caller
+from services.booking.scopes import no_such_account, own_and_permitted, permitted
 from services.booking.series import SeriesInput
 from services.booking.transactions import Transactions
 from services.booking.watchers import Watchers
@@ -71,7 +74,7 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
     ) -> api.CreateReservationResponse:
-        wanted = with_caller(requests.to_input(request), rpc.principal())
+        wanted = await self._charged(requests.to_input(request))
         [found] = await with_meetings(self._gateway, [wanted])
         return await self._admission.create(found)
 
@@ -85,7 +88,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             )
         first = requests.to_input(request.first)
         starts = recurrence.occurrences(request.recurrence_rule, request.time_zone, first.start_time)
-        length, charged = first.end_time - first.start_time, with_caller(first, rpc.principal())
+        length, charged = first.end_time - first.start_time, await self._charged(first)
         occurrences = [replace(charged, start_time=start, end_time=start + length) for start in starts]
         wanted = SeriesInput(
             request_id=requests.optional_id("request_id", request.request_id),
@@ -99,17 +102,23 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.CheckReservationRequest, context: rpc.Context
     ) -> api.CheckReservationResponse:
         checked = replace(requests.to_input(request.request, complete=False), request_id="")
-        [found] = await with_meetings(self._gateway, [with_caller(checked, rpc.principal())])
+        [found] = await with_meetings(self._gateway, [await self._charged(checked)])
         return await self._admission.check(found)
+
+    async def _charged(self, wanted: ReservationInput) -> ReservationInput:
+        """With who asks. Raises errors.RpcError when they may not book for the account that was named."""
+        caller = rpc.principal()
+        charged, whose = with_caller(wanted, caller), own_and_permitted(caller, FOR_OTHERS)
+        if charged.by and whose.scope is not None:
+            await self._database.read(lambda c: whose.require(c, charged.account_id))
+        return charged
 
     async def GetReservation(
         self, request: api.GetReservationRequest, context: rpc.Context
     ) -> api.GetReservationResponse:
-        wanted, owner = (
-            requests.required_id("reservation_id", request.reservation_id),
-            owner_of(rpc.principal(), _SEES_ALL),
-        )
-        record = await self._database.read(lambda c: queries.read_reservation(c, wanted, owner))
+        wanted = requests.required_id("reservation_id", request.reservation_id)
+        whose = own_and_permitted(rpc.principal(), _SEES_ALL)
+        record = await self._database.read(lambda c: queries.read_reservation(c, wanted, whose))
         if record is None:
             raise errors.not_found("reservation", message("there is no such reservation"))
         return api.GetReservationResponse(reservation=record)
@@ -118,8 +127,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.GetReservationHistoryRequest, context: rpc.Context
     ) -> api.GetReservationHistoryResponse:
         wanted = requests.required_id("reservation_id", request.reservation_id)
-        owner = owner_of(rpc.principal(), FOR_OTHERS)
-        found = await self._database.read(lambda c: history.read(c, wanted, owner))
+        whose = own_and_permitted(rpc.principal(), FOR_OTHERS)
+        found = await self._database.read(lambda c: history.read(c, wanted, whose))
         if found is None:
             raise errors.not_found("reservation", message("there is no such reservation"))
         return found
@@ -127,16 +136,17 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def ListReservations(
         self, request: api.ListReservationsRequest, context: rpc.Context
     ) -> api.ListReservationsResponse:
-        size = pages.size(request.page_size)
-        wanted = queries.ReservationFilter(
-            account_id=visible_account(rpc.principal(), request.account_id),
+        size, caller = pages.size(request.page_size), rpc.principal()
+        wanted = listings.ReservationFilter(
+            account_id=shown_account(caller, request.account_id),
             states=[state_name(state) for state in request.states],
             after=optional_moment(request, "after"),
             before=optional_moment(request, "before"),
             before_key=pages.from_token(request.page_token),
             limit=size + 1,
+            whose=own_and_permitted(caller, _SEES_ALL),
         )
-        records = await self._database.read(lambda c: queries.list_reservations(c, wanted))
+        records = await self._database.read(lambda c: listings.list_reservations(c, wanted))
         more = pages.to_token(*page_key(records[size - 1])) if len(records) > size else ""
         return api.ListReservationsResponse(reservations=records[:size], next_page_token=more)
 
@@ -144,15 +154,15 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.UpdateReservationRequest, context: rpc.Context
     ) -> api.UpdateReservationResponse:
         caller = rpc.principal()
-        owner, by = owner_of(caller, FOR_OTHERS), audit.caller()
+        whose, by = own_and_permitted(caller, FOR_OTHERS), audit.caller()
         return await updates.update(
-            self._transactions, self._gateway, requests.to_change(request), owner, caller.account_id, by
+            self._transactions, self._gateway, requests.to_change(request), whose, caller.account_id, by
         )
 
     async def CheckUpdate(self, request: api.CheckUpdateRequest, context: rpc.Context) -> api.CheckUpdateResponse:
         caller, wanted = rpc.principal(), replace(requests.to_change(request.request), request_id="")
-        owner, by = owner_of(caller, FOR_OTHERS), audit.caller()
-        return await updates.check(self._transactions, self._gateway, wanted, owner, caller.account_id, by)
+        whose, by = own_and_permitted(caller, FOR_OTHERS), audit.caller()
+        return await updates.check(self._transactions, self._gateway, wanted, whose, caller.account_id, by)
 
     async def CancelReservation(
         self, request: api.CancelReservationRequest, context: rpc.Context
@@ -161,7 +171,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         return await endings.cancel(
             self._transactions,
             requests.required_id("reservation_id", request.reservation_id),
-            owner_of(caller, FOR_OTHERS),
+            own_and_permitted(caller, FOR_OTHERS),
             caller.account_id,
             requests.text("note", request.note, requests.MAX_NOTE),
             audit.caller(),
@@ -185,10 +195,12 @@ class BookingService(api_grpc.BookingServiceServicer):
         if new_account_id == actor:
             words = message("they would be yours: somebody else of support has to hand them over")
             raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "SECOND_PERSON_NEEDED", words)
+        if page.whose.scope is not None:  # what nobody sees is not told of either, not even that it is disabled
+            await self._database.read(lambda c: handovers.require_known(c, new_account_id, page.whose))
         if self._grants.is_shut_out(new_account_id):
             words = message("the new account may do nothing: hand over to another, or enable it first")
             raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ACCOUNT_DISABLED", words)
-        wanted = Handover(page.account_id, new_account_id, actor, page.dry_run, audit.caller())
+        wanted = Handover(page.account_id, new_account_id, actor, page.dry_run, audit.caller(), page.whose)
         done, more = await handovers.hand_over_all(self._transactions, page, wanted)
         return api.HandOverReservationsResponse(reservations=done, next_page_token=more)
 
@@ -196,9 +208,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.EndReservationRequest, context: rpc.Context
     ) -> api.EndReservationResponse:
         caller, wanted = rpc.principal(), requests.required_id("reservation_id", request.reservation_id)
-        record = await endings.end(
-            self._transactions, wanted, owner_of(caller, FOR_OTHERS), caller.account_id, audit.caller()
-        )
+        whose = own_and_permitted(caller, FOR_OTHERS)
+        record = await endings.end(self._transactions, wanted, whose, caller.account_id, audit.caller())
         return api.EndReservationResponse(reservation=record)
 
     async def ResolveEscalation(
@@ -212,7 +223,8 @@ class BookingService(api_grpc.BookingServiceServicer):
             version=request.version,
         )
         wanted = requests.required_id("reservation_id", request.reservation_id)
-        record = await escalations.resolve(self._transactions, wanted, resolution, audit.caller())
+        whose = permitted(rpc.principal(), FOR_OTHERS)
+        record = await escalations.resolve(self._transactions, wanted, resolution, audit.caller(), whose)
         return api.ResolveEscalationResponse(reservation=record)
 
     async def ReportAttendance(
@@ -229,8 +241,13 @@ class BookingService(api_grpc.BookingServiceServicer):
 
     async def GetStanding(self, request: api.GetStandingRequest, context: rpc.Context) -> api.GetStandingResponse:
         caller, now = rpc.principal(), self._clock.now()
-        account_id = visible_account(caller, request.account_id) or caller.account_id
-        record = await self._database.read(lambda c: standing.read(c, account_id, now))
+        account_id, whose = request.account_id or caller.account_id, own_and_permitted(caller, _SEES_ALL)
+
+        def read(connection: Connection) -> standing.StoredStanding:
+            whose.require(connection, account_id)
+            return standing.read(connection, account_id, now)
+
+        record = await self._database.read(read)
         if account_id == caller.account_id:  # what the token says is newer than what was stored
             record.account.profile, record.account.roles = to_profile(caller), sorted(caller.roles)
         if record.account.profile is None:
@@ -247,7 +264,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         if not note:
             raise errors.invalid("note", message("is required: say why the violation is waived"))
         wanted = requests.required_id("violation_id", request.violation_id)
-        return await standing.waive(self._transactions, wanted, rpc.principal().account_id, note, audit.caller())
+        actor, whose = rpc.principal().account_id, permitted(rpc.principal(), _WAIVES)
+        return await standing.waive(self._transactions, wanted, actor, note, audit.caller(), whose)
 
     async def ObjectToViolation(
         self, request: api.ObjectToViolationRequest, context: rpc.Context
@@ -266,27 +284,27 @@ class BookingService(api_grpc.BookingServiceServicer):
         if not note:
             raise errors.invalid("note", message("is required: say why the violation stays"))
         wanted = requests.required_id("violation_id", request.violation_id)
-        violation = await objections.dismiss(
-            self._transactions, wanted, rpc.principal().account_id, note, audit.caller()
-        )
+        actor, whose = rpc.principal().account_id, permitted(rpc.principal(), _WAIVES)
+        violation = await objections.dismiss(self._transactions, wanted, actor, note, audit.caller(), whose)
         return api.DismissObjectionResponse(violation=violation)
 
     async def ListObjections(
         self, request: api.ListObjectionsRequest, context: rpc.Context
     ) -> api.ListObjectionsResponse:
         size = pages.size(request.page_size)
-        wanted = queries.ObjectionFilter(
+        wanted = listings.ObjectionFilter(
             outcomes=[outcome_name(outcome) for outcome in request.outcomes],
             after_key=pages.from_token(request.page_token),
             limit=size + 1,
+            whose=permitted(rpc.principal(), _WAIVES),
         )
         found, more = await self._database.read(lambda c: objections.page(c, wanted))
         return api.ListObjectionsResponse(objections=found, next_page_token=pages.to_token(*more) if more else "")
 
     async def GetDecision(self, request: api.GetDecisionRequest, context: rpc.Context) -> api.GetDecisionResponse:
         wanted = requests.identifier("decision_id", request.decision_id)
-        owner = owner_of(rpc.principal(), _SEES_ALL)
-        found = await self._database.read(lambda c: queries.read_decision_record(c, wanted, owner))
+        whose = own_and_permitted(rpc.principal(), _SEES_ALL)
+        found = await self._database.read(lambda c: queries.read_decision_record(c, wanted, whose))
         if found is None:
             raise errors.not_found("decision", message("there is no such decision"))
         return found
@@ -316,8 +334,17 @@ class BookingService(api_grpc.BookingServiceServicer):
         self, request: api.WatchReservationsRequest, context: rpc.Context
     ) -> AsyncIterator[api.WatchReservationsResponse]:
         caller = rpc.principal()
-        account_id = visible_account(caller, request.account_id)
-        async with self._watchers.watch(account_id, caller.seconds_left()) as watcher:
+        account_id = shown_account(caller, request.account_id)
+
+        async def admits(accounts: Sequence[str]) -> bool:
+            """Now: what the caller may see, and who belongs where, changes while they watch."""
+            whose = own_and_permitted(self._grants.of(caller), _SEES_ALL)
+            known = whose.scope is None or whose.own in accounts
+            return known or await self._database.read(lambda c: whose.includes(c, accounts))
+
+        if account_id and not await admits([account_id]):
+            raise no_such_account()
+        async with self._watchers.watch(account_id, caller.seconds_left(), admits) as watcher:
             await context.send_initial_metadata(())  # says: from here on nothing is missed
             async for record in watcher:
                 yield api.WatchReservationsResponse(reservation=record)
@@ -347,21 +374,12 @@ class BookingService(api_grpc.BookingServiceServicer):
         return api.DeleteCalendarFeedResponse()
 
 
-_SEES_ALL = "reservations.view_all"
+_SEES_ALL, _WAIVES = "reservations.view_all", "violations.waive"
 
 
-def owner_of(caller: Principal, permission: str) -> str | None:
-    """Whose reservations the caller may touch; None: everybody's, which takes the permission."""
-    return None if caller.everywhere(permission) else caller.account_id
-
-
-def visible_account(caller: Principal, asked: str) -> str:
-    """Whose data is shown: what was asked for if the caller may see it, else one's own. "" is everybody."""
-    if caller.everywhere(_SEES_ALL):
-        return asked
-    if asked not in ("", caller.account_id):
-        raise errors.not_found("account", message("there is no such account"))
-    return caller.account_id
+def shown_account(caller: Principal, asked: str) -> str:
+    """Whose data is asked for; "" is everybody's who may be seen, for who may see no more than their own that."""
+    return asked if asked or caller.may(_SEES_ALL) else caller.account_id
 
 
 def to_coming_page(request: api.CancelComingReservationsRequest | api.HandOverReservationsRequest) -> ComingPage:
@@ -370,6 +388,7 @@ def to_coming_page(request: api.CancelComingReservationsRequest | api.HandOverRe
         after=pages.from_token(request.page_token),
         size=pages.size(request.page_size, handovers.USUAL, handovers.MOST),
         dry_run=request.dry_run,
+        whose=permitted(rpc.principal(), FOR_OTHERS),
     )
 
 

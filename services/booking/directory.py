@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 from yunhui.directory.v1 import department_pb2, member_pb2
 
-from services.booking.models import DIRECTORY_DEPARTMENT
+from services.booking.models import DIRECTORY_DEPARTMENT, DIRECTORY_MEMBERSHIP
 
 AT_ONCE = 500
 """So many ids in a statement: databases have limits."""
@@ -72,7 +72,17 @@ def store_member(connection: Connection, member: member_pb2.Member) -> bool:
         "verified": member.verified,
         "status": member.status,
     }
-    return connection.execute(_PUT_MEMBER, row).first() is not None
+    if connection.execute(_PUT_MEMBER, row).first() is None:
+        return False
+    _store_memberships(connection, member.account_id, {each.department_id for each in member.memberships})
+    return True
+
+
+def _store_memberships(connection: Connection, account_id: str, department_ids: Collection[str]) -> None:
+    connection.execute(sa.delete(DIRECTORY_MEMBERSHIP).where(DIRECTORY_MEMBERSHIP.c.account_id == account_id))
+    rows = [{"account_id": account_id, "department_id": each} for each in sorted(department_ids)]
+    if rows:
+        connection.execute(sa.insert(DIRECTORY_MEMBERSHIP), rows)
 
 
 def store_department(connection: Connection, department: department_pb2.Department, *, removed: bool) -> None:

@@ -13,6 +13,7 @@ from services.booking.decisions import decision_row
 from services.booking.events import SYSTEM
 from services.booking.models import DECISION
 from services.booking.queries import read_cancellation, read_reservation
+from services.booking.scopes import Whose
 from services.booking.transactions import Transactions, until_fresh
 from services.booking.transitions import (
     Snapshot,
@@ -31,7 +32,7 @@ from services.platform.data import audit
 async def cancel(
     transactions: Transactions,
     reservation_id: str,
-    owner: str | None,
+    whose: Whose,
     actor: str,
     note: str,
     by: audit.Caller | None = None,
@@ -43,7 +44,7 @@ async def cancel(
 
     async def attempt() -> api.CancelReservationResponse:
         now = transactions.clock.now()
-        snapshot = await read_current(transactions, reservation_id, owner, now)
+        snapshot = await read_current(transactions, reservation_id, whose, now)
         if snapshot.state == states.CANCELLED:
             decision = await transactions.database.read(lambda c: read_cancellation(c, reservation_id))
             return to_response(snapshot.record, decision)
@@ -101,12 +102,12 @@ def to_response(record: pb.Reservation, decision: policy.Decision) -> api.Cancel
 
 
 async def end(
-    transactions: Transactions, reservation_id: str, owner: str | None, actor: str, by: audit.Caller | None = None
+    transactions: Transactions, reservation_id: str, whose: Whose, actor: str, by: audit.Caller | None = None
 ) -> pb.Reservation:
     """Early give-back; ending what is completed answers as it is. Raises errors.RpcError."""
 
     async def attempt() -> pb.Reservation:
-        snapshot = await read_current(transactions, reservation_id, owner, transactions.clock.now())
+        snapshot = await read_current(transactions, reservation_id, whose, transactions.clock.now())
         if snapshot.state == states.COMPLETED:
             return snapshot.record
         require(snapshot, "end")

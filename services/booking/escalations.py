@@ -11,6 +11,7 @@ from services.booking.accounts import lock_account
 from services.booking.decisions import attendance_times
 from services.booking.pool import lock_pool
 from services.booking.queries import read_decision, read_resolver
+from services.booking.scopes import EVERYBODY, Whose
 from services.booking.transactions import Transactions, until_fresh
 from services.booking.transitions import (
     Snapshot,
@@ -40,13 +41,17 @@ class Resolution:
 
 
 async def resolve(
-    transactions: Transactions, reservation_id: str, resolution: Resolution, by: audit.Caller | None = None
+    transactions: Transactions,
+    reservation_id: str,
+    resolution: Resolution,
+    by: audit.Caller | None = None,
+    whose: Whose = EVERYBODY,
 ) -> pb.Reservation:
     """Approving takes a room or fails. The same answer again gets the reservation as it is. Raises errors.RpcError."""
 
     async def attempt() -> pb.Reservation:
         now = transactions.clock.now()
-        snapshot = await read_current(transactions, reservation_id, None, now)
+        snapshot = await read_current(transactions, reservation_id, whose, now)
         if snapshot.state != states.PENDING_APPROVAL and await transactions.database.read(
             lambda c: is_resolved_so(c, snapshot, resolution)
         ):

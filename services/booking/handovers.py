@@ -22,6 +22,7 @@ from services.booking.decisions import compose_question, decision_row
 from services.booking.models import DECISION
 from services.booking.pool import read_pool
 from services.booking.queries import read_coming
+from services.booking.scopes import EVERYBODY, Whose
 from services.booking.transactions import Transactions, until_fresh
 from services.booking.transitions import (
     Snapshot,
@@ -55,17 +56,20 @@ class ComingPage:
     after: tuple[int, str] | None
     size: int
     dry_run: bool
+    whose: Whose = EVERYBODY
+    """Nobody else's are acted on, nor handed over to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """From whom to whom, and who says so. With `dry_run` nothing is stored."""
+    """From whom to whom, both among `whose`, and who says so. With `dry_run` nothing is stored."""
 
     account_id: str
     new_account_id: str
     actor: str
     dry_run: bool = False
     by: audit.Caller | None = None
+    whose: Whose = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,9 @@ async def _cancel(
 
     async def attempt() -> api.CancelReservationResponse:
         now = transactions.clock.now()
-        snapshot = await read_current(transactions, reservation_id, page.account_id, now)
+        snapshot = await read_current(transactions, reservation_id, page.whose, now)
+        if snapshot.record.organizer.account_id != page.account_id:  # handed over meanwhile
+            raise not_there()
         require(snapshot, "cancel")
         require_coming(snapshot.record, now)
         if page.dry_run:
@@ -137,9 +143,7 @@ async def hand_over_all(
     transactions: Transactions, page: ComingPage, wanted: Handover
 ) -> tuple[list[api.ComingReservation], str]:
     """As `cancel_all`."""
-    if not await transactions.database.read(lambda c: read_versions(c, [wanted.new_account_id])):
-        words = message("there is no such new account: whoever takes over must have signed in once")
-        raise errors.not_found("account", words)
+    await transactions.database.read(lambda c: require_known(c, wanted.new_account_id, wanted.whose))
     counted: list[pdp.PastReservation] | None = [] if page.dry_run else None
 
     async def act(record: pb.Reservation) -> api.ComingReservation:
@@ -150,13 +154,27 @@ async def hand_over_all(
     return await _for_each(transactions, page, act)
 
 
+def is_known(connection: Connection, account_id: str, whose: Whose) -> bool:
+    """Whether it is one of those accounts, and has signed in once."""
+    return whose.includes(connection, [account_id]) and bool(read_versions(connection, [account_id]))
+
+
+def require_known(connection: Connection, account_id: str, whose: Whose) -> None:
+    """Raises errors.RpcError for who can take over nothing."""
+    if not is_known(connection, account_id, whose):
+        words = message("there is no such new account: whoever takes over must have signed in once")
+        raise errors.not_found("account", words)
+
+
 async def _for_each(
     transactions: Transactions, page: ComingPage, act: Act, until: tuple[int, str] | None = None
 ) -> tuple[list[api.ComingReservation], str]:
     """`until`: all up to the one with that key, in place of the page."""
     now, size = transactions.clock.now(), page.size
     after, most = (None, None) if until else (page.after, size + 1)
-    found = await transactions.database.read(lambda c: read_coming(c, page.account_id, now, after, until, most))
+    found = await transactions.database.read(
+        lambda c: read_coming(c, page.account_id, page.whose, now, after, until, most)
+    )
     done: list[api.ComingReservation] = []
     for index, record in enumerate(found if until else found[:size]):
         try:
@@ -211,7 +229,7 @@ async def _read_current(
         lambda c: read_handover(c, reservation_id, wanted, now), lambda each: each is not None and each.overdue
     )
     if found is None:
-        raise errors.not_found("reservation", message("there is no such reservation"))
+        raise not_there()
     if found.overdue:
         raise errors.unavailable("policy")
     require(found.current, "hand_over")
@@ -220,15 +238,21 @@ async def _read_current(
 
 
 def read_handover(connection: Connection, reservation_id: str, wanted: Handover, now: int) -> HandoverSnapshot | None:
-    current = read_snapshot(connection, reservation_id, wanted.account_id, now)
-    if current is None:
+    current = read_snapshot(connection, reservation_id, wanted.whose, now)
+    if current is None or not is_known(connection, wanted.new_account_id, wanted.whose):
         return None
     record = current.record
+    if record.organizer.account_id != wanted.account_id:  # handed over meanwhile
+        return None
     interval = from_timestamp(record.start_time), from_timestamp(record.end_time)
     held = record.HasField("room")
     free = 1 if held else read_pool(connection, [interval]).count_free(*interval, record.participant_count)
     new_account = read_accounts(connection, [wanted.new_account_id], now)[wanted.new_account_id]
     return HandoverSnapshot(current, new_account, free)
+
+
+def not_there() -> errors.RpcError:
+    return errors.not_found("reservation", message("there is no such reservation"))
 
 
 def require_coming(record: pb.Reservation, now: int) -> None:

@@ -9,6 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 
 from services.booking import models
+from services.booking.scopes import Whose
 from services.platform.clock import to_timestamp
 from services.platform.messaging import outbox
 
@@ -16,16 +17,14 @@ MOST = 200
 RESERVATION, ACCOUNT = "yunhui.booking.reservation.", "yunhui.booking.account."
 
 
-def read(connection: Connection, reservation_id: str, owner: str | None) -> api.GetReservationHistoryResponse | None:
-    """Oldest first. None when there is no such reservation, or, with `owner`, when it is another's.
+def read(connection: Connection, reservation_id: str, whose: Whose) -> api.GetReservationHistoryResponse | None:
+    """Oldest first. None when there is no such reservation among theirs.
 
     The cost is that of the reservation's own events, and of its account's since its violation: nothing else is read.
     """
     c = models.RESERVATION.c
-    query = sa.select(c.account_id).where(c.reservation_id == reservation_id)
-    if owner is not None:
-        query = query.where(c.account_id == owner)
-    account_id = connection.scalar(query)
+    mine = (c.reservation_id == reservation_id) & whose.covers(c.account_id)
+    account_id = connection.scalar(sa.select(c.account_id).where(mine))
     if account_id is None:
         return None
     rows = _latest(connection, reservation_id)

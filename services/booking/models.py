@@ -52,6 +52,7 @@ class Reservation(SQLModel, table=True):
         CheckConstraint(f"start_time < end_time AND end_time - start_time <= {LONGEST}", name="reservation_interval"),
         CheckConstraint(f"NOT ({HOLDS_ROOM}) OR room_id IS NOT NULL", name="reservation_room"),
         Index("reservation_account", "account_id", "start_time", "reservation_id"),
+        Index("reservation_account_state", "account_id", "state", "start_time", "reservation_id"),
         Index("reservation_often", "account_id", "start_time", sqlite_where=sa.text(COUNTS_OFTEN)),
         Index("reservation_start", "start_time", "reservation_id"),
         Index("reservation_state", "state", "start_time", "reservation_id"),  # what is open, among all that ever was
@@ -213,6 +214,16 @@ class DirectoryMember(SQLModel, table=True):
     status: int = Field(description="yunhui.directory.v1.MemberStatus; 0: it was removed")
 
 
+class DirectoryMembership(SQLModel, table=True):
+    """That a member belongs to a department, the main one or another."""
+
+    __tablename__ = "directory_membership"
+    __table_args__ = (Index("directory_membership_department", "department_id", "account_id"),)
+
+    account_id: str = Field(primary_key=True)
+    department_id: str = Field(primary_key=True)
+
+
 class DirectoryDepartment(SQLModel, table=True):
     """A department as the directory has it. Of one that was removed the version stays."""
 
@@ -240,7 +251,7 @@ class CalendarFeed(SQLModel, table=True):
 
 TABLES: list[type[SQLModel]] = [
     *(Account, Room, Reservation, PoolChange, Decision, StoredAnswer, Violation, Suspension, Deadline, CalendarFeed),
-    *(DirectoryMember, DirectoryDepartment),
+    *(DirectoryMember, DirectoryMembership, DirectoryDepartment),
     *outbox.TABLES,
     *audit.TABLES,
 ]
@@ -252,3 +263,4 @@ DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["de
 VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
 CALENDAR_FEED = _tables["calendar_feed"]
 DIRECTORY_MEMBER, DIRECTORY_DEPARTMENT = _tables["directory_member"], _tables["directory_department"]
+DIRECTORY_MEMBERSHIP = _tables["directory_membership"]

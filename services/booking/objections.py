@@ -12,15 +12,10 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from services.booking import second_person, standing
 from services.booking.accounts import HISTORY, AccountState, StaleError, advance, lock_account, store_events
 from services.booking.events import account_event
+from services.booking.listings import ObjectionFilter, list_objections
 from services.booking.models import RESERVATION, VIOLATION
-from services.booking.queries import (
-    ObjectionFilter,
-    list_objections,
-    read_decision,
-    read_records,
-    read_reservation,
-    read_violation,
-)
+from services.booking.queries import read_decision, read_records, read_reservation, read_violation
+from services.booking.scopes import EVERYBODY, Whose, of_account
 from services.booking.transactions import Transactions
 from services.platform.clock import from_timestamp
 from services.platform.data import audit
@@ -43,7 +38,12 @@ async def object_to(transactions: Transactions, violation_id: str, account_id: s
 
 
 async def dismiss(
-    transactions: Transactions, violation_id: str, actor: str, note: str, by: audit.Caller | None = None
+    transactions: Transactions,
+    violation_id: str,
+    actor: str,
+    note: str,
+    by: audit.Caller | None = None,
+    whose: Whose = EVERYBODY,
 ) -> pb.Violation:
     """The same dismissal again answers as it is. Raises errors.RpcError."""
     now = transactions.clock.now()
@@ -52,13 +52,13 @@ async def dismiss(
         act = ("violation", violation_id, dismissal.violation.account_id, "objection dismissed")
         return audit.AuditEntry(by, *act) if by and dismissal.changed else None
 
-    stored = await transactions.commit(lambda c: store_dismissal(c, violation_id, actor, note, now), describe)
+    stored = await transactions.commit(lambda c: store_dismissal(c, violation_id, actor, note, now, whose), describe)
     return stored.violation
 
 
 def store_objection(connection: Connection, violation_id: str, owner: str, text: str, now: int) -> pb.Violation:
     """The violation with the objection. Raises errors.RpcError, also when the violation is not the owner's."""
-    account, violation = _lock(connection, violation_id, owner)
+    account, violation = _lock(connection, violation_id, of_account(owner))
     if violation.HasField("objection") and violation.objection.text == text:
         return violation
     _require_objectionable(violation, now)
@@ -68,9 +68,11 @@ def store_objection(connection: Connection, violation_id: str, owner: str, text:
     return _append_event("violation_objected", connection, account, violation_id, owner, now)
 
 
-def store_dismissal(connection: Connection, violation_id: str, actor: str, note: str, now: int) -> Dismissal:
+def store_dismissal(
+    connection: Connection, violation_id: str, actor: str, note: str, now: int, whose: Whose = EVERYBODY
+) -> Dismissal:
     """Raises errors.RpcError when there is nothing to dismiss, or it was answered otherwise."""
-    account, violation = _lock(connection, violation_id)
+    account, violation = _lock(connection, violation_id, whose)
     second_person.require(connection, violation.reservation_id, actor)
     if not violation.HasField("objection"):
         words = message("nobody objected to this violation: there is nothing to dismiss")
@@ -95,11 +97,10 @@ def page(connection: Connection, wanted: ObjectionFilter) -> tuple[list[api.Obje
     return listed, (shown[-1][0], shown[-1][1].violation_id) if more else None
 
 
-def _lock(connection: Connection, violation_id: str, owner: str | None = None) -> tuple[AccountState, pb.Violation]:
+def _lock(connection: Connection, violation_id: str, whose: Whose) -> tuple[AccountState, pb.Violation]:
     """Read again once its account is locked: another may have been faster."""
-    which = VIOLATION.c.violation_id == violation_id
-    if owner is not None:
-        which &= VIOLATION.c.account_id == owner
+    c = VIOLATION.c
+    which = (c.violation_id == violation_id) & whose.covers(c.account_id)
     violation = read_violation(connection, which)
     if violation is None:
         raise errors.not_found("violation", message("there is no such violation"))

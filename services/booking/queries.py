@@ -1,6 +1,5 @@
 """Reservations, violations, suspensions and decisions as they are read: queries, and how rows become messages."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from services.booking.accounts import to_organizer
 from services.booking.meetings import OccurrenceKey, SeenOccurrence
 from services.booking.models import ACCOUNT, DECISION, HOLDS_MEETING, RESERVATION, ROOM, SUSPENSION, VIOLATION
 from services.booking.pool import Interval
+from services.booking.scopes import EVERYBODY, Whose
 from services.platform.clock import from_timestamp, to_timestamp
 
 
@@ -30,63 +30,35 @@ def read_reservations_of(
     mine = (c.provider == key.provider) & (c.meeting_id == key.meeting_id)
     if key.sub_meeting_id:
         mine &= c.sub_meeting_id == key.sub_meeting_id
-    found = list(connection.execute(_RECORD.where(sa.text(HOLDS_MEETING), mine)).mappings())
+    found = list(connection.execute(RECORD.where(sa.text(HOLDS_MEETING), mine)).mappings())
     if entered:
         missed = (c.state == states.NO_SHOW) & c.start_time.between(*entered)
-        found += connection.execute(_RECORD.where(missed, mine)).mappings()
+        found += connection.execute(RECORD.where(missed, mine)).mappings()
     return [to_reservation(row) for row in found]
 
 
-def read_reservation(connection: Connection, reservation_id: str, owner: str | None = None) -> pb.Reservation | None:
-    """One reservation; with `owner`, only if it is theirs: to have made it for another gives no right to it."""
-    query = _RECORD.where(RESERVATION.c.reservation_id == reservation_id)
-    if owner is not None:
-        query = query.where(RESERVATION.c.account_id == owner)
+def read_reservation(connection: Connection, reservation_id: str, whose: Whose = EVERYBODY) -> pb.Reservation | None:
+    """One of theirs: to have made it for another gives no right to it."""
+    c = RESERVATION.c
+    query = RECORD.where(c.reservation_id == reservation_id, whose.covers(c.account_id))
     row = connection.execute(query).mappings().first()
     return to_reservation(row) if row else None
-
-
-@dataclass(frozen=True, slots=True)
-class ReservationFilter:
-    """What to list. `before_key` is (start_time, reservation_id) of the last row of the page before."""
-
-    account_id: str
-    states: list[str]
-    after: int | None
-    before: int | None
-    before_key: tuple[int, str] | None
-    limit: int
-
-
-def list_reservations(connection: Connection, wanted: ReservationFilter) -> list[pb.Reservation]:
-    """Latest start first; a page costs the same however far down it is."""
-    c = RESERVATION.c
-    query = _RECORD.order_by(c.start_time.desc(), c.reservation_id.desc()).limit(wanted.limit)
-    if wanted.account_id:
-        query = query.where(c.account_id == wanted.account_id)
-    if wanted.states:
-        query = query.where(c.state.in_(wanted.states))
-    if wanted.after is not None:
-        query = query.where(c.end_time > wanted.after)
-    if wanted.before is not None:
-        query = query.where(c.start_time < wanted.before)
-    if wanted.before_key:
-        query = query.where(sa.tuple_(c.start_time, c.reservation_id) < wanted.before_key)
-    return [to_reservation(row) for row in connection.execute(query).mappings()]
 
 
 def read_coming(
     connection: Connection,
     account_id: str,
+    whose: Whose,
     now: int,
     after: tuple[int, str] | None,
     until: tuple[int, str] | None,
     limit: int | None,
 ) -> list[pb.Reservation]:
-    """What an account has reserved and has not begun, earliest start first; between two keys, where they are given."""
+    """What one of them has reserved and has not begun, earliest start first; between two keys, where they are given."""
     c = RESERVATION.c
     key = sa.tuple_(c.start_time, c.reservation_id)
-    query = _RECORD.where(c.account_id == account_id, c.state.in_(states.COMING), c.start_time > now)
+    mine = (c.account_id == account_id) & whose.covers(c.account_id)
+    query = RECORD.where(mine, c.state.in_(states.COMING), c.start_time > now)
     if after:
         query = query.where(key > after)
     if until:
@@ -98,7 +70,7 @@ def read_coming(
 def read_records(connection: Connection, which: sa.ColumnElement[bool], limit: int) -> list[pb.Reservation]:
     """Latest start first."""
     c = RESERVATION.c
-    query = _RECORD.where(which).order_by(c.start_time.desc(), c.reservation_id.desc()).limit(limit)
+    query = RECORD.where(which).order_by(c.start_time.desc(), c.reservation_id.desc()).limit(limit)
     return [to_reservation(row) for row in connection.execute(query).mappings()]
 
 
@@ -112,27 +84,6 @@ def read_violations(connection: Connection, account_id: str, since: int) -> list
 def read_violation(connection: Connection, which: sa.ColumnElement[bool]) -> pb.Violation | None:
     row = connection.execute(sa.select(VIOLATION).where(which)).mappings().first()
     return to_violation(row) if row else None
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectionFilter:
-    """What to list. `after_key` is (objection_order, violation_id) of the last row of the page before."""
-
-    outcomes: list[str]
-    after_key: tuple[int, str] | None
-    limit: int
-
-
-def list_objections(connection: Connection, wanted: ObjectionFilter) -> list[tuple[int, pb.Violation]]:
-    """Open ones first, then oldest first; each with its objection_order."""
-    c = VIOLATION.c
-    query = sa.select(VIOLATION).where(c.objection_order.is_not(None))
-    if wanted.outcomes:
-        query = query.where(c.objection_outcome.in_(wanted.outcomes))
-    if wanted.after_key:
-        query = query.where(sa.tuple_(c.objection_order, c.violation_id) > wanted.after_key)
-    found = connection.execute(query.order_by(c.objection_order, c.violation_id).limit(wanted.limit))
-    return [(row["objection_order"], to_violation(row)) for row in found.mappings()]
 
 
 def read_parties(connection: Connection, reservation_id: str) -> set[str]:
@@ -187,14 +138,10 @@ def read_decision(connection: Connection, decision_id: str) -> Decision:
     return Decision.FromString(connection.scalar(query) or b"")
 
 
-def read_decision_record(
-    connection: Connection, decision_id: str, owner: str | None = None
-) -> api.GetDecisionResponse | None:
-    """A stored decision with its question; with `owner`, only if it is about their account."""
+def read_decision_record(connection: Connection, decision_id: str, whose: Whose) -> api.GetDecisionResponse | None:
+    """A stored decision about one of those accounts, with its question."""
     c = DECISION.c
-    query = sa.select(DECISION).where(c.decision_id == decision_id)
-    if owner is not None:
-        query = query.where(c.account_id == owner)
+    query = sa.select(DECISION).where(c.decision_id == decision_id, whose.covers(c.account_id))
     row = connection.execute(query).mappings().first()
     if row is None:
         return None
@@ -246,7 +193,7 @@ _MEETING = (
     *("provider", "meeting_id", "sub_meeting_id", "meeting_state", "meeting_start_time", "meeting_end_time"),
     *("attendance", "ask_time", "ask_count", "unknown_reason"),
 )
-_RECORD = (
+RECORD = (
     sa.select(
         *(
             RESERVATION.c[name]
@@ -263,7 +210,7 @@ _RECORD = (
 
 
 def to_reservation(row: RowMapping) -> pb.Reservation:
-    """A row of _RECORD as the message that the API and the events carry."""
+    """A row of RECORD as the message that the API and the events carry."""
     fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
     fields |= {name: to_timestamp(row[name]) for name in _TIMES if row[name] is not None}
     record = pb.Reservation(state=states.to_proto(row["state"]), organizer=to_organizer(row), **fields)

@@ -100,11 +100,11 @@ def to_input(request: api.CreateReservationRequest, *, complete: bool = True) ->
 
 
 def with_caller(wanted: ReservationInput, caller: Principal) -> ReservationInput:
-    """Raises errors.RpcError when the caller may not book for the account that was named."""
+    """Raises errors.RpcError when the caller may book for nobody else. For whom is asked where accounts are known."""
     if wanted.account_id in ("", caller.account_id):
         roles, account_id = " ".join(sorted(caller.roles)), caller.account_id
         return replace(wanted, actor=account_id, account_id=account_id, profile=to_profile(caller), roles=roles)
-    if not caller.everywhere(FOR_OTHERS):
+    if not caller.may(FOR_OTHERS):
         raise errors.not_permitted(message("account_id: booking for another account"), FOR_OTHERS)
     return replace(wanted, actor=caller.account_id, by=audit.caller())
 

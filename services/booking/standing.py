@@ -31,6 +31,7 @@ from services.booking.queries import (
     read_violation,
     read_violations,
 )
+from services.booking.scopes import EVERYBODY, Whose
 from services.booking.transactions import Transactions
 from services.platform.clock import SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
@@ -144,12 +145,18 @@ class Waiver:
 
 
 async def waive(
-    transactions: Transactions, violation_id: str, actor: str, note: str, by: audit.Caller | None = None
+    transactions: Transactions,
+    violation_id: str,
+    actor: str,
+    note: str,
+    by: audit.Caller | None = None,
+    whose: Whose = EVERYBODY,
 ) -> api.WaiveViolationResponse:
     """Waiving again answers as it is. Raises errors.RpcError."""
 
     def work(connection: Connection) -> Waiver:
-        violation = read_violation(connection, VIOLATION.c.violation_id == violation_id)
+        c = VIOLATION.c
+        violation = read_violation(connection, (c.violation_id == violation_id) & whose.covers(c.account_id))
         if violation is None:
             raise errors.not_found("violation", message("there is no such violation"))
         second_person.require(connection, violation.reservation_id, actor)

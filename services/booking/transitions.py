@@ -18,6 +18,7 @@ from services.booking.events import SYSTEM, reservation_event
 from services.booking.meetings import SeenOccurrence
 from services.booking.models import RESERVATION
 from services.booking.queries import read_reservation
+from services.booking.scopes import EVERYBODY, Whose
 from services.booking.transactions import Transactions, until_fresh
 from services.platform.data import audit
 from services.platform.messaging import outbox
@@ -37,13 +38,13 @@ class Snapshot:
         return states.from_proto(self.record.state)
 
 
-async def read_current(transactions: Transactions, reservation_id: str, owner: str | None, now: int) -> Snapshot:
+async def read_current(transactions: Transactions, reservation_id: str, whose: Whose, now: int) -> Snapshot:
     """With everything done that was due: nobody acts on a reservation that has ended, and only nobody noticed.
 
-    Raises errors.RpcError, also when there is no such reservation, or with `owner` when it is another's.
+    Raises errors.RpcError, also when there is no such reservation among theirs.
     """
     found = await transactions.read_current(
-        lambda connection: read_snapshot(connection, reservation_id, owner, now),
+        lambda connection: read_snapshot(connection, reservation_id, whose, now),
         lambda snapshot: snapshot is not None and snapshot.account.overdue,
     )
     if existing(found).account.overdue:
@@ -53,7 +54,7 @@ async def read_current(transactions: Transactions, reservation_id: str, owner: s
 
 async def read(transactions: Transactions, reservation_id: str, now: int) -> Snapshot:
     """As it is, whatever is due. Raises errors.RpcError."""
-    return existing(await transactions.database.read(lambda c: read_snapshot(c, reservation_id, None, now)))
+    return existing(await transactions.database.read(lambda c: read_snapshot(c, reservation_id, EVERYBODY, now)))
 
 
 async def read_due(transactions: Transactions, reservation_id: str, kind: str, due: int) -> Snapshot | None:
@@ -61,13 +62,13 @@ async def read_due(transactions: Transactions, reservation_id: str, kind: str, d
 
     def work(connection: Connection) -> Snapshot | None:
         waits = deadlines.has(connection, kind, reservation_id, due)
-        return read_snapshot(connection, reservation_id, None, due) if waits else None
+        return read_snapshot(connection, reservation_id, EVERYBODY, due) if waits else None
 
     return await transactions.database.read(work)
 
 
-def read_snapshot(connection: Connection, reservation_id: str, owner: str | None, now: int) -> Snapshot | None:
-    record = read_reservation(connection, reservation_id, owner)
+def read_snapshot(connection: Connection, reservation_id: str, whose: Whose, now: int) -> Snapshot | None:
+    record = read_reservation(connection, reservation_id, whose)
     if record is None:
         return None
     account_id = record.organizer.account_id

@@ -22,6 +22,7 @@ from services.booking.models import ANSWER, DECISION
 from services.booking.pool import Pool, lock_pool, read_pool
 from services.booking.requests import ChangeInput
 from services.booking.reservations import NOT_ASKED
+from services.booking.scopes import Whose
 from services.booking.transactions import Transactions, until_fresh
 from services.booking.transitions import (
     Snapshot,
@@ -51,7 +52,7 @@ async def update(
     transactions: Transactions,
     gateway: MeetingsClient | None,
     wanted: ChangeInput,
-    owner: str | None,
+    whose: Whose,
     actor: str,
     by: audit.Caller | None = None,
 ) -> api.UpdateReservationResponse:
@@ -59,7 +60,7 @@ async def update(
 
     async def attempt() -> api.UpdateReservationResponse:
         now = transactions.clock.now()
-        snapshot = await _read_current(transactions, wanted, owner, actor, now)
+        snapshot = await _read_current(transactions, wanted, whose, actor, now)
         if snapshot.answer:
             return answers.replay(snapshot.answer, wanted.body_hash, api.UpdateReservationResponse)
         decided = await _decide(transactions, gateway, snapshot, wanted, actor, now, by)
@@ -75,13 +76,13 @@ async def check(
     transactions: Transactions,
     gateway: MeetingsClient | None,
     wanted: ChangeInput,
-    owner: str | None,
+    whose: Whose,
     actor: str,
     by: audit.Caller | None = None,
 ) -> api.CheckUpdateResponse:
     """What `update` would answer, and the errors that it would raise; `wanted` is without a request_id."""
     now = transactions.clock.now()
-    snapshot = await _read_current(transactions, wanted, owner, actor, now)
+    snapshot = await _read_current(transactions, wanted, whose, actor, now)
     decided = await _decide(transactions, gateway, snapshot, wanted, actor, now, by)
     reply = api.CheckUpdateResponse(outcome=outcome(decided), decision=decided.decision)
     if decided.decision.effect == policy.EFFECT_ALLOW:
@@ -91,11 +92,11 @@ async def check(
 
 
 async def _read_current(
-    transactions: Transactions, wanted: ChangeInput, owner: str | None, actor: str, now: int
+    transactions: Transactions, wanted: ChangeInput, whose: Whose, actor: str, now: int
 ) -> ChangeSnapshot:
     """Deadlines first: a suspension, or the end of this very reservation, may hang on them."""
     snapshot = await transactions.read_current(
-        lambda connection: read_change_snapshot(connection, wanted, owner, actor, now),
+        lambda connection: read_change_snapshot(connection, wanted, whose, actor, now),
         lambda found: found is not None and found.current.account.overdue,
     )
     if snapshot is None:
@@ -168,9 +169,9 @@ class DecidedChange:
 
 
 def read_change_snapshot(
-    connection: Connection, wanted: ChangeInput, owner: str | None, actor: str, now: int
+    connection: Connection, wanted: ChangeInput, whose: Whose, actor: str, now: int
 ) -> ChangeSnapshot | None:
-    current = read_snapshot(connection, wanted.reservation_id, owner, now)
+    current = read_snapshot(connection, wanted.reservation_id, whose, now)
     if current is None:
         return None
     key = (actor, wanted.request_id)

@@ -7,8 +7,8 @@ import contextlib
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -30,23 +30,33 @@ REMEMBERED = 10_000  # reservations: a repeat comes within seconds of what it re
 FLUSH_SECONDS = 2
 LAST_WORDS_SECONDS = 1.0
 
+Admits = Callable[[Sequence[str]], Awaitable[bool]]
+"""Whether a watcher may see what is, or was, one of these accounts'."""
+
+
+class _Change(NamedTuple):
+    record: Reservation
+    accounts: Sequence[str]
+
 
 class Watcher:
     """One stream: what it has still to be told, and how it ends. Iterating raises the errors.RpcError that ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, admits: Admits | None = None) -> None:
         self.task = asyncio.current_task()
-        self._untold: asyncio.Queue[Reservation | errors.RpcError] = asyncio.Queue(BACKLOG)
+        self._admits = admits
+        self._untold: asyncio.Queue[_Change | errors.RpcError] = asyncio.Queue(BACKLOG)
         self._ended = False
 
-    def tell(self, record: Reservation) -> None:
+    def tell(self, record: Reservation, accounts: Sequence[str]) -> None:
+        """`accounts`: whose it is and was."""
         if self._ended:
             return
         if self._untold.full():
             message = f"more than {BACKLOG} changes were waiting to be taken: list again, then watch again"
             self.end(errors.failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_SLOW", message))
         else:
-            self._untold.put_nowait(record)
+            self._untold.put_nowait(_Change(record, accounts))
 
     def end(self, error: errors.RpcError) -> None:
         """What was not told yet never will be."""
@@ -62,7 +72,8 @@ class Watcher:
             told = await self._untold.get()
             if isinstance(told, errors.RpcError):
                 raise told
-            yield told
+            if self._admits is None or await self._admits(told.accounts):
+                yield told.record
 
 
 class Watchers:
@@ -81,13 +92,14 @@ class Watchers:
         self._bus = connection
 
     @contextlib.asynccontextmanager
-    async def watch(self, account_id: str, seconds: float) -> AsyncIterator[Watcher]:
-        """Follows this account's reservations, or EVERYBODY's, from the moment this is entered on.
+    async def watch(self, account_id: str, seconds: float, admits: Admits | None = None) -> AsyncIterator[Watcher]:
+        """Follows this account's reservations, or EVERYBODY's, from the moment this is entered on: of EVERYBODY's those
+        that `admits` says, if given.
 
         Ends with UNAUTHENTICATED after `seconds`, when the caller's token has expired. Raises errors.unavailable when
         the bus is away, for then changes would be missed.
         """
-        watcher = Watcher()
+        watcher = Watcher(admits)
         self._watchers.setdefault(account_id, set()).add(watcher)
         expiry = asyncio.get_running_loop().call_later(seconds, watcher.end, expired())
         try:
@@ -160,12 +172,12 @@ class Watchers:
         whose it was until now, who would else not learn that it is gone; mostly ""."""
         if content is None or not self._is_news(content["reservationId"], int(content["version"])):
             return
-        keys = {EVERYBODY, content["organizer"]["accountId"], former}
-        interested = [watcher for key in keys for watcher in self._watchers.get(key, ())]
+        accounts = [each for each in (content["organizer"]["accountId"], former) if each]
+        interested = [watcher for key in {EVERYBODY, *accounts} for watcher in self._watchers.get(key, ())]
         if interested:
             record = ParseDict(content, Reservation(), ignore_unknown_fields=True)  # of a newer replica
             for watcher in interested:
-                watcher.tell(record)
+                watcher.tell(record, accounts)
 
     def _is_news(self, reservation_id: str, version: int) -> bool:
         """Events come at least once, and a replica may publish again what another has published before."""

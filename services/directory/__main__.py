@@ -35,6 +35,7 @@ async def start(host: Host[DirectorySettings]) -> AsyncIterator[Service]:
         await beginning.ensure_super_administrator(changes, host.settings.super_administrator)
         await host.database.write(grants.mark_built_in)
         provider_imports = ProviderImports(imports, ProviderClient(connection).users)
+        provisioning = api.ProvisioningService(changes, host.settings.provisioning_address)
         import_service = api.ImportService(imports, provider_imports)
         address_book = api.AddressBookService(host.database)
         yield Service(
@@ -43,7 +44,7 @@ async def start(host: Host[DirectorySettings]) -> AsyncIterator[Service]:
                 api.DEPARTMENTS: partial(add_DepartmentServiceServicer_to_server, api.DepartmentService(changes)),
                 api.IMPORTS: partial(add_ImportServiceServicer_to_server, import_service),
                 api.MEMBERS: partial(add_MemberServiceServicer_to_server, api.MemberService(changes)),
-                api.PROVISIONING: partial(add_ProvisioningServiceServicer_to_server, api.ProvisioningService(changes)),
+                api.PROVISIONING: partial(add_ProvisioningServiceServicer_to_server, provisioning),
                 api.ORGANIZATION: partial(add_OrganizationServiceServicer_to_server, api.OrganizationService(changes)),
                 api.ROLES: partial(add_RoleServiceServicer_to_server, api.RoleService(changes)),
             },

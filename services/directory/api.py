@@ -297,7 +297,10 @@ class RoleService(role_grpc.RoleServiceServicer):
 
 
 class ProvisioningService(provisioning_grpc.ProvisioningServiceServicer):
-    def __init__(self, changes: Changes) -> None:
+    """`address` is for identity providers; "" while there is no door."""
+
+    def __init__(self, changes: Changes, address: str) -> None:
+        self._address = address
         self._changes = changes
         self._database = changes.database
 
@@ -309,7 +312,7 @@ class ProvisioningService(provisioning_grpc.ProvisioningServiceServicer):
     async def ListProvisioningTokens(
         self, request: provisioning_pb.ListProvisioningTokensRequest, context: rpc.Context
     ) -> provisioning_pb.ListProvisioningTokensResponse:
-        return await provisioning_tokens.list_(self._database)
+        return await provisioning_tokens.list_(self._database, self._address)
 
     async def RevokeProvisioningToken(
         self, request: provisioning_pb.RevokeProvisioningTokenRequest, context: rpc.Context

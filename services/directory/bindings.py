@@ -163,9 +163,21 @@ def check_not_named(connection: Connection, department_id: str) -> None:
 def check_may_change(connection: Connection, by: Actor, account_ids: Iterable[str]) -> None:
     """Who opens, closes or removes an account gives or takes all of its roles."""
     if by.is_identity_provider:
+        _check_no_super_administrator(connection, account_ids)
         return
     for row in _rows(connection, b.account_id.in_([*account_ids])):
         roles.check_held(connection, by, roles.read(connection, row.role_id).permissions, row.department_id)
+
+
+def _check_no_super_administrator(connection: Connection, account_ids: Iterable[str]) -> None:
+    """Else whoever has a token made could shut out those who may do more, one after the other."""
+    held = sa.and_(b.role_id == SUPER_ADMINISTRATOR, b.account_id.in_([*account_ids]))
+    if _find(connection, held):
+        words = message(
+            "a super administrator is not enabled, disabled or deleted by an identity provider:"
+            " take the role super_admin first"
+        )
+        raise errors.failure(grpc.StatusCode.PERMISSION_DENIED, "SUPER_ADMINISTRATOR", words)
 
 
 def to_messages(connection: Connection, rows: Sequence[sa.Row[Any]]) -> list[pb.Binding]:

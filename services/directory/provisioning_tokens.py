@@ -55,13 +55,13 @@ async def create(
     return await made.make(work)
 
 
-async def list_(database: Database) -> pb.ListProvisioningTokensResponse:
+async def list_(database: Database, address: str = "") -> pb.ListProvisioningTokensResponse:
     rows = await database.read(_rows)
     tokens = [
         pb.ProvisioningToken(display_name=row.display_name, actor=row.actor, create_time=to_timestamp(row.create_time))
         for row in rows
     ]
-    return pb.ListProvisioningTokensResponse(tokens=tokens)
+    return pb.ListProvisioningTokensResponse(tokens=tokens, address=address)
 
 
 async def revoke(made: Changes, request: pb.RevokeProvisioningTokenRequest, by: Actor) -> None:

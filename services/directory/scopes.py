@@ -24,7 +24,8 @@ c = DEPARTMENT.c
 class Actor(audit.Caller):
     """Who acts, and what they may do. `permissions`: the scope of each; an empty one is everywhere.
 
-    An identity provider says who comes and who goes, also of those who may do more than itself.
+    An identity provider says who comes and who goes, also of those who may do more than itself, but for super
+    administrators.
     """
 
     permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -25,6 +25,11 @@ class DirectorySettings(HostSettings):
         "externalId", description="what of a new user is the subject of the person's tokens"
     )
 
+    @property
+    def provisioning_address(self) -> str:
+        """For identity providers; "" while there is no door."""
+        return self.scim_listen and (self.scim_address or f"http://{self.scim_listen}/v2")
+
     @field_validator("super_administrator")
     @classmethod
     def check_super_administrator(cls, given: str) -> str:

@@ -36,6 +36,10 @@ def may(request: Request, permission: str) -> bool:
     return permission in person_of(request).permissions
 
 
+def may_everywhere(request: Request, permission: str) -> bool:
+    return permission in person_of(request).everywhere
+
+
 def services_of(request: Request) -> Services:
     services: Services = request.app.state.services
     return services

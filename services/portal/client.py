@@ -9,6 +9,7 @@ from yunhui.directory.v1.department_service_pb2_grpc import DepartmentServiceStu
 from yunhui.directory.v1.import_service_pb2_grpc import ImportServiceStub
 from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
 from yunhui.directory.v1.organization_service_pb2_grpc import OrganizationServiceStub
+from yunhui.directory.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from yunhui.directory.v1.role_service_pb2_grpc import RoleServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
@@ -49,6 +50,7 @@ class Services:
         self.imports = ImportServiceStub(self._channels[4])
         self.members = MemberServiceStub(self._channels[4])
         self.organization = OrganizationServiceStub(self._channels[4])
+        self.provisioning = ProvisioningServiceStub(self._channels[4])
         self.roles = RoleServiceStub(self._channels[4])
 
     def metadata(self, person: Person) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from services.platform.serving.grants import Grants
 from services.platform.serving.identity import Principal
+from services.platform.serving.permissions import LOCAL
 from services.portal.session_store import Store, Stored
 
 IDLE_SECONDS = 30 * 60
@@ -35,7 +36,9 @@ class Person:
     locale: str
     token: str = field(repr=False)
     permissions: frozenset[str] = frozenset()
-    """For some departments at least; found out anew for each request."""
+    """For some departments at least, where that is enough for anything; found out anew for each request."""
+    everywhere: frozenset[str] = frozenset()
+    """Those of them that hold for all departments."""
     email_verified: bool = False
     department: str = ""
     """As the token says it, for who is introduced to the directory."""
@@ -97,7 +100,9 @@ async def introduced(person: Person, grants: Grants) -> None:
 def with_grants(person: Person, grants: Grants) -> Person:
     """With what they may do now. Raises errors.RpcError."""
     caller = grants.of(Principal(person.account_id, person.roles))
-    return replace(person, roles=caller.roles, permissions=frozenset(caller.permissions))
+    everywhere = frozenset(each for each in caller.permissions if caller.everywhere(each))
+    permissions = everywhere | (LOCAL & caller.permissions.keys())
+    return replace(person, roles=caller.roles, permissions=permissions, everywhere=everywhere)
 
 
 class Sessions:

@@ -15,7 +15,7 @@ from yunhui.notifier.v1 import notifier_service_pb2 as notices
 from yunhui.policy.v1 import decision_pb2
 
 from services.portal import deliveries, policies, standing
-from services.portal.calls import ask, person_of, services_of, text_of
+from services.portal.calls import A, ask, may, person_of, services_of, text_of
 from services.portal.rendering import reader_of, render
 from services.portal.sign_in import local
 from services.portal.tables import forbidden
@@ -53,13 +53,16 @@ async def show(request: Request) -> Response:
     if refused := forbidden(request, "reservations.manage"):
         return refused
     services = services_of(request)
+    sees_mails, waives = may(request, deliveries.TABLE.permission), may(request, "violations.waive")
     pending = api.ListReservationsRequest(states=[pb.RESERVATION_STATE_PENDING_APPROVAL], page_size=MOST)
     failed = notices.ListDeliveriesRequest(states=[delivery_pb2.DELIVERY_STATE_FAILED], page_size=DELIVERIES)
     objected = api.ListObjectionsRequest(outcomes=[pb.OBJECTION_OUTCOME_OPEN], page_size=MOST)
     listed, failures, objections = await asyncio.gather(
         ask(request, services.booking.ListReservations, pending),
-        ask(request, services.notifier.ListDeliveries, failed),
-        ask(request, services.booking.ListObjections, objected),
+        ask(request, services.notifier.ListDeliveries, failed)
+        if sees_mails
+        else _none(notices.ListDeliveriesResponse()),
+        ask(request, services.booking.ListObjections, objected) if waives else _none(api.ListObjectionsResponse()),
     )
     first = list(listed.reservations)[: -SHOWN - 1 : -1]  # listed by start, and those that expire soonest come last
     if wanted := request.path_params.get("reservation_id"):
@@ -76,11 +79,16 @@ async def show(request: Request) -> Response:
         case_count=len(listed.reservations),
         disputes=disputes,
         dispute_count=len(objections.objections),
-        table=deliveries.TABLE,
+        table=deliveries.TABLE if sees_mails else None,
         failures=failures.deliveries,
         more_failures=bool(failures.next_page_token),
         done=request.query_params.get("done", ""),
     )
+
+
+async def _none(answer: A) -> A:
+    """In place of what who looks may not ask."""
+    return answer
 
 
 async def dispute(request: Request, violation: pb.Violation) -> Dispute:

@@ -35,7 +35,7 @@ async def serve(booking: "Booking", changes: Watchers) -> rpc.RpcServer:
     servicer = BookingService(booking.transactions, booking.admission, None, changes, booking.grants)
     server = rpc.RpcServer(
         "127.0.0.1:0",
-        rpc.RpcGuard(NamedTokens(), NEEDED),
+        rpc.RpcGuard(NamedTokens(), NEEDED, grants=booking.grants),
         {SERVICE: lambda bare: add(servicer, bare)},
         with_reflection=False,
         before_stop=changes.close,

@@ -16,6 +16,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import models, queries, reservations
 from services.booking.pool import CurrentPool
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.data.database import ConflictError, Database
 from services.platform.messaging import outbox
@@ -60,7 +61,7 @@ async def test_a_confirmed_reservation_is_stored_with_decision_event_and_deadlin
 async def test_what_is_read_back_is_what_was_answered(booking: Booking) -> None:
     reply = await create(booking)
     record = await booking.database.read(
-        lambda c: queries.read_reservation(c, reply.reservation.reservation_id, "booker")
+        lambda c: queries.read_reservation(c, reply.reservation.reservation_id, of_account("booker"))
     )
     assert record == reply.reservation
 

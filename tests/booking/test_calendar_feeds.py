@@ -10,6 +10,7 @@ from yunhui.booking.v1 import calendar_pb2 as calendar
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import calendar_feeds, endings, models
+from services.booking.scopes import of_account
 from services.booking.subscriptions import read_calendar
 from services.booking.watchers import Watchers
 from services.platform.clock import DAY, HOUR, MINUTE
@@ -49,7 +50,7 @@ async def test_the_secret_shows_ones_own_reservations_and_no_others(booking: Boo
     later = (await made(booking, start=TEN + 3 * HOUR)).reservation_id
     first = (await made(booking)).reservation_id
     await made(booking, account_id="eve")
-    await endings.cancel(booking.transactions, later, "booker", "booker", "")
+    await endings.cancel(booking.transactions, later, of_account("booker"), "booker", "")
     answer = await read(booking, await create(ann))
     assert answer.found
     assert [(each.reservation_id, each.state) for each in answer.reservations] == [

@@ -10,6 +10,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import endings, models
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
@@ -174,7 +175,7 @@ async def full_quota_beside(booking: Booking, there: World) -> None:
 async def cancelled(booking: Booking, there: World) -> None:
     await reserved_by_me(booking, there)
     [record] = await rows(booking.database, models.RESERVATION)
-    await endings.cancel(booking.transactions, record["reservation_id"], "booker", "booker", "", None)
+    await endings.cancel(booking.transactions, record["reservation_id"], of_account("booker"), "booker", "", None)
 
 
 CHANGED: list[tuple[Before, dict[str, Any], str]] = [

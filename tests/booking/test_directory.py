@@ -14,6 +14,7 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 from services.booking import accounts, directory, directory_events, endings, escalations, models, standing, updates
 from services.booking.directory import UNKNOWN, MemberFacts
 from services.booking.directory_events import DirectoryEvent, Receiver
+from services.booking.scopes import of_account
 from services.booking.series import create as create_series
 from services.platform.clock import DAY, HOUR
 from services.platform.data.database import Database
@@ -325,16 +326,16 @@ async def test_a_closed_account_keeps_gives_back_and_gets_nothing_more(booking: 
     record = await made(booking)
     await tell(booking.database, of_member(1, status=DISABLED))
     longer = await updates.update(
-        booking.transactions, None, change(record.reservation_id, minutes=90), "booker", "booker"
+        booking.transactions, None, change(record.reservation_id, minutes=90), of_account("booker"), "booker"
     )
     assert (longer.outcome, spoken(longer.decision)) == (pb.OUTCOME_DENIED, ["ACCOUNT_CLOSED"])
     shorter = await updates.update(
-        booking.transactions, None, change(record.reservation_id, minutes=50), "booker", "booker"
+        booking.transactions, None, change(record.reservation_id, minutes=50), of_account("booker"), "booker"
     )
     assert shorter.outcome == pb.OUTCOME_CONFIRMED
     reply = await create_series(booking.transactions, series(TEN + DAY, TEN + 2 * DAY))
     assert [spoken(each.decision) for each in reply.occurrences] == [["ACCOUNT_CLOSED"]] * 2
-    await endings.cancel(booking.transactions, record.reservation_id, "booker", "booker", "")
+    await endings.cancel(booking.transactions, record.reservation_id, of_account("booker"), "booker", "")
     assert await state(booking, record) == "CANCELLED"
 
 

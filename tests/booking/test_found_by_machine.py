@@ -19,6 +19,7 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 from services.booking import attendance, endings, escalations, models
 from services.booking.assembly import handlers
 from services.booking.decisions import More, PolicyAnswer
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors, rpc
@@ -33,7 +34,7 @@ async def test_who_did_not_come_cannot_cancel_before_the_release_is_noticed(book
     reservation = await made(booking)
     booking.clock.time = TEN + 30 * MINUTE
     with pytest.raises(errors.RpcError) as caught:
-        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+        await endings.cancel(booking.transactions, reservation.reservation_id, of_account("booker"), "booker", "")
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     await booking.deadlines.catch_up()
     assert await state(booking, reservation) == "NO_SHOW"
@@ -44,7 +45,7 @@ async def test_an_escalation_that_expired_gives_its_quota_back_however_late_that
     pending = await made(booking, participant_count=120)
     booking.clock.time = TEN - 29 * MINUTE
     with pytest.raises(errors.RpcError):
-        await endings.cancel(booking.transactions, pending.reservation_id, "booker", "booker", "")
+        await endings.cancel(booking.transactions, pending.reservation_id, of_account("booker"), "booker", "")
     await booking.deadlines.catch_up()
     assert await state(booking, pending) == "EXPIRED"
 

@@ -15,6 +15,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from services.booking import handovers, models, queries
 from services.booking.handovers import ComingPage, Handover
 from services.booking.pool import read_pool
+from services.booking.scopes import EVERYBODY
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp
 from services.platform.data import audit
 from services.platform.messaging import outbox
@@ -294,7 +295,9 @@ async def test_when_the_policy_goes_away_the_answer_ends_and_the_next_tells_why(
         await handovers.hand_over_all(booking.transactions, page, wanted)
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     booking.policy.away = False
-    rest = await booking.database.read(lambda c: queries.read_coming(c, ANN, booking.clock.time, None, None, None))
+    rest = await booking.database.read(
+        lambda c: queries.read_coming(c, ANN, EVERYBODY, booking.clock.time, None, None, None)
+    )
     assert [each.reservation_id for each in rest] == [second.reservation_id]
     assert token
 

@@ -10,6 +10,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 
 from services.booking import endings, history, models, standing, updates
+from services.booking.scopes import of_account
 from services.platform.clock import HOUR, MINUTE
 from services.platform.messaging import outbox
 from tests.booking.builders import MONDAY, TEN, change
@@ -43,10 +44,14 @@ async def test_every_event_is_told_in_order_as_it_was_published(booking: Booking
     await made(booking, start=TEN + 3 * HOUR)
     booking.clock.time = MONDAY + MINUTE
     await updates.update(
-        booking.transactions, booking.meetings, change(reservation, participant_count=20), "booker", "booker"
+        booking.transactions,
+        booking.meetings,
+        change(reservation, participant_count=20),
+        of_account("booker"),
+        "booker",
     )
     booking.clock.time = MONDAY + 2 * MINUTE
-    await endings.cancel(booking.transactions, reservation, "booker", "booker", "not needed")
+    await endings.cancel(booking.transactions, reservation, of_account("booker"), "booker", "not needed")
     events = await told(channel, "booker", "booker", reservation)
     assert names(events) == ["reservation.confirmed", "reservation.updated", "reservation.cancelled"]
     assert [each.time.ToMilliseconds() for each in events] == [MONDAY + number * MINUTE for number in range(3)]
@@ -97,9 +102,13 @@ async def test_a_very_long_history_is_cut_at_its_old_end(
     monkeypatch.setattr(history, "MOST", 2)
     reservation = (await made(booking)).reservation_id
     await updates.update(
-        booking.transactions, booking.meetings, change(reservation, participant_count=20), "booker", "booker"
+        booking.transactions,
+        booking.meetings,
+        change(reservation, participant_count=20),
+        of_account("booker"),
+        "booker",
     )
-    await endings.cancel(booking.transactions, reservation, "booker", "booker", "")
+    await endings.cancel(booking.transactions, reservation, of_account("booker"), "booker", "")
     answer = await Caller(channel, "booker", "booker").ask("GetReservationHistory", asked(reservation))
     assert names(answer.events) == ["reservation.updated", "reservation.cancelled"]
     assert answer.shortened

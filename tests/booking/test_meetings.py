@@ -22,6 +22,7 @@ from services.booking.attendance_checks import AT_ONCE, MeetingEvents
 from services.booking.meetings import OccurrenceKey
 from services.booking.meetings_client import with_meetings, with_occurrence
 from services.booking.requests import to_input, with_caller
+from services.booking.scopes import of_account
 from services.booking.series import SeriesInput
 from services.booking.series import create as create_series
 from services.booking.subscriptions import take
@@ -205,7 +206,7 @@ async def test_one_meeting_has_one_live_reservation(booking: Booking, there: Wor
     with pytest.raises(errors.RpcError) as caught:
         await submit(booking, "helper", "support", account_id="booker")
     assert first.reservation_id not in str(caught.value)
-    await endings.cancel(booking.transactions, first.reservation_id, "booker", "booker", "")
+    await endings.cancel(booking.transactions, first.reservation_id, of_account("booker"), "booker", "")
     await made(booking)
 
 
@@ -242,18 +243,20 @@ async def test_a_change_keeps_to_the_meeting(booking: Booking, there: World) -> 
     record = await made(booking)
     moved = change(record.reservation_id, start=TEN + 2 * HOUR, minutes=60)
     with pytest.raises(errors.RpcError) as caught:
-        await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")
+        await updates.update(booking.transactions, booking.meetings, moved, of_account("booker"), "booker")
     assert "start_time" in str(caught.value)
     there.provider.away = True
     with pytest.raises(errors.RpcError) as caught:
-        await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")
+        await updates.update(booking.transactions, booking.meetings, moved, of_account("booker"), "booker")
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     assert await get(booking, record) == record
     fewer = change(record.reservation_id, participant_count=11)  # has nothing to do with the meeting
-    await updates.update(booking.transactions, booking.meetings, fewer, "booker", "booker")
+    await updates.update(booking.transactions, booking.meetings, fewer, of_account("booker"), "booker")
     there.provider.away = False
     await there.provider.move(CODE, TEN + 2 * HOUR, None)
-    after = (await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")).reservation
+    after = (
+        await updates.update(booking.transactions, booking.meetings, moved, of_account("booker"), "booker")
+    ).reservation
     assert after.meeting.start_time == after.start_time == to_timestamp(TEN + 2 * HOUR)
 
 
@@ -263,7 +266,7 @@ async def test_a_change_cannot_take_anothers_occurrence(booking: Booking, there:
     assert [each.meeting.key.sub_meeting_id for each in (first, second)] == ["1", "2"]
     moved = change(first.reservation_id, start=TEN + DAY, minutes=60)
     with pytest.raises(errors.RpcError) as caught:
-        await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")
+        await updates.update(booking.transactions, booking.meetings, moved, of_account("booker"), "booker")
     assert caught.value.code is grpc.StatusCode.ALREADY_EXISTS
     assert second.reservation_id in str(caught.value)
 
@@ -421,7 +424,9 @@ async def test_after_a_look_in_the_owner_can_still_cancel(booking: Booking, ther
     record = await made(booking)
     await come(booking, there, TEN - 59 * MINUTE, TEN - 59 * MINUTE + 1)
     await there.delivered()
-    assert (await endings.cancel(booking.transactions, record.reservation_id, "booker", "booker", "")).quota_returned
+    assert (
+        await endings.cancel(booking.transactions, record.reservation_id, of_account("booker"), "booker", "")
+    ).quota_returned
     assert await rows(booking.database, models.DEADLINE) == []
 
 
@@ -431,12 +436,18 @@ async def test_a_change_keeps_the_question_and_a_move_drops_it(booking: Booking,
     booking.clock.time = TEN - 50 * MINUTE
     await tell(booking, event("entered", record, TEN - 50 * MINUTE))
     await updates.update(
-        booking.transactions, booking.meetings, change(record.reservation_id, participant_count=11), "booker", "booker"
+        booking.transactions,
+        booking.meetings,
+        change(record.reservation_id, participant_count=11),
+        of_account("booker"),
+        "booker",
     )
     assert await due(booking, "arrival") == TEN
     await there.provider.move(CODE, TEN + 2 * HOUR, None)
     moved = change(record.reservation_id, start=TEN + 2 * HOUR, minutes=60)
-    after = (await updates.update(booking.transactions, booking.meetings, moved, "booker", "booker")).reservation
+    after = (
+        await updates.update(booking.transactions, booking.meetings, moved, of_account("booker"), "booker")
+    ).reservation
     assert not after.HasField("early_enter_time")
     assert "arrival" not in [row["kind"] for row in await rows(booking.database, models.DEADLINE)]
 

@@ -18,6 +18,7 @@ from services.booking import accounts, endings, models, pool, rooms
 from services.booking.accounts import AccountState, KnownAccounts
 from services.booking.past import EVERYTHING, Horizon
 from services.booking.pool import CurrentPool
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
@@ -36,7 +37,9 @@ async def create(booking: Booking, **fields: Any) -> api.CreateReservationRespon
 
 async def cancel(booking: Booking, reply: api.CreateReservationResponse) -> None:
     record = reply.reservation
-    await endings.cancel(booking.transactions, record.reservation_id, record.organizer.account_id, "booker", "")
+    await endings.cancel(
+        booking.transactions, record.reservation_id, of_account(record.organizer.account_id), "booker", ""
+    )
 
 
 def rule_ids(reply: api.CreateReservationResponse) -> list[str]:

@@ -15,6 +15,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import attendance, endings, escalations, models, standing, states, updates
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.serving import errors
 from services.policy.decisions import Policy
@@ -65,7 +66,7 @@ async def move_from_hour_to_hour(booking: Booking) -> int:
     await pass_time(booking, NINE + 8 * HOUR + 29 * MINUTE)
     for each in mine:
         if (await get(booking, each)).state == pb.RESERVATION_STATE_CONFIRMED:
-            await endings.cancel(booking.transactions, each.reservation_id, "booker", "booker", "")
+            await endings.cancel(booking.transactions, each.reservation_id, of_account("booker"), "booker", "")
     return held
 
 
@@ -99,7 +100,7 @@ async def test_a_start_that_was_left_late_counts_on_its_own_day(booking: Booking
     assert (await used(booking, TEN), await used(booking, TEN + DAY)) == (1, 1)
     booking.clock.time = TEN
     assert (
-        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+        await endings.cancel(booking.transactions, reservation.reservation_id, of_account("booker"), "booker", "")
     ).quota_returned
     assert (await used(booking, TEN), await used(booking, TEN + DAY)) == (1, 0)
 
@@ -132,7 +133,7 @@ async def test_put_off_late_and_cancelled_it_was_cancelled_late(booking: Booking
     reservation = await made(booking, minutes=180)
     booking.clock.time = TEN - 15 * MINUTE
     assert rules(await update(booking, reservation, start=TEN + HOUR, minutes=120)) == []
-    reply = await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(booking.transactions, reservation.reservation_id, of_account("booker"), "booker", "")
     assert [rule.rule_id for rule in reply.decision.rules] == ["LATE_CANCELLATION"]
     assert not reply.quota_returned
     assert await used(booking, TEN) == 1
@@ -148,7 +149,7 @@ async def test_so_it_was_under_rules_that_know_only_the_start_that_it_has(bookin
     booking.clock.time = TEN - 15 * MINUTE
     await update(booking, reservation, start=TEN + HOUR, minutes=120)
     assert not (
-        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+        await endings.cancel(booking.transactions, reservation.reservation_id, of_account("booker"), "booker", "")
     ).quota_returned
 
 
@@ -158,7 +159,7 @@ async def test_put_off_in_good_time_it_can_be_cancelled_by_the_new_start(booking
     await update(booking, reservation, start=TEN + HOUR, minutes=120)
     booking.clock.time = TEN + 30 * MINUTE
     assert (
-        await endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "")
+        await endings.cancel(booking.transactions, reservation.reservation_id, of_account("booker"), "booker", "")
     ).quota_returned
 
 
@@ -212,7 +213,9 @@ async def test_a_suspended_account_can_make_less_of_what_waits_for_support(booki
         assert (reply.outcome, rules(reply)) == (pb.OUTCOME_PENDING_APPROVAL, ["LARGE_MEETING"])
     assert "SUSPENSION" in rules(await update(booking, pending, participant_count=111))
     assert "SUSPENSION" in rules(await update(booking, pending, start=TEN + DAY + HOUR, minutes=50))
-    assert (await endings.cancel(booking.transactions, pending.reservation_id, "booker", "booker", "")).quota_returned
+    assert (
+        await endings.cancel(booking.transactions, pending.reservation_id, of_account("booker"), "booker", "")
+    ).quota_returned
 
 
 async def test_a_suspended_account_gets_no_other_room(booking: Booking) -> None:
@@ -313,7 +316,7 @@ class Player:
         record = await get(self.booking, self.mine[which % len(self.mine)])
         name = record.reservation_id
         if act == "cancel":
-            await endings.cancel(self.booking.transactions, name, self.account, self.account, "")
+            await endings.cancel(self.booking.transactions, name, of_account(self.account), self.account, "")
             return
         start, end = from_timestamp(record.start_time), from_timestamp(record.end_time)
         fields: dict[str, Any] = {
@@ -323,7 +326,11 @@ class Player:
             "fewer": {"participant_count": 5},
         }[act]
         await updates.update(
-            self.booking.transactions, self.booking.meetings, change(name, **fields), self.account, self.account
+            self.booking.transactions,
+            self.booking.meetings,
+            change(name, **fields),
+            of_account(self.account),
+            self.account,
         )
 
     async def look(self, *, changed: bool) -> None:

@@ -13,6 +13,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import endings, escalations, models, pool, reservations, rooms
 from services.booking.escalations import Resolution
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
@@ -90,7 +91,7 @@ async def test_a_room_does_not_become_too_small_for_what_it_is_reserved_for(book
 
 async def test_what_is_over_needs_no_room(booking: Booking) -> None:
     made = await create(booking, room_id="small-1", participant_count=20)
-    await endings.cancel(booking.transactions, made.reservation.reservation_id, "booker", "booker", "")
+    await endings.cancel(booking.transactions, made.reservation.reservation_id, of_account("booker"), "booker", "")
     assert (await update(booking, capacity=5)).capacity == 5
 
 
@@ -101,7 +102,9 @@ async def test_a_disabled_room_keeps_its_reservations_and_is_given_nothing_new(b
     assert (stored["state"], stored["room_id"]) == ("CONFIRMED", "small-1")
     assert rule_ids(await create(booking, room_id="small-1", start=TEN + 2 * HOUR)) == ["NO_ROOM_FREE"]
     assert (await create(booking, start=TEN + 4 * HOUR)).reservation.room.room_id == "small-2"
-    reply = await endings.cancel(booking.transactions, kept.reservation.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(
+        booking.transactions, kept.reservation.reservation_id, of_account("booker"), "booker", ""
+    )
     assert reply.quota_returned
     await update(booking, enabled=True)
     assert (await create(booking, start=TEN + 6 * HOUR)).reservation.room.room_id == "small-1"
@@ -218,7 +221,7 @@ async def test_what_is_free_is_what_nothing_holds(booking: Booking, channel: grp
     await create(booking, account_id="a", room_id="small-1")
     await create(booking, account_id="b", room_id="small-1", start=TEN + HOUR)
     gone = await create(booking, account_id="c", room_id="small-2")
-    await endings.cancel(booking.transactions, gone.reservation.reservation_id, "c", "c", "")
+    await endings.cancel(booking.transactions, gone.reservation.reservation_id, of_account("c"), "c", "")
     await create(booking, account_id="d", participant_count=120)
     await update(booking, "large-1", display_name="Hall")
     answer = await Caller(channel, "booker").ask("SearchAvailability", search(TEN - HOUR, TEN + 3 * HOUR))

@@ -9,6 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import attendance, endings, models, standing
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from services.platform.messaging import outbox
 from services.platform.serving import errors, rpc
@@ -38,10 +39,10 @@ async def test_given_back_early_the_room_is_free_at_once_and_the_quota_stays_use
     booking.clock.time = TEN
     await attendance.report(booking.transactions, reservation.reservation_id, TEN, "gateway")
     booking.clock.time = TEN + 20 * MINUTE
-    record = await endings.end(booking.transactions, reservation.reservation_id, "booker", "booker")
+    record = await endings.end(booking.transactions, reservation.reservation_id, of_account("booker"), "booker")
     assert record.state == pb.RESERVATION_STATE_COMPLETED
     assert record.update_time == to_timestamp(TEN + 20 * MINUTE)
-    again = await endings.end(booking.transactions, reservation.reservation_id, "booker", "booker")
+    again = await endings.end(booking.transactions, reservation.reservation_id, of_account("booker"), "booker")
     assert again == record
     assert rule_ids(await create(booking, account_id="other", start=TEN + HOUR, participant_count=60)) == []
     for index in (4, 6):

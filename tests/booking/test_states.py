@@ -14,6 +14,7 @@ from services.booking import accounts, attendance, endings, escalations, handove
 from services.booking.accounts import Profile
 from services.booking.handovers import Handover
 from services.booking.meetings import OccurrenceKey, SeenOccurrence
+from services.booking.scopes import EVERYBODY
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.serving import errors
 from tests.booking.builders import TEN, change
@@ -35,18 +36,18 @@ ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
     "approve": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict()),
     "decline": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict(approve=False)),
     "expire": lambda booking, id_: escalations.expire(booking.transactions, id_, TEN - 30 * MINUTE),
-    "cancel": lambda booking, id_: endings.cancel(booking.transactions, id_, None, "booker", ""),
+    "cancel": lambda booking, id_: endings.cancel(booking.transactions, id_, EVERYBODY, "booker", ""),
     "hand_over": hand_over,
     "update": lambda booking, id_: updates.update(
-        booking.transactions, booking.meetings, change(id_, minutes=90), None, "booker"
+        booking.transactions, booking.meetings, change(id_, minutes=90), EVERYBODY, "booker"
     ),
     "confirm": lambda booking, id_: updates.update(
-        booking.transactions, booking.meetings, change(id_, participant_count=50), None, "booker"
+        booking.transactions, booking.meetings, change(id_, participant_count=50), EVERYBODY, "booker"
     ),
     "enter": lambda booking, id_: attendance.report(booking.transactions, id_, ENTERED, "gateway"),
     "release": lambda booking, id_: attendance.judge(booking.transactions, id_, TEN + 30 * MINUTE),
     "complete": lambda booking, id_: endings.complete(booking.transactions, id_, TEN + HOUR),
-    "end": lambda booking, id_: endings.end(booking.transactions, id_, None, "booker"),
+    "end": lambda booking, id_: endings.end(booking.transactions, id_, EVERYBODY, "booker"),
     "note": lambda booking, id_: attendance.report(booking.transactions, id_, LOOKED_IN, "gateway"),
     "notice": lambda booking, id_: transitions.show_meeting(booking.transactions, id_, MOVED, "meetings"),
     "lapse": lambda booking, id_: endings.lapse(booking.transactions, id_, "its meeting was cancelled"),

@@ -10,6 +10,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import attendance, endings, escalations, models, queries, standing, states, updates
 from services.booking.escalations import Resolution
+from services.booking.scopes import EVERYBODY, of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.messaging import outbox
 from services.platform.serving import errors
@@ -48,7 +49,9 @@ async def pass_time(booking: Booking, until: int) -> None:
 async def test_cancelled_before_the_cutoff_gives_room_and_quota_back(booking: Booking) -> None:
     reservations = [await made(booking, start=TEN + index * 2 * HOUR) for index in range(3)]
     booking.clock.time = TEN - 30 * MINUTE
-    reply = await endings.cancel(booking.transactions, reservations[0].reservation_id, "booker", "booker", "not needed")
+    reply = await endings.cancel(
+        booking.transactions, reservations[0].reservation_id, of_account("booker"), "booker", "not needed"
+    )
     assert reply.quota_returned
     assert (reply.reservation.version, reply.reservation.note) == (2, "not needed")
     assert reply.reservation.state == pb.RESERVATION_STATE_CANCELLED
@@ -59,7 +62,7 @@ async def test_cancelled_before_the_cutoff_gives_room_and_quota_back(booking: Bo
 async def test_cancelled_after_the_cutoff_gives_the_room_back_but_not_the_quota(booking: Booking) -> None:
     first, *_ = [await made(booking, start=TEN + index * 2 * HOUR) for index in range(3)]
     booking.clock.time = TEN - 30 * MINUTE + SECOND
-    reply = await endings.cancel(booking.transactions, first.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(booking.transactions, first.reservation_id, of_account("booker"), "booker", "")
     assert not reply.quota_returned
     assert [rule.rule_id for rule in reply.decision.rules] == ["LATE_CANCELLATION"]
     assert rule_ids(await create(booking, start=TEN + 6 * HOUR)) == ["DAILY_QUOTA"]
@@ -70,7 +73,10 @@ async def test_cancelled_after_the_cutoff_gives_the_room_back_but_not_the_quota(
 async def test_cancelling_twice_answers_the_same_and_tells_once(booking: Booking) -> None:
     reservation = await made(booking)
     replies = await asyncio.gather(
-        *(endings.cancel(booking.transactions, reservation.reservation_id, "booker", "booker", "") for _ in range(4))
+        *(
+            endings.cancel(booking.transactions, reservation.reservation_id, of_account("booker"), "booker", "")
+            for _ in range(4)
+        )
     )
     assert all(reply == replies[0] for reply in replies)
     assert (await subjects(booking)).count("reservation.cancelled") == 1
@@ -80,7 +86,7 @@ async def test_cancelling_twice_answers_the_same_and_tells_once(booking: Booking
 async def test_anothers_reservation_is_not_there(booking: Booking, owner: str) -> None:
     reservation = await made(booking)
     with pytest.raises(errors.RpcError) as caught:
-        await endings.cancel(booking.transactions, reservation.reservation_id, owner, owner, "")
+        await endings.cancel(booking.transactions, reservation.reservation_id, of_account(owner), owner, "")
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
     assert await state(booking, reservation) == "CONFIRMED"
 
@@ -134,7 +140,11 @@ async def test_whoever_looks_in_before_the_start_takes_nothing_from_the_owner(bo
     assert not noted.HasField("enter_time")
     assert noted == await attendance.report(booking.transactions, reservation.reservation_id, TEN - 2, "gateway")
     changed = await updates.update(
-        booking.transactions, booking.meetings, change(reservation.reservation_id, minutes=90), "booker", "booker"
+        booking.transactions,
+        booking.meetings,
+        change(reservation.reservation_id, minutes=90),
+        of_account("booker"),
+        "booker",
     )
     assert changed.reservation.early_enter_time == to_timestamp(entered)
     await pass_time(booking, TEN + 30 * MINUTE)
@@ -156,13 +166,13 @@ async def test_who_looked_in_does_not_keep_the_owner_from_cancelling_or_moving(b
         await attendance.report(booking.transactions, each.reservation_id, moment, "gateway")
         if each is first:
             assert (
-                await endings.cancel(booking.transactions, each.reservation_id, "booker", "booker", "")
+                await endings.cancel(booking.transactions, each.reservation_id, of_account("booker"), "booker", "")
             ).quota_returned
     moved = await updates.update(
         booking.transactions,
         booking.meetings,
         change(second.reservation_id, start=TEN + 6 * HOUR, minutes=60),
-        None,
+        EVERYBODY,
         "booker",
     )
     assert not moved.reservation.HasField("early_enter_time")
@@ -254,7 +264,7 @@ async def test_existing_reservations_stay_and_can_be_cancelled_while_suspended(b
     kept = await made(booking, start=TEN + 3 * DAY)
     await no_shows(booking, TEN, TEN + 2 * HOUR)
     assert await state(booking, kept) == "CONFIRMED"
-    reply = await endings.cancel(booking.transactions, kept.reservation_id, "booker", "booker", "")
+    reply = await endings.cancel(booking.transactions, kept.reservation_id, of_account("booker"), "booker", "")
     assert reply.quota_returned
 
 
@@ -434,7 +444,7 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
             await escalations.resolve(booking.transactions, pending, other)
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     if approve:
-        await endings.cancel(booking.transactions, pending, "booker", "booker", "")
+        await endings.cancel(booking.transactions, pending, of_account("booker"), "booker", "")
         again = await escalations.resolve(booking.transactions, pending, verdict())
         assert again.state == pb.RESERVATION_STATE_CANCELLED
 

@@ -11,6 +11,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import escalations, models, updates
+from services.booking.scopes import of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN, change
@@ -21,7 +22,11 @@ from tests.booking.test_transitions import get, made, pass_time, subjects, verdi
 
 async def update(booking: Booking, reservation: pb.Reservation, **fields: Any) -> api.UpdateReservationResponse:
     return await updates.update(
-        booking.transactions, booking.meetings, change(reservation.reservation_id, **fields), "booker", "booker"
+        booking.transactions,
+        booking.meetings,
+        change(reservation.reservation_id, **fields),
+        of_account("booker"),
+        "booker",
     )
 
 
@@ -188,7 +193,7 @@ async def test_changes_and_requests_at_once_do_not_pass_the_quota(replicas: list
             replicas[index].transactions,
             replicas[index].meetings,
             change(each.reservation_id, start=TEN + (index + 4) * HOUR, minutes=60),
-            "booker",
+            of_account("booker"),
             "booker",
         )
         for index, each in enumerate(outside)
@@ -224,7 +229,11 @@ async def test_anothers_reservation_is_not_there(booking: Booking) -> None:
     reservation = await made(booking)
     with pytest.raises(errors.RpcError) as caught:
         await updates.update(
-            booking.transactions, booking.meetings, change(reservation.reservation_id, minutes=90), "other", "other"
+            booking.transactions,
+            booking.meetings,
+            change(reservation.reservation_id, minutes=90),
+            of_account("other"),
+            "other",
         )
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,20 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import endings, events
 from services.booking import watchers as changes_module
+from services.booking.scopes import of_account
 from services.booking.watchers import EVERYBODY, Watcher, Watchers
+from services.platform.clock import HOUR
 from services.platform.messaging import bus
 from services.platform.messaging.outbox import Relay
 from services.platform.serving import errors, rpc
 from services.platform.serving.identity import LEEWAY_SECONDS, Principal
 from services.platform.settings import Settings
-from tests.booking.builders import MONDAY
+from tests.booking.builders import MONDAY, TEN
 from tests.booking.conftest import Booking
 from tests.booking.served import Caller, serve, subject_of
 from tests.booking.test_admission import create
+from tests.booking.test_directory import of_member, tell
+from tests.booking.test_scopes import belonging, local, plant
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import HOST, Bus, password, until
 
@@ -96,6 +100,22 @@ async def test_one_sees_what_is_ones_own_and_support_sees_all(nats: Bus, changes
         await publish(nats, by_own, own, last)
         assert [await next_of(watcher) for _ in range(2)] == [own, last]
         assert [await next_of(all_seeing) for _ in range(3)] == [by_own, own, last]
+
+
+async def test_of_everybodys_one_sees_what_one_may_see_by_then(nats: Bus, changes: Watchers) -> None:
+    seen = {"b"}
+
+    async def admits(accounts: Sequence[str]) -> bool:
+        await asyncio.sleep(0)
+        return not seen.isdisjoint(accounts)
+
+    async with changes.watch(EVERYBODY, AN_HOUR, admits) as watcher:
+        await publish(nats, record("1", account_id="a"), record("2", account_id="b"))
+        assert (await next_of(watcher)).reservation_id == "2"
+        seen.clear()
+        seen.add("a")
+        await publish(nats, record("3", account_id="b"), record("4", account_id="a"))
+        assert (await next_of(watcher)).reservation_id == "4"
 
 
 async def test_what_is_repeated_or_overtaken_is_left_out(nats: Bus, changes: Watchers) -> None:
@@ -337,7 +357,7 @@ async def test_changes_through_either_replica_are_seen_at_both_once_and_in_order
     made = (await create(served.replicas[0], account_id="a")).reservation
     other = (await create(served.replicas[1], account_id="b")).reservation
     served.committed()
-    cancelled = await endings.cancel(served.replicas[1].transactions, made.reservation_id, "a", "a", "")
+    cancelled = await endings.cancel(served.replicas[1].transactions, made.reservation_id, of_account("a"), "a", "")
     last = (await create(served.replicas[1], account_id="a")).reservation
     served.committed()
     for call in watches:
@@ -346,6 +366,27 @@ async def test_changes_through_either_replica_are_seen_at_both_once_and_in_order
     seen = {(each.reservation_id, each.version) for each in [await read(everything) for _ in range(4)]}
     expected = (made, other, cancelled.reservation, last)
     assert seen == {(each.reservation_id, each.version) for each in expected}
+
+
+async def test_a_watcher_by_departments_sees_only_their_members(served: Served) -> None:
+    booking = served.replicas[0]
+    await plant(booking.database)
+    for account_id, place in (("ann", "algebra"), ("out", "physics")):
+        await tell(booking.database, of_member(1, account_id, memberships=belonging(place)))
+    local(booking, "inside", "math")
+    stream = served.watch(0, "nobody", "inside")
+    await stream.initial_metadata()
+    for account_id in ("out", "ann"):
+        await create(served.replicas[1], account_id=account_id)
+    served.committed()
+    assert (await read(stream)).organizer.account_id == "ann"
+    await tell(booking.database, of_member(2, "out", memberships=belonging("math")))
+    await tell(booking.database, of_member(2, "ann"))
+    for account_id in ("ann", "out"):
+        await create(served.replicas[1], account_id=account_id, start=TEN + 3 * HOUR)
+    served.committed()
+    assert (await read(stream)).organizer.account_id == "out"
+    stream.cancel()
 
 
 async def test_anothers_changes_cannot_be_asked_for(served: Served) -> None:

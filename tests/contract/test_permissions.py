@@ -29,6 +29,14 @@ def test_every_permission_opens_something() -> None:
     assert used | inside == set(permissions.CATALOGUE)
 
 
+def test_what_means_something_for_departments_is_said() -> None:
+    """Pages show by that what somebody may do."""
+    needed = [each for service in services() for each in permissions.of(service).values()]
+    inside = {"reservations.view_all"}
+    assert {each.permission for each in needed if each.scoped} | inside >= permissions.LOCAL
+    assert {each.permission for each in needed if each.scoped} <= permissions.LOCAL
+
+
 @pytest.mark.parametrize("permission", ["", " ", "root", "rooms.edit rules.edit"])
 def test_a_method_that_says_nothing_or_something_odd_is_refused(
     permission: str, monkeypatch: pytest.MonkeyPatch

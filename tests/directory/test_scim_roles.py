@@ -1,4 +1,4 @@
-"""Identity providers and roles: whoever leaves is shut out whatever they may do, but a super administrator is left."""
+"""Identity providers and roles: whoever leaves is shut out whatever they may do, but for super administrators."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,12 +7,13 @@ import pytest
 from yunhui.directory.v1 import member_pb2 as pb
 from yunhui.directory.v1 import member_service_pb2 as member_api
 from yunhui.directory.v1 import provisioning_service_pb2 as token_api
+from yunhui.directory.v1 import role_service_pb2 as role_api
 
-from services.directory import grants, members, models, provisioning_tokens
+from services.directory import bindings, grants, members, models, provisioning_tokens
 from services.directory.changes import Changes
 from services.directory.scopes import Actor
 from services.platform.data import audit
-from services.platform.serving.permissions import SUPER_ADMINISTRATOR
+from services.platform.serving.permissions import CATALOGUE, SUPER_ADMINISTRATOR
 from tests.directory.conftest import ADMIN
 from tests.directory.powers import actor, give, held_by, holders, settle, told
 from tests.directory.scim import BULK, ENTERPRISE, PATCH, USER, Idp, refusal, token
@@ -46,7 +47,7 @@ async def settled(changes: Changes) -> None:
     )
 
 
-@pytest.mark.parametrize("role_id", ["support", "admin", SUPER_ADMINISTRATOR])
+@pytest.mark.parametrize("role_id", ["support", "admin"])
 async def test_whoever_leaves_is_shut_out_whatever_they_may_do(changes: Changes, idp: Idp, role_id: str) -> None:
     """By hand nobody closes the account of somebody who may do more; an identity provider must."""
     await give(changes, "dan", SUPER_ADMINISTRATOR)
@@ -63,10 +64,7 @@ async def test_whoever_leaves_is_shut_out_whatever_they_may_do(changes: Changes,
     found = await grant(changes, "ann")
     assert (found.disabled, [*found.roles]) == (False, [role_id])
     assert (await idp.ask("DELETE", "/Users/ann")).status_code == 204
-    assert ((await grant(changes, "ann")).disabled, await holders(changes, role_id)) == (
-        True,
-        [("dan", "")] if role_id == SUPER_ADMINISTRATOR else [],
-    )
+    assert ((await grant(changes, "ann")).disabled, await holders(changes, role_id)) == (True, [])
 
 
 async def test_who_comes_back_has_no_roles_any_more(changes: Changes, idp: Idp) -> None:
@@ -79,32 +77,41 @@ async def test_who_comes_back_has_no_roles_any_more(changes: Changes, idp: Idp) 
     assert (found.disabled, [*found.roles], await held_by(changes, "ann")) == (False, [], [])
 
 
-async def test_the_last_super_administrator_stays(changes: Changes, idp: Idp) -> None:
-    """Whatever the way, and also when the others are shut out already."""
+async def test_super_administrators_stay(changes: Changes, idp: Idp) -> None:
+    """Whatever the way, and also when there are others: else a token could do what its maker cannot."""
     for account_id in ("ann", "bob"):
         await give(changes, account_id, SUPER_ADMINISTRATOR)
-    await idp.patch("/Users/bob", OFF)
     off = {"schemas": [USER], "userName": "ann", "displayName": "ann", "active": False}
     for method, body in (
         ("PATCH", {"schemas": [PATCH], "Operations": [OFF]}), ("PUT", off), ("DELETE", None),
     ):  # fmt: skip
         answer = await idp.ask(method, "/Users/ann", body)
-        assert refusal(answer) == (409, None)
-        assert "no super administrator would be left" in answer.json()["detail"]
+        assert refusal(answer) == (403, None)
+        assert "take the role super_admin first" in answer.json()["detail"]
     assert (await get(changes, "ann")).version == 1
     assert await holders(changes, SUPER_ADMINISTRATOR) == [("ann", ""), ("bob", "")]
-    await idp.patch("/Users/bob", ON)
-    await idp.patch("/Users/ann", OFF)
+    await idp.patch("/Users/ann", {"op": "replace", "path": "title", "value": "Dean"})  # what gives no power
+    binding = role_api.TakeRoleRequest(account_id="ann", role_id=SUPER_ADMINISTRATOR)
+    await bindings.take(changes, binding, actor("bob", *CATALOGUE))
     assert (await idp.ask("DELETE", "/Users/ann")).status_code == 204
-    assert await holders(changes, SUPER_ADMINISTRATOR) == [("bob", "")]
 
 
-async def test_of_many_only_the_last_super_administrator_is_refused(changes: Changes, idp: Idp) -> None:
+async def test_nor_is_one_let_in_again(changes: Changes, idp: Idp) -> None:
+    await give(changes, "dan", SUPER_ADMINISTRATOR)
+    await give(changes, "ann", SUPER_ADMINISTRATOR)
+    version = (await get(changes, "ann")).version
+    close = member_api.SetMemberEnabledRequest(account_id="ann", enabled=False, version=version)
+    await members.set_enabled(changes, close, actor("dan", *CATALOGUE))
+    answer = await idp.ask("PATCH", "/Users/ann", {"schemas": [PATCH], "Operations": [ON]})
+    assert refusal(answer) == (403, None)
+
+
+async def test_of_many_only_a_super_administrator_is_refused(changes: Changes, idp: Idp) -> None:
     await give(changes, "ann", SUPER_ADMINISTRATOR)
     data = {"schemas": [PATCH], "Operations": [OFF]}
     operations = [{"method": "PATCH", "path": f"/Users/{each}", "data": data} for each in ("ann", "bob")]
     answer = await idp.ask("POST", "/Bulk", {"schemas": [BULK], "Operations": operations})
-    assert [each["status"] for each in answer.json()["Operations"]] == ["409", "200"]
+    assert [each["status"] for each in answer.json()["Operations"]] == ["403", "200"]
     off = [(await get(changes, each)).status == pb.MEMBER_STATUS_DISABLED for each in ("ann", "bob")]
     assert off == [False, True]
 

@@ -34,6 +34,13 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "who manages one department reads the decisions about all",
+        "services/booking/queries.py",
+        "sa.select(DECISION).where(c.decision_id == decision_id, whose.covers(c.account_id))",
+        "sa.select(DECISION).where(c.decision_id == decision_id)",
+        "tests/booking/test_scopes.py::test_what_lies_outside_answers_as_what_does_not_exist",
+    ),
+    Mutant(
         "an account that was closed meanwhile gets what support approves",
         "services/booking/escalations.py",
         "if resolution.approve and snapshot.account.member.closed:",

@@ -1,7 +1,9 @@
 """Migrations make exactly what the models say, once, whoever starts first; and never touch what they do not know."""
 
 import importlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from services.installation.registry import SERVICE_NAMES
 from services.platform.data import migrations
 from services.platform.data.database import create_engine
 from tests.booking.builders import ROOMS, TEN
+from tools.new_migration import ROOT
 
 SERVICES = [f"services.{name}" for name in SERVICE_NAMES]
 
@@ -210,6 +213,8 @@ def test_old_reservations_learn_when_support_was_asked(url: str) -> None:
 def forget_pool_changes(connection: sa.Connection) -> None:
     """Before revision 0006; and what came later."""
     connection.exec_driver_sql("DROP INDEX reservation_often")
+    connection.exec_driver_sql("DROP INDEX reservation_account_state")
+    connection.exec_driver_sql("DROP TABLE directory_membership")
     connection.exec_driver_sql("DROP TABLE directory_member")
     connection.exec_driver_sql("DROP TABLE directory_department")
     if connection.dialect.name == "sqlite":
@@ -219,3 +224,15 @@ def forget_pool_changes(connection: sa.Connection) -> None:
     else:
         connection.exec_driver_sql("DROP FUNCTION pool_note CASCADE")
     connection.exec_driver_sql("DROP TABLE pool_change")
+
+
+def test_a_migration_is_drafted_beside_the_sources_it_is_run_in(tmp_path: Path) -> None:
+    """Not in the package that is installed, which has another home."""
+    for folder in ("services", "tools"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    known = {*migrations.folder("services.meetings").iterdir()}
+    command = [sys.executable, "-m", "tools.new_migration", "meetings", "nothing new"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    assert {*(tmp_path / "services/meetings/migrations").glob("*_nothing_new.py")}
+    assert {*migrations.folder("services.meetings").iterdir()} == known

@@ -9,6 +9,7 @@ import grpc
 from google.rpc import error_details_pb2 as details
 from scim2_models import (
     ConflictException,
+    ForbiddenException,
     InvalidValueException,
     NotFoundException,
     PreconditionFailedException,
@@ -74,6 +75,7 @@ def to_scim_error(error: Exception) -> Exception:
         grpc.StatusCode.INVALID_ARGUMENT: InvalidValueException,
         grpc.StatusCode.ALREADY_EXISTS: UniquenessException,
         grpc.StatusCode.NOT_FOUND: NotFoundException,
+        grpc.StatusCode.PERMISSION_DENIED: ForbiddenException,
         grpc.StatusCode.FAILED_PRECONDITION: ConflictException,
         grpc.StatusCode.UNAVAILABLE: UnavailableException,
     }

@@ -43,6 +43,14 @@ CATALOGUE: Mapping[str, Text] = {
 }
 """All permissions, module.verb, in the order in which people read them."""
 
+LOCAL = frozenset(
+    {
+        *("reservations.view_all", "reservations.manage", "violations.waive"),
+        *("members.view", "members.edit", "departments.edit", "roles.view", "roles.edit", "licences.edit"),
+    }
+)
+"""Those that mean something where they are held for some departments; the others count only if held everywhere."""
+
 _BOOKER = frozenset(
     {
         *("reservations.view", "reservations.book", "rules.view", "meetings.view", "notices.view"),

@@ -20,6 +20,7 @@ PURCHASES = f"{ORGANIZATION}/purchases"
 PURCHASE = f"{ORGANIZATION}/purchase"
 """With ?id=."""
 TRANSFER = f"{ORGANIZATION}/transfer"
+PROVISIONING = f"{ORGANIZATION}/provisioning"
 ROLES = f"{CONSOLE}/roles"
 VISIBILITY = f"{CONSOLE}/visibility"
 

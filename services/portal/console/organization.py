@@ -12,8 +12,8 @@ from yunhui.directory.v1 import organization_pb2 as pb
 from yunhui.directory.v1 import organization_service_pb2 as api
 
 from services.platform.text.messages import message
-from services.portal.calls import ask, may, services_of, text_of
-from services.portal.console import roles, transfer
+from services.portal.calls import ask, may, may_everywhere, services_of, text_of
+from services.portal.console import provisioning, roles, transfer
 from services.portal.console.addresses import ORGANIZATION, of_member
 from services.portal.console.forms import ConsoleForm, FormRefusal, attempt, for_permitted, typed, version_of
 from services.portal.console.licences import TABLE
@@ -57,6 +57,7 @@ async def show(request: Request) -> Response:
         over=over,
         hands_over=may(request, transfer.HANDS_OVER),
         to_member=of_member,
+        provisions=may_everywhere(request, provisioning.PERMISSION),
         may=may(request, "organization.edit"),
         done=DONE.get(request.query_params.get("done", ""), ""),
     )

@@ -18,6 +18,7 @@ from services.portal.console import (
     member_roles,
     members,
     organization,
+    provisioning,
     role_forms,
     roles,
     selection,
@@ -59,6 +60,7 @@ PAGES = [
     *department_acts.PAGES,
     *organization.PAGES,
     *joining.PAGES,
+    *provisioning.PAGES,
     *licences.PAGES,
     *role_forms.PAGES,  # `new` is no role
     *roles.PAGES,

@@ -31,6 +31,8 @@ class BookingServiceStub:
     The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
+    Whoever is permitted something for some departments only sees, and acts on, what belongs to accounts that belong to
+    one of them or to one below, and to themselves; everything else is to them as if it did not exist.
     """
 
     def __init__(self, channel):
@@ -187,6 +189,8 @@ class BookingServiceServicer:
     The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
+    Whoever is permitted something for some departments only sees, and acts on, what belongs to accounts that belong to
+    one of them or to one below, and to themselves; everything else is to them as if it did not exist.
     """
 
     def CreateReservation(self, request, context):
@@ -234,7 +238,7 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReservations(self, request, context):
-        """One's own reservations; support and admin see all. In the order of start_time, latest first.
+        """One's own reservations, and those of all whom the caller may see (reservations.view_all). In the order of start_time, latest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -361,7 +365,7 @@ class BookingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListObjections(self, request, context):
-        """Everybody's objections: open ones first, then in the order of object_time, oldest first.
+        """Objections of all whom the caller may see: open ones first, then in the order of object_time, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -595,6 +599,8 @@ class BookingService:
     The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
+    Whoever is permitted something for some departments only sees, and acts on, what belongs to accounts that belong to
+    one of them or to one below, and to themselves; everything else is to them as if it did not exist.
     """
 
     @staticmethod

@@ -32,6 +32,8 @@ class BookingServiceStub:
     The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
+    Whoever is permitted something for some departments only sees, and acts on, what belongs to accounts that belong to
+    one of them or to one below, and to themselves; everything else is to them as if it did not exist.
     """
 
     @_typing.overload
@@ -61,7 +63,7 @@ class BookingServiceStub:
     Errors: NOT_FOUND, also when it is another's.
     """
     ListReservations: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListReservationsRequest, _booking_service_pb2.ListReservationsResponse]
-    """One's own reservations; support and admin see all. In the order of start_time, latest first."""
+    """One's own reservations, and those of all whom the caller may see (reservations.view_all). In the order of start_time, latest first."""
     UpdateReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
     What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
@@ -133,7 +135,7 @@ class BookingServiceStub:
     WaiveViolation.
     """
     ListObjections: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListObjectionsRequest, _booking_service_pb2.ListObjectionsResponse]
-    """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
+    """Objections of all whom the caller may see: open ones first, then in the order of object_time, oldest first."""
     GetDecision: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]
     """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]
@@ -171,6 +173,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
+    Whoever is permitted something for some departments only sees, and acts on, what belongs to accounts that belong to
+    one of them or to one below, and to themselves; everything else is to them as if it did not exist.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -197,7 +201,7 @@ class BookingServiceAsyncStub(BookingServiceStub):
     Errors: NOT_FOUND, also when it is another's.
     """
     ListReservations: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListReservationsRequest, _booking_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
-    """One's own reservations; support and admin see all. In the order of start_time, latest first."""
+    """One's own reservations, and those of all whom the caller may see (reservations.view_all). In the order of start_time, latest first."""
     UpdateReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.UpdateReservationRequest, _booking_service_pb2.UpdateReservationResponse]  # type: ignore[assignment]
     """Changes interval or participant_count; decided again without counting itself. Atomic: the old one stays if refused.
     What holds a room and would need support's approval stays as it is, too: outcome DENIED, effect ESCALATE.
@@ -269,7 +273,7 @@ class BookingServiceAsyncStub(BookingServiceStub):
     WaiveViolation.
     """
     ListObjections: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListObjectionsRequest, _booking_service_pb2.ListObjectionsResponse]  # type: ignore[assignment]
-    """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
+    """Objections of all whom the caller may see: open ones first, then in the order of object_time, oldest first."""
     GetDecision: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.GetDecisionRequest, _booking_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """One stored decision with its question: refused requests too. Errors: NOT_FOUND, also when it is another's."""
     ListRooms: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.ListRoomsRequest, _booking_service_pb2.ListRoomsResponse]  # type: ignore[assignment]
@@ -306,6 +310,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
     The message of an error is in English; LocalizedMessage says the same in zh-CN, where people may read it.
     Errors of all calls: UNAUTHENTICATED without a valid token, PERMISSION_DENIED without the role,
     INVALID_ARGUMENT naming the field, with its own localized_message, UNAVAILABLE with RetryInfo while a service is away.
+    Whoever is permitted something for some departments only sees, and acts on, what belongs to accounts that belong to
+    one of them or to one below, and to themselves; everything else is to them as if it did not exist.
     """
 
     @_abc_1.abstractmethod
@@ -366,7 +372,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.ListReservationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.ListReservationsResponse, _abc.Awaitable[_booking_service_pb2.ListReservationsResponse]]:
-        """One's own reservations; support and admin see all. In the order of start_time, latest first."""
+        """One's own reservations, and those of all whom the caller may see (reservations.view_all). In the order of start_time, latest first."""
 
     @_abc_1.abstractmethod
     def UpdateReservation(
@@ -516,7 +522,7 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _booking_service_pb2.ListObjectionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_booking_service_pb2.ListObjectionsResponse, _abc.Awaitable[_booking_service_pb2.ListObjectionsResponse]]:
-        """Everybody's objections: open ones first, then in the order of object_time, oldest first."""
+        """Objections of all whom the caller may see: open ones first, then in the order of object_time, oldest first."""
 
     @_abc_1.abstractmethod
     def GetDecision(

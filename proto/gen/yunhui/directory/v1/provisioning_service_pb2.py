@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from yunhui.access.v1 import access_pb2 as yunhui_dot_access_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.yunhui/directory/v1/provisioning_service.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\"i\n\x11ProvisioningToken\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"6\n\x1e\x43reateProvisioningTokenRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"h\n\x1f\x43reateProvisioningTokenResponse\x12\x35\n\x05token\x18\x01 \x01(\x0b\x32&.yunhui.directory.v1.ProvisioningToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x1f\n\x1dListProvisioningTokensRequest\"X\n\x1eListProvisioningTokensResponse\x12\x36\n\x06tokens\x18\x01 \x03(\x0b\x32&.yunhui.directory.v1.ProvisioningToken\"6\n\x1eRevokeProvisioningTokenRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"!\n\x1fRevokeProvisioningTokenResponse2\xdd\x03\n\x13ProvisioningService\x12\x96\x01\n\x17\x43reateProvisioningToken\x12\x33.yunhui.directory.v1.CreateProvisioningTokenRequest\x1a\x34.yunhui.directory.v1.CreateProvisioningTokenResponse\"\x10\xb2\xd4\x18\x0cmembers.edit\x12\x93\x01\n\x16ListProvisioningTokens\x12\x32.yunhui.directory.v1.ListProvisioningTokensRequest\x1a\x33.yunhui.directory.v1.ListProvisioningTokensResponse\"\x10\xb2\xd4\x18\x0cmembers.edit\x12\x96\x01\n\x17RevokeProvisioningToken\x12\x33.yunhui.directory.v1.RevokeProvisioningTokenRequest\x1a\x34.yunhui.directory.v1.RevokeProvisioningTokenResponse\"\x10\xb2\xd4\x18\x0cmembers.editb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.yunhui/directory/v1/provisioning_service.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\"i\n\x11ProvisioningToken\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"6\n\x1e\x43reateProvisioningTokenRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"h\n\x1f\x43reateProvisioningTokenResponse\x12\x35\n\x05token\x18\x01 \x01(\x0b\x32&.yunhui.directory.v1.ProvisioningToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x1f\n\x1dListProvisioningTokensRequest\"i\n\x1eListProvisioningTokensResponse\x12\x36\n\x06tokens\x18\x01 \x03(\x0b\x32&.yunhui.directory.v1.ProvisioningToken\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"6\n\x1eRevokeProvisioningTokenRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"!\n\x1fRevokeProvisioningTokenResponse2\xdd\x03\n\x13ProvisioningService\x12\x96\x01\n\x17\x43reateProvisioningToken\x12\x33.yunhui.directory.v1.CreateProvisioningTokenRequest\x1a\x34.yunhui.directory.v1.CreateProvisioningTokenResponse\"\x10\xb2\xd4\x18\x0cmembers.edit\x12\x93\x01\n\x16ListProvisioningTokens\x12\x32.yunhui.directory.v1.ListProvisioningTokensRequest\x1a\x33.yunhui.directory.v1.ListProvisioningTokensResponse\"\x10\xb2\xd4\x18\x0cmembers.edit\x12\x96\x01\n\x17RevokeProvisioningToken\x12\x33.yunhui.directory.v1.RevokeProvisioningTokenRequest\x1a\x34.yunhui.directory.v1.RevokeProvisioningTokenResponse\"\x10\xb2\xd4\x18\x0cmembers.editb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,11 +48,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROVISIONINGTOKENSREQUEST']._serialized_start=404
   _globals['_LISTPROVISIONINGTOKENSREQUEST']._serialized_end=435
   _globals['_LISTPROVISIONINGTOKENSRESPONSE']._serialized_start=437
-  _globals['_LISTPROVISIONINGTOKENSRESPONSE']._serialized_end=525
-  _globals['_REVOKEPROVISIONINGTOKENREQUEST']._serialized_start=527
-  _globals['_REVOKEPROVISIONINGTOKENREQUEST']._serialized_end=581
-  _globals['_REVOKEPROVISIONINGTOKENRESPONSE']._serialized_start=583
-  _globals['_REVOKEPROVISIONINGTOKENRESPONSE']._serialized_end=616
-  _globals['_PROVISIONINGSERVICE']._serialized_start=619
-  _globals['_PROVISIONINGSERVICE']._serialized_end=1096
+  _globals['_LISTPROVISIONINGTOKENSRESPONSE']._serialized_end=542
+  _globals['_REVOKEPROVISIONINGTOKENREQUEST']._serialized_start=544
+  _globals['_REVOKEPROVISIONINGTOKENREQUEST']._serialized_end=598
+  _globals['_REVOKEPROVISIONINGTOKENRESPONSE']._serialized_start=600
+  _globals['_REVOKEPROVISIONINGTOKENRESPONSE']._serialized_end=633
+  _globals['_PROVISIONINGSERVICE']._serialized_start=636
+  _globals['_PROVISIONINGSERVICE']._serialized_end=1113
 # @@protoc_insertion_point(module_scope)
