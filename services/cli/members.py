@@ -294,5 +294,7 @@ def member_facts(terminal: Terminal, member: pb.Member) -> Iterator[tuple[Text, 
     yield message("identity checked"), terminal.text(message("yes") if member.verified else message("no"))
     if member.hidden:
         yield message("address book"), terminal.text(message("hidden from others"))
+    if member.HasField("last_sign_in_time"):
+        yield message("last sign-in"), moments.show(member.last_sign_in_time, language)
     yield message("added"), moments.show(member.create_time, language)
     yield message("last change"), moments.show(member.update_time, language)

@@ -30,6 +30,7 @@ from services.directory import (
     provisioning_tokens,
     role_changes,
     roles,
+    sign_ins,
     transfers,
     visibility,
 )
@@ -171,6 +172,12 @@ class MemberService(member_grpc.MemberServiceServicer):
     ) -> member_pb.SetAccountTypeResponse:
         after = await members.set_account_type(self._changes, request, caller())
         return member_pb.SetAccountTypeResponse(member=after)
+
+    async def RecordSignIn(
+        self, request: member_pb.RecordSignInRequest, context: rpc.Context
+    ) -> member_pb.RecordSignInResponse:
+        await sign_ins.record(self._changes, caller())
+        return member_pb.RecordSignInResponse()
 
     async def DeleteMember(
         self, request: member_pb.DeleteMemberRequest, context: rpc.Context

@@ -86,7 +86,7 @@ def _new(row: PlannedRow, version: int, now: int) -> dict[str, Any]:
     """What the row does not say."""
     return {
         **dict.fromkeys(("display_name", "email", "phone", "title", "main_department_id"), ""),
-        **dict.fromkeys(("staff_id", "provider_user_id", "licence_assign_time")),
+        **dict.fromkeys(("staff_id", "provider_user_id", "licence_assign_time", "sign_in_time")),
         "account_id": row.values["account_id"],
         "status": row.status or "NOT_ACTIVATED",
         "verified": False,
@@ -143,10 +143,14 @@ def _memberships(plan: ImportPlan, account_id: str) -> list[member_pb2.Membershi
     return sorted(found, key=lambda each: (not each.main, each.path))
 
 
+KEPT = ("account_id", "create_time", "sign_in_time")
+"""Columns that no table is about."""
+
+
 def _update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
-    names = [column.name for column in MEMBER.c if column.name not in ("account_id", "create_time")]
+    names = [column.name for column in MEMBER.c if column.name not in KEPT]
     query = sa.update(MEMBER).where(MEMBER.c.account_id == sa.bindparam("wanted"))
     values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
     given = [{"wanted": row["account_id"]} | {f"new_{name}": row[name] for name in names} for row in rows]

@@ -264,6 +264,7 @@ def to_message(row: RowMapping | Mapping[str, Any], memberships: Collection[pb.M
         hidden=row["hidden"],
         provider_user_id=row["provider_user_id"] or "",
         version=row["version"],
+        last_sign_in_time=None if row["sign_in_time"] is None else to_timestamp(row["sign_in_time"]),
         create_time=to_timestamp(row["create_time"]),
         update_time=to_timestamp(row["update_time"]),
     )

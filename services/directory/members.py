@@ -135,6 +135,19 @@ def enabling(request: api.SetMemberEnabledRequest, by: Actor) -> Work[pb.Member]
     return work
 
 
+def activating(by: Actor) -> Work[pb.Member]:
+    """Of one's own account, which was not used before."""
+
+    def work(connection: Connection, now: int) -> Outcome[pb.Member]:
+        before = _stored(connection, by.account_id)
+        if before.row["status"] != "NOT_ACTIVATED":
+            return _as_it_stands(connection, before)
+        _store(connection, before, now, {"status": "ENABLED", "sign_in_time": now})
+        return _told(connection, before, by.account_id, "enabled", by, now)
+
+    return work
+
+
 async def set_account_type(made: Changes, request: api.SetAccountTypeRequest, by: Actor) -> pb.Member:
     wanted, version = account_id("account_id", request.account_id), fields.version(request.version)
     advanced = is_advanced("account_type", request.account_type)

@@ -74,6 +74,7 @@ class Member(SQLModel, table=True):
         sa_column_kwargs={"server_default": sa.text("''")},
         description="search.to_text of what every card says: other fields are for those who see them",
     )
+    sign_in_time: int | None = time_column(description="the last time; NULL: not yet")
     version: int
     create_time: int = time_column()
     update_time: int = time_column()

@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from urllib.parse import quote, urlsplit
 
+import grpc
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from yunhui.directory.v1.member_service_pb2 import RecordSignInRequest
 
 from services.portal import csrf, notices
 from services.portal.attempts import ATTEMPT_SECONDS, Attempt, Form, Kept, Seal
+from services.portal.client import Services
 from services.portal.oidc import Issuer, IssuerAwayError, SignInError
 from services.portal.rendering import language_of
-from services.portal.sessions import Sessions
+from services.portal.sessions import Person, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ KEPT_FORM = "/sign-in/form"
 MOST_ATTEMPTS, MOST_LETTERS = 4, 6000
 """In one browser at a time: their cookies travel with every request, and proxies take 8 KB of them."""
 LONGEST_PATH = 2000
+TELL_SECONDS = 2.0
 STATE = re.compile(r"[A-Za-z0-9]{16,128}")
 
 
@@ -95,6 +99,16 @@ async def typed(request: Request) -> Form:
     return Form(here(request), [(name, text) for name, text in fields if name != csrf.FIELD and isinstance(text, str)])
 
 
+async def tell_directory(request: Request, person: Person) -> None:
+    """That they have signed in. Nobody stays outside because it could not be told."""
+    services: Services = request.app.state.services
+    asked, metadata = RecordSignInRequest(), services.metadata(person)
+    try:
+        await services.members.RecordSignIn(asked, metadata=metadata, timeout=TELL_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        log.warning("the directory was not told of a sign-in: %s", error.code().name)
+
+
 class SignIn:
     """The addresses of signing in and out."""
 
@@ -158,6 +172,7 @@ class SignIn:
         else:
             await self._sessions.end(request.cookies.get(self.cookies.session, ""))
             secret = await self._sessions.begin(granted)
+            await tell_directory(request, granted.person)
             answer = RedirectResponse(KEPT_FORM if attempt.form else attempt.next_path, 303)
             self.cookies.set(answer, self.cookies.session, secret)
             if attempt.form:

@@ -102,6 +102,7 @@ TABLE: Table[pb.Member] = Table(
         Column(message("Staff number"), lambda each: each.staff_id, name="staff", usual=False, minor=True),
         Column(message("Licence given"), lambda each: each.licence_assign_time, name="given", usual=False, minor=True),
         Column(message("Licence locks"), lambda each: each.licence_lock_time, name="locks", usual=False, minor=True),
+        Column(message("Last sign-in"), lambda each: each.last_sign_in_time, name="seen", usual=False, minor=True),
         Column(
             message("Added"),
             lambda each: each.create_time,

@@ -327,6 +327,14 @@ def test_a_member_is_shown_with_what_they_have_booked(desk: Desk, stack: Stack, 
     assert "Standing of regular" in desk.text("/support/accounts?account_id=regular")
 
 
+def test_signing_in_for_the_first_time_activates_an_account(desk: Desk, portal: Portal) -> None:
+    page = member(desk, "newcomer", "Newcomer")
+    unused, unseen = "Not activated", "Last sign-in</dt><dd>None yet<"
+    assert [each in desk.text(page) for each in (unused, unseen)] == [True, True]
+    portal.sign_in("newcomer")
+    assert [each in desk.text(page) for each in (unused, unseen, "Last sign-in</dt>")] == [False, False, True]
+
+
 def heir_reservations(stack: Stack) -> list[dict[str, Any]]:
     """As support sees them, for the account is closed."""
     found = stack.login("support", "desk").yunhui("mine", "--all-accounts").answer["reservations"]

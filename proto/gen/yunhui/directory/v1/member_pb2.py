@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/directory/v1/member.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x04\n\x06Member\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05phone\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x10\n\x08staff_id\x18\x06 \x01(\t\x12\x34\n\x0bmemberships\x18\x07 \x03(\x0b\x32\x1f.yunhui.directory.v1.Membership\x12\x31\n\x06status\x18\x08 \x01(\x0e\x32!.yunhui.directory.v1.MemberStatus\x12\x36\n\x0c\x61\x63\x63ount_type\x18\t \x01(\x0e\x32 .yunhui.directory.v1.AccountType\x12\x37\n\x13licence_assign_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11licence_lock_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08verified\x18\x0c \x01(\x08\x12\x18\n\x10provider_user_id\x18\r \x01(\t\x12\x0f\n\x07version\x18\x0e \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06hidden\x18\x11 \x01(\x08\"?\n\nMembership\x12\x15\n\rdepartment_id\x18\x01 \x01(\t\x12\x0c\n\x04main\x18\x02 \x01(\x08\x12\x0c\n\x04path\x18\x03 \x01(\t*\xa0\x01\n\x0cMemberStatus\x12\x1d\n\x19MEMBER_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15MEMBER_STATUS_ENABLED\x10\x01\x12\x1f\n\x1bMEMBER_STATUS_NOT_ACTIVATED\x10\x02\x12\x1a\n\x16MEMBER_STATUS_DISABLED\x10\x03\x12\x19\n\x15MEMBER_STATUS_WAITING\x10\x04*]\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41\x43\x43OUNT_TYPE_FREE\x10\x01\x12\x19\n\x15\x41\x43\x43OUNT_TYPE_ADVANCED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/directory/v1/member.proto\x12\x13yunhui.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x04\n\x06Member\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05phone\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x10\n\x08staff_id\x18\x06 \x01(\t\x12\x34\n\x0bmemberships\x18\x07 \x03(\x0b\x32\x1f.yunhui.directory.v1.Membership\x12\x31\n\x06status\x18\x08 \x01(\x0e\x32!.yunhui.directory.v1.MemberStatus\x12\x36\n\x0c\x61\x63\x63ount_type\x18\t \x01(\x0e\x32 .yunhui.directory.v1.AccountType\x12\x37\n\x13licence_assign_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11licence_lock_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08verified\x18\x0c \x01(\x08\x12\x18\n\x10provider_user_id\x18\r \x01(\t\x12\x0f\n\x07version\x18\x0e \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06hidden\x18\x11 \x01(\x08\x12\x35\n\x11last_sign_in_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\nMembership\x12\x15\n\rdepartment_id\x18\x01 \x01(\t\x12\x0c\n\x04main\x18\x02 \x01(\x08\x12\x0c\n\x04path\x18\x03 \x01(\t*\xa0\x01\n\x0cMemberStatus\x12\x1d\n\x19MEMBER_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15MEMBER_STATUS_ENABLED\x10\x01\x12\x1f\n\x1bMEMBER_STATUS_NOT_ACTIVATED\x10\x02\x12\x1a\n\x16MEMBER_STATUS_DISABLED\x10\x03\x12\x19\n\x15MEMBER_STATUS_WAITING\x10\x04*]\n\x0b\x41\x63\x63ountType\x12\x1c\n\x18\x41\x43\x43OUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41\x43\x43OUNT_TYPE_FREE\x10\x01\x12\x19\n\x15\x41\x43\x43OUNT_TYPE_ADVANCED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.directory.v1.member_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEMBERSTATUS']._serialized_start=720
-  _globals['_MEMBERSTATUS']._serialized_end=880
-  _globals['_ACCOUNTTYPE']._serialized_start=882
-  _globals['_ACCOUNTTYPE']._serialized_end=975
+  _globals['_MEMBERSTATUS']._serialized_start=775
+  _globals['_MEMBERSTATUS']._serialized_end=935
+  _globals['_ACCOUNTTYPE']._serialized_start=937
+  _globals['_ACCOUNTTYPE']._serialized_end=1030
   _globals['_MEMBER']._serialized_start=91
-  _globals['_MEMBER']._serialized_end=652
-  _globals['_MEMBERSHIP']._serialized_start=654
-  _globals['_MEMBERSHIP']._serialized_end=717
+  _globals['_MEMBER']._serialized_end=707
+  _globals['_MEMBERSHIP']._serialized_start=709
+  _globals['_MEMBERSHIP']._serialized_end=772
 # @@protoc_insertion_point(module_scope)

@@ -99,6 +99,7 @@ class Member(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     HIDDEN_FIELD_NUMBER: _builtins.int
+    LAST_SIGN_IN_TIME_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Subject of the person's token: 1 to 128 characters, none of them "@", never changed. An e-mail address cannot be one,
     since it can come to another person.
@@ -145,6 +146,10 @@ class Member(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When something was changed last."""
 
+    @_builtins.property
+    def last_sign_in_time(self) -> _timestamp_pb2.Timestamp:
+        """When the person signed in last, as whoever signed them in told; absent before the first time."""
+
     def __init__(
         self,
         *,
@@ -165,10 +170,11 @@ class Member(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         hidden: _builtins.bool = ...,
+        last_sign_in_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "licence_assign_time", b"licence_assign_time", "licence_lock_time", b"licence_lock_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_sign_in_time", b"last_sign_in_time", "licence_assign_time", b"licence_assign_time", "licence_lock_time", b"licence_lock_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_type", b"account_type", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "hidden", b"hidden", "licence_assign_time", b"licence_assign_time", "licence_lock_time", b"licence_lock_time", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "status", b"status", "title", b"title", "update_time", b"update_time", "verified", b"verified", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_type", b"account_type", "create_time", b"create_time", "display_name", b"display_name", "email", b"email", "hidden", b"hidden", "last_sign_in_time", b"last_sign_in_time", "licence_assign_time", b"licence_assign_time", "licence_lock_time", b"licence_lock_time", "memberships", b"memberships", "phone", b"phone", "provider_user_id", b"provider_user_id", "staff_id", b"staff_id", "status", b"status", "title", b"title", "update_time", b"update_time", "verified", b"verified", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

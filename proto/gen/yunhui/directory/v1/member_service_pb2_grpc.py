@@ -69,6 +69,11 @@ class MemberServiceStub:
                 request_serializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.SetAccountTypeRequest.SerializeToString,
                 response_deserializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.SetAccountTypeResponse.FromString,
                 _registered_method=True)
+        self.RecordSignIn = channel.unary_unary(
+                '/yunhui.directory.v1.MemberService/RecordSignIn',
+                request_serializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.RecordSignInRequest.SerializeToString,
+                response_deserializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.RecordSignInResponse.FromString,
+                _registered_method=True)
         self.DeleteMember = channel.unary_unary(
                 '/yunhui.directory.v1.MemberService/DeleteMember',
                 request_serializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.DeleteMemberRequest.SerializeToString,
@@ -130,6 +135,14 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordSignIn(self, request, context):
+        """Tells that the caller has signed in: the portal does. An account that was never activated is open from then on.
+        Nothing happens for a caller who is no member.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteMember(self, request, context):
         """Removes a person and what is known of them; what earlier events told stays where events are kept, and the account id
         in audit entries. A licence of theirs, locked or not, is not counted as used any more; whether a locked one can be
@@ -173,6 +186,11 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.SetAccountType,
                     request_deserializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.SetAccountTypeRequest.FromString,
                     response_serializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.SetAccountTypeResponse.SerializeToString,
+            ),
+            'RecordSignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordSignIn,
+                    request_deserializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.RecordSignInRequest.FromString,
+                    response_serializer=yunhui_dot_directory_dot_v1_dot_member__service__pb2.RecordSignInResponse.SerializeToString,
             ),
             'DeleteMember': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteMember,
@@ -347,6 +365,33 @@ class MemberService:
             '/yunhui.directory.v1.MemberService/SetAccountType',
             yunhui_dot_directory_dot_v1_dot_member__service__pb2.SetAccountTypeRequest.SerializeToString,
             yunhui_dot_directory_dot_v1_dot_member__service__pb2.SetAccountTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.directory.v1.MemberService/RecordSignIn',
+            yunhui_dot_directory_dot_v1_dot_member__service__pb2.RecordSignInRequest.SerializeToString,
+            yunhui_dot_directory_dot_v1_dot_member__service__pb2.RecordSignInResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,10 @@ class MemberServiceStub:
     at once. A licence can be taken back within 7 days after it was given; then it stays with the member for good.
     Errors: RESOURCE_EXHAUSTED (NO_LICENCE_LEFT); FAILED_PRECONDITION (LICENCE_LOCKED).
     """
+    RecordSignIn: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.RecordSignInRequest, _member_service_pb2.RecordSignInResponse]
+    """Tells that the caller has signed in: the portal does. An account that was never activated is open from then on.
+    Nothing happens for a caller who is no member.
+    """
     DeleteMember: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.DeleteMemberRequest, _member_service_pb2.DeleteMemberResponse]
     """Removes a person and what is known of them; what earlier events told stays where events are kept, and the account id
     in audit entries. A licence of theirs, locked or not, is not counted as used any more; whether a locked one can be
@@ -93,6 +97,10 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """Gives an advanced licence to a member, or takes it back. Never more are given than were bought, however many do so
     at once. A licence can be taken back within 7 days after it was given; then it stays with the member for good.
     Errors: RESOURCE_EXHAUSTED (NO_LICENCE_LEFT); FAILED_PRECONDITION (LICENCE_LOCKED).
+    """
+    RecordSignIn: _aio.UnaryUnaryMultiCallable[_member_service_pb2.RecordSignInRequest, _member_service_pb2.RecordSignInResponse]  # type: ignore[assignment]
+    """Tells that the caller has signed in: the portal does. An account that was never activated is open from then on.
+    Nothing happens for a caller who is no member.
     """
     DeleteMember: _aio.UnaryUnaryMultiCallable[_member_service_pb2.DeleteMemberRequest, _member_service_pb2.DeleteMemberResponse]  # type: ignore[assignment]
     """Removes a person and what is known of them; what earlier events told stays where events are kept, and the account id
@@ -163,6 +171,16 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives an advanced licence to a member, or takes it back. Never more are given than were bought, however many do so
         at once. A licence can be taken back within 7 days after it was given; then it stays with the member for good.
         Errors: RESOURCE_EXHAUSTED (NO_LICENCE_LEFT); FAILED_PRECONDITION (LICENCE_LOCKED).
+        """
+
+    @_abc_1.abstractmethod
+    def RecordSignIn(
+        self,
+        request: _member_service_pb2.RecordSignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_service_pb2.RecordSignInResponse, _abc.Awaitable[_member_service_pb2.RecordSignInResponse]]:
+        """Tells that the caller has signed in: the portal does. An account that was never activated is open from then on.
+        Nothing happens for a caller who is no member.
         """
 
     @_abc_1.abstractmethod
