@@ -178,6 +178,10 @@ class NotPermittedError(ProviderError):
     reason = "NOT_PERMITTED"
 
 
+class NoSuchPageError(ProviderError):
+    """Of a list, by what was said to follow the one before."""
+
+
 class WrongStateError(ProviderError):
     """What was asked for cannot be done to the meeting as it is, for example because it has ended."""
 

@@ -1,6 +1,6 @@
 """The organization of the simulated provider: a few invented users in some departments, always the same."""
 
-from services.meetings.provider import OrganizationUser, ProviderError, UserPage, UserStatus
+from services.meetings.provider import NoSuchPageError, OrganizationUser, UserPage, UserStatus
 
 PAGE = 5
 """Small, so that there are several."""
@@ -25,6 +25,6 @@ def page(position: str) -> UserPage:
     """`position`: how many come before it."""
     start = int(position) if position.isascii() and position.isdigit() and len(position) < 10 else 0
     if position and not 0 < start < len(USERS):
-        raise ProviderError("there is no such page of users")
+        raise NoSuchPageError("there is no such page of users")
     end = start + PAGE
     return UserPage(USERS[start:end], str(end) if end < len(USERS) else "")

@@ -6,9 +6,16 @@ import grpc
 from yunhui.meetings.v1 import user_pb2 as pb
 
 from services.meetings import gateway, requests
-from services.meetings.provider import AwayError, NotPermittedError, OrganizationUser, ProviderError, UserPage
+from services.meetings.provider import (
+    AwayError,
+    NoSuchPageError,
+    NotPermittedError,
+    OrganizationUser,
+    ProviderError,
+    UserPage,
+)
 from services.meetings.providers import Providers
-from services.platform.serving import errors
+from services.platform.serving import errors, pages
 from services.platform.text.messages import message
 
 log = logging.getLogger(__name__)
@@ -39,6 +46,8 @@ def _to_rpc_error(error: ProviderError) -> errors.RpcError:
         gateway.CALLS.count(USERS, "away")
         return errors.unavailable("the meeting provider", error.retry_seconds)
     gateway.CALLS.count(USERS, "refused")
+    if isinstance(error, NoSuchPageError):
+        return pages.not_ours()
     if isinstance(error, NotPermittedError):
         words = message("the meeting provider does not let us ask who belongs to the organization")
         return errors.failure(grpc.StatusCode.PERMISSION_DENIED, error.reason, words)

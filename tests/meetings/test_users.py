@@ -12,6 +12,7 @@ from services.meetings.provider import (
     AwayError,
     IncompleteError,
     MisconfiguredError,
+    NoSuchPageError,
     NotPermittedError,
     OrganizationUser,
     Provider,
@@ -281,6 +282,7 @@ async def test_the_default_provider_is_asked_over_the_bus() -> None:
         (AwayError("x"), 14, 5_000),
         (RateLimitedError("x", 60), 14, 60_000),
         (NotPermittedError("x"), 7, 0),
+        (NoSuchPageError("x"), 3, 0),
         (IncompleteError("x"), 13, 0),
     ],
 )

@@ -117,6 +117,7 @@ NO_DETAILS = {
     "CreateMeeting": "plays everybody, in development only",
     "ActInMeeting": "plays everybody, in development only",
     "SearchAvailability": "free intervals are everybody's",
+    "GetColleague": "who sees whom: tests/directory/test_sight.py",
 }
 IDS = ("reservation_id", "account_id", "decision_id", "violation_id", "delivery_id", "dead_event_id", "webhook_id")
 

@@ -41,7 +41,7 @@ def _key(token: str, kind: type[K]) -> tuple[K, str] | None:
             return sorted_by, row_id
     except (ValueError, TypeError, RecursionError):
         pass
-    raise _not_ours()
+    raise not_ours()
 
 
 def _can_be(sorted_by: int | str) -> bool:
@@ -58,7 +58,7 @@ def _is_text(value: object, longest: int) -> bool:
 def from_number(token: str) -> int:
     """As from_token, where rows are numbered from 1; 0 for the first page."""
     if token and not (token.isascii() and token.isdigit()):
-        raise _not_ours()
+        raise not_ours()
     return int(token[:18] or 0)
 
 
@@ -69,6 +69,7 @@ def size(asked: int, usual: int = 50, most: int = 500) -> int:
     return asked or usual
 
 
-def _not_ours() -> errors.RpcError:
+def not_ours() -> errors.RpcError:
+    """For a token that leads to no page."""
     words = message("is not one of ours: start again with the first page")
     return errors.invalid("page_token", words)

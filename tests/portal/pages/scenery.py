@@ -146,6 +146,7 @@ class Scenery:
             ),
             "deliveries": Look(said("技术支持：投递记录", "Support: deliveries"), SUPPORT, "/support/deliveries"),
             "rules": Look(said("规则", "Rules"), "li.wei", "/rules"),
+            "colleagues": Look(said("通讯录", "Address book"), "li.wei", "/colleagues"),
             "settings": Look(said("设置", "Settings"), "li.wei", "/settings"),
             "signed-out": Look(said("已退出", "Signed out"), "", "/signed-out"),
             "away": Look(said("服务暂时不可用", "A service is away"), "li.wei", "/reservations", away=True),
@@ -185,6 +186,11 @@ class Scenery:
             "visibility": (said("企业管理：通讯录可见范围", "Management: who sees whom"), "/console/visibility"),
             "organization": (said("企业管理：企业信息", "Management: the organization"), "/console/organization"),
             "contacts": (said("企业管理：企业联系人", "Management: contacts"), "/console/organization/contacts"),
+            "joining": (said("企业管理：首次登录", "Management: the first sign-in"), "/console/organization/joining"),
+            "provisioning": (
+                said("企业管理：身份提供方的令牌", "Management: tokens of identity providers"),
+                "/console/organization/provisioning",
+            ),
         }
         acts = {
             "departments": (said("企业管理：部门", "Management: departments"), "/console/departments", unfold),
