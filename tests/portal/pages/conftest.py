@@ -1,7 +1,6 @@
 """One installation, one portal and one browser for the tests of one file, which may move its clock."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -55,9 +54,3 @@ def client(portal: Portal) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def desk(stack: Stack, portal: Portal, client: httpx2.Client) -> Desk:
     return Desk(portal, client)
-
-
-@pytest.fixture(scope="session")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the screenshots go."""
-    return tmp_path_factory.mktemp("screenshots")

@@ -1,7 +1,6 @@
 """First sign-in, as people see it: what an administrator chooses, what a stranger is shown, and how they are let in."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -119,7 +118,7 @@ LOOKS = [(language, width) for language in ("zh-CN", "en") for width in (1280, 3
 
 @pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_its_pages_can_be_used_by_everybody(
-    visitor: Visitor, shots: Path, desk: Desk, admin: Person, language: str, width: int
+    visitor: Visitor, desk: Desk, admin: Person, language: str, width: int
 ) -> None:
     place = department(desk, f"理论物理与数学交叉研究中心 {language} {width}")
     admin.yunhui("organization", "update", "--name", "中国科学院某研究所")
@@ -131,7 +130,7 @@ def test_its_pages_can_be_used_by_everybody(
     stranger = visitor.open("dan", language=language, width=width)
     wait_for(lambda: stranger.goto("/rooms") and stranger.locator("h1").count() == 1)
     expect(stranger.get_by_role("link", name="safe@example.org")).to_be_visible()
-    look(stranger, shots, f"waiting-{language}-{width}", with_axe=True)
+    look(stranger, f"waiting-{language}-{width}", with_axe=True)
     page = visitor.open("root", "admin", language=language, width=width)
     for name, path in {
         "joining": JOINING,
@@ -143,7 +142,7 @@ def test_its_pages_can_be_used_by_everybody(
     }.items():
         page.goto(path)
         assert page.locator("html").get_attribute("lang") == language
-        look(page, shots, f"{name}-{language}-{width}", with_axe=True)
+        look(page, f"{name}-{language}-{width}", with_axe=True)
 
 
 def test_a_department_is_found_as_one_types(visitor: Visitor, desk: Desk, admin: Person) -> None:

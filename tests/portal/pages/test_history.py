@@ -3,7 +3,6 @@
 import mailbox
 import re
 from email.message import Message
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
@@ -13,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.test_pages import Looking
-from tests.portal.pages.test_sight import LOOKS, MORE_LOOKS, look
+from tests.portal.pages.test_sight import LOOKS, look
 from tests.portal.pages.visitor import Visitor
 from tests.system.stack import Stack, wait_for
 
@@ -166,7 +165,7 @@ def test_the_secret_is_in_no_log(stack: Stack, portal: Portal, client: httpx2.Cl
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_the_address_is_shown_once_and_can_be_copied(visitor: Visitor, shots: Path, script: bool) -> None:
+def test_the_address_is_shown_once_and_can_be_copied(visitor: Visitor, script: bool) -> None:
     """Without JavaScript by hand."""
     page = visitor.open("copies", language="en", width=360, java_script_enabled=script)
     page.goto("/settings")
@@ -178,7 +177,7 @@ def test_the_address_is_shown_once_and_can_be_copied(visitor: Visitor, shots: Pa
         page.get_by_role("button", name="Copy").click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         assert page.evaluate("navigator.clipboard.readText()") == address
-        look(page, shots, "settings-feed", with_axe=True)
+        look(page, "settings-feed", with_axe=True)
     else:
         expect(page.get_by_role("button", name="Copy")).to_be_hidden()
     assert page.request.get(address).status == 200
@@ -189,16 +188,15 @@ def test_the_address_is_shown_once_and_can_be_copied(visitor: Visitor, shots: Pa
 
 
 @pytest.mark.parametrize(
-    ("language", "theme", "width"), [*LOOKS, *(pytest.param(*look, marks=pytest.mark.long) for look in MORE_LOOKS)]
+    ("language", "theme", "width"), [LOOKS[0], *(pytest.param(*each, marks=pytest.mark.long) for each in LOOKS[1:])]
 )
 def test_the_history_can_be_read_by_everybody(
-    story: str, visitor: Visitor, shots: Path, language: str, theme: str, width: int
+    story: str, visitor: Visitor, language: str, theme: str, width: int
 ) -> None:
     """On a phone, in both themes; on paper too."""
     page = visitor.open("storied", language=language, theme=theme, width=width)
     page.goto(story)
     expect(page.locator(".history li")).to_have_count(3)
-    look(page, shots, f"history-{language}-{theme}-{width}", with_axe=True)
+    look(page, f"history-{language}-{theme}-{width}", with_axe=True)
     page.emulate_media(media="print")
     expect(page.locator(".history li").first).to_be_visible()
-    page.screenshot(path=shots / f"history-print-{language}-{theme}-{width}.png", full_page=True)
