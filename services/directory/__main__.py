@@ -21,7 +21,6 @@ from services.directory.provider_imports import ProviderImports
 from services.directory.settings import DirectorySettings
 from services.platform.host import Host, Service, run
 from services.platform.messaging.outbox import Relay
-from services.platform.messaging.request_reply import serve
 
 
 @asynccontextmanager
@@ -56,7 +55,7 @@ async def start(host: Host[DirectorySettings]) -> AsyncIterator[Service]:
                 publisher.run(),
                 imports.forget_forever(),
                 provider_imports.fetch_forever(),
-                serve(introductions.create_broker(host.settings, changes)),
+                introductions.replies(host.settings, changes).serve(),
                 *scim(changes, host.settings),
             ],
         )

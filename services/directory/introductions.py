@@ -1,6 +1,5 @@
 """Somebody signs in whom no program knows: what the directory makes of them (`directory.introduce` on the bus)."""
 
-from faststream.nats import NatsBroker
 from sqlalchemy.engine import Connection
 from yunhui.access.v1 import access_pb2 as pb
 from yunhui.directory.v1 import organization_pb2
@@ -12,24 +11,20 @@ from services.directory.changes import Changes, Outcome, Steps, Work
 from services.directory.member_requests import MemberInput
 from services.directory.models import DEPARTMENT
 from services.directory.scopes import Actor
-from services.platform.messaging import request_reply
+from services.platform.messaging.replies import Replies
 from services.platform.serving import errors
 from services.platform.settings import Settings
 
 METHOD = subjects.INTRODUCE
-AT_ONCE = 4
-"""Changes take turns anyway."""
 
 
-def create_broker(settings: Settings, changes: Changes) -> NatsBroker:
-    """A broker that answers; serve it."""
-    broker = request_reply.create_broker(settings, "directory introductions")
+def replies(settings: Settings, changes: Changes) -> Replies:
+    """Serve them. One after the other: changes take turns anyway."""
 
-    @request_reply.responder(broker, subjects.INTRODUCE, pb.IntroduceRequest, at_once=AT_ONCE)
     async def on_introduce(asked: pb.IntroduceRequest) -> pb.IntroduceResponse:
         return await introduce(changes, asked)
 
-    return broker
+    return Replies(settings, "directory introductions", {METHOD: (pb.IntroduceRequest, on_introduce)})
 
 
 async def introduce(made: Changes, asked: pb.IntroduceRequest) -> pb.IntroduceResponse:

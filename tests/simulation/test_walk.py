@@ -19,7 +19,7 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.world import World
 
 SERVICES = Path(services.__path__[0])
-MOST_OF_BOOKING = 17
+MOST_OF_BOOKING = 18
 
 
 def test_a_lone_request_walks_through_few_files_of_booking() -> None:

@@ -1,7 +1,7 @@
 """Questions that every reservation asks, answered by nats-py alone: FastStream's part would cost as much as the answer.
 
 As in request_reply: one replica of the queue group answers, typed and traced, and at once and emptily what cannot be
-read. Handlers are plain functions: they wait for nothing.
+read. A subject's questions are answered one after the other: those whose handler waits for something, too.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
 
-Replier = tuple[type[Message], Callable[[Any], Message]]
+Answer = Callable[[Any], Message | Awaitable[Message]]
+Replier = tuple[type[Message], Answer]
 """The kind of message that is asked with, and what answers it."""
 
 
@@ -67,14 +68,12 @@ class Replies:
         log.warning("NATS: the connection that questions come over is closed")
 
 
-def _callback(
-    connection: Client, kind: type[Message], answer: Callable[[Any], Message]
-) -> Callable[[Msg], Awaitable[None]]:
+def _callback(connection: Client, kind: type[Message], answer: Answer) -> Callable[[Msg], Awaitable[None]]:
     async def on_question(msg: Msg) -> None:
         headers = msg.headers or {}
         with traces.received(msg.subject, headers.get(traces.HEADER, ""), "server"):
             try:
-                await connection.publish(msg.reply, _reply(msg, kind, answer))
+                await connection.publish(msg.reply, await _reply(msg, kind, answer))
             except Exception as error:  # its words can quote what people wrote
                 log.error("%s: a question has no answer: %s", msg.subject, type(error).__name__)
         await asyncio.sleep(0)  # answers go out, and others have their turn, while more questions wait
@@ -82,13 +81,14 @@ def _callback(
     return on_question
 
 
-def _reply(msg: Msg, kind: type[Message], answer: Callable[[Any], Message]) -> bytes:
+async def _reply(msg: Msg, kind: type[Message], answer: Answer) -> bytes:
     try:
         asked = kind.FromString(msg.data)
     except DecodeError:
         log.error("%s: a message of %d bytes cannot be read", msg.subject, len(msg.data))
         return b""
-    return answer(asked).SerializeToString()
+    made = answer(asked)
+    return (made if isinstance(made, Message) else await made).SerializeToString()
 
 
 async def _end(connection: Client) -> None:
