@@ -14,9 +14,11 @@ from tests.system.stack import Stack
 pytestmark = pytest.mark.system
 
 LOOK_AT_GRANTS = "$JS.API.STREAM.MSG.GET.KV_grants"
+INTRODUCE = "directory.introduce"
 PUBLISH = {
     "booking": (
         LOOK_AT_GRANTS,
+        INTRODUCE,
         "yunhui.booking.test",
         "policy.decide",
         "policy.allowed",
@@ -25,10 +27,14 @@ PUBLISH = {
         "$JS.API.CONSUMER.MSG.NEXT.MEETINGS.booking",
         "$JS.ACK.MEETINGS.booking.1.2.3.4.5",
     ),
-    "policy": ("yunhui.policy.test", "booking.requests", LOOK_AT_GRANTS),
-    "directory": ("yunhui.directory.test", "directory.outbox", "$KV.grants.account.test", LOOK_AT_GRANTS),
+    "policy": ("yunhui.policy.test", "booking.requests", LOOK_AT_GRANTS, INTRODUCE),
+    "directory": (
+        *("yunhui.directory.test", "directory.outbox", LOOK_AT_GRANTS, INTRODUCE),
+        *("$KV.grants.account.test", "$KV.grants.joining"),
+    ),
     "notifier": (
         LOOK_AT_GRANTS,
+        INTRODUCE,
         "yunhui.notifier.test",
         "yunhui.dead.notifier.test",
         "$JS.API.CONSUMER.INFO.BOOKING.notifier",
@@ -37,6 +43,7 @@ PUBLISH = {
     ),
     "portal": (
         LOOK_AT_GRANTS,
+        INTRODUCE,
         "booking.calendar",
         "$KV.portal_sessions.test",
         "$JS.API.STREAM.INFO.KV_portal_sessions",
@@ -55,7 +62,7 @@ GRANTS = "$KV.grants.account.*"
 SUBSCRIBE = {
     "booking": ("booking.requests", "booking.calendar", CHANGES, GRANTS, "_INBOX_booking.test", "_INBOX_booking.>"),
     "policy": ("policy.decide", "policy.allowed", GRANTS, "_INBOX_policy.test"),
-    "directory": ("directory.outbox", GRANTS, "_INBOX_directory.test"),
+    "directory": ("directory.outbox", INTRODUCE, GRANTS, "_INBOX_directory.test"),
     "notifier": (GRANTS, "_INBOX_notifier.test"),
     "portal": (GRANTS, "_INBOX_portal.test"),
     "subscriber": ("yunhui.>", CHANGES, "_INBOX_subscriber.test"),
@@ -78,7 +85,6 @@ FOR_NOBODY = (
     "$JS.API.STREAM.PURGE.KV_portal_sessions",
     "$JS.API.CONSUMER.CREATE.KV_grants.test",
     "$JS.API.STREAM.PURGE.KV_grants",
-    "$KV.grants.other",
     "$JS.API.DIRECT.GET.BOOKING",
     "$SYS.REQ.SERVER.PING",
     "_INBOX_booking.forged",
