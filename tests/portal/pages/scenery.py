@@ -12,6 +12,7 @@ NAMES = {
     "li.wei": "李伟",
     "wang.fang": "王芳",
     "he.peng": "何鹏",
+    "anna.meyer": "Anna Meyer",
     "zhao.min": "赵敏",
     "lin.tao": "林涛",
     "sun.yue": "孙悦",
@@ -87,12 +88,14 @@ class Scenery:
 
     def _miss(self) -> None:
         """Two who did not come; one of them objects."""
-        for who, subject in (("wang.fang", "项目例会"), ("he.peng", "预算讨论")):
+        for who, subject in (("wang.fang", "项目例会"), ("anna.meyer", "预算讨论")):
             self.reserve(who, "2025-07-07 09:00", 60, 20, subject)
         self._stack.yunhui("clock", "set", "2025-07-07 09:40")
         self.violation("wang.fang")
         why = "我 9:03 用所里的公共电脑入会，用的是访客身份，会议录像里能看到。"
-        objected = self._stack.login("booker", "he.peng").yunhui("object", self.violation("he.peng"), "--because", why)
+        objected = self._stack.login("booker", "anna.meyer").yunhui(
+            "object", self.violation("anna.meyer"), "--because", why
+        )
         assert objected.code == 0, objected.out + objected.err
 
     def violation(self, who: str) -> str:
@@ -135,7 +138,7 @@ class Scenery:
             "change": Look(said("更改", "Change"), "li.wei", f"{one}/change"),
             "cancel": Look(said("取消", "Cancel"), "li.wei", f"{one}/cancel"),
             "standing": Look(said("我的账户：有一次违约", "My standing, with a violation"), "wang.fang", "/standing"),
-            "objected": Look(said("我的账户：已申诉", "My standing, objected"), "he.peng", "/standing"),
+            "objected": Look(said("我的账户：已申诉", "My standing, objected"), "anna.meyer", "/standing"),
             "support": Look(said("技术支持", "Support's desk"), SUPPORT, "/support"),
             "decline": Look(said("技术支持：驳回前确认", "Support: before declining"), SUPPORT, "/support", decline),
             "support-objections": Look(
