@@ -86,7 +86,10 @@ def measure(bench: Bench, name: str, databases: Server | None = None) -> Figures
     organization.fill(_url(place.state, databases))
     with running(place):
         processes.wait_until_quiet(place.programs)  # what administrators of a part may do is known then
-        say: Callable[[str], None] = lambda what: bench.tell(f"directory {name}: {what}")  # noqa: E731
+
+        def say(what: str) -> None:
+            bench.tell(f"directory {name}: {what}")
+
         figures = _ask(bench, place, _series(bench, place, tokens, scoped) | _provisioning(place, scim, tokens), say)
         say("a role that 10,000 have")
         figures |= _grant(place, tokens[0])

@@ -200,7 +200,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         if self._grants.is_shut_out(new_account_id):
             words = message("the new account may do nothing: hand over to another, or enable it first")
             raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "ACCOUNT_DISABLED", words)
-        wanted = Handover(page.account_id, new_account_id, actor, page.dry_run, audit.caller(), page.whose)
+        wanted = Handover(page.account_id, new_account_id, actor, page.whose, page.dry_run, audit.caller())
         done, more = await handovers.hand_over_all(self._transactions, page, wanted)
         return api.HandOverReservationsResponse(reservations=done, next_page_token=more)
 
@@ -224,7 +224,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         )
         wanted = requests.required_id("reservation_id", request.reservation_id)
         whose = permitted(rpc.principal(), FOR_OTHERS)
-        record = await escalations.resolve(self._transactions, wanted, resolution, audit.caller(), whose)
+        record = await escalations.resolve(self._transactions, wanted, resolution, whose, audit.caller())
         return api.ResolveEscalationResponse(reservation=record)
 
     async def ReportAttendance(
@@ -265,7 +265,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             raise errors.invalid("note", message("is required: say why the violation is waived"))
         wanted = requests.required_id("violation_id", request.violation_id)
         actor, whose = rpc.principal().account_id, permitted(rpc.principal(), _WAIVES)
-        return await standing.waive(self._transactions, wanted, actor, note, audit.caller(), whose)
+        return await standing.waive(self._transactions, wanted, actor, note, whose, audit.caller())
 
     async def ObjectToViolation(
         self, request: api.ObjectToViolationRequest, context: rpc.Context
@@ -285,7 +285,7 @@ class BookingService(api_grpc.BookingServiceServicer):
             raise errors.invalid("note", message("is required: say why the violation stays"))
         wanted = requests.required_id("violation_id", request.violation_id)
         actor, whose = rpc.principal().account_id, permitted(rpc.principal(), _WAIVES)
-        violation = await objections.dismiss(self._transactions, wanted, actor, note, audit.caller(), whose)
+        violation = await objections.dismiss(self._transactions, wanted, actor, note, whose, audit.caller())
         return api.DismissObjectionResponse(violation=violation)
 
     async def ListObjections(

@@ -11,7 +11,7 @@ from services.booking.accounts import lock_account
 from services.booking.decisions import attendance_times
 from services.booking.pool import lock_pool
 from services.booking.queries import read_decision, read_resolver
-from services.booking.scopes import EVERYBODY, Whose
+from services.booking.scopes import Whose
 from services.booking.transactions import Transactions, until_fresh
 from services.booking.transitions import (
     Snapshot,
@@ -44,8 +44,8 @@ async def resolve(
     transactions: Transactions,
     reservation_id: str,
     resolution: Resolution,
+    whose: Whose,
     by: audit.Caller | None = None,
-    whose: Whose = EVERYBODY,
 ) -> pb.Reservation:
     """Approving takes a room or fails. The same answer again gets the reservation as it is. Raises errors.RpcError."""
 

@@ -22,7 +22,7 @@ from services.booking.decisions import compose_question, decision_row
 from services.booking.models import DECISION
 from services.booking.pool import read_pool
 from services.booking.queries import read_coming
-from services.booking.scopes import EVERYBODY, Whose
+from services.booking.scopes import Whose
 from services.booking.transactions import Transactions, until_fresh
 from services.booking.transitions import (
     Snapshot,
@@ -56,7 +56,7 @@ class ComingPage:
     after: tuple[int, str] | None
     size: int
     dry_run: bool
-    whose: Whose = EVERYBODY
+    whose: Whose
     """Nobody else's are acted on, nor handed over to."""
 
 
@@ -67,9 +67,9 @@ class Handover:
     account_id: str
     new_account_id: str
     actor: str
+    whose: Whose
     dry_run: bool = False
     by: audit.Caller | None = None
-    whose: Whose = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)

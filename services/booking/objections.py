@@ -15,7 +15,7 @@ from services.booking.events import account_event
 from services.booking.listings import ObjectionFilter, list_objections
 from services.booking.models import RESERVATION, VIOLATION
 from services.booking.queries import read_decision, read_records, read_reservation, read_violation
-from services.booking.scopes import EVERYBODY, Whose, of_account
+from services.booking.scopes import Whose, of_account
 from services.booking.transactions import Transactions
 from services.platform.clock import from_timestamp
 from services.platform.data import audit
@@ -42,8 +42,8 @@ async def dismiss(
     violation_id: str,
     actor: str,
     note: str,
+    whose: Whose,
     by: audit.Caller | None = None,
-    whose: Whose = EVERYBODY,
 ) -> pb.Violation:
     """The same dismissal again answers as it is. Raises errors.RpcError."""
     now = transactions.clock.now()
@@ -69,7 +69,7 @@ def store_objection(connection: Connection, violation_id: str, owner: str, text:
 
 
 def store_dismissal(
-    connection: Connection, violation_id: str, actor: str, note: str, now: int, whose: Whose = EVERYBODY
+    connection: Connection, violation_id: str, actor: str, note: str, now: int, whose: Whose
 ) -> Dismissal:
     """Raises errors.RpcError when there is nothing to dismiss, or it was answered otherwise."""
     account, violation = _lock(connection, violation_id, whose)

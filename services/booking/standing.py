@@ -31,7 +31,7 @@ from services.booking.queries import (
     read_violation,
     read_violations,
 )
-from services.booking.scopes import EVERYBODY, Whose
+from services.booking.scopes import Whose
 from services.booking.transactions import Transactions
 from services.platform.clock import SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
@@ -149,8 +149,8 @@ async def waive(
     violation_id: str,
     actor: str,
     note: str,
+    whose: Whose,
     by: audit.Caller | None = None,
-    whose: Whose = EVERYBODY,
 ) -> api.WaiveViolationResponse:
     """Waiving again answers as it is. Raises errors.RpcError."""
 

@@ -14,7 +14,7 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 from services.booking import accounts, directory, directory_events, endings, escalations, models, standing, updates
 from services.booking.directory import UNKNOWN, MemberFacts
 from services.booking.directory_events import DirectoryEvent, Receiver
-from services.booking.scopes import of_account
+from services.booking.scopes import EVERYBODY, of_account
 from services.booking.series import create as create_series
 from services.platform.clock import DAY, HOUR
 from services.platform.data.database import Database
@@ -343,18 +343,18 @@ async def test_what_waits_for_support_is_not_approved_for_a_closed_account(booki
     pending = await made(booking, participant_count=120)
     await tell(booking.database, of_member(1, status=DISABLED))
     with pytest.raises(errors.RpcError) as caught:
-        await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
+        await escalations.resolve(booking.transactions, pending.reservation_id, verdict(), whose=EVERYBODY)
     assert "decline the request" in str(caught.value)
     assert await state(booking, pending) == "PENDING_APPROVAL"
     await tell(booking.database, of_member(2, what="enabled"))
-    await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
+    await escalations.resolve(booking.transactions, pending.reservation_id, verdict(), whose=EVERYBODY)
     assert await state(booking, pending) == "CONFIRMED"
 
 
 async def test_it_is_declined_for_a_closed_account(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
     await tell(booking.database, of_member(1, status=DISABLED))
-    await escalations.resolve(booking.transactions, pending.reservation_id, verdict(approve=False))
+    await escalations.resolve(booking.transactions, pending.reservation_id, verdict(approve=False), whose=EVERYBODY)
     assert await state(booking, pending) == "DECLINED"
 
 

@@ -19,7 +19,7 @@ from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 from services.booking import attendance, endings, escalations, models
 from services.booking.assembly import handlers
 from services.booking.decisions import More, PolicyAnswer
-from services.booking.scopes import of_account
+from services.booking.scopes import EVERYBODY, of_account
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data.database import ConflictError, Database
 from services.platform.serving import errors, rpc
@@ -54,7 +54,7 @@ async def test_an_answer_in_time_is_not_too_late_because_something_else_is_due(b
     await made(booking)
     pending = await made(booking, participant_count=120, start=TEN + DAY)
     booking.clock.time = TEN + 30 * MINUTE
-    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
+    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict(), whose=EVERYBODY)
     assert record.state == pb.RESERVATION_STATE_CONFIRMED
 
 

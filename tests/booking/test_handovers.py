@@ -288,7 +288,7 @@ async def test_when_the_policy_goes_away_the_answer_ends_and_the_next_tells_why(
         return await carry_out(*given)
 
     monkeypatch.setattr(handovers, "_carry_out", then_away)
-    page, wanted = ComingPage(ANN, None, 20, dry_run=False), Handover(ANN, BOB, "wei")
+    page, wanted = ComingPage(ANN, None, 20, dry_run=False, whose=EVERYBODY), Handover(ANN, BOB, "wei", whose=EVERYBODY)
     done, token = await handovers.hand_over_all(booking.transactions, page, wanted)
     assert [each.reservation.reservation_id for each in done] == [first.reservation_id]
     with pytest.raises(errors.RpcError) as caught:
@@ -315,7 +315,7 @@ async def test_the_room_is_never_free_in_between(booking: Booking, database_url:
             seen.append(record.room.room_id in {room.room_id for room in free})
 
     sa.event.listen(booking.database.engine, "before_cursor_execute", look)
-    await handovers.hand_over(booking.transactions, record.reservation_id, Handover(ANN, BOB, "wei"))
+    await handovers.hand_over(booking.transactions, record.reservation_id, Handover(ANN, BOB, "wei", whose=EVERYBODY))
     look()
     other.dispose()
     assert len(seen) > 3

@@ -10,7 +10,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import events_pb2
 
 from services.booking import endings, history, models, standing, updates
-from services.booking.scopes import of_account
+from services.booking.scopes import EVERYBODY, of_account
 from services.platform.clock import HOUR, MINUTE
 from services.platform.messaging import outbox
 from tests.booking.builders import MONDAY, TEN, change
@@ -72,7 +72,7 @@ async def test_a_no_show_comes_with_what_became_of_its_violation(booking: Bookin
     violations = {
         each["reservation_id"]: each["violation_id"] for each in await rows(booking.database, models.VIOLATION)
     }
-    await standing.waive(booking.transactions, violations[first], "lin", "a fire alarm")
+    await standing.waive(booking.transactions, violations[first], "lin", "a fire alarm", whose=EVERYBODY)
     events = await told(channel, "booker", "booker", first)
     assert names(events) == [
         *("reservation.confirmed", "reservation.released"),

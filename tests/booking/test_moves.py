@@ -15,7 +15,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import attendance, endings, escalations, models, standing, states, updates
-from services.booking.scopes import of_account
+from services.booking.scopes import EVERYBODY, of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.serving import errors
 from services.policy.decisions import Policy
@@ -180,7 +180,7 @@ async def test_what_ends_early_is_judged_all_the_same(booking: Booking, lenient:
 
 async def test_what_ends_early_is_over_when_it_is_known_that_somebody_came(booking: Booking) -> None:
     pending = await made(booking, participant_count=120, minutes=20)
-    await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
+    await escalations.resolve(booking.transactions, pending.reservation_id, verdict(), whose=EVERYBODY)
     booking.clock.time = TEN + 5 * MINUTE
     await attendance.report(booking.transactions, pending.reservation_id, TEN + 5 * MINUTE, "gateway")
     await pass_time(booking, TEN + 30 * MINUTE)

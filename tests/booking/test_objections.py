@@ -11,6 +11,7 @@ from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import attendance, objections, standing
+from services.booking.scopes import EVERYBODY
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data import audit
 from services.platform.messaging import outbox
@@ -218,10 +219,10 @@ async def test_of_two_different_answers_at_once_one_holds(replicas: list[Booking
     violation_id = await violated(replicas[0])
     await objections.object_to(replicas[0].transactions, violation_id, "booker", WHY)
     dismissals = (
-        objections.dismiss(each.transactions, violation_id, "helper", f"{number}")
+        objections.dismiss(each.transactions, violation_id, "helper", f"{number}", whose=EVERYBODY)
         for number, each in enumerate(replicas)
     )
-    waiver = standing.waive(replicas[0].transactions, violation_id, "helper", "you are right")
+    waiver = standing.waive(replicas[0].transactions, violation_id, "helper", "you are right", whose=EVERYBODY)
     await asyncio.gather(waiver, *dismissals, return_exceptions=True)
     told = await subjects(replicas[0])
     assert told.count("account.objection_dismissed") <= 1

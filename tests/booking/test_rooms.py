@@ -13,7 +13,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import endings, escalations, models, pool, reservations, rooms
 from services.booking.escalations import Resolution
-from services.booking.scopes import of_account
+from services.booking.scopes import EVERYBODY, of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, from_timestamp, to_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
@@ -115,7 +115,10 @@ async def test_nothing_is_approved_into_a_disabled_room(booking: Booking) -> Non
     await update(booking, "large-1", enabled=False)
     with pytest.raises(errors.RpcError) as caught:
         await escalations.resolve(
-            booking.transactions, pending.reservation_id, Resolution(approve=True, actor="support", note="")
+            booking.transactions,
+            pending.reservation_id,
+            Resolution(approve=True, actor="support", note=""),
+            whose=EVERYBODY,
         )
     assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
@@ -168,7 +171,9 @@ async def test_a_room_that_is_being_approved_is_taken_before_it_changes(
     pending = (await create(replicas[0], participant_count=120)).reservation
     pause = Pause(monkeypatch, escalations, "free_room")
     verdict = Resolution(approve=True, actor="support", note="")
-    taking = asyncio.create_task(escalations.resolve(replicas[0].transactions, pending.reservation_id, verdict))
+    taking = asyncio.create_task(
+        escalations.resolve(replicas[0].transactions, pending.reservation_id, verdict, whose=EVERYBODY)
+    )
     await pause.reached()
     shrinking = asyncio.create_task(update(replicas[1], "large-1", capacity=20))
     await asyncio.wait([shrinking], timeout=LONG_ENOUGH)
@@ -280,5 +285,5 @@ async def test_approving_locks_the_account_before_the_pool(booking: Booking, mon
     note("lock_account")
     note("lock_pool")
     verdict = Resolution(approve=True, actor="support", note="")
-    await escalations.resolve(booking.transactions, pending.reservation_id, verdict)
+    await escalations.resolve(booking.transactions, pending.reservation_id, verdict, whose=EVERYBODY)
     assert order == ["lock_account", "lock_pool"]

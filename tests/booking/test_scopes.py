@@ -4,6 +4,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -122,7 +123,7 @@ async def pages_of(database: Database, whose: Whose, size: int, asked: dict[str,
     key, more = None, True
     while more:
         wanted = ReservationFilter(account_id="", before_key=key, limit=size + 1, whose=whose, **asked)
-        page = await database.read(lambda c, wanted=wanted: listings.list_reservations(c, wanted))  # type: ignore[misc]
+        page = await database.read(partial(listings.list_reservations, wanted=wanted))
         more = len(page) > size
         found += page[:size]
         key = (from_timestamp(found[-1].start_time), found[-1].reservation_id) if found else None

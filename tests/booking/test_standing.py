@@ -9,7 +9,7 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.booking import attendance, endings, models, standing
-from services.booking.scopes import of_account
+from services.booking.scopes import EVERYBODY, of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from services.platform.messaging import outbox
 from services.platform.serving import errors, rpc
@@ -55,7 +55,7 @@ async def test_a_waived_violation_lifts_the_suspension_it_led_to(booking: Bookin
     await missed(booking, TEN, TEN + 2 * HOUR)
     assert rule_ids(await create(booking, start=TEN + DAY)) == ["SUSPENSION"]
     _, second = await violation_ids(booking)
-    reply = await standing.waive(booking.transactions, second, "support", "the link was wrong")
+    reply = await standing.waive(booking.transactions, second, "support", "the link was wrong", whose=EVERYBODY)
     violation = reply.violation
     assert (violation.waived, violation.waived_by, violation.waive_note) == (True, "support", "the link was wrong")
     assert violation.waive_time == reply.lifted.lift_time == to_timestamp(booking.clock.time)
@@ -72,7 +72,7 @@ async def test_a_waived_violation_lifts_the_suspension_it_led_to(booking: Bookin
 async def test_the_other_violation_counts_again(booking: Booking) -> None:
     await missed(booking, TEN, TEN + 2 * HOUR)
     _, second = await violation_ids(booking)
-    await standing.waive(booking.transactions, second, "support", "sorry")
+    await standing.waive(booking.transactions, second, "support", "sorry", whose=EVERYBODY)
     await missed(booking, TEN + 2 * DAY)
     assert rule_ids(await create(booking, start=TEN + 3 * DAY)) == ["SUSPENSION"]
 
@@ -80,7 +80,7 @@ async def test_the_other_violation_counts_again(booking: Booking) -> None:
 async def test_a_waived_violation_does_not_count(booking: Booking) -> None:
     await missed(booking, TEN)
     [first] = await violation_ids(booking)
-    reply = await standing.waive(booking.transactions, first, "support", "sorry")
+    reply = await standing.waive(booking.transactions, first, "support", "sorry", whose=EVERYBODY)
     assert not reply.HasField("lifted")
     await missed(booking, TEN + 2 * HOUR)
     assert rule_ids(await create(booking, start=TEN + DAY)) == []
@@ -91,7 +91,7 @@ async def test_waiving_again_changes_nothing(replicas: list[Booking]) -> None:
     first, _ = await violation_ids(replicas[0])
     replies = await asyncio.gather(
         *(
-            standing.waive(each.transactions, first, "support", f"note {index}")
+            standing.waive(each.transactions, first, "support", f"note {index}", whose=EVERYBODY)
             for index, each in enumerate(replicas * 3)
         )
     )
@@ -105,20 +105,22 @@ async def test_a_suspension_that_is_over_is_not_lifted(booking: Booking) -> None
     await missed(booking, TEN, TEN + 2 * HOUR)
     await pass_time(booking, TEN + 10 * DAY)
     for each in await violation_ids(booking):
-        assert not (await standing.waive(booking.transactions, each, "support", "late")).HasField("lifted")
+        assert not (await standing.waive(booking.transactions, each, "support", "late", whose=EVERYBODY)).HasField(
+            "lifted"
+        )
     assert (await subjects(booking)).count("account.reinstated") == 1
 
 
 async def test_an_unknown_violation_is_not_found(booking: Booking) -> None:
     with pytest.raises(errors.RpcError) as caught:
-        await standing.waive(booking.transactions, "vio_none", "support", "why")
+        await standing.waive(booking.transactions, "vio_none", "support", "why", whose=EVERYBODY)
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
 
 
 async def test_events_of_an_account_are_numbered_without_a_gap(booking: Booking) -> None:
     await missed(booking, TEN, TEN + 2 * HOUR)
     for each in await violation_ids(booking):
-        await standing.waive(booking.transactions, each, "support", "sorry")
+        await standing.waive(booking.transactions, each, "support", "sorry", whose=EVERYBODY)
     stored = await rows(booking.database, outbox.TABLE)
     numbers = [row["entity_seq"] for row in stored if ".account." in row["subject"]]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -162,7 +164,7 @@ async def test_a_standing_says_how_near_violations_are_to_closing_and_until_when
     assert seen.closing.violations == 0  # the suspension has used them up
     assert seen.closed_until == seen.suspension.end_time
     for each in await violation_ids(booking):
-        await standing.waive(booking.transactions, each, "support", "sorry")
+        await standing.waive(booking.transactions, each, "support", "sorry", whose=EVERYBODY)
     assert not (await standing_of(booking)).HasField("closed_until")
 
 

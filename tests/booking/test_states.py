@@ -29,12 +29,16 @@ async def hand_over(booking: Booking, reservation_id: str) -> object:
     """To somebody who has signed in before."""
     li = {"li": (Profile(account_id="li"), "booker", 1)}
     await booking.database.write(lambda c: accounts.put(c, li))
-    return await handovers.hand_over(booking.transactions, reservation_id, Handover("booker", "li", "deputy"))
+    return await handovers.hand_over(
+        booking.transactions, reservation_id, Handover("booker", "li", "deputy", whose=EVERYBODY)
+    )
 
 
 ACTS: dict[str, Callable[[Booking, str], Awaitable[object]]] = {
-    "approve": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict()),
-    "decline": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict(approve=False)),
+    "approve": lambda booking, id_: escalations.resolve(booking.transactions, id_, verdict(), whose=EVERYBODY),
+    "decline": lambda booking, id_: escalations.resolve(
+        booking.transactions, id_, verdict(approve=False), whose=EVERYBODY
+    ),
     "expire": lambda booking, id_: escalations.expire(booking.transactions, id_, TEN - 30 * MINUTE),
     "cancel": lambda booking, id_: endings.cancel(booking.transactions, id_, EVERYBODY, "booker", ""),
     "hand_over": hand_over,

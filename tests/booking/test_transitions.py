@@ -387,7 +387,7 @@ def verdict(*, approve: bool = True, note: str = "fine", room_id: str = "") -> R
 
 async def test_an_approved_escalation_gets_a_room_and_lives_on_like_any_other(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
-    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
+    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict(), whose=EVERYBODY)
     assert (record.state, record.room.room_id) == (pb.RESERVATION_STATE_CONFIRMED, "large-1")
     assert (record.version, record.note) == (2, "fine")
     deadlines = {row["kind"]: row["due_time"] for row in await rows(booking.database, models.DEADLINE)}
@@ -401,7 +401,10 @@ async def test_a_declined_escalation_gives_the_quota_back(booking: Booking) -> N
     pending = [await made(booking, participant_count=120, start=TEN + index * 2 * HOUR) for index in range(3)]
     assert rule_ids(await create(booking, start=TEN + 8 * HOUR)) == ["DAILY_QUOTA"]
     record = await escalations.resolve(
-        booking.transactions, pending[0].reservation_id, verdict(approve=False, note="too many")
+        booking.transactions,
+        pending[0].reservation_id,
+        verdict(approve=False, note="too many"),
+        whose=EVERYBODY,
     )
     assert (record.state, record.note) == (pb.RESERVATION_STATE_DECLINED, "too many")
     assert not record.HasField("room")
@@ -412,7 +415,10 @@ async def test_a_declined_escalation_gives_the_quota_back(booking: Booking) -> N
 async def test_approving_takes_a_free_room_or_changes_nothing(booking: Booking) -> None:
     first, second = [await made(booking, participant_count=120, account_id=name) for name in ("a", "b")]
     results = await asyncio.gather(
-        *(escalations.resolve(booking.transactions, each.reservation_id, verdict()) for each in (first, second)),
+        *(
+            escalations.resolve(booking.transactions, each.reservation_id, verdict(), whose=EVERYBODY)
+            for each in (first, second)
+        ),
         return_exceptions=True,
     )
     [error] = [each for each in results if isinstance(each, errors.RpcError)]
@@ -429,7 +435,10 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
     pending = (await made(booking, participant_count=120)).reservation_id
     room = {"room_id": "large-1"} if approve else {}
     answers = await asyncio.gather(
-        *(escalations.resolve(each.transactions, pending, verdict(approve=approve, **room)) for each in replicas * 2)
+        *(
+            escalations.resolve(each.transactions, pending, verdict(approve=approve, **room), whose=EVERYBODY)
+            for each in replicas * 2
+        )
     )
     assert all(answer == answers[0] for answer in answers)
     told = "approved" if approve else "declined"
@@ -441,11 +450,11 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
     ]
     for other in others:
         with pytest.raises(errors.RpcError) as caught:
-            await escalations.resolve(booking.transactions, pending, other)
+            await escalations.resolve(booking.transactions, pending, other, whose=EVERYBODY)
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
     if approve:
         await endings.cancel(booking.transactions, pending, of_account("booker"), "booker", "")
-        again = await escalations.resolve(booking.transactions, pending, verdict())
+        again = await escalations.resolve(booking.transactions, pending, verdict(), whose=EVERYBODY)
         assert again.state == pb.RESERVATION_STATE_CANCELLED
 
 
@@ -453,7 +462,9 @@ async def test_the_same_answer_to_an_escalation_again_gets_the_same_reservation(
 async def test_a_room_that_does_not_fit_is_not_given(booking: Booking, room_id: str) -> None:
     pending = await made(booking, participant_count=120)
     with pytest.raises(errors.RpcError):
-        await escalations.resolve(booking.transactions, pending.reservation_id, verdict(room_id=room_id))
+        await escalations.resolve(
+            booking.transactions, pending.reservation_id, verdict(room_id=room_id), whose=EVERYBODY
+        )
     assert await state(booking, pending) == "PENDING_APPROVAL"
 
 
@@ -462,7 +473,7 @@ async def test_an_answer_that_comes_too_late_is_none(booking: Booking) -> None:
     booking.clock.time = TEN - 30 * MINUTE
     for _ in range(2):  # before and after the deadline was dealt with
         with pytest.raises(errors.RpcError) as caught:
-            await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
+            await escalations.resolve(booking.transactions, pending.reservation_id, verdict(), whose=EVERYBODY)
         assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
         await booking.deadlines.catch_up()
     assert await state(booking, pending) == "EXPIRED"

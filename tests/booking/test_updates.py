@@ -11,7 +11,7 @@ from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.booking import escalations, models, updates
-from services.booking.scopes import of_account
+from services.booking.scopes import EVERYBODY, of_account
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND, to_timestamp
 from services.platform.serving import errors
 from tests.booking.builders import MONDAY, TEN, change
@@ -124,7 +124,7 @@ async def test_a_pending_one_stays_with_support_or_is_confirmed(booking: Booking
 async def test_an_approval_rests_on_the_changed_request(booking: Booking) -> None:
     pending = await made(booking, participant_count=120)
     await update(booking, pending, start=TEN + HOUR, minutes=60)
-    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict())
+    record = await escalations.resolve(booking.transactions, pending.reservation_id, verdict(), whose=EVERYBODY)
     assert record.release_time == to_timestamp(TEN + HOUR + 30 * MINUTE)
 
 

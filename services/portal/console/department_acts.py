@@ -39,7 +39,6 @@ from services.portal.rendering import reader_of, render
 
 PLACES = 500
 """Siblings that one can be put in front of."""
-CHOOSE = message("Search for the department, and choose one of those found.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ async def do_act(request: Request) -> Response:
     if was_searched(given):
         return await _act_page(request, await of_address(request), name, form, query)
     if "into_department_id" in act.fields and not form.value("into_department_id"):
-        refusal = refused(CHOOSE.to(reader_of(request).language), "into_department_id")
+        refusal = refused(departments.CHOOSE.to(reader_of(request).language), "into_department_id")
         return await _act_page(request, await of_address(request), name, replace(form, refusal=refusal), query)
     answer = await _changed(request, name, department_id, form)
     if isinstance(answer, FormRefusal):

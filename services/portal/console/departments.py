@@ -24,6 +24,7 @@ PATH = "/console/departments"
 SHOWN, FOUND = 200, 50
 """Children on one page, and those that a search shows."""
 LONGEST_QUERY = 100
+CHOOSE = message("Search for the department, and choose one of those found.")
 DONE = {
     "added": message("The department was added."),
     "renamed": message("The department has its new name."),

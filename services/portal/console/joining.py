@@ -29,7 +29,6 @@ from services.portal.texts import JOINING_HINTS, JOINING_MODES
 MOST = 100
 FIELDS = {"mode": "mode", "domain": "domain", "department_id": "department_id", "DEPARTMENT_NOT_FOUND": "department_id"}
 NO_DOMAIN = message("Name at least one domain.")
-NO_DEPARTMENT = message("Search for the department, and choose one of those found.")
 
 
 async def ask_joining(request: Request) -> Response:
@@ -92,7 +91,7 @@ def _refused(request: Request, form: ConsoleForm, wanted: Sequence[pb.JoiningDom
     """What the page itself sees."""
     language = reader_of(request).language
     if form.value("domain") and not form.value("department_id"):
-        return refused(NO_DEPARTMENT.to(language), "department_id")
+        return refused(departments.CHOOSE.to(language), "department_id")
     if form.value("mode") == str(pb.JOINING_MODE_MAIL_DOMAIN) and not wanted:
         return refused(NO_DOMAIN.to(language), "domain")
     return None

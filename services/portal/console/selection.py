@@ -28,7 +28,6 @@ AT_ONCE = 8
 LONGEST_ID = 200
 NOBODY = message("Nobody is selected. Go back and tick at least one member.")
 TOO_MANY = message("At most {most} members can be changed at once: select fewer.", most=MOST)
-CHOOSE = message("Search for the department, and choose one of those found.")
 AWAY = message("The service did not answer. Look at the member before you try again: it may have been done.")
 NOT_TRIED = message("Not tried: the service did not answer before.")
 
@@ -179,7 +178,7 @@ async def do(request: Request) -> Response:
     if was_searched(given) or not 0 < len(picks) <= MOST:
         return await _confirm_page(request, given, accounts, form)
     if name == "put" and not form.value("into_department_id"):
-        refusal: FormRefusal = refused(CHOOSE.to(reader_of(request).language), "into_department_id")
+        refusal: FormRefusal = refused(departments.CHOOSE.to(reader_of(request).language), "into_department_id")
         return await _confirm_page(request, given, accounts, replace(form, refusal=refusal))
     outcomes = await carry_out(request, name, picks, form.value("into_department_id"))
     title = ACTS[name].button.to(reader_of(request).language)

@@ -35,7 +35,6 @@ DONE = {
     "ruled": message("The rule holds from now on."),
     "removed": message("The rule was removed."),
 }
-CHOOSE = message("Search for the department, and choose one of those found.")
 
 
 async def get(request: Request) -> pb.Visibility:
