@@ -20,6 +20,7 @@ from yunhui.outbox.v1 import outbox_service_pb2 as outbox
 from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 
 from services.cli.client import Connection
+from services.cli.failures import CallError, FailureReason
 from services.installation import issuer
 from services.installation.issuer import SampleAccount
 from services.platform.clock import HOUR
@@ -59,14 +60,25 @@ async def rebuilt(installation: Whole) -> list[Breach]:
     """The stream is lost; the outbox makes it anew, and nobody is written to again."""
     before = len(installation.mailbox.received)
     await installation.lose_the_stream()
-    token = issuer.mint(installation.state, SampleAccount("admin", "admin"))
-    with Connection(OutboxServiceStub, installation.addresses[0], token) as connection:
-        connection.ask(connection.stub.ReplayOutbox, outbox.ReplayOutboxRequest())
+    await installation.until(lambda: replayed(installation))
     await installation.drain()
     await installation.consumed()
     tell("rebuilt", installation)
     repeated = len(installation.mailbox.received) - before
     return [*await compare(installation), *([Breach("mailed again", str(repeated))] if repeated else [])]
+
+
+def replayed(installation: Whole) -> bool:
+    """Whoever hears that a part is away tries again: what may be done was in the bus, and comes back to it."""
+    token = issuer.mint(installation.state, SampleAccount("admin", "admin"))
+    with Connection(OutboxServiceStub, installation.addresses[0], token) as connection:
+        try:
+            connection.ask(connection.stub.ReplayOutbox, outbox.ReplayOutboxRequest())
+        except CallError as error:
+            if error.why is not FailureReason.AWAY:
+                raise
+            return False
+    return True
 
 
 async def after_an_hour(installation: Whole, reservations: int) -> list[Breach]:

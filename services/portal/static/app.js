@@ -77,6 +77,22 @@ for (const input of document.querySelectorAll("input[data-most]")) {
   });
 }
 
+// What was chosen among what a search found stays, whatever is searched for next; and nothing is offered twice.
+document.addEventListener("change", (event) => {
+  const option = event.target.closest(".found .option");
+  if (!option || !event.target.checked) return;
+  option.parentElement.previousElementSibling.before(option); // before the field of the search
+  event.target.focus();
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  const found = event.target;
+  if (!found.matches(".found")) return;
+  const kept = [...found.parentElement.querySelectorAll(":scope > .option input")].map((input) => input.value);
+  for (const option of found.querySelectorAll(".option")) {
+    if (kept.includes(option.querySelector("input").value)) option.remove();
+  }
+});
+
 // Rows of a table that are ticked: one box for all of them, and how many they are.
 const boxes = () => [...document.querySelectorAll("#rows [name=pick]")];
 

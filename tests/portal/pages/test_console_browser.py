@@ -91,9 +91,32 @@ def test_a_department_is_chosen_by_its_pinyin(visitor: Visitor) -> None:
     page.locator("[name=find]").press_sequentially("jisuanzhongxin")
     page.get_by_label("高能物理研究所/计算中心", exact=True).check()
     page.locator(".option", has_text="计算中心").locator("[name=main]").check()
+    page.locator("[name=find]").fill("wulisuo")  # what was chosen stays when something else is searched for
+    expect(page.locator(".found .hint")).to_be_visible()
+    page.locator("[name=find]").fill("jisuanzhongxin")  # and is not offered twice
+    expect(page.locator(".found .hint")).to_be_visible()
+    expect(page.locator(".option", has_text="计算中心")).to_have_count(1)
     page.get_by_role("button", name="保存").click()
     expect(page.locator(".banner.good")).to_be_visible()
     expect(page.locator("main .plain li", has_text="计算中心")).to_have_text(re.compile("计算中心.*主部门"))
+
+
+def test_what_was_chosen_before_a_late_answer_stays(visitor: Visitor) -> None:
+    """The answer to an earlier question may come after the choice, and does not know of it."""
+    page = visitor.open("root", "admin")
+    page.goto("/console/member/edit?id=zhou.yan")
+    page.locator("[name=find]").fill("jisuanzhongxin")
+    label = page.get_by_label("高能物理研究所/计算中心", exact=True)
+    expect(label).to_be_visible()
+    held: list[Route] = []
+    page.route("**/departments/found*", lambda route: held.append(route))
+    page.locator("[name=find]").fill("jisuanzhong")
+    expect(page.locator("[name=find].htmx-request")).to_have_count(1)
+    label.check()
+    held[0].continue_()
+    expect(page.locator("[name=find].htmx-request")).to_have_count(0)
+    expect(page.locator(".option", has_text="计算中心")).to_have_count(1)
+    expect(label).to_be_checked()
 
 
 def test_the_console_needs_no_script(visitor: Visitor) -> None:
