@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from services.meetings.people import Presence, Quality, Waiting
+from services.meetings.steering import Act
+
 
 class MeetingState(StrEnum):
     """How things stand now. Says nothing about whether somebody came: who came and left leaves it SCHEDULED."""
@@ -87,13 +90,52 @@ class Participant:
         return max(left) if len(left) == len(self.stays) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What a running meeting shall be like; None leaves a thing as it is."""
+class Phase(StrEnum):
+    """Which of the lists a meeting of the organization stands in."""
 
-    mute_all: bool | None = None
-    locked: bool | None = None
-    waiting_room: bool | None = None
+    COMING = "COMING"
+    RUNNING = "RUNNING"
+    ENDED = "ENDED"
+
+
+class Kind(StrEnum):
+    """How a meeting came about."""
+
+    UNKNOWN = "UNSPECIFIED"
+    SINGLE = "SINGLE"
+    RECURRING = "RECURRING"
+    INSTANT = "INSTANT"
+    PERSONAL_ROOM = "PERSONAL_ROOM"
+    WEBINAR = "WEBINAR"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMeeting:
+    """One row of the organization's lists: an occurrence, as far as the list says.
+
+    [start_time, end_time) is planned; of what has ENDED it is what was, and the same occurrence may be listed several
+    times, once for each time that people were in. `people`: inside now, or came; None where the list does not say.
+    """
+
+    key: MeetingKey
+    phase: Phase
+    meeting_code: str
+    subject: str
+    creator: str
+    creator_name: str
+    kind: Kind
+    start_time: int
+    end_time: int
+    people: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeetingPage:
+    """Some of a list; the next page has the number `next_page`, 0 is the end of all."""
+
+    meetings: tuple[ListedMeeting, ...]
+    next_page: int
+    total: int
 
 
 class UserStatus(StrEnum):
@@ -185,6 +227,20 @@ class NoSuchPageError(ProviderError):
 class WrongStateError(ProviderError):
     """What was asked for cannot be done to the meeting as it is, for example because it has ended."""
 
+    reason = "WRONG_STATE"
+
+
+class NoSuchPersonError(ProviderError):
+    """Who was meant has left, or never was there."""
+
+    reason = "NO_SUCH_PERSON"
+
+
+class UnsupportedError(ProviderError):
+    """The provider has no way to do this, for anybody."""
+
+    reason = "UNSUPPORTED"
+
 
 class IncompleteError(ProviderError):
     """There is more than could be read: what was read must not be taken for all."""
@@ -196,6 +252,8 @@ class Provider(Protocol):
     """Every method raises ProviderError, in bounded time."""
 
     name: str
+    acts: frozenset[type[Act]]
+    """Those that it can do."""
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
         """The meeting that has the number now, asked by `account` (None: by us). Raises NoSuchMeetingError."""
@@ -209,16 +267,28 @@ class Provider(Protocol):
         """All who entered, past and present; at least those who were inside at or after `since`. Empty is nobody."""
         ...
 
-    async def present(self, key: MeetingKey) -> list[Participant]:
-        """Who is inside now."""
+    async def meetings(self, phase: Phase, since: int | None, until: int | None, page: int) -> MeetingPage:
+        """Meetings of the organization, from page 1 on; those that touch [since, until)."""
         ...
 
-    async def end(self, key: MeetingKey) -> None:
-        """Ends the meeting for everybody; nothing happens to one that has ended."""
+    async def inside(self, key: MeetingKey) -> list[Presence]:
+        """Who is inside now, all of them."""
         ...
 
-    async def control(self, key: MeetingKey, control: Control) -> None:
-        """Changes what a running meeting is like."""
+    async def waiting(self, key: MeetingKey, creator: str) -> list[Waiting]:
+        """Who is in the waiting room now, all of them. `creator` as in `do`."""
+        ...
+
+    async def quality(self, key: MeetingKey) -> list[Quality]:
+        """How well everybody inside is connected now. Raises WrongStateError when nobody is."""
+        ...
+
+    async def do(self, key: MeetingKey, act: Act, creator: str) -> None:
+        """Once; never again by itself, for an answer that did not come may be to something done.
+
+        On behalf of the account that made the meeting, "" when that is not known. Raises UnsupportedError for an act
+        that is not of `acts`; WrongStateError when the meeting does not run; NoSuchPersonError.
+        """
         ...
 
     async def users(self, position: str) -> UserPage:

@@ -36,7 +36,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """`natural_key` holds all that makes it this event and no other. Times are epoch ms, 0 when not told."""
+    """`natural_key` holds all that makes it this event and no other. Times are epoch ms, 0 when not told.
+
+    `subject` and `creator` are the meeting's; `person_id`, `terminal` and `display_name` are those of whoever entered or
+    left, as in `people.Target`. What is not told is empty.
+    """
 
     kind: Kind
     key: MeetingKey
@@ -47,6 +51,11 @@ class WebhookEvent:
     everybody_left: bool = False
     start_time: int = 0
     end_time: int = 0
+    subject: str = ""
+    creator: str = ""
+    person_id: str = ""
+    terminal: str = ""
+    display_name: str = ""
 
     @property
     def digest(self) -> str:

@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from yunhui.meetings.v1 import control_service_pb2 as _control_service_pb2
 from yunhui.meetings.v1 import meeting_pb2 as _meeting_pb2
 import builtins as _builtins
 import sys
@@ -82,3 +83,55 @@ class MeetingEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MeetingEvent: _TypeAlias = MeetingEvent  # noqa: Y015
+
+@_typing.final
+class ControlEvent(_message.Message):
+    """Something was done to a running meeting through yunhui.
+    Each event, by its subject:
+    yunhui.meetings.control.done: the provider did it.
+    yunhui.meetings.control.refused: the provider refused, and nothing was done.
+    yunhui.meetings.control.unknown: no answer came; it may have been done.
+    `ce-subject` is that of the meeting's events.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    ACT_ID_FIELD_NUMBER: _builtins.int
+    VERB_FIELD_NUMBER: _builtins.int
+    ACTOR_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    ACT_TIME_FIELD_NUMBER: _builtins.int
+    act_id: _builtins.str
+    """The act's id."""
+    verb: _control_service_pb2.ControlVerb.ValueType
+    """What was done."""
+    actor_account_id: _builtins.str
+    """Who did it."""
+    refusal: _builtins.str
+    """For refused and unknown: why, as in ControlAct."""
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.MeetingKey:
+        """Which meeting."""
+
+    @_builtins.property
+    def act_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _meeting_pb2.MeetingKey | None = ...,
+        act_id: _builtins.str = ...,
+        verb: _control_service_pb2.ControlVerb.ValueType = ...,
+        actor_account_id: _builtins.str = ...,
+        refusal: _builtins.str = ...,
+        act_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["act_time", b"act_time", "meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act_id", b"act_id", "act_time", b"act_time", "actor_account_id", b"actor_account_id", "meeting", b"meeting", "refusal", b"refusal", "verb", b"verb"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ControlEvent: _TypeAlias = ControlEvent  # noqa: Y015

@@ -24,10 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from yunhui.access.v1 import access_pb2 as yunhui_dot_access_dot_v1_dot_access__pb2
+from yunhui.meetings.v1 import control_service_pb2 as yunhui_dot_meetings_dot_v1_dot_control__service__pb2
+from yunhui.meetings.v1 import listed_meeting_pb2 as yunhui_dot_meetings_dot_v1_dot_listed__meeting__pb2
 from yunhui.meetings.v1 import meeting_pb2 as yunhui_dot_meetings_dot_v1_dot_meeting__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(yunhui/meetings/v1/meeting_service.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\x1a yunhui/meetings/v1/meeting.proto\"\x84\x01\n\x14LookUpMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12/\n\x07meeting\x18\x02 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x11\n\tany_owner\x18\x04 \x01(\x08\"\x8a\x01\n\x15LookUpMeetingResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.yunhui.meetings.v1.LookUpOutcome\x12\x31\n\x07meeting\x18\x02 \x01(\x0b\x32\x1b.yunhui.meetings.v1.MeetingH\x00\x88\x01\x01\x42\n\n\x08_meeting\"\xa8\x01\n\x17ListParticipantsRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x18ListParticipantsResponse\x12\x30\n\tknowledge\x18\x01 \x01(\x0e\x32\x1d.yunhui.meetings.v1.Knowledge\x12\x35\n\x0cparticipants\x18\x02 \x03(\x0b\x32\x1f.yunhui.meetings.v1.Participant\x12\x34\n\x10\x66irst_enter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08occupied\x18\x04 \x01(\x08\x12\x16\n\x0eunknown_reason\x18\x05 \x01(\t\"\x91\x01\n\x12LookUpMeetingReply\x12=\n\x08response\x18\x01 \x01(\x0b\x32).yunhui.meetings.v1.LookUpMeetingResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"\x97\x01\n\x15ListParticipantsReply\x12@\n\x08response\x18\x01 \x01(\x0b\x32,.yunhui.meetings.v1.ListParticipantsResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"F\n\rMeetingsError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x03*\x88\x01\n\rLookUpOutcome\x12\x1f\n\x1bLOOK_UP_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15LOOK_UP_OUTCOME_FOUND\x10\x01\x12\x1d\n\x19LOOK_UP_OUTCOME_NOT_FOUND\x10\x02\x12\x1c\n\x18LOOK_UP_OUTCOME_ANOTHERS\x10\x03\x32\x90\x02\n\x0eMeetingService\x12w\n\rLookUpMeeting\x12(.yunhui.meetings.v1.LookUpMeetingRequest\x1a).yunhui.meetings.v1.LookUpMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12\x84\x01\n\x10ListParticipants\x12+.yunhui.meetings.v1.ListParticipantsRequest\x1a,.yunhui.meetings.v1.ListParticipantsResponse\"\x15\xb2\xd4\x18\x11meetings.view_allb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(yunhui/meetings/v1/meeting_service.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\x1a(yunhui/meetings/v1/control_service.proto\x1a\'yunhui/meetings/v1/listed_meeting.proto\x1a yunhui/meetings/v1/meeting.proto\"\x84\x01\n\x14LookUpMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12/\n\x07meeting\x18\x02 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x11\n\tany_owner\x18\x04 \x01(\x08\"\x8a\x01\n\x15LookUpMeetingResponse\x12\x32\n\x07outcome\x18\x01 \x01(\x0e\x32!.yunhui.meetings.v1.LookUpOutcome\x12\x31\n\x07meeting\x18\x02 \x01(\x0b\x32\x1b.yunhui.meetings.v1.MeetingH\x00\x88\x01\x01\x42\n\n\x08_meeting\"\xa8\x01\n\x17ListParticipantsRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x18ListParticipantsResponse\x12\x30\n\tknowledge\x18\x01 \x01(\x0e\x32\x1d.yunhui.meetings.v1.Knowledge\x12\x35\n\x0cparticipants\x18\x02 \x03(\x0b\x32\x1f.yunhui.meetings.v1.Participant\x12\x34\n\x10\x66irst_enter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08occupied\x18\x04 \x01(\x08\x12\x16\n\x0eunknown_reason\x18\x05 \x01(\t\"\x91\x01\n\x12LookUpMeetingReply\x12=\n\x08response\x18\x01 \x01(\x0b\x32).yunhui.meetings.v1.LookUpMeetingResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"\x97\x01\n\x15ListParticipantsReply\x12@\n\x08response\x18\x01 \x01(\x0b\x32,.yunhui.meetings.v1.ListParticipantsResponseH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.yunhui.meetings.v1.MeetingsErrorH\x00\x42\x08\n\x06result\"F\n\rMeetingsError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x03\"\xbb\x02\n\x13ListMeetingsRequest\x12/\n\x05phase\x18\x01 \x01(\x0e\x32 .yunhui.meetings.v1.MeetingPhase\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmeeting_code\x18\x04 \x01(\t\x12\r\n\x05query\x18\x05 \x01(\t\x12\x1a\n\x12\x63reator_account_id\x18\x06 \x01(\t\x12-\n\x04kind\x18\x07 \x01(\x0e\x32\x1f.yunhui.meetings.v1.MeetingKind\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"\xa4\x01\n\x14ListMeetingsResponse\x12\x33\n\x08meetings\x18\x01 \x03(\x0b\x32!.yunhui.meetings.v1.ListedMeeting\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x13\n\x0btotal_count\x18\x03 \x01(\x05\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x11GetMeetingRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\"x\n\x12GetMeetingResponse\x12\x32\n\x07meeting\x18\x01 \x01(\x0b\x32!.yunhui.meetings.v1.ListedMeeting\x12.\n\x05verbs\x18\x02 \x03(\x0e\x32\x1f.yunhui.meetings.v1.ControlVerb\"H\n\x14WatchMeetingsRequest\x12\x30\n\x08meetings\x18\x01 \x03(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\"K\n\x15WatchMeetingsResponse\x12\x32\n\x07meeting\x18\x01 \x01(\x0b\x32!.yunhui.meetings.v1.ListedMeeting\"D\n\x11ListPeopleRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\"\x86\x02\n\x12ListPeopleResponse\x12\x30\n\tknowledge\x18\x01 \x01(\x0e\x32\x1d.yunhui.meetings.v1.Knowledge\x12\x30\n\x06people\x18\x02 \x03(\x0b\x32 .yunhui.meetings.v1.PersonInside\x12\x32\n\x07waiting\x18\x03 \x03(\x0b\x32!.yunhui.meetings.v1.PersonWaiting\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eunknown_reason\x18\x05 \x01(\t\x12\x15\n\rwaiting_known\x18\x06 \x01(\x08\"k\n\x11ListVisitsRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"j\n\x12ListVisitsResponse\x12)\n\x06visits\x18\x01 \x03(\x0b\x32\x19.yunhui.meetings.v1.Visit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\"X\n\x11GetQualityRequest\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x12\n\naccount_id\x18\x02 \x01(\t\"H\n\x12GetQualityResponse\x12\x32\n\x07samples\x18\x01 \x03(\x0b\x32!.yunhui.meetings.v1.QualitySample*\x88\x01\n\rLookUpOutcome\x12\x1f\n\x1bLOOK_UP_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15LOOK_UP_OUTCOME_FOUND\x10\x01\x12\x1d\n\x19LOOK_UP_OUTCOME_NOT_FOUND\x10\x02\x12\x1c\n\x18LOOK_UP_OUTCOME_ANOTHERS\x10\x03\x32\xc1\x07\n\x0eMeetingService\x12w\n\rLookUpMeeting\x12(.yunhui.meetings.v1.LookUpMeetingRequest\x1a).yunhui.meetings.v1.LookUpMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12\x84\x01\n\x10ListParticipants\x12+.yunhui.meetings.v1.ListParticipantsRequest\x1a,.yunhui.meetings.v1.ListParticipantsResponse\"\x15\xb2\xd4\x18\x11meetings.view_all\x12t\n\x0cListMeetings\x12\'.yunhui.meetings.v1.ListMeetingsRequest\x1a(.yunhui.meetings.v1.ListMeetingsResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12n\n\nGetMeeting\x12%.yunhui.meetings.v1.GetMeetingRequest\x1a&.yunhui.meetings.v1.GetMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12y\n\rWatchMeetings\x12(.yunhui.meetings.v1.WatchMeetingsRequest\x1a).yunhui.meetings.v1.WatchMeetingsResponse\"\x11\xb2\xd4\x18\rmeetings.view0\x01\x12n\n\nListPeople\x12%.yunhui.meetings.v1.ListPeopleRequest\x1a&.yunhui.meetings.v1.ListPeopleResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12n\n\nListVisits\x12%.yunhui.meetings.v1.ListVisitsRequest\x1a&.yunhui.meetings.v1.ListVisitsResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12n\n\nGetQuality\x12%.yunhui.meetings.v1.GetQualityRequest\x1a&.yunhui.meetings.v1.GetQualityResponse\"\x11\xb2\xd4\x18\rmeetings.viewb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,22 +40,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEETINGSERVICE'].methods_by_name['LookUpMeeting']._serialized_options = b'\262\324\030\rmeetings.view'
   _globals['_MEETINGSERVICE'].methods_by_name['ListParticipants']._loaded_options = None
   _globals['_MEETINGSERVICE'].methods_by_name['ListParticipants']._serialized_options = b'\262\324\030\021meetings.view_all'
-  _globals['_LOOKUPOUTCOME']._serialized_start=1214
-  _globals['_LOOKUPOUTCOME']._serialized_end=1350
-  _globals['_LOOKUPMEETINGREQUEST']._serialized_start=163
-  _globals['_LOOKUPMEETINGREQUEST']._serialized_end=295
-  _globals['_LOOKUPMEETINGRESPONSE']._serialized_start=298
-  _globals['_LOOKUPMEETINGRESPONSE']._serialized_end=436
-  _globals['_LISTPARTICIPANTSREQUEST']._serialized_start=439
-  _globals['_LISTPARTICIPANTSREQUEST']._serialized_end=607
-  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_start=610
-  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_end=837
-  _globals['_LOOKUPMEETINGREPLY']._serialized_start=840
-  _globals['_LOOKUPMEETINGREPLY']._serialized_end=985
-  _globals['_LISTPARTICIPANTSREPLY']._serialized_start=988
-  _globals['_LISTPARTICIPANTSREPLY']._serialized_end=1139
-  _globals['_MEETINGSERROR']._serialized_start=1141
-  _globals['_MEETINGSERROR']._serialized_end=1211
-  _globals['_MEETINGSERVICE']._serialized_start=1353
-  _globals['_MEETINGSERVICE']._serialized_end=1625
+  _globals['_MEETINGSERVICE'].methods_by_name['ListMeetings']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['ListMeetings']._serialized_options = b'\262\324\030\rmeetings.view'
+  _globals['_MEETINGSERVICE'].methods_by_name['GetMeeting']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['GetMeeting']._serialized_options = b'\262\324\030\rmeetings.view'
+  _globals['_MEETINGSERVICE'].methods_by_name['WatchMeetings']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['WatchMeetings']._serialized_options = b'\262\324\030\rmeetings.view'
+  _globals['_MEETINGSERVICE'].methods_by_name['ListPeople']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['ListPeople']._serialized_options = b'\262\324\030\rmeetings.view'
+  _globals['_MEETINGSERVICE'].methods_by_name['ListVisits']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['ListVisits']._serialized_options = b'\262\324\030\rmeetings.view'
+  _globals['_MEETINGSERVICE'].methods_by_name['GetQuality']._loaded_options = None
+  _globals['_MEETINGSERVICE'].methods_by_name['GetQuality']._serialized_options = b'\262\324\030\rmeetings.view'
+  _globals['_LOOKUPOUTCOME']._serialized_start=2841
+  _globals['_LOOKUPOUTCOME']._serialized_end=2977
+  _globals['_LOOKUPMEETINGREQUEST']._serialized_start=246
+  _globals['_LOOKUPMEETINGREQUEST']._serialized_end=378
+  _globals['_LOOKUPMEETINGRESPONSE']._serialized_start=381
+  _globals['_LOOKUPMEETINGRESPONSE']._serialized_end=519
+  _globals['_LISTPARTICIPANTSREQUEST']._serialized_start=522
+  _globals['_LISTPARTICIPANTSREQUEST']._serialized_end=690
+  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_start=693
+  _globals['_LISTPARTICIPANTSRESPONSE']._serialized_end=920
+  _globals['_LOOKUPMEETINGREPLY']._serialized_start=923
+  _globals['_LOOKUPMEETINGREPLY']._serialized_end=1068
+  _globals['_LISTPARTICIPANTSREPLY']._serialized_start=1071
+  _globals['_LISTPARTICIPANTSREPLY']._serialized_end=1222
+  _globals['_MEETINGSERROR']._serialized_start=1224
+  _globals['_MEETINGSERROR']._serialized_end=1294
+  _globals['_LISTMEETINGSREQUEST']._serialized_start=1297
+  _globals['_LISTMEETINGSREQUEST']._serialized_end=1612
+  _globals['_LISTMEETINGSRESPONSE']._serialized_start=1615
+  _globals['_LISTMEETINGSRESPONSE']._serialized_end=1779
+  _globals['_GETMEETINGREQUEST']._serialized_start=1781
+  _globals['_GETMEETINGREQUEST']._serialized_end=1849
+  _globals['_GETMEETINGRESPONSE']._serialized_start=1851
+  _globals['_GETMEETINGRESPONSE']._serialized_end=1971
+  _globals['_WATCHMEETINGSREQUEST']._serialized_start=1973
+  _globals['_WATCHMEETINGSREQUEST']._serialized_end=2045
+  _globals['_WATCHMEETINGSRESPONSE']._serialized_start=2047
+  _globals['_WATCHMEETINGSRESPONSE']._serialized_end=2122
+  _globals['_LISTPEOPLEREQUEST']._serialized_start=2124
+  _globals['_LISTPEOPLEREQUEST']._serialized_end=2192
+  _globals['_LISTPEOPLERESPONSE']._serialized_start=2195
+  _globals['_LISTPEOPLERESPONSE']._serialized_end=2457
+  _globals['_LISTVISITSREQUEST']._serialized_start=2459
+  _globals['_LISTVISITSREQUEST']._serialized_end=2566
+  _globals['_LISTVISITSRESPONSE']._serialized_start=2568
+  _globals['_LISTVISITSRESPONSE']._serialized_end=2674
+  _globals['_GETQUALITYREQUEST']._serialized_start=2676
+  _globals['_GETQUALITYREQUEST']._serialized_end=2764
+  _globals['_GETQUALITYRESPONSE']._serialized_start=2766
+  _globals['_GETQUALITYRESPONSE']._serialized_end=2838
+  _globals['_MEETINGSERVICE']._serialized_start=2980
+  _globals['_MEETINGSERVICE']._serialized_end=3941
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,8 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from yunhui.meetings.v1 import control_service_pb2 as _control_service_pb2
+from yunhui.meetings.v1 import listed_meeting_pb2 as _listed_meeting_pb2
 from yunhui.meetings.v1 import meeting_pb2 as _meeting_pb2
 import builtins as _builtins
 import sys
@@ -296,3 +298,389 @@ class MeetingsError(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MeetingsError: _TypeAlias = MeetingsError  # noqa: Y015
+
+@_typing.final
+class ListMeetingsRequest(_message.Message):
+    """Asks for meetings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHASE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MEETING_CODE_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    CREATOR_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    phase: _listed_meeting_pb2.MeetingPhase.ValueType
+    """Which list. Required."""
+    meeting_code: _builtins.str
+    """Only those with this number, or whatever people paste that holds it. Optional."""
+    query: _builtins.str
+    """Only those with these characters in their subject, at most 100; upper and lower case are alike. Optional."""
+    creator_account_id: _builtins.str
+    """Only those that this account made; without meetings.view_all the caller's own in any case."""
+    kind: _listed_meeting_pb2.MeetingKind.ValueType
+    """Only those of this kind."""
+    page_size: _builtins.int
+    """1 to 500; 50 when 0."""
+    page_token: _builtins.str
+    """From the answer before, with the same filters; empty for the first page."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only those that end after this time. Optional."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only those that start before this time. Optional."""
+
+    def __init__(
+        self,
+        *,
+        phase: _listed_meeting_pb2.MeetingPhase.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        meeting_code: _builtins.str = ...,
+        query: _builtins.str = ...,
+        creator_account_id: _builtins.str = ...,
+        kind: _listed_meeting_pb2.MeetingKind.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["creator_account_id", b"creator_account_id", "end_time", b"end_time", "kind", b"kind", "meeting_code", b"meeting_code", "page_size", b"page_size", "page_token", b"page_token", "phase", b"phase", "query", b"query", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMeetingsRequest: _TypeAlias = ListMeetingsRequest  # noqa: Y015
+
+@_typing.final
+class ListMeetingsResponse(_message.Message):
+    """Meetings of one list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETINGS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    total_count: _builtins.int
+    """Of all pages; at most 10,000 are counted."""
+    @_builtins.property
+    def meetings(self) -> _containers.RepeatedCompositeFieldContainer[_listed_meeting_pb2.ListedMeeting]:
+        """One page of them."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """When this list was last read to its end from the provider; absent when it never was: then some may be missing."""
+
+    def __init__(
+        self,
+        *,
+        meetings: _abc.Iterable[_listed_meeting_pb2.ListedMeeting] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_count: _builtins.int = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "meetings", b"meetings", "next_page_token", b"next_page_token", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMeetingsResponse: _TypeAlias = ListMeetingsResponse  # noqa: Y015
+
+@_typing.final
+class GetMeetingRequest(_message.Message):
+    """Asks for a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.MeetingKey:
+        """With its sub_meeting_id if it is a recurring one. Required."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _meeting_pb2.MeetingKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMeetingRequest: _TypeAlias = GetMeetingRequest  # noqa: Y015
+
+@_typing.final
+class GetMeetingResponse(_message.Message):
+    """A meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    VERBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meeting(self) -> _listed_meeting_pb2.ListedMeeting:
+        """As it is known."""
+
+    @_builtins.property
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_control_service_pb2.ControlVerb.ValueType]:
+        """What its provider has a way to do, whether the caller may or not."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _listed_meeting_pb2.ListedMeeting | None = ...,
+        verbs: _abc.Iterable[_control_service_pb2.ControlVerb.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "verbs", b"verbs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMeetingResponse: _TypeAlias = GetMeetingResponse  # noqa: Y015
+
+@_typing.final
+class WatchMeetingsRequest(_message.Message):
+    """Asks for changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meetings(self) -> _containers.RepeatedCompositeFieldContainer[_meeting_pb2.MeetingKey]:
+        """Only these, at most 200; all that the caller may see when there is none."""
+
+    def __init__(
+        self,
+        *,
+        meetings: _abc.Iterable[_meeting_pb2.MeetingKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meetings", b"meetings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchMeetingsRequest: _TypeAlias = WatchMeetingsRequest  # noqa: Y015
+
+@_typing.final
+class WatchMeetingsResponse(_message.Message):
+    """A change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meeting(self) -> _listed_meeting_pb2.ListedMeeting:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _listed_meeting_pb2.ListedMeeting | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchMeetingsResponse: _TypeAlias = WatchMeetingsResponse  # noqa: Y015
+
+@_typing.final
+class ListPeopleRequest(_message.Message):
+    """Asks for the people of a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.MeetingKey:
+        """With its sub_meeting_id if it is a recurring one. Required."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _meeting_pb2.MeetingKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPeopleRequest: _TypeAlias = ListPeopleRequest  # noqa: Y015
+
+@_typing.final
+class ListPeopleResponse(_message.Message):
+    """The people of a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWLEDGE_FIELD_NUMBER: _builtins.int
+    PEOPLE_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    UNKNOWN_REASON_FIELD_NUMBER: _builtins.int
+    WAITING_KNOWN_FIELD_NUMBER: _builtins.int
+    knowledge: _meeting_pb2.Knowledge.ValueType
+    """Whether the rest may be relied on."""
+    unknown_reason: _builtins.str
+    """Why it is unknown, as in ListParticipantsResponse; also WRONG_STATE when nobody is inside."""
+    waiting_known: _builtins.bool
+    """Whether the provider lets us know who waits."""
+    @_builtins.property
+    def people(self) -> _containers.RepeatedCompositeFieldContainer[_listed_meeting_pb2.PersonInside]:
+        """Who is inside, hosts first, then by name."""
+
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedCompositeFieldContainer[_listed_meeting_pb2.PersonWaiting]:
+        """Who waits, the longest first."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """When the provider said so."""
+
+    def __init__(
+        self,
+        *,
+        knowledge: _meeting_pb2.Knowledge.ValueType = ...,
+        people: _abc.Iterable[_listed_meeting_pb2.PersonInside] | None = ...,
+        waiting: _abc.Iterable[_listed_meeting_pb2.PersonWaiting] | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        unknown_reason: _builtins.str = ...,
+        waiting_known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "knowledge", b"knowledge", "people", b"people", "unknown_reason", b"unknown_reason", "waiting", b"waiting", "waiting_known", b"waiting_known"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPeopleResponse: _TypeAlias = ListPeopleResponse  # noqa: Y015
+
+@_typing.final
+class ListVisitsRequest(_message.Message):
+    """Asks for visits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """1 to 500; 100 when 0."""
+    page_token: _builtins.str
+    """From the answer before; empty for the first page."""
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.MeetingKey:
+        """With its sub_meeting_id if it is a recurring one. Required."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _meeting_pb2.MeetingKey | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVisitsRequest: _TypeAlias = ListVisitsRequest  # noqa: Y015
+
+@_typing.final
+class ListVisitsResponse(_message.Message):
+    """Visits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VISITS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    complete: _builtins.bool
+    """Whether the provider was asked for all of them after the end; until then some may be missing."""
+    @_builtins.property
+    def visits(self) -> _containers.RepeatedCompositeFieldContainer[_listed_meeting_pb2.Visit]:
+        """In the order of enter_time."""
+
+    def __init__(
+        self,
+        *,
+        visits: _abc.Iterable[_listed_meeting_pb2.Visit] | None = ...,
+        next_page_token: _builtins.str = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "next_page_token", b"next_page_token", "visits", b"visits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVisitsResponse: _TypeAlias = ListVisitsResponse  # noqa: Y015
+
+@_typing.final
+class GetQualityRequest(_message.Message):
+    """Asks for quality."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Only of this account. Optional."""
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.MeetingKey:
+        """With its sub_meeting_id if it is a recurring one. Required."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _meeting_pb2.MeetingKey | None = ...,
+        account_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "meeting", b"meeting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQualityRequest: _TypeAlias = GetQualityRequest  # noqa: Y015
+
+@_typing.final
+class GetQualityResponse(_message.Message):
+    """Samples."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[_listed_meeting_pb2.QualitySample]:
+        """In the order of sample_time, at most 10,000: when there are more, the oldest ones."""
+
+    def __init__(
+        self,
+        *,
+        samples: _abc.Iterable[_listed_meeting_pb2.QualitySample] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQualityResponse: _TypeAlias = GetQualityResponse  # noqa: Y015

@@ -26,8 +26,10 @@ if _version_not_supported:
 
 
 class MeetingServiceStub:
-    """The gateway to whoever holds the meetings: what a number stands for, and who entered.
+    """The gateway to whoever holds the meetings: what a number stands for, who entered, and all that the organization holds.
     Every call needs a bearer token; nothing is changed by these calls.
+    Lists show what was heard from the provider, by its events and by looking from time to time: each meeting says when
+    (as_of). Without meetings.view_all, people see the meetings that they made; of others nothing is told, NOT_FOUND.
     Booking asks the same over NATS request/reply: `meetings.look_up` (a LookUpMeetingRequest, answered by a
     LookUpMeetingReply) and `meetings.participants` (a ListParticipantsRequest, answered by a ListParticipantsReply).
     An answer that cannot be read, or has nothing set, is as good as no answer.
@@ -49,11 +51,43 @@ class MeetingServiceStub:
                 request_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListParticipantsRequest.SerializeToString,
                 response_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListParticipantsResponse.FromString,
                 _registered_method=True)
+        self.ListMeetings = channel.unary_unary(
+                '/yunhui.meetings.v1.MeetingService/ListMeetings',
+                request_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListMeetingsRequest.SerializeToString,
+                response_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListMeetingsResponse.FromString,
+                _registered_method=True)
+        self.GetMeeting = channel.unary_unary(
+                '/yunhui.meetings.v1.MeetingService/GetMeeting',
+                request_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetMeetingRequest.SerializeToString,
+                response_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetMeetingResponse.FromString,
+                _registered_method=True)
+        self.WatchMeetings = channel.unary_stream(
+                '/yunhui.meetings.v1.MeetingService/WatchMeetings',
+                request_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.WatchMeetingsRequest.SerializeToString,
+                response_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.WatchMeetingsResponse.FromString,
+                _registered_method=True)
+        self.ListPeople = channel.unary_unary(
+                '/yunhui.meetings.v1.MeetingService/ListPeople',
+                request_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListPeopleRequest.SerializeToString,
+                response_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListPeopleResponse.FromString,
+                _registered_method=True)
+        self.ListVisits = channel.unary_unary(
+                '/yunhui.meetings.v1.MeetingService/ListVisits',
+                request_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListVisitsRequest.SerializeToString,
+                response_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListVisitsResponse.FromString,
+                _registered_method=True)
+        self.GetQuality = channel.unary_unary(
+                '/yunhui.meetings.v1.MeetingService/GetQuality',
+                request_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetQualityRequest.SerializeToString,
+                response_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetQualityResponse.FromString,
+                _registered_method=True)
 
 
 class MeetingServiceServicer:
-    """The gateway to whoever holds the meetings: what a number stands for, and who entered.
+    """The gateway to whoever holds the meetings: what a number stands for, who entered, and all that the organization holds.
     Every call needs a bearer token; nothing is changed by these calls.
+    Lists show what was heard from the provider, by its events and by looking from time to time: each meeting says when
+    (as_of). Without meetings.view_all, people see the meetings that they made; of others nothing is told, NOT_FOUND.
     Booking asks the same over NATS request/reply: `meetings.look_up` (a LookUpMeetingRequest, answered by a
     LookUpMeetingReply) and `meetings.participants` (a ListParticipantsRequest, answered by a ListParticipantsReply).
     An answer that cannot be read, or has nothing set, is as good as no answer.
@@ -79,6 +113,56 @@ class MeetingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMeetings(self, request, context):
+        """Meetings by phase: coming by their start, running by when they began, ended the newest first.
+        Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for another's creator_account_id without meetings.view_all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMeeting(self, request, context):
+        """One of them, and what can be done to it.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchMeetings(self, request, context):
+        """Each change from now on, and first of all each named meeting as it is.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND for a named one; RESOURCE_EXHAUSTED with too many streams;
+        UNAVAILABLE when the program stops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPeople(self, request, context):
+        """Who is inside and who waits, asked of the provider now, or some seconds ago while several look at the same meeting.
+        A provider that is away, or refuses, is no error but knowledge UNKNOWN.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVisits(self, request, context):
+        """Who was inside when, in the order in which they entered.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuality(self, request, context):
+        """How well people were connected, as it was sampled while the meeting ran.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MeetingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +176,36 @@ def add_MeetingServiceServicer_to_server(servicer, server):
                     request_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListParticipantsRequest.FromString,
                     response_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListParticipantsResponse.SerializeToString,
             ),
+            'ListMeetings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMeetings,
+                    request_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListMeetingsRequest.FromString,
+                    response_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListMeetingsResponse.SerializeToString,
+            ),
+            'GetMeeting': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMeeting,
+                    request_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetMeetingRequest.FromString,
+                    response_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetMeetingResponse.SerializeToString,
+            ),
+            'WatchMeetings': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchMeetings,
+                    request_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.WatchMeetingsRequest.FromString,
+                    response_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.WatchMeetingsResponse.SerializeToString,
+            ),
+            'ListPeople': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPeople,
+                    request_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListPeopleRequest.FromString,
+                    response_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListPeopleResponse.SerializeToString,
+            ),
+            'ListVisits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVisits,
+                    request_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListVisitsRequest.FromString,
+                    response_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListVisitsResponse.SerializeToString,
+            ),
+            'GetQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuality,
+                    request_deserializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetQualityRequest.FromString,
+                    response_serializer=yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetQualityResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'yunhui.meetings.v1.MeetingService', rpc_method_handlers)
@@ -101,8 +215,10 @@ def add_MeetingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MeetingService:
-    """The gateway to whoever holds the meetings: what a number stands for, and who entered.
+    """The gateway to whoever holds the meetings: what a number stands for, who entered, and all that the organization holds.
     Every call needs a bearer token; nothing is changed by these calls.
+    Lists show what was heard from the provider, by its events and by looking from time to time: each meeting says when
+    (as_of). Without meetings.view_all, people see the meetings that they made; of others nothing is told, NOT_FOUND.
     Booking asks the same over NATS request/reply: `meetings.look_up` (a LookUpMeetingRequest, answered by a
     LookUpMeetingReply) and `meetings.participants` (a ListParticipantsRequest, answered by a ListParticipantsReply).
     An answer that cannot be read, or has nothing set, is as good as no answer.
@@ -152,6 +268,168 @@ class MeetingService:
             '/yunhui.meetings.v1.MeetingService/ListParticipants',
             yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListParticipantsRequest.SerializeToString,
             yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListParticipantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMeetings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.meetings.v1.MeetingService/ListMeetings',
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListMeetingsRequest.SerializeToString,
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListMeetingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMeeting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.meetings.v1.MeetingService/GetMeeting',
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetMeetingRequest.SerializeToString,
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetMeetingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchMeetings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/yunhui.meetings.v1.MeetingService/WatchMeetings',
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.WatchMeetingsRequest.SerializeToString,
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.WatchMeetingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPeople(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.meetings.v1.MeetingService/ListPeople',
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListPeopleRequest.SerializeToString,
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListPeopleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVisits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.meetings.v1.MeetingService/ListVisits',
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListVisitsRequest.SerializeToString,
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.ListVisitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.meetings.v1.MeetingService/GetQuality',
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetQualityRequest.SerializeToString,
+            yunhui_dot_meetings_dot_v1_dot_meeting__service__pb2.GetQualityResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,8 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MeetingServiceStub:
-    """The gateway to whoever holds the meetings: what a number stands for, and who entered.
+    """The gateway to whoever holds the meetings: what a number stands for, who entered, and all that the organization holds.
     Every call needs a bearer token; nothing is changed by these calls.
+    Lists show what was heard from the provider, by its events and by looking from time to time: each meeting says when
+    (as_of). Without meetings.view_all, people see the meetings that they made; of others nothing is told, NOT_FOUND.
     Booking asks the same over NATS request/reply: `meetings.look_up` (a LookUpMeetingRequest, answered by a
     LookUpMeetingReply) and `meetings.participants` (a ListParticipantsRequest, answered by a ListParticipantsReply).
     An answer that cannot be read, or has nothing set, is as good as no answer.
@@ -50,11 +52,39 @@ class MeetingServiceStub:
     A provider that is away, or refuses, is no error but knowledge UNKNOWN.
     Errors: INVALID_ARGUMENT naming the field.
     """
+    ListMeetings: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.ListMeetingsRequest, _meeting_service_pb2.ListMeetingsResponse]
+    """Meetings by phase: coming by their start, running by when they began, ended the newest first.
+    Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for another's creator_account_id without meetings.view_all.
+    """
+    GetMeeting: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.GetMeetingRequest, _meeting_service_pb2.GetMeetingResponse]
+    """One of them, and what can be done to it.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
+    WatchMeetings: _grpc.UnaryStreamMultiCallable[_meeting_service_pb2.WatchMeetingsRequest, _meeting_service_pb2.WatchMeetingsResponse]
+    """Each change from now on, and first of all each named meeting as it is.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND for a named one; RESOURCE_EXHAUSTED with too many streams;
+    UNAVAILABLE when the program stops.
+    """
+    ListPeople: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.ListPeopleRequest, _meeting_service_pb2.ListPeopleResponse]
+    """Who is inside and who waits, asked of the provider now, or some seconds ago while several look at the same meeting.
+    A provider that is away, or refuses, is no error but knowledge UNKNOWN.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
+    ListVisits: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.ListVisitsRequest, _meeting_service_pb2.ListVisitsResponse]
+    """Who was inside when, in the order in which they entered.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
+    GetQuality: _grpc.UnaryUnaryMultiCallable[_meeting_service_pb2.GetQualityRequest, _meeting_service_pb2.GetQualityResponse]
+    """How well people were connected, as it was sampled while the meeting ran.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class MeetingServiceAsyncStub(MeetingServiceStub):
-    """The gateway to whoever holds the meetings: what a number stands for, and who entered.
+    """The gateway to whoever holds the meetings: what a number stands for, who entered, and all that the organization holds.
     Every call needs a bearer token; nothing is changed by these calls.
+    Lists show what was heard from the provider, by its events and by looking from time to time: each meeting says when
+    (as_of). Without meetings.view_all, people see the meetings that they made; of others nothing is told, NOT_FOUND.
     Booking asks the same over NATS request/reply: `meetings.look_up` (a LookUpMeetingRequest, answered by a
     LookUpMeetingReply) and `meetings.participants` (a ListParticipantsRequest, answered by a ListParticipantsReply).
     An answer that cannot be read, or has nothing set, is as good as no answer.
@@ -73,10 +103,38 @@ class MeetingServiceAsyncStub(MeetingServiceStub):
     A provider that is away, or refuses, is no error but knowledge UNKNOWN.
     Errors: INVALID_ARGUMENT naming the field.
     """
+    ListMeetings: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.ListMeetingsRequest, _meeting_service_pb2.ListMeetingsResponse]  # type: ignore[assignment]
+    """Meetings by phase: coming by their start, running by when they began, ended the newest first.
+    Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for another's creator_account_id without meetings.view_all.
+    """
+    GetMeeting: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.GetMeetingRequest, _meeting_service_pb2.GetMeetingResponse]  # type: ignore[assignment]
+    """One of them, and what can be done to it.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
+    WatchMeetings: _aio.UnaryStreamMultiCallable[_meeting_service_pb2.WatchMeetingsRequest, _meeting_service_pb2.WatchMeetingsResponse]  # type: ignore[assignment]
+    """Each change from now on, and first of all each named meeting as it is.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND for a named one; RESOURCE_EXHAUSTED with too many streams;
+    UNAVAILABLE when the program stops.
+    """
+    ListPeople: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.ListPeopleRequest, _meeting_service_pb2.ListPeopleResponse]  # type: ignore[assignment]
+    """Who is inside and who waits, asked of the provider now, or some seconds ago while several look at the same meeting.
+    A provider that is away, or refuses, is no error but knowledge UNKNOWN.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
+    ListVisits: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.ListVisitsRequest, _meeting_service_pb2.ListVisitsResponse]  # type: ignore[assignment]
+    """Who was inside when, in the order in which they entered.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
+    GetQuality: _aio.UnaryUnaryMultiCallable[_meeting_service_pb2.GetQualityRequest, _meeting_service_pb2.GetQualityResponse]  # type: ignore[assignment]
+    """How well people were connected, as it was sampled while the meeting ran.
+    Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+    """
 
 class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The gateway to whoever holds the meetings: what a number stands for, and who entered.
+    """The gateway to whoever holds the meetings: what a number stands for, who entered, and all that the organization holds.
     Every call needs a bearer token; nothing is changed by these calls.
+    Lists show what was heard from the provider, by its events and by looking from time to time: each meeting says when
+    (as_of). Without meetings.view_all, people see the meetings that they made; of others nothing is told, NOT_FOUND.
     Booking asks the same over NATS request/reply: `meetings.look_up` (a LookUpMeetingRequest, answered by a
     LookUpMeetingReply) and `meetings.participants` (a ListParticipantsRequest, answered by a ListParticipantsReply).
     An answer that cannot be read, or has nothing set, is as good as no answer.
@@ -104,6 +162,68 @@ class MeetingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Who entered the meeting itself. For support, admin and service.
         A provider that is away, or refuses, is no error but knowledge UNKNOWN.
         Errors: INVALID_ARGUMENT naming the field.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMeetings(
+        self,
+        request: _meeting_service_pb2.ListMeetingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_service_pb2.ListMeetingsResponse, _abc.Awaitable[_meeting_service_pb2.ListMeetingsResponse]]:
+        """Meetings by phase: coming by their start, running by when they began, ended the newest first.
+        Errors: INVALID_ARGUMENT naming the field; PERMISSION_DENIED for another's creator_account_id without meetings.view_all.
+        """
+
+    @_abc_1.abstractmethod
+    def GetMeeting(
+        self,
+        request: _meeting_service_pb2.GetMeetingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_service_pb2.GetMeetingResponse, _abc.Awaitable[_meeting_service_pb2.GetMeetingResponse]]:
+        """One of them, and what can be done to it.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchMeetings(
+        self,
+        request: _meeting_service_pb2.WatchMeetingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_meeting_service_pb2.WatchMeetingsResponse], _abc.AsyncIterator[_meeting_service_pb2.WatchMeetingsResponse]]:
+        """Each change from now on, and first of all each named meeting as it is.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND for a named one; RESOURCE_EXHAUSTED with too many streams;
+        UNAVAILABLE when the program stops.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPeople(
+        self,
+        request: _meeting_service_pb2.ListPeopleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_service_pb2.ListPeopleResponse, _abc.Awaitable[_meeting_service_pb2.ListPeopleResponse]]:
+        """Who is inside and who waits, asked of the provider now, or some seconds ago while several look at the same meeting.
+        A provider that is away, or refuses, is no error but knowledge UNKNOWN.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListVisits(
+        self,
+        request: _meeting_service_pb2.ListVisitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_service_pb2.ListVisitsResponse, _abc.Awaitable[_meeting_service_pb2.ListVisitsResponse]]:
+        """Who was inside when, in the order in which they entered.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQuality(
+        self,
+        request: _meeting_service_pb2.GetQualityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_meeting_service_pb2.GetQualityResponse, _abc.Awaitable[_meeting_service_pb2.GetQualityResponse]]:
+        """How well people were connected, as it was sampled while the meeting ran.
+        Errors: INVALID_ARGUMENT naming the field; NOT_FOUND.
         """
 
 def add_MeetingServiceServicer_to_server(servicer: MeetingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
