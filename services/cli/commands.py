@@ -21,11 +21,13 @@ from services.cli import (
     joining,
     licences,
     mail,
+    meeting_control,
     meetings,
     member_imports,
     members,
     objections,
     organization,
+    organization_meetings,
     outbox,
     policy,
     reservations,
@@ -120,6 +122,27 @@ add("end", message("the host ends it"), meetings.end, simulate_app)
 add("cancel", message("its creator cancels it"), meetings.cancel, simulate_app)
 add("move", message("its creator moves it"), meetings.move, simulate_app)
 add("standin", message("a local stand-in for Tencent's cloud (development)"), standin.standin)
+
+meetings_app = add_group("meetings", message("meetings of the organization: see them, and steer those that run"))
+add("list", message("list coming, running or ended meetings"), organization_meetings.list_, meetings_app)
+add("show", message("show one of them"), organization_meetings.show, meetings_app)
+add("watch", message("follow what changes"), organization_meetings.watch, meetings_app)
+add("people", message("who is inside, and who waits"), organization_meetings.people, meetings_app)
+add("visits", message("who was in when"), organization_meetings.visits, meetings_app)
+add("quality", message("how well people were connected"), organization_meetings.quality, meetings_app)
+add("acts", message("what was done to it (support, admin)"), meeting_control.acts, meetings_app)
+add("mute", message("mute somebody, or no longer (admin)"), meeting_control.mute, meetings_app)
+add("stop-video", message("turn somebody's camera off (admin)"), meeting_control.stop_video, meetings_app)
+add("stop-sharing", message("end the sharing of somebody's screen (admin)"), meeting_control.stop_sharing, meetings_app)
+add("co-host", message("make somebody co-host, or no longer (admin)"), meeting_control.co_host, meetings_app)
+add("rename", message("show somebody under another name (admin)"), meeting_control.rename, meetings_app)
+add("admit", message("let people in from the waiting room (admin)"), meeting_control.admit, meetings_app)
+add("wait", message("send people into the waiting room (admin)"), meeting_control.put_in_waiting_room, meetings_app)
+add("turn-away", message("send people away from the waiting room (admin)"), meeting_control.turn_away, meetings_app)
+add("remove", message("remove people from the meeting (admin)"), meeting_control.remove, meetings_app)
+add("invite", message("invite members (admin)"), meeting_control.invite, meetings_app)
+add("set", message("change what the meeting is like (admin)"), meeting_control.change, meetings_app)
+add("end", message("end it for everybody (admin)"), meeting_control.end, meetings_app)
 
 policy_app = add_group(
     "policy", message("the rules: show, test, publish, roll back, explain, simulate"), policy.versions

@@ -13,7 +13,7 @@ PANELS = (
     (message("for support"), ("approve", "decline", "objections", "waive", "dismiss", "hand-over", "deliveries")),
     (
         message("for administrators"),
-        ("members", "departments", "roles", "organization", "policy", "audit", "webhooks"),
+        ("meetings", "members", "departments", "roles", "organization", "policy", "audit", "webhooks"),
     ),
     (
         message("for whoever runs the installation"),

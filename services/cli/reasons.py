@@ -54,6 +54,11 @@ class FailureReason(Enum):
     NO_SUCH_DEPARTMENT = message(
         "There is no department '{typed}'. Give its path from the top, or its number: {yunhui:departments tree}"
     )
+    NO_SUCH_MEETING = message(
+        "No meeting that you may see has the number or id '{typed}'. Look for it: {yunhui:meetings list}"
+    )
+    SEVERAL_PEOPLE = message("'{typed}' is there several times: name one of {choices}.")
+    NOT_THERE = message("'{typed}' is neither inside nor in the waiting room.")
     NO_SUCH_ROLE = message("There is no role '{typed}'. Give its name, or its number: {yunhui:roles list}")
     SAY_WHAT = message("Say what to change.")
     SAY_WHAT_BECOMES = message("Say what becomes of the reservations: either --to or --cancel.")
