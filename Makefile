@@ -42,7 +42,7 @@ test-all: setup ## run all tests: also the same in full size, on every page and 
 	@$(PYTEST) $(ARGS)
 
 machine: setup ## booking against its model: 500 new examples on each database, some minutes
-	@MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-500} $(BIN)/pytest tests/booking/test_machine.py $(ARGS)
+	@MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-500} $(BIN)/pytest -n 2 -o faulthandler_timeout=7200 tests/booking/test_machine.py $(ARGS)
 
 simulation: setup ## 1,000 histories of the whole system in one process, with everything going wrong by seed
 	@$(BIN)/python -m tests.simulation.many $(ARGS)
