@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.meetings.models import SimulatedInvitation, SimulatedSettings
-from services.meetings.people import Device, Presence, Role, Target
+from services.meetings.people import Device, Presence, Role, Target, Waiting
 from services.meetings.provider import (
     MeetingKey,
     MeetingState,
@@ -70,7 +70,7 @@ async def names(simulated: Simulated, key: MeetingKey) -> tuple[list[str], list[
 
 async def target(simulated: Simulated, key: MeetingKey, name: str) -> Target:
     """Of somebody who is inside, or waits."""
-    people = [*await simulated.inside(key), *await simulated.waiting(key, "li")]
+    people: list[Presence | Waiting] = [*await simulated.inside(key), *await simulated.waiting(key, "li")]
     return next(each.target for each in people if each.display_name == name)
 
 
