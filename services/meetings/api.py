@@ -1,7 +1,8 @@
-"""All that the gateway does for gRPC callers, one method an RPC."""
+"""All that the gateway does for gRPC callers, one method an RPC; what plays meetings is in simulator_api.py."""
 
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
+from yunhui.meetings.v1 import simulator_service_pb2
 
 from services.meetings import requests
 from services.meetings.gateway import Gateway
@@ -9,7 +10,7 @@ from services.platform.serving import errors, permissions, rpc
 from services.platform.text.messages import message
 
 SERVICE = "yunhui.meetings.v1.MeetingService"
-SIMULATOR = "yunhui.meetings.v1.SimulatorService"
+SIMULATOR = simulator_service_pb2.DESCRIPTOR.services_by_name["SimulatorService"].full_name
 
 _ALL_MEETINGS = "meetings.view_all"
 
