@@ -79,10 +79,9 @@ class PerMeeting:
         now = self._now()
         calls = self._calls.setdefault(meeting_id, deque(maxlen=self._limit))
         self._calls.move_to_end(meeting_id)
-        if len(calls) == self._limit and now - calls[0] < 60:
-            raise RateLimitedError(
-                "our own limit of calls about one meeting is reached", int(60 - (now - calls[0])) + 1
-            )
+        wait = calls[0] + 60 - now if len(calls) == self._limit else 0
+        if wait > 0:
+            raise RateLimitedError("our own limit of calls about one meeting is reached", int(wait) + 1)
         calls.append(now)
         if len(self._calls) > REMEMBERED:
             self._calls.popitem(last=False)

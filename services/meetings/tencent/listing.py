@@ -26,7 +26,7 @@ class Listing:
         self._operator = operator
 
     async def page(self, phase: Phase, since: int | None, until: int | None, page: int) -> MeetingPage:
-        """The lists go by when meetings begin: with those that touch the window come some that ended a day before it."""
+        """The lists go by when meetings begin: with those that touch the window come some of the day before it."""
         query = {
             "meeting_state": STATES[phase],
             "page": str(page),
@@ -71,7 +71,7 @@ def check(answer: CorpMeetings, page: int) -> None:
         fits = not rows  # the list has become shorter, or there is none
     elif page == pages:
         size = PAGE if -(-total // PAGE) == pages else 0
-        fits = rows == total - size * (page - 1) if size or pages == 1 else 0 < rows
+        fits = rows == total - size * (page - 1) if size or pages == 1 else rows > 0
     else:
         fits = rows > 0 and -(-total // rows) == pages
     if not fits or answer.current_page not in (0, page):

@@ -13,7 +13,6 @@ from services.meetings.provider import (
     MeetingKey,
     NoSuchPersonError,
     ProviderError,
-    RateLimitedError,
     WrongStateError,
 )
 from services.meetings.steering import Act, ChangeSettings, End, Invite
@@ -171,6 +170,4 @@ def control_of(key: MeetingKey, order: Order) -> str:
 
 def _most_telling(refusals: list[ProviderError]) -> ProviderError:
     """That it is not permitted tells more than that some parameter is wrong."""
-    limited = [each for each in refusals if isinstance(each, RateLimitedError)]
-    permitted = [each for each in refusals if code_of(each) != INVALID]
-    return (limited or permitted or refusals)[0]
+    return next((each for each in refusals if code_of(each) != INVALID), refusals[0])

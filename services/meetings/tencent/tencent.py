@@ -1,4 +1,4 @@
-"""Tencent Meeting behind the port: what its REST API says of meetings; lists, people and acts are in modules beside it."""
+"""Tencent Meeting behind the port, by its REST API. Lists, people and acts are in modules beside this one."""
 
 from collections.abc import AsyncIterator
 
