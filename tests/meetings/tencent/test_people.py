@@ -1,7 +1,7 @@
 """Who is inside, who waits, and how well they are connected: all of them, as the stand-in has them, or an error."""
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -16,17 +16,22 @@ from services.meetings.provider import (
     RateLimitedError,
     WrongStateError,
 )
-from services.meetings.tencent.client import Timing
 from services.meetings.tencent.limits import PerMeeting
 from services.meetings.tencent.tencent import Tencent
 from services.standin.cloud import CloudMeeting
 from services.standin.request_checks import Request
 from services.standin.server import Standin
-from tests.meetings.builders import HOUR, HandClock, key, provider
+from tests.meetings.builders import HOUR, PATIENT, HandClock, key, provider
 
 NOW = int(time.time())
 FAULTS = ["html", "html_as_success", "cut_off", "error:190310", "refusal_as_success", "empty", "close"]
-PATIENT = Timing(connect=5, read=30, whole=60, all_pages=120, pauses=(0.01, 0.02))
+
+
+@pytest.fixture
+async def tencent(standin: Standin) -> AsyncIterator[Tencent]:
+    made, client = provider(standin.address, timing=PATIENT)
+    yield made
+    await client.close()
 
 
 @pytest.fixture
@@ -266,22 +271,16 @@ async def test_of_a_meeting_of_three_thousand_everybody_is_known(standin: Standi
 @pytest.mark.parametrize("page", [1, 2, 3])
 @pytest.mark.parametrize("what", ["inside", "waiting", "quality"])
 async def test_a_fault_in_any_page_is_never_a_shorter_list(
-    standin: Standin, meeting: CloudMeeting, what: str, page: int, fault: str
+    standin: Standin, tencent: Tencent, meeting: CloudMeeting, what: str, page: int, fault: str
 ) -> None:
     """As often as it is asked again."""
     crowd(standin, meeting, 240)
     for each in range(120):
         standin.cloud.wait(meeting, f"waiting-{each}")
-    at = key(meeting.meeting_id)
-    provides, client = provider(standin.address)
     standin.faults.extend([""] * (page - 1) + [fault] * 3)
-    ask = {"inside": provides.inside(at), "waiting": provides.waiting(at, "li"), "quality": provides.quality(at)}
-    wanted = ask.pop(what)
-    for other in ask.values():
-        other.close()
+    ask = dict(zip(("inside", "waiting", "quality"), asks(tencent, meeting.meeting_id), strict=True))
     with pytest.raises(AwayError):
-        await wanted
-    await client.close()
+        await ask[what]()
 
 
 @pytest.mark.parametrize("fault", ["html", "close", "refusal_as_success"])
