@@ -7,6 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from services.cli import standin as command
+from services.standin.acts import Acts
 from services.standin.cloud import CloudMeeting
 from services.standin.sender import WebhookSender
 from services.standin.server import Standin
@@ -136,3 +138,7 @@ def test_what_is_no_act_is_refused(standin: Standin, meeting: CloudMeeting) -> N
     assert play(standin, meeting, "move") == 400
     meeting.recycled = True
     assert play(standin, meeting, "enter", userid="li") == 404
+
+
+def test_the_command_names_every_act(standin: Standin) -> None:
+    assert command.ACTS.split(", ") == Acts(standin.cloud).names
