@@ -126,7 +126,7 @@ def test_it_steers_the_waiting_room(vendor: Any, meeting: CloudMeeting) -> None:
 
 
 def test_it_steers_the_meeting(vendor: Any, meeting: CloudMeeting) -> None:
-    wanted = {
+    wanted: dict[str, Any] = {
         "mute_all": True,
         "allow_unmute_by_self": False,
         "participant_join_mute": 2,

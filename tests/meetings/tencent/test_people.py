@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -336,7 +337,7 @@ async def test_a_list_that_never_stands_still_is_no_list(
     standin: Standin, tencent: Tencent, meeting: CloudMeeting
 ) -> None:
     crowd(standin, meeting, 120)
-    leavers = [lambda visit=visit: standin.cloud.leave(meeting, visit) for visit in meeting.visits[:20]]
+    leavers: list[Callable[[], Any]] = [partial(standin.cloud.leave, meeting, visit) for visit in meeting.visits[:20]]
     changing(standin, leavers)
     with pytest.raises(IncompleteError):
         await tencent.inside(key(meeting.meeting_id))
