@@ -27,6 +27,11 @@ UNTIL_ASKED = MINUTE
 IN_VAIN = -1
 
 
+def clean(text: str) -> str:
+    """What databases can hold of what people call themselves and their meetings."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
 def lock(connection: Connection) -> None:
     """Until the transaction ends nobody else changes the ledger. Comes first in it: then nobody waits crosswise."""
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
@@ -35,7 +40,7 @@ def lock(connection: Connection) -> None:
 
 def next_version(connection: Connection) -> int:
     more = sa.update(COUNTER).values(last_version=COUNTER.c.last_version + 1).returning(COUNTER.c.last_version)
-    return connection.execute(more).scalar_one()
+    return int(connection.execute(more).scalar_one())
 
 
 def last_version(connection: Connection) -> int:
@@ -85,7 +90,7 @@ def _told(row: MeetingRow, event: WebhookEvent) -> None:
     """What it says of the meeting: the latest word counts, of two at once the greater."""
     row.meeting_code = max(row.meeting_code, event.meeting_code)
     row.creator = max(row.creator, event.creator)
-    at, subject = event.event_time, event.subject[:LONGEST_SUBJECT]
+    at, subject = event.event_time, clean(event.subject)[:LONGEST_SUBJECT]
     if subject and (at, subject) >= (row.subject_time, row.subject):
         _call(row, subject, at)
     if event.start_time and (at, event.start_time, event.end_time) >= (row.times_time, row.start_time, row.end_time):
@@ -93,7 +98,7 @@ def _told(row: MeetingRow, event: WebhookEvent) -> None:
 
 
 def _call(row: MeetingRow, subject: str, at: int) -> None:
-    row.subject, row.subject_folded, row.subject_time = subject, subject.casefold(), at
+    row.subject, row.subject_folded, row.subject_time = subject, subject.casefold()[:LONGEST_SUBJECT], at
 
 
 def _happened(session: Session, row: MeetingRow, event: WebhookEvent) -> None:
@@ -169,7 +174,7 @@ def _mark(session: Session, row: MeetingRow, event: WebhookEvent, *, entered: bo
     if entered:
         visit = by_entry.setdefault(at, _visit(row, event, at))
         visit.account = max(visit.account, event.account)
-        visit.display_name = max(visit.display_name, event.display_name)
+        visit.display_name = max(visit.display_name, clean(event.display_name))
     else:
         left.add(at)
     found, alone = stays.pair(by_entry, left, _emptied(session, row))
@@ -186,7 +191,7 @@ def _mark(session: Session, row: MeetingRow, event: WebhookEvent, *, entered: bo
 
 def _visit(row: MeetingRow, event: WebhookEvent, enter_time: int | None, mark: int | None = None) -> VisitRow:
     """A leaving without an entry names nobody: it may yet belong to a stay that does."""
-    account, name = (event.account, event.display_name) if enter_time is not None else ("", "")
+    account, name = (event.account, clean(event.display_name)) if enter_time is not None else ("", "")
     return VisitRow(
         meeting_row=_id(row),
         person=_person(event),
@@ -335,11 +340,11 @@ def hear(session: Session, listed: Sequence[ListedMeeting], heard: int, now: int
 def _describe(row: MeetingRow, listed: ListedMeeting, heard: int) -> None:
     row.meeting_code = listed.meeting_code or row.meeting_code
     row.creator = listed.creator or row.creator
-    row.creator_name = listed.creator_name or row.creator_name
+    row.creator_name = clean(listed.creator_name) or row.creator_name
     if listed.kind is not Kind.UNKNOWN:
         row.kind = listed.kind.value
     if listed.subject and heard >= row.subject_time:
-        _call(row, listed.subject[:LONGEST_SUBJECT], heard)
+        _call(row, clean(listed.subject)[:LONGEST_SUBJECT], heard)
     if listed.phase is not Phase.ENDED and listed.start_time and heard >= row.times_time:
         row.start_time, row.end_time, row.times_time = listed.start_time, listed.end_time, heard
 
@@ -364,7 +369,9 @@ def _place_by_list(session: Session, row: MeetingRow, listed: ListedMeeting, hea
             emptied(session, row, listed.end_time)
 
 
-def complete(session: Session, row: MeetingRow, people: Sequence[Participant], since: int, heard: int, now: int) -> None:
+def complete(
+    session: Session, row: MeetingRow, people: Sequence[Participant], since: int, heard: int, now: int
+) -> None:
     """All who were inside at or after `since`, as the provider told at `heard`; nobody was inside any more."""
     former, v = _shown(row), VISIT.c
     session.flush()
@@ -374,10 +381,10 @@ def complete(session: Session, row: MeetingRow, people: Sequence[Participant], s
     session.add_all(
         VisitRow(
             meeting_row=_id(row),
-            person=each.account or each.display_name or "?",
+            person=each.account or clean(each.display_name) or "?",
             terminal="",
             account=each.account,
-            display_name=each.display_name,
+            display_name=clean(each.display_name),
             enter_time=stay.enter_time,
             left_mark=stay.leave_time,
             leave_time=stay.leave_time,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
@@ -101,12 +100,12 @@ def _moment(field: str, request: api.ListMeetingsRequest) -> int | None:
     return errors.moment(field, given) if request.HasField(field) else None  # type: ignore[arg-type] # a field's name
 
 
-def _name(field: str, kind: "EnumTypeWrapper[Any]", given: int) -> str:
+def _name(field: str, kind: Any, given: int) -> str:
     """What its value is called here; "" for the one that is none. Raises errors.invalid."""
     if given not in kind.values():
         raise errors.invalid(field, message("{number} is none that we know", number=given))
-    prefix = kind.Name(0).removesuffix("UNSPECIFIED")
-    return kind.Name(given).removeprefix(prefix) if given else ""
+    prefix = str(kind.Name(0)).removesuffix("UNSPECIFIED")
+    return str(kind.Name(given)).removeprefix(prefix) if given else ""
 
 
 def _position(token: str) -> tuple[int, int] | None:
@@ -120,7 +119,11 @@ def _position(token: str) -> tuple[int, int] | None:
 
 
 def _page(
-    connection: Connection, conditions: list[sa.ColumnElement[bool]], phase: str, key: tuple[int, int] | None, limit: int
+    connection: Connection,
+    conditions: list[sa.ColumnElement[bool]],
+    phase: str,
+    key: tuple[int, int] | None,
+    limit: int,
 ) -> list[MeetingRow]:
     """Found by what stands in an index; only the rows that are shown are looked up."""
     c, place = MEETING.c, (MEETING.c.sort_time, MEETING.c.id)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.meetings.v1 import control_service_pb2 as control
 from yunhui.meetings.v1 import listed_meeting_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
@@ -11,7 +12,7 @@ from services.meetings import steering
 from services.meetings.ledger_models import ControlActRow, MeetingRow, QualitySampleRow, VisitRow
 from services.meetings.people import Device, Presence, Target, Waiting
 from services.meetings.provider import MeetingKey
-from services.platform.clock import Timestamp, to_timestamp
+from services.platform.clock import to_timestamp
 
 VERBS: dict[type[steering.Act], str] = {
     steering.ChangeSettings: "CHANGE_SETTINGS",
@@ -30,19 +31,17 @@ VERBS: dict[type[steering.Act], str] = {
 """Names of control.ControlVerb."""
 
 
-def verb(name: str) -> control.ControlVerb:
+def verb(name: str) -> control.ControlVerb.ValueType:
     return control.ControlVerb.Value(f"CONTROL_VERB_{name}")
 
 
-def verbs(acts: Collection[type[steering.Act]]) -> list[control.ControlVerb]:
+def verbs(acts: Collection[type[steering.Act]]) -> list[control.ControlVerb.ValueType]:
     """In the order of the contract."""
     return [verb(name) for kind, name in VERBS.items() if kind in acts]
 
 
 def to_key(key: MeetingKey) -> meeting_pb2.MeetingKey:
-    return meeting_pb2.MeetingKey(
-        provider=key.provider, meeting_id=key.meeting_id, sub_meeting_id=key.sub_meeting_id
-    )
+    return meeting_pb2.MeetingKey(provider=key.provider, meeting_id=key.meeting_id, sub_meeting_id=key.sub_meeting_id)
 
 
 def key_of(row: MeetingRow | ControlActRow) -> MeetingKey:
@@ -73,9 +72,12 @@ def to_meeting(row: MeetingRow) -> pb.ListedMeeting:
     )
 
 
-def to_device(terminal: str) -> pb.Device:
+DEVICES = frozenset(each.value for each in Device)
+
+
+def to_device(terminal: str) -> pb.Device.ValueType:
     """Of a provider that says it in our words."""
-    known = terminal if terminal in Device else Device.UNKNOWN
+    known = terminal if terminal in DEVICES else Device.UNKNOWN
     return pb.Device.Value(f"DEVICE_{known}")
 
 

@@ -21,8 +21,8 @@ class Kind(StrEnum):
 class WebhookEvent:
     """`natural_key` holds all that makes it this event and no other. Times are epoch ms, 0 when not told.
 
-    `subject` and `creator` are the meeting's; `person_id`, `terminal` and `display_name` are those of whoever entered or
-    left, as in `people.Target`. What is not told is empty.
+    `subject` and `creator` are the meeting's; `person_id`, `terminal` and `display_name` are those of whoever entered
+    or left, as in `people.Target`. What is not told is empty.
     """
 
     kind: Kind
