@@ -1,4 +1,4 @@
-"""What is reported of a meeting makes the same rows in whatever order it comes, and however often: on both databases."""
+"""What is reported of a meeting makes the same rows in whatever order it comes, and however often."""
 
 import itertools
 import random
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.meetings import ledger
+from services.meetings import heard, ledger
 from services.meetings.ledger_models import MEETING, VISIT, MeetingRow
 from services.meetings.provider import Kind as MeetingKind
 from services.meetings.provider import ListedMeeting, MeetingKey, Participant, Phase, Stay
@@ -128,10 +128,7 @@ def model(told: list[tuple[Kind, int, str, str]]) -> tuple[str, int, int]:
     if called_off and called_off >= planned and not came:
         return "CANCELLED", 0, came
     ended = max((at for _, at, _, _ in of[Kind.ENDED]), default=0)
-    if detail:
-        over = detail == "10"
-    else:
-        over = bool(came) or planned + DAY <= NOW
+    over = detail == "10" if detail else bool(came) or planned + DAY <= NOW
     return ("ENDED" if over or (ended and ended >= planned) else "COMING"), 0, came
 
 
@@ -188,10 +185,10 @@ def listed(key: MeetingKey, phase: Phase, start: int, end: int, people: int | No
     return ListedMeeting(key, phase, "123456789", "组会", "li", "李", MeetingKind.SINGLE, start, end, people)
 
 
-def hear(database: Database, heard: int, *rows: ListedMeeting) -> None:
+def hear(database: Database, at: int, *rows: ListedMeeting) -> None:
     with database.engine.begin() as connection, open_session(connection) as session:
         ledger.lock(connection)
-        ledger.hear(session, rows, heard, NOW)
+        heard.hear(session, rows, at, NOW)
 
 
 def test_lists_complete_what_events_leave_open(database: Database, webhook_events: WebhookEvents) -> None:
@@ -246,7 +243,7 @@ def test_who_came_is_as_the_provider_says_in_the_end(database: Database, webhook
     ]
     with database.engine.begin() as connection, open_session(connection) as session:
         row = ledger.find(session, key) or row
-        ledger.complete(session, row, people, NOW - HOUR, NOW - 20, NOW)
+        heard.complete(session, row, people, NOW - HOUR, NOW - 20, NOW)
     row = row_of(database, key)
     assert (row.visits_complete, row.visits_due, row.came_count, row.actual_end) == (True, 0, 2, NOW)
     store(database, webhook_events, [event(Kind.ENTERED, key, NOW - 88, "late")])
