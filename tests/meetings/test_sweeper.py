@@ -92,7 +92,7 @@ async def test_a_thousand_that_run_are_kept_current_with_sixty_calls_a_minute(
         await provider.end_by_host(f"{100_000_000 + each}", "li")
     await sweep(sweeper, clock, 75)
     assert in_phase(database, "RUNNING") == 990
-    await sweep(sweeper, clock, 120)
+    await sweep(sweeper, clock, 90)
     assert in_phase(database, "ENDED") == 10
     assert {row.visits_complete for row in rows(database, MEETING.c.phase == "ENDED")} == {True}
     assert provider.asked("quality") > 10
