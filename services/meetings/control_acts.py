@@ -31,6 +31,8 @@ from services.platform.text.messages import message
 
 DONE, REFUSED, UNKNOWN = "DONE", "REFUSED", "UNKNOWN"
 UNDER_WAY = ""
+EVENTS = {DONE: "done", REFUSED: "refused", UNKNOWN: "unknown"}
+"""The last word of the event's subject."""
 LONGEST_MESSAGE = 500
 SETTLED_AT_ONCE = 50
 PROVIDER_AWAY = AwayError.reason
@@ -157,8 +159,7 @@ def _event(row: ControlActRow, key: MeetingKey, number: int, now: int) -> Event:
         refusal=row.refusal,
         act_time=to_timestamp(row.create_time),
     )
-    kind = {DONE: "done", REFUSED: "refused", UNKNOWN: "unknown"}[row.outcome]
-    subject = f"yunhui.meetings.control.{kind}"
+    subject = f"yunhui.meetings.control.{EVENTS[row.outcome]}"
     return Event(new_id("evt"), subject, key.entity_id, number, now, to_json(payload))
 
 
