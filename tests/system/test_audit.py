@@ -50,7 +50,7 @@ CHANGES_NOTHING = {
 }
 ONES_OWN = {"CreateCalendarFeed", "DeleteCalendarFeed", "ObjectToViolation"}
 """Can touch nobody else's: no power over others, whatever the role."""
-DEVELOPMENT_ONLY = {"CreateMeeting", "ActInMeeting"}
+DEVELOPMENT_ONLY = {"CreateMeeting", "ActInMeeting", "PopulateMeeting"}
 
 
 def methods(of: set[str]) -> set[str]:

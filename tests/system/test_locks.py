@@ -116,6 +116,7 @@ NO_DETAILS = {
     "ReplayDecision": "pure: it knows nothing but what it is told",
     "CreateMeeting": "plays everybody, in development only",
     "ActInMeeting": "plays everybody, in development only",
+    "PopulateMeeting": "plays everybody, in development only",
     "SearchAvailability": "free intervals are everybody's",
     "GetColleague": "who sees whom: tests/directory/test_sight.py",
 }
