@@ -10,7 +10,7 @@ from services.meetings import sweeper as sweeping
 from services.meetings.ledger_models import MEETING, QUALITY, SWEEP, VISIT
 from services.meetings.provider import AwayError, NotPermittedError, ProviderError, RateLimitedError, UnsupportedError
 from services.meetings.simulated_lists import PAGE
-from services.meetings.sweeper import Pace, Sweeper
+from services.meetings.sweeper import Sweeper, SweepPace
 from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import DAY, HOUR, MINUTE, SECOND
 from services.platform.data.database import Database
@@ -25,7 +25,7 @@ def provider(database: Database, clock: HandClock) -> Asked:
 
 @pytest.fixture
 def sweeper(database: Database, clock: HandClock, provider: Asked) -> Sweeper:
-    return Sweeper(database, clock, provider, Pace(), clock.seconds())
+    return Sweeper(database, clock, provider, SweepPace(), clock.seconds())
 
 
 async def sweep(sweeper: Sweeper, clock: HandClock, seconds: float) -> None:
@@ -110,7 +110,7 @@ async def test_of_a_list_that_fails_half_way_nothing_follows(
     database: Database, clock: HandClock, provider: Asked, phase: str, page: int
 ) -> None:
     """On each page in turn: what was not read is neither over nor called off, and the list is not said to be whole."""
-    sweeper = Sweeper(database, clock, provider, Pace(coming=20, ended=20), clock.seconds())
+    sweeper = Sweeper(database, clock, provider, SweepPace(coming=20, ended=20), clock.seconds())
     fill(database, clock, PAGES * PAGE - 10, inside=phase == "RUNNING")
     await sweep(sweeper, clock, 30)
     assert in_phase(database, phase) == PAGES * PAGE - 10
@@ -197,7 +197,7 @@ async def test_quality_is_sampled_in_turn_and_bad_is_marked(
     database: Database, clock: HandClock, provider: Asked
 ) -> None:
     fill(database, clock, 3, inside=True)
-    strict = Sweeper(database, clock, provider, Pace(bad_delay_ms=0.001), clock.seconds())
+    strict = Sweeper(database, clock, provider, SweepPace(bad_delay_ms=0.001), clock.seconds())
     await sweep(strict, clock, 45)
     with database.engine.begin() as connection:
         samples = connection.execute(sa.select(QUALITY)).all()
@@ -258,7 +258,7 @@ async def test_events_and_sweeps_together_tell_the_same(
 ) -> None:
     """Nothing is counted twice when both say it."""
     provider = Asked(database, clock, webhook_events)
-    sweeper = Sweeper(database, clock, provider, Pace(), clock.seconds())
+    sweeper = Sweeper(database, clock, provider, SweepPace(), clock.seconds())
     await provider.create("123456789", "x", "li", clock.time, clock.time + HOUR)
     await provider.enter("123456789", "ann")
     clock.time += 1000
