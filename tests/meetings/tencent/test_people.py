@@ -1,7 +1,7 @@
 """Who is inside, who waits, and how well they are connected: all of them, as the stand-in has them, or an error."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -29,10 +29,8 @@ FAULTS = ["html", "html_as_success", "cut_off", "error:190310", "refusal_as_succ
 
 
 @pytest.fixture
-async def tencent(standin: Standin) -> AsyncIterator[Tencent]:
-    made, client = provider(standin.address, timing=PATIENT)
-    yield made
-    await client.close()
+def tencent(patient: Tencent) -> Tencent:
+    return patient
 
 
 @pytest.fixture
