@@ -6,6 +6,7 @@ Times are epoch milliseconds.
 import sqlalchemy as sa
 from sqlmodel import Field, Index, SQLModel
 
+from services.meetings import ledger_models
 from services.platform.data import audit
 from services.platform.messaging import outbox
 
@@ -161,6 +162,7 @@ TABLES: list[type[SQLModel]] = [
     SimulatedSettings,
     SimulatedRemoval,
     SimulatedInvitation,
+    *ledger_models.TABLES,
     *outbox.TABLES,
     *audit.TABLES,
 ]

@@ -13,22 +13,22 @@ LONGEST_SUBJECT = 200
 LONGEST_PAGE_TOKEN = 500
 
 
-def meeting_key(given: pb.MeetingKey) -> MeetingKey:
+def meeting_key(given: pb.MeetingKey, field: str = "meeting") -> MeetingKey:
     for name in ("provider", "meeting_id", "sub_meeting_id"):
         value = getattr(given, name)
         if len(value) > LONGEST_ID or not value.isprintable():
             raise errors.invalid(
-                f"meeting.{name}", message("must be at most {limit} printable characters", limit=LONGEST_ID)
+                f"{field}.{name}", message("must be at most {limit} printable characters", limit=LONGEST_ID)
             )
         if not value and name != "sub_meeting_id":
-            raise errors.invalid(f"meeting.{name}", errors.REQUIRED)
+            raise errors.invalid(f"{field}.{name}", errors.REQUIRED)
     return MeetingKey(given.provider, given.meeting_id, given.sub_meeting_id)
 
 
-def account(given: str) -> str:
+def account(given: str, field: str = "account_id") -> str:
     if len(given) > LONGEST_ACCOUNT or not given.isprintable():
         raise errors.invalid(
-            "account_id",
+            field,
             message("must be at most {limit} printable characters", limit=LONGEST_ACCOUNT),
         )
     return given
@@ -50,6 +50,14 @@ def subject(given: str) -> str:
             message("say what the meeting is about, in at most {limit} characters", limit=LONGEST_SUBJECT),
         )
     return given.strip()
+
+
+def line(field: str, given: str, longest: int) -> str:
+    """Trimmed, of at most so many characters."""
+    text = given.strip()
+    if len(text) > longest or not text.isprintable():
+        raise errors.invalid(field, message("must be at most {limit} printable characters", limit=longest))
+    return text
 
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:
