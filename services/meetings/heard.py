@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from services.meetings import ledger
 from services.meetings.ledger_models import LONGEST_SUBJECT, MEETING, VISIT, MeetingRow, VisitRow
-from services.meetings.provider import Kind, ListedMeeting, MeetingKey, Participant, Phase
+from services.meetings.provider import ListedMeeting, MeetingKey, MeetingKind, Participant, Phase
 from services.platform.data.rows import open_session
 
 OVER_AT_ONCE = 200
@@ -40,7 +40,7 @@ def _describe(row: MeetingRow, listed: ListedMeeting, heard: int) -> None:
     row.meeting_code = listed.meeting_code or row.meeting_code
     row.creator = listed.creator or row.creator
     row.creator_name = ledger.clean(listed.creator_name) or row.creator_name
-    if listed.kind is not Kind.UNKNOWN:
+    if listed.kind is not MeetingKind.UNKNOWN:
         row.kind = listed.kind.value
     if listed.subject and heard >= row.subject_time:
         ledger.call(row, ledger.clean(listed.subject)[:LONGEST_SUBJECT], heard)

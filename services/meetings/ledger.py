@@ -13,9 +13,8 @@ from sqlmodel import Session, col, select
 
 from services.meetings import stays
 from services.meetings.ledger_models import COUNTER, LONGEST_SUBJECT, MEETING, VISIT, MeetingRow, VisitRow
-from services.meetings.provider import Kind, MeetingKey, Phase
-from services.meetings.webhook_event import Kind as EventKind
-from services.meetings.webhook_event import WebhookEvent
+from services.meetings.provider import MeetingKey, MeetingKind, Phase
+from services.meetings.webhook_event import Kind, WebhookEvent
 from services.platform.clock import DAY, MINUTE
 
 CANCELLED = "CANCELLED"
@@ -69,7 +68,7 @@ def note(session: Session, events: Iterable[WebhookEvent], now: int) -> None:
 def _concerned(session: Session, event: WebhookEvent) -> list[MeetingRow]:
     """Its meeting; all occurrences of one that is called off as a whole."""
     key = event.key
-    if event.kind is EventKind.CANCELLED and not key.sub_meeting_id:
+    if event.kind is Kind.CANCELLED and not key.sub_meeting_id:
         whole = select(MeetingRow).where(MeetingRow.provider == key.provider, MeetingRow.meeting_id == key.meeting_id)
         occurrences = list(session.exec(whole.order_by(col(MeetingRow.id))))
         if occurrences:
@@ -79,7 +78,10 @@ def _concerned(session: Session, event: WebhookEvent) -> list[MeetingRow]:
 
 def new(session: Session, key: MeetingKey) -> MeetingRow:
     row = MeetingRow(
-        provider=key.provider, meeting_id=key.meeting_id, sub_meeting_id=key.sub_meeting_id, kind=Kind.UNKNOWN.value
+        provider=key.provider,
+        meeting_id=key.meeting_id,
+        sub_meeting_id=key.sub_meeting_id,
+        kind=MeetingKind.UNKNOWN.value,
     )
     session.add(row)
     session.flush()
@@ -104,16 +106,16 @@ def call(row: MeetingRow, subject: str, at: int) -> None:
 def _happened(session: Session, row: MeetingRow, event: WebhookEvent) -> None:
     at = event.event_time
     match event.kind:
-        case EventKind.CHANGED:
+        case Kind.CHANGED:
             row.plan_time = max(row.plan_time, at)
-        case EventKind.CANCELLED:
+        case Kind.CANCELLED:
             row.cancel_time = max(row.cancel_time, at)
-        case EventKind.ENDED:
+        case Kind.ENDED:
             row.ended_time = max(row.ended_time, at)
             emptied(session, row, at)
-        case EventKind.ENTERED:
+        case Kind.ENTERED:
             _entered(session, row, event)
-        case EventKind.LEFT:
+        case Kind.LEFT:
             _left(session, row, event)
 
 

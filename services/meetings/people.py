@@ -25,7 +25,7 @@ class Device(StrEnum):
     ROOMS = "ROOMS"
 
 
-class Role(StrEnum):
+class MeetingRole(StrEnum):
     """In this meeting, now."""
 
     MEMBER = "MEMBER"
@@ -50,7 +50,7 @@ class Presence:
     account: str
     display_name: str
     device: Device
-    role: Role
+    role: MeetingRole
     enter_time: int
     microphone: bool | None = None
     camera: bool | None = None
@@ -58,7 +58,7 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PersonWaiting:
     """Somebody in the waiting room now."""
 
     target: Target

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from services.meetings.people import Presence, Role, Target, Waiting
+from services.meetings.people import MeetingRole, PersonWaiting, Presence, Target
 from services.meetings.provider import MeetingKey, Provider, ProviderError
 from services.platform.clock import Clock
 
@@ -17,7 +17,7 @@ FRESH_SECONDS = 2.0
 FORGOTTEN_SECONDS = 60.0
 MOST = 2_000
 """Meetings whose people are remembered."""
-_RANK = {Role.HOST: 0, Role.CO_HOST: 1}
+_RANK = {MeetingRole.HOST: 0, MeetingRole.CO_HOST: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class PeopleSeen:
     """What the provider said at `as_of` in epoch ms. `waiting` None: it does not let us know who waits."""
 
     inside: tuple[Presence, ...]
-    waiting: tuple[Waiting, ...] | None
+    waiting: tuple[PersonWaiting, ...] | None
     as_of: int
 
 
@@ -63,7 +63,7 @@ class PeopleNow:
     async def _ask(self, provider: Provider, key: MeetingKey, creator: str) -> PeopleSeen:
         as_of = self._clock.now()
         inside = await provider.inside(key)
-        waiting: list[Waiting] | None = None
+        waiting: list[PersonWaiting] | None = None
         try:
             waiting = await provider.waiting(key, creator)
         except ProviderError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from services.meetings.people import Presence, Quality, Waiting
+from services.meetings.people import PersonWaiting, Presence, Quality
 from services.meetings.steering import Act
 
 
@@ -98,7 +98,7 @@ class Phase(StrEnum):
     ENDED = "ENDED"
 
 
-class Kind(StrEnum):
+class MeetingKind(StrEnum):
     """How a meeting came about."""
 
     UNKNOWN = "UNSPECIFIED"
@@ -123,7 +123,7 @@ class ListedMeeting:
     subject: str
     creator: str
     creator_name: str
-    kind: Kind
+    kind: MeetingKind
     start_time: int
     end_time: int
     people: int | None = None
@@ -275,7 +275,7 @@ class Provider(Protocol):
         """Who is inside now, all of them."""
         ...
 
-    async def waiting(self, key: MeetingKey, creator: str) -> list[Waiting]:
+    async def waiting(self, key: MeetingKey, creator: str) -> list[PersonWaiting]:
         """Who is in the waiting room now, all of them. `creator` as in `do`."""
         ...
 

@@ -10,7 +10,7 @@ from yunhui.meetings.v1 import meeting_pb2
 
 from services.meetings import steering
 from services.meetings.ledger_models import ControlActRow, MeetingRow, QualitySampleRow, VisitRow
-from services.meetings.people import Device, Presence, Target, Waiting
+from services.meetings.people import Device, PersonWaiting, Presence, Target
 from services.meetings.provider import MeetingKey
 from services.platform.clock import to_timestamp
 
@@ -121,7 +121,7 @@ def to_person(person: Presence) -> pb.PersonInside:
     )
 
 
-def to_waiting(person: Waiting) -> pb.PersonWaiting:
+def to_waiting(person: PersonWaiting) -> pb.PersonWaiting:
     return pb.PersonWaiting(
         target=to_target(person.target),
         account_id=person.account,

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from services.meetings import simulated_acts, simulated_crowd, simulated_lists, simulated_steering, simulated_users
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedMeeting
-from services.meetings.people import Presence, Quality, Waiting
+from services.meetings.people import PersonWaiting, Presence, Quality
 from services.meetings.provider import (
     Meeting,
     MeetingKey,
@@ -95,10 +95,10 @@ class Simulated:
 
         return await self._read(work)
 
-    async def waiting(self, key: MeetingKey, creator: str) -> list[Waiting]:
+    async def waiting(self, key: MeetingKey, creator: str) -> list[PersonWaiting]:
         """The longest first."""
 
-        def work(session: Session) -> list[Waiting]:
+        def work(session: Session) -> list[PersonWaiting]:
             sitting = rows.by_key(session, key)
             simulated_steering.check_operator(sitting, creator)
             return [rows.to_waiting(sitting, each) for each in rows.waiting(session, sitting)]

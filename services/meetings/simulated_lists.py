@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from services.meetings.models import SimulatedMeeting, SimulatedOccurrence, SimulatedVisit
-from services.meetings.provider import Kind, ListedMeeting, MeetingKey, MeetingPage, Phase
+from services.meetings.provider import ListedMeeting, MeetingKey, MeetingKind, MeetingPage, Phase
 from services.meetings.simulated_rows import NAME
 
 PAGE = 50
@@ -106,7 +106,7 @@ def _to_listed(phase: Phase, row: Any) -> ListedMeeting:
         subject=row.subject,
         creator=row.creator,
         creator_name=row.creator,
-        kind=Kind.RECURRING if row.number else Kind.SINGLE,
+        kind=MeetingKind.RECURRING if row.number else MeetingKind.SINGLE,
         start_time=row.start_time,
         end_time=row.end_time,
         people=row.people,

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, func, select
 
 from services.meetings import simulated_quality
 from services.meetings.models import SimulatedMeeting, SimulatedOccurrence, SimulatedVisit, SimulatedWaiting
-from services.meetings.people import Device, Presence, Quality, Role, Target, Waiting
+from services.meetings.people import Device, MeetingRole, PersonWaiting, Presence, Quality, Target
 from services.meetings.provider import (
     MeetingKey,
     NoSuchMeetingError,
@@ -182,7 +182,7 @@ def to_presence(sitting: Sitting, visit: SimulatedVisit) -> Presence:
         account=visit.account,
         display_name=name_of(visit),
         device=Device(visit.terminal or Device.UNKNOWN),
-        role=Role(visit.role),
+        role=MeetingRole(visit.role),
         enter_time=visit.enter_time,
         microphone=visit.microphone,
         camera=visit.camera,
@@ -196,5 +196,5 @@ def to_quality(sitting: Sitting, visit: SimulatedVisit, now: int) -> Quality:
     return Quality(own, visit.account, name_of(visit), *measures)
 
 
-def to_waiting(sitting: Sitting, person: SimulatedWaiting) -> Waiting:
-    return Waiting(target(sitting, person), person.account, name_of(person), person.enter_time)
+def to_waiting(sitting: Sitting, person: SimulatedWaiting) -> PersonWaiting:
+    return PersonWaiting(target(sitting, person), person.account, name_of(person), person.enter_time)

@@ -9,12 +9,12 @@ from ulid import ULID
 
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedRemoval, SimulatedSettings, SimulatedVisit, SimulatedWaiting
-from services.meetings.people import Device, Role, Target
+from services.meetings.people import Device, MeetingRole, Target
 from services.meetings.simulated_rows import Person, Sitting
 from services.meetings.steering import MuteOnEntry
 from services.meetings.webhook_events import Kind, WebhookEvent
 
-STEERS = (Role.HOST, Role.CO_HOST)
+STEERS = (MeetingRole.HOST, MeetingRole.CO_HOST)
 """Whom no rule for the others concerns."""
 ABOVE = 6
 BATCH = 200
@@ -91,7 +91,7 @@ class SimulatedScene:
     def let_in(self, who: Visitor, own_id: str = "") -> SimulatedVisit:
         """`own_id`: of somebody who has one already."""
         meeting_id, occurrence = self.place
-        role = Role.HOST if self.is_host(who) else Role.MEMBER if who.account else Role.GUEST
+        role = MeetingRole.HOST if self.is_host(who) else MeetingRole.MEMBER if who.account else MeetingRole.GUEST
         visit = SimulatedVisit(
             meeting_id=meeting_id,
             occurrence=occurrence,
@@ -101,7 +101,7 @@ class SimulatedScene:
             display_name=who.shown,
             terminal=who.device or Device.PC,
             role=role,
-            microphone=role == Role.HOST or not self._muted_on_entry(),
+            microphone=role == MeetingRole.HOST or not self._muted_on_entry(),
         )
         self.session.add(visit)
         self.inside.append(visit)

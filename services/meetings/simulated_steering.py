@@ -9,7 +9,7 @@ from typing import Any
 
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedInvitation
-from services.meetings.people import Device, Role, Target
+from services.meetings.people import Device, MeetingRole, Target
 from services.meetings.provider import NoSuchPersonError, NotPermittedError, WrongStateError
 from services.meetings.simulated_rows import Person, Sitting
 from services.meetings.simulated_scene import STEERS, P, SimulatedScene, Visitor
@@ -71,10 +71,10 @@ def remove(scene: SimulatedScene, act: Remove) -> None:
 
 def set_co_host(scene: SimulatedScene, act: SetCoHost) -> None:
     for visit in found(scene, scene.inside, [act.target]):
-        if visit.role == Role.HOST:
+        if visit.role == MeetingRole.HOST:
             raise WrongStateError("the host stays host")
-        others = Role.MEMBER if visit.account else Role.GUEST
-        visit.role = Role.CO_HOST if act.co_host else others
+        others = MeetingRole.MEMBER if visit.account else MeetingRole.GUEST
+        visit.role = MeetingRole.CO_HOST if act.co_host else others
 
 
 def admit(scene: SimulatedScene, act: Admit) -> None:
@@ -86,7 +86,7 @@ def admit(scene: SimulatedScene, act: Admit) -> None:
 
 def put_in_waiting_room(scene: SimulatedScene, act: PutInWaitingRoom) -> None:
     people = found(scene, scene.inside, act.targets)
-    if any(visit.role == Role.HOST for visit in people):
+    if any(visit.role == MeetingRole.HOST for visit in people):
         raise WrongStateError("the host does not wait")
     scene.put_out(people)
     for each in people:

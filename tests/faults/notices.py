@@ -20,7 +20,8 @@ from yunhui.outbox.v1 import outbox_service_pb2 as outbox
 from yunhui.outbox.v1.outbox_service_pb2_grpc import OutboxServiceStub
 
 from services.cli.client import Connection
-from services.cli.failures import CallError, FailureReason
+from services.cli.failures import CallError
+from services.cli.reasons import FailureReason
 from services.installation import issuer
 from services.installation.issuer import SampleAccount
 from services.platform.clock import HOUR

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from services.meetings import heard, ledger
 from services.meetings.ledger_models import MEETING, VISIT, MeetingRow
-from services.meetings.provider import Kind as MeetingKind
-from services.meetings.provider import ListedMeeting, MeetingKey, Participant, Phase, Stay
+from services.meetings.provider import ListedMeeting, MeetingKey, MeetingKind, Participant, Phase, Stay
 from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.data.database import Database

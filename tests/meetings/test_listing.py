@@ -15,7 +15,7 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 from services.meetings import heard, ledger, listing
 from services.meetings.ledger_models import MEETING, QUALITY
 from services.meetings.people_now import PeopleNow
-from services.meetings.provider import AwayError, Kind, ListedMeeting, MeetingKey, Phase
+from services.meetings.provider import AwayError, ListedMeeting, MeetingKey, MeetingKind, Phase
 from services.meetings.sweeps import write_read_time
 from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import DAY, HOUR, to_timestamp
@@ -47,7 +47,9 @@ def put(database: Database, clock: HandClock, *meetings: ListedMeeting) -> None:
         heard.hear(session, meetings, clock.time, clock.time)
 
 
-def ended(number: int, end: int, subject: str = "x", creator: str = "li", kind: Kind = Kind.SINGLE) -> ListedMeeting:
+def ended(
+    number: int, end: int, subject: str = "x", creator: str = "li", kind: MeetingKind = MeetingKind.SINGLE
+) -> ListedMeeting:
     key = MeetingKey("simulated", f"m{number}")
     code = f"{100_000_000 + number % 3}"
     return ListedMeeting(key, Phase.ENDED, code, subject, creator, "李", kind, end - HOUR, end, people=3)
@@ -89,7 +91,7 @@ async def test_filters_choose(replica: Replica, database: Database, clock: HandC
         database,
         clock,
         ended(1, now - DAY, "Weekly Ärger", "li"),
-        ended(2, now - 2 * DAY, "100% sicher_", "wang", Kind.WEBINAR),
+        ended(2, now - 2 * DAY, "100% sicher_", "wang", MeetingKind.WEBINAR),
         ended(3, now - 3 * DAY, "组会 ÄRGER", "li"),
     )
     assert names(await ask(replica)) == ["m1", "m2", "m3"]
@@ -114,7 +116,7 @@ async def test_lists_are_in_the_order_that_people_look_for(
         clock,
         *(
             ListedMeeting(
-                MeetingKey("simulated", f"c{each}"), Phase.COMING, "", "x", "li", "", Kind.SINGLE, at, at + HOUR
+                MeetingKey("simulated", f"c{each}"), Phase.COMING, "", "x", "li", "", MeetingKind.SINGLE, at, at + HOUR
             )
             for each, at in enumerate([clock.time + 2 * HOUR, clock.time + HOUR])
         ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.meetings.people import Device, Role
+from services.meetings.people import Device, MeetingRole
 from services.meetings.provider import (
     MeetingKey,
     NoSuchPersonError,
@@ -86,7 +86,7 @@ async def test_the_waiting_room_holds_people_until_they_are_let_in(
     assert await names(simulated, key) == (["li", "wang", "Guest", "zhao", "Other"], [])
     people = {each.display_name: each for each in await simulated.inside(key)}
     assert (people["zhao"].target, people["zhao"].enter_time) == (zhao, clock.time)
-    assert (people["Other"].target, people["Other"].role) == (other, Role.GUEST)
+    assert (people["Other"].target, people["Other"].role) == (other, MeetingRole.GUEST)
     assert await told(database) == ["entered"] * 5
     with pytest.raises(NoSuchPersonError):
         await simulated.do(key, Admit((zhao,)), "li")

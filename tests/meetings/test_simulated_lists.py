@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.meetings.models import SimulatedMeeting, SimulatedVisit
-from services.meetings.provider import Kind, ListedMeeting, MeetingKey, Phase
+from services.meetings.provider import ListedMeeting, MeetingKey, MeetingKind, Phase
 from services.meetings.simulated import Simulated
 from services.meetings.simulated_lists import PAGE
 from services.platform.data.database import Database
@@ -37,7 +37,17 @@ async def test_a_meeting_goes_from_list_to_list(simulated: Simulated, clock: Han
     made, start = await make(simulated, clock), clock.time + HOUR
     [coming] = await listed(simulated, Phase.COMING)
     assert coming == ListedMeeting(
-        *(MeetingKey("simulated", made), Phase.COMING, CODE, "组会", "li", "li", Kind.SINGLE, start, start + HOUR)
+        *(
+            MeetingKey("simulated", made),
+            Phase.COMING,
+            CODE,
+            "组会",
+            "li",
+            "li",
+            MeetingKind.SINGLE,
+            start,
+            start + HOUR,
+        )
     )
     for account in ("li", "wang"):
         await simulated.enter(CODE, account)
@@ -72,7 +82,7 @@ async def test_what_was_cancelled_or_nobody_came_to_is_in_no_list_of_ended_ones(
 
 async def test_each_occurrence_is_a_row(simulated: Simulated, clock: HandClock) -> None:
     made = await recurring(simulated, clock)
-    assert {each.kind for each in await listed(simulated, Phase.COMING)} == {Kind.RECURRING}
+    assert {each.kind for each in await listed(simulated, Phase.COMING)} == {MeetingKind.RECURRING}
     await simulated.enter(CODE, "li")
     assert await keys(simulated, Phase.RUNNING) == [f"{made}/1"]
     assert await keys(simulated, Phase.COMING) == [f"{made}/2", f"{made}/3"]

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.meetings import simulated_crowd
-from services.meetings.people import Device, Presence, Role
+from services.meetings.people import Device, MeetingRole, Presence
 from services.meetings.provider import MeetingKey, MeetingState, Phase, WrongStateError
 from services.meetings.simulated import Simulated
 from services.meetings.simulated_acts import Deed
@@ -45,9 +45,9 @@ async def test_people_come_with_names_and_devices(simulated: Simulated, key: Mee
         await simulated.play(CODE, Deed.ENTER, who)
     people = await simulated.inside(key)
     assert [(each.account, each.display_name, each.device, each.role) for each in people] == [
-        ("li", "li", Device.PC, Role.HOST),
-        ("wang", "小王", Device.IOS, Role.MEMBER),
-        ("", "Guest", Device.WEB, Role.GUEST),
+        ("li", "li", Device.PC, MeetingRole.HOST),
+        ("wang", "小王", Device.IOS, MeetingRole.MEMBER),
+        ("", "Guest", Device.WEB, MeetingRole.GUEST),
     ]
     assert {(each.microphone, each.camera, each.sharing, each.enter_time) for each in people} == {
         (True, False, False, clock.time)

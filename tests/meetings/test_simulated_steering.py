@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.meetings.models import SimulatedInvitation, SimulatedSettings
-from services.meetings.people import Device, Presence, Role, Target, Waiting
+from services.meetings.people import Device, MeetingRole, PersonWaiting, Presence, Target
 from services.meetings.provider import (
     MeetingKey,
     MeetingState,
@@ -74,7 +74,7 @@ async def names(simulated: Simulated, key: MeetingKey) -> tuple[list[str], list[
 
 async def target(simulated: Simulated, key: MeetingKey, name: str) -> Target:
     """Of somebody who is inside, or waits."""
-    people: list[Presence | Waiting] = [*await simulated.inside(key), *await simulated.waiting(key, "li")]
+    people: list[Presence | PersonWaiting] = [*await simulated.inside(key), *await simulated.waiting(key, "li")]
     return next(each.target for each in people if each.display_name == name)
 
 
@@ -237,15 +237,15 @@ async def test_who_enters_may_be_muted(
 
 async def test_co_hosts_are_made_and_unmade(simulated: Simulated, key: MeetingKey) -> None:
     """The host stays what they are, and a guest is a guest again."""
-    for name, before in (("wang", Role.MEMBER), ("Guest", Role.GUEST)):
+    for name, before in (("wang", MeetingRole.MEMBER), ("Guest", MeetingRole.GUEST)):
         who = await target(simulated, key, name)
-        for co_host, role in ((True, Role.CO_HOST), (True, Role.CO_HOST), (False, before)):
+        for co_host, role in ((True, MeetingRole.CO_HOST), (True, MeetingRole.CO_HOST), (False, before)):
             await simulated.do(key, SetCoHost(who, co_host=co_host), "li")
             assert (await one(simulated, key, name)).role == role
     for co_host in (True, False):
         with pytest.raises(WrongStateError):
             await simulated.do(key, SetCoHost(await target(simulated, key, "li"), co_host=co_host), "li")
-    assert (await one(simulated, key, "li")).role == Role.HOST
+    assert (await one(simulated, key, "li")).role == MeetingRole.HOST
 
 
 async def test_somebody_is_shown_under_another_name(simulated: Simulated, key: MeetingKey, database: Database) -> None:

@@ -16,7 +16,7 @@ from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub, 
 
 from services.cli.commands import app
 from services.meetings.api import NEEDED, SIMULATOR
-from services.meetings.people import Device, Role
+from services.meetings.people import Device, MeetingRole
 from services.meetings.provider import MeetingKey
 from services.meetings.simulated import Simulated
 from services.meetings.simulated_acts import Deed
@@ -79,9 +79,9 @@ async def test_guests_and_devices_come_by_rpc(served: Served, simulated: Simulat
     await served.act(pb.SIMULATED_ACT_ENTER, account_id="wang", display_name="Guest", guest=True)
     people = [(each.account, each.display_name, each.device, each.role) for each in await simulated.inside(key)]
     assert people == [
-        ("li", "li", Device.PC, Role.HOST),
-        ("wang", "小王", Device.IOS, Role.MEMBER),
-        ("", "Guest", Device.PC, Role.GUEST),
+        ("li", "li", Device.PC, MeetingRole.HOST),
+        ("wang", "小王", Device.IOS, MeetingRole.MEMBER),
+        ("", "Guest", Device.PC, MeetingRole.GUEST),
     ]
     code, _ = await refused(served.act(pb.SIMULATED_ACT_LEAVE, display_name="Other", guest=True))
     assert code == grpc.StatusCode.FAILED_PRECONDITION

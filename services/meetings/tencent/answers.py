@@ -121,7 +121,7 @@ class NumberedPage(TencentAnswer, Generic[R]):
         raise NotImplementedError
 
 
-class Person(Visit):
+class VisitNow(Visit):
     """Somebody who is inside, at one device. `instanceid` says which kind of device."""
 
     instanceid: str = ""
@@ -132,13 +132,13 @@ class Person(Visit):
     screen_shared_state: bool | None = None
 
 
-class Inside(NumberedPage[Person]):
+class Inside(NumberedPage[VisitNow]):
     meeting_id: str
     status: str = ""
-    participants: list[Person] = []
+    participants: list[VisitNow] = []
 
     @property
-    def rows(self) -> list[Person]:
+    def rows(self) -> list[VisitNow]:
         return self.participants
 
 

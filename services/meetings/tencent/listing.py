@@ -1,6 +1,6 @@
 """The meetings of the whole enterprise, by Tencent's three lists: coming, running, ended."""
 
-from services.meetings.provider import IncompleteError, Kind, ListedMeeting, MeetingKey, MeetingPage, Phase
+from services.meetings.provider import IncompleteError, ListedMeeting, MeetingKey, MeetingKind, MeetingPage, Phase
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.answers import CorpMeeting, CorpMeetings
 from services.meetings.tencent.client import Call, TencentClient
@@ -10,13 +10,13 @@ from services.platform.clock import DAY
 PATH = "/v1/corp/meetings"
 PAGE = 50
 STATES = {Phase.ENDED: "1", Phase.RUNNING: "2", Phase.COMING: "3"}
-KINDS = {0: Kind.SINGLE, 1: Kind.RECURRING, 5: Kind.PERSONAL_ROOM, 6: Kind.WEBINAR}
+KINDS = {0: MeetingKind.SINGLE, 1: MeetingKind.RECURRING, 5: MeetingKind.PERSONAL_ROOM, 6: MeetingKind.WEBINAR}
 USER = 1
 FIRST_MILLISECOND = 10**11
 """Smaller moments are seconds, until the year 5138; as milliseconds they were before 1974."""
 
 
-class Listing:
+class MeetingLists:
     """`operator` is a userid of an administrator; the lists are for no others."""
 
     def __init__(self, client: TencentClient, accounts: Accounts, name: str, operator: str) -> None:
@@ -49,7 +49,7 @@ class Listing:
             subject=row.subject,
             creator=self._accounts.to_account(row.userid) if row.userid_type == USER else "",
             creator_name=row.nick_name[:100],
-            kind=KINDS.get(row.meeting_type, Kind.UNKNOWN),
+            kind=KINDS.get(row.meeting_type, MeetingKind.UNKNOWN),
             start_time=to_milliseconds(row.start_time),
             end_time=to_milliseconds(row.end_time),
             people=row.participants_num if phase == Phase.ENDED else row.online_member_num,

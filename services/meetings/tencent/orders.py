@@ -35,7 +35,7 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Instruction:
     """`body` without who acts. `targets` are inside when it can be obeyed, or else wait."""
 
     endpoint: Endpoint
@@ -44,42 +44,42 @@ class Order:
     who_wait: bool = False
 
 
-def to_order(act: Act) -> Order:
+def to_order(act: Act) -> Instruction:
     """Not for Invite. Raises NoSuchPersonError for whom one cannot mean, UnsupportedError."""
     match act:
         case ChangeSettings():
-            return Order(Endpoint.SETTINGS, settings(act))
+            return Instruction(Endpoint.SETTINGS, settings(act))
         case End():
-            return Order(Endpoint.END, {"reason_code": 1, "force_dismiss_meeting": 1, "retrieve_code": 0})
+            return Instruction(Endpoint.END, {"reason_code": 1, "force_dismiss_meeting": 1, "retrieve_code": 0})
         case Remove(targets, may_return):
             reason = {"reason": "removed"} if any(each.terminal == CONNECTOR for each in targets) else {}
             body = {"users": users(targets), "allow_rejoin": may_return, **reason}
-            return Order(Endpoint.REMOVE, body, targets)
+            return Instruction(Endpoint.REMOVE, body, targets)
         case Admit(targets):
             body = {"operate_type": ADMIT, "users": users(targets)}
-            return Order(Endpoint.WAITING_ROOM, body, targets, who_wait=True)
+            return Instruction(Endpoint.WAITING_ROOM, body, targets, who_wait=True)
         case PutInWaitingRoom(targets):
-            return Order(Endpoint.WAITING_ROOM, {"operate_type": PUT_BACK, "users": users(targets)}, targets)
+            return Instruction(Endpoint.WAITING_ROOM, {"operate_type": PUT_BACK, "users": users(targets)}, targets)
         case TurnAway(targets, may_return):
             body = {"operate_type": TURN_AWAY, "users": users(targets), "allow_rejoin": may_return}
-            return Order(Endpoint.WAITING_ROOM, body, targets, who_wait=True)
+            return Instruction(Endpoint.WAITING_ROOM, body, targets, who_wait=True)
     return _about_one(act)
 
 
-def _about_one(act: Act) -> Order:
+def _about_one(act: Act) -> Instruction:
     match act:
         case Mute(target, muted):
-            return Order(Endpoint.MUTE, {"mute": muted, "user": user(target)}, (target,))
+            return Instruction(Endpoint.MUTE, {"mute": muted, "user": user(target)}, (target,))
         case SetCoHost(target, co_host):
-            return Order(Endpoint.CO_HOST, {"action": co_host, "user": user(target)}, (target,))
+            return Instruction(Endpoint.CO_HOST, {"action": co_host, "user": user(target)}, (target,))
         case Rename(target, display_name):
             person_id, terminal = addressed(target)
             named = {"ms_open_id": person_id, "instanceid": terminal, "nick_name": display_name}
-            return Order(Endpoint.NAMES, {"users": [named]}, (target,))
+            return Instruction(Endpoint.NAMES, {"users": [named]}, (target,))
         case StopVideo(target):
-            return Order(Endpoint.VIDEO, {"video": False, "user": user(target)}, (target,))
+            return Instruction(Endpoint.VIDEO, {"video": False, "user": user(target)}, (target,))
         case StopSharing(target):
-            return Order(Endpoint.SHARING, {"user": user(target)}, (target,))
+            return Instruction(Endpoint.SHARING, {"user": user(target)}, (target,))
     raise UnsupportedError(f"{type(act).__name__}: no call does this")
 
 

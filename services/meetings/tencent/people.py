@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 
-from services.meetings.people import Device, Presence, Quality, Role, Target, Waiting
+from services.meetings.people import Device, MeetingRole, PersonWaiting, Presence, Quality, Target
 from services.meetings.provider import IncompleteError, MeetingKey, ProviderError, WrongStateError
 from services.meetings.tencent import paging
 from services.meetings.tencent.accounts import Accounts
@@ -12,8 +12,8 @@ from services.meetings.tencent.answers import (
     DeviceQuality,
     Inside,
     MeetingQuality,
-    Person,
     PersonQuality,
+    VisitNow,
     WaitingPerson,
     WaitingRoom,
 )
@@ -43,17 +43,17 @@ DEVICES = {
     **dict.fromkeys(("20", "21", "22", "30", "31", "32", "33"), Device.ROOMS),
 }
 ROLES = {
-    2: Role.HOST,
-    3: Role.HOST,  # and creator
-    4: Role.GUEST,
-    5: Role.HOST,  # and guest
-    6: Role.CO_HOST,
-    7: Role.CO_HOST,  # and creator
+    2: MeetingRole.HOST,
+    3: MeetingRole.HOST,  # and creator
+    4: MeetingRole.GUEST,
+    5: MeetingRole.HOST,  # and guest
+    6: MeetingRole.CO_HOST,
+    7: MeetingRole.CO_HOST,  # and creator
 }
 """A creator who gave the role of host away is a member."""
 
 
-class People:
+class PeopleCalls:
     """Asks as `operator`, a userid of an administrator, but for the waiting room, which its creator alone may see."""
 
     def __init__(
@@ -82,7 +82,7 @@ class People:
         self._remember(key, found)
         return found
 
-    async def waiting(self, key: MeetingKey, creator: str) -> list[Waiting]:
+    async def waiting(self, key: MeetingKey, creator: str) -> list[PersonWaiting]:
         user = self._accounts.to_user(creator) if creator else self._operator
         query = {"userid": user, "page_size": str(PAGE)}
 
@@ -141,21 +141,21 @@ class People:
                 log.info("whose quality it is, is not known of all: %s", error)
         return self._known.get(key, {})
 
-    def _to_presence(self, person: Person) -> Presence:
+    def _to_presence(self, person: VisitNow) -> Presence:
         return Presence(
             target=Target(person.ms_open_id, person.instanceid),
             account=self._accounts.to_account(person.userid),
             display_name=person.user_name[:100],
             device=DEVICES.get(person.instanceid, Device.UNKNOWN),
-            role=ROLES.get(person.user_role, Role.MEMBER),
+            role=ROLES.get(person.user_role, MeetingRole.MEMBER),
             enter_time=person.join_time * 1000,
             microphone=person.audio_state,
             camera=person.video_state,
             sharing=person.screen_shared_state,
         )
 
-    def _to_waiting(self, person: WaitingPerson) -> Waiting:
-        return Waiting(
+    def _to_waiting(self, person: WaitingPerson) -> PersonWaiting:
+        return PersonWaiting(
             target=Target(person.ms_open_id, person.instanceid),
             account=self._accounts.to_account(person.userid),
             display_name=person.user_name[:100],
@@ -163,7 +163,7 @@ class People:
         )
 
 
-def _identity(person: Person | WaitingPerson) -> Hashable:
+def _identity(person: VisitNow | WaitingPerson) -> Hashable:
     """None of whom nothing is told. One who came twice is not taken for two pages that overlap."""
     who = person.ms_open_id or person.userid or person.open_id
     return (who, person.instanceid, person.join_time, getattr(person, "join_type", 0)) if who else None

@@ -20,9 +20,9 @@ from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.answers import Done, Invited, Invitees, PersonId
 from services.meetings.tencent.client import Call, TencentClient
 from services.meetings.tencent.errors import ANOTHER_MAY, INVALID, TRANSIENT, Endpoint, code_of
-from services.meetings.tencent.orders import PERSON, TERMINAL, Order, to_order
+from services.meetings.tencent.orders import PERSON, TERMINAL, Instruction, to_order
 from services.meetings.tencent.paths import control_path, meeting_path
-from services.meetings.tencent.people import People
+from services.meetings.tencent.people import PeopleCalls
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ TAKE_AWAY = {Endpoint.REMOVE, Endpoint.WAITING_ROOM}
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class OnBehalf:
     """On whose behalf: `operator_id` and `operator_id_type`."""
 
     id: str
@@ -43,7 +43,7 @@ class Operator:
 class Steering:
     """`operator` is a userid of an administrator, who is tried last: most acts are for creator and hosts."""
 
-    def __init__(self, client: TencentClient, accounts: Accounts, operator: str, people: People) -> None:
+    def __init__(self, client: TencentClient, accounts: Accounts, operator: str, people: PeopleCalls) -> None:
         self._client = client
         self._accounts = accounts
         self._operator = operator
@@ -64,7 +64,7 @@ class Steering:
         except WrongStateError as error:
             log.info("%s: taken as done", error)
 
-    async def _obey(self, key: MeetingKey, order: Order, creator: str) -> None:
+    async def _obey(self, key: MeetingKey, order: Instruction, creator: str) -> None:
         """On behalf of one after the other, until one is permitted. Raises what the first was told."""
         refusals: list[ProviderError] = []
         async for operator in self._operators(key, creator):
@@ -81,21 +81,21 @@ class Steering:
                 log.info("%s, as operator of kind %d", error, operator.kind)
         raise _most_telling(refusals)
 
-    async def _send(self, key: MeetingKey, order: Order, operator: Operator) -> None:
+    async def _send(self, key: MeetingKey, order: Instruction, operator: OnBehalf) -> None:
         path = f"{meeting_path(key.meeting_id)}/dismiss" if order.endpoint == Endpoint.END else control_of(key, order)
         who = {"operator_id": operator.id, "operator_id_type": operator.kind, "instanceid": TERMINAL}
         await self._client.ask(Call(order.endpoint, path, {}, {**who, **order.body}), Done)
 
-    async def _operators(self, key: MeetingKey, creator: str) -> AsyncIterator[Operator]:
+    async def _operators(self, key: MeetingKey, creator: str) -> AsyncIterator[OnBehalf]:
         """The creator, the same by the id in this meeting, the administrator."""
         user = self._accounts.to_user(creator) if creator else ""
         if user:
-            yield Operator(user, USER)
+            yield OnBehalf(user, USER)
             person_id = await self._person_id(key, user)
             if person_id:
-                yield Operator(person_id, PERSON)
+                yield OnBehalf(person_id, PERSON)
         if user != self._operator:
-            yield Operator(self._operator, USER)
+            yield OnBehalf(self._operator, USER)
 
     async def _person_id(self, key: MeetingKey, user: str) -> str:
         query = {"operator_id": user, "operator_id_type": str(USER)}
@@ -106,7 +106,7 @@ class Steering:
             log.info("%s: who made the meeting has no id in it", error)
             return ""
 
-    async def _explain(self, key: MeetingKey, order: Order, creator: str, refusal: ProviderError) -> None:
+    async def _explain(self, key: MeetingKey, order: Instruction, creator: str, refusal: ProviderError) -> None:
         """What the code does not say. Raises WrongStateError when the meeting does not run, NoSuchPersonError."""
         try:
             if not await self._people.runs(key):
@@ -166,7 +166,7 @@ class Steering:
         raise IncompleteError(f"{Endpoint.INVITEES}: there is more than can be read")
 
 
-def control_of(key: MeetingKey, order: Order) -> str:
+def control_of(key: MeetingKey, order: Instruction) -> str:
     return f"{control_path(key.meeting_id)}/{order.endpoint.rpartition('/')[2]}"
 
 

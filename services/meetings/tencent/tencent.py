@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from services.meetings.people import Presence, Quality, Waiting
+from services.meetings.people import PersonWaiting, Presence, Quality
 from services.meetings.provider import (
     CancelledError,
     IncompleteError,
@@ -24,9 +24,9 @@ from services.meetings.tencent.answers import MeetingInfo, Meetings, Visit, Visi
 from services.meetings.tencent.client import Call, TencentClient, Timing
 from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import CALLS_A_MINUTE
-from services.meetings.tencent.listing import Listing
+from services.meetings.tencent.listing import MeetingLists
 from services.meetings.tencent.paths import meeting_path
-from services.meetings.tencent.people import People
+from services.meetings.tencent.people import PeopleCalls
 from services.meetings.tencent.signature import Credentials, TencentAuth
 from services.meetings.tencent.steering import Steering
 from services.meetings.tencent.users import to_user
@@ -67,8 +67,8 @@ class Tencent:
         self._accounts = accounts
         self._operator = operator
         self._clock = clock
-        self._listing = Listing(client, accounts, NAME, operator)
-        self._people = People(client, accounts, operator, calls_a_minute)
+        self._listing = MeetingLists(client, accounts, NAME, operator)
+        self._people = PeopleCalls(client, accounts, operator, calls_a_minute)
         self._steering = Steering(client, accounts, operator, self._people)
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
@@ -108,7 +108,7 @@ class Tencent:
     async def inside(self, key: MeetingKey) -> list[Presence]:
         return await self._people.inside(key)
 
-    async def waiting(self, key: MeetingKey, creator: str) -> list[Waiting]:
+    async def waiting(self, key: MeetingKey, creator: str) -> list[PersonWaiting]:
         return await self._people.waiting(key, creator)
 
     async def quality(self, key: MeetingKey) -> list[Quality]:

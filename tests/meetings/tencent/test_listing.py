@@ -9,9 +9,9 @@ import pytest
 from services.meetings.provider import (
     AwayError,
     IncompleteError,
-    Kind,
     ListedMeeting,
     MeetingKey,
+    MeetingKind,
     NotPermittedError,
     Phase,
     RateLimitedError,
@@ -60,7 +60,7 @@ async def test_a_running_meeting_is_told_with_who_made_it_and_how_many_are_insid
         subject="组会",
         creator="li",
         creator_name="李 Li",
-        kind=Kind.SINGLE,
+        kind=MeetingKind.SINGLE,
         start_time=made.start * 1000,
         end_time=made.end * 1000,
         people=2,
@@ -99,16 +99,17 @@ async def test_each_occurrence_is_a_row_of_its_own(standin: Standin, tencent: Te
     standin.cloud.enter(made, "li", sub=made.subs[0].sub_meeting_id)
     [now] = await listed(tencent, Phase.RUNNING)
     coming = await listed(tencent, Phase.COMING)
-    assert (now.kind, now.key.sub_meeting_id) == (Kind.RECURRING, made.subs[0].sub_meeting_id)
+    assert (now.kind, now.key.sub_meeting_id) == (MeetingKind.RECURRING, made.subs[0].sub_meeting_id)
     assert [each.key.sub_meeting_id for each in coming] == [each.sub_meeting_id for each in made.subs[1:]]
     assert [each.start_time for each in coming] == [each.start * 1000 for each in made.subs[1:]]
     assert {each.people for each in coming} == {None}
 
 
 @pytest.mark.parametrize(
-    ("told", "kind"), [(0, Kind.SINGLE), (6, Kind.WEBINAR), (5, Kind.PERSONAL_ROOM), (4, Kind.UNKNOWN)]
+    ("told", "kind"),
+    [(0, MeetingKind.SINGLE), (6, MeetingKind.WEBINAR), (5, MeetingKind.PERSONAL_ROOM), (4, MeetingKind.UNKNOWN)],
 )
-async def test_how_it_came_about(standin: Standin, tencent: Tencent, told: int, kind: Kind) -> None:
+async def test_how_it_came_about(standin: Standin, tencent: Tencent, told: int, kind: MeetingKind) -> None:
     running(standin)[0].kind = told
     assert [each.kind for each in await listed(tencent, Phase.RUNNING)] == [kind]
 
@@ -118,7 +119,7 @@ async def test_of_a_row_that_says_little_little_is_known(standin: Standin, tence
     row = {"meeting_id": "1", "userid": "room", "userid_type": 3, "start_time": None, "new_field": {}}
     standin.canned = {"total_count": 1, "total_page": 1, "meeting_info_list": [row]}
     [found] = await listed(tencent, Phase.RUNNING)
-    assert (found.creator, found.kind, found.start_time, found.people) == ("", Kind.UNKNOWN, 0, None)
+    assert (found.creator, found.kind, found.start_time, found.people) == ("", MeetingKind.UNKNOWN, 0, None)
 
 
 async def test_those_that_touch_the_window_are_there(standin: Standin, tencent: Tencent) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.meetings.people import Device, Presence, Quality, Role, Target, Waiting
+from services.meetings.people import Device, MeetingRole, PersonWaiting, Presence, Quality, Target
 from services.meetings.provider import (
     AwayError,
     IncompleteError,
@@ -54,20 +54,26 @@ async def test_who_is_inside_with_their_devices_and_states(
     meeting.cohosts.add(visit.ms_open_id)
     switched = {"microphone": False, "camera": False, "sharing": False}
     assert await tencent.inside(key(meeting.meeting_id)) == [
-        Presence(Target(host.ms_open_id, "1"), "li", "李", Device.PC, Role.HOST, (NOW - 50) * 1000, **switched),
+        Presence(Target(host.ms_open_id, "1"), "li", "李", Device.PC, MeetingRole.HOST, (NOW - 50) * 1000, **switched),
         Presence(
             Target(visit.ms_open_id, "3"),
             "wang",
             "王",
             Device.ANDROID,
-            Role.CO_HOST,
+            MeetingRole.CO_HOST,
             (NOW - 40) * 1000,
             True,
             False,
             True,
         ),
         Presence(
-            Target(guest.ms_open_id, "8"), "", "客", Device.MINI_PROGRAM, Role.GUEST, (NOW - 30) * 1000, **switched
+            Target(guest.ms_open_id, "8"),
+            "",
+            "客",
+            Device.MINI_PROGRAM,
+            MeetingRole.GUEST,
+            (NOW - 30) * 1000,
+            **switched,
         ),
     ]
 
@@ -104,7 +110,7 @@ async def test_what_somebody_is_there(standin: Standin, tencent: Tencent, told: 
     person = {"ms_open_id": "m", "join_time": "1", "user_role": told, "audio_state": None}
     standin.canned = {"meeting_id": "1", "total_count": 1, "total_page": 1, "participants": [person]}
     [found] = await tencent.inside(key("1"))
-    assert (found.role, found.microphone, found.camera, found.sharing) == (Role(role), None, None, None)
+    assert (found.role, found.microphone, found.camera, found.sharing) == (MeetingRole(role), None, None, None)
     assert (found.device, found.target) == (Device.UNKNOWN, Target("m", ""))
 
 
@@ -158,7 +164,7 @@ async def test_who_waits_is_told_to_the_creator_alone(
     standin.cloud.enter(meeting, "li")
     waiting = standin.cloud.wait(meeting, "wang", name="王", instanceid=4)
     at = key(meeting.meeting_id)
-    assert await tencent.waiting(at, "li") == [Waiting(Target(waiting.ms_open_id, "4"), "wang", "王", 0)]
+    assert await tencent.waiting(at, "li") == [PersonWaiting(Target(waiting.ms_open_id, "4"), "wang", "王", 0)]
     for other in ("", "zhao", "who-left-the-organization"):
         with pytest.raises(NotPermittedError):
             await tencent.waiting(at, other)
