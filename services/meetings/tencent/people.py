@@ -53,7 +53,7 @@ ROLES = {
 """A creator who gave the role of host away is a member."""
 
 
-class PeopleCalls:
+class TencentPeople:
     """Asks as `operator`, a userid of an administrator, but for the waiting room, which its creator alone may see."""
 
     def __init__(

@@ -22,7 +22,7 @@ from services.meetings.tencent.client import Call, TencentClient
 from services.meetings.tencent.errors import ANOTHER_MAY, INVALID, TRANSIENT, Endpoint, code_of
 from services.meetings.tencent.orders import PERSON, TERMINAL, Instruction, to_order
 from services.meetings.tencent.paths import control_path, meeting_path
-from services.meetings.tencent.people import PeopleCalls
+from services.meetings.tencent.people import TencentPeople
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class OnBehalf:
 class Steering:
     """`operator` is a userid of an administrator, who is tried last: most acts are for creator and hosts."""
 
-    def __init__(self, client: TencentClient, accounts: Accounts, operator: str, people: PeopleCalls) -> None:
+    def __init__(self, client: TencentClient, accounts: Accounts, operator: str, people: TencentPeople) -> None:
         self._client = client
         self._accounts = accounts
         self._operator = operator

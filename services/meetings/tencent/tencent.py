@@ -26,7 +26,7 @@ from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import CALLS_A_MINUTE
 from services.meetings.tencent.listing import MeetingLists
 from services.meetings.tencent.paths import meeting_path
-from services.meetings.tencent.people import PeopleCalls
+from services.meetings.tencent.people import TencentPeople
 from services.meetings.tencent.signature import Credentials, TencentAuth
 from services.meetings.tencent.steering import Steering
 from services.meetings.tencent.users import to_user
@@ -68,7 +68,7 @@ class Tencent:
         self._operator = operator
         self._clock = clock
         self._listing = MeetingLists(client, accounts, NAME, operator)
-        self._people = PeopleCalls(client, accounts, operator, calls_a_minute)
+        self._people = TencentPeople(client, accounts, operator, calls_a_minute)
         self._steering = Steering(client, accounts, operator, self._people)
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
