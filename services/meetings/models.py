@@ -6,6 +6,7 @@ Times are epoch milliseconds.
 import sqlalchemy as sa
 from sqlmodel import Field, Index, SQLModel
 
+from services.meetings import ledger_models
 from services.platform.data import audit
 from services.platform.messaging import outbox
 
@@ -64,7 +65,7 @@ class SimulatedOccurrence(SQLModel, table=True):
 
 
 class SimulatedVisit(SQLModel, table=True):
-    """One stay of one person in the meeting itself; `leave_time` is null while inside."""
+    """One stay of one person, at one device, in the meeting itself; `leave_time` is null while inside."""
 
     __tablename__ = "simulated_visit"
 
@@ -75,9 +76,80 @@ class SimulatedVisit(SQLModel, table=True):
         sa_column_kwargs={"server_default": "0"},
         description="its number; 0 for a meeting that takes place once",
     )
-    account: str
+    account: str = Field(description="empty for a guest")
     enter_time: int = Field(sa_type=sa.BigInteger)
     leave_time: int | None = Field(default=None, sa_type=sa.BigInteger)
+    person_id: str = Field(default="", sa_column_kwargs={"server_default": sa.text("''")}, description="of Target")
+    display_name: str = Field(default="", sa_column_kwargs={"server_default": sa.text("''")})
+    terminal: str = Field(
+        default="", sa_column_kwargs={"server_default": sa.text("''")}, description="a word of people.Device"
+    )
+    role: str = Field(
+        default="MEMBER", sa_column_kwargs={"server_default": "MEMBER"}, description="a word of people.Role"
+    )
+    microphone: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    camera: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    sharing: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    connection: str = Field(
+        default="USUAL",
+        sa_column_kwargs={"server_default": "USUAL"},
+        description="a word of simulated_quality.Connection",
+    )
+
+
+class SimulatedWaiting(SQLModel, table=True):
+    """Somebody who is in the waiting room now."""
+
+    __tablename__ = "simulated_waiting"
+    __table_args__ = (Index("simulated_waiting_meeting", "meeting_id", "occurrence"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=sa.BigInteger().with_variant(sa.Integer, "sqlite"))
+    meeting_id: int = Field(foreign_key="simulated_meeting.id", sa_type=sa.BigInteger)
+    occurrence: int
+    account: str = Field(description="empty for a guest")
+    person_id: str
+    display_name: str
+    terminal: str
+    enter_time: int = Field(sa_type=sa.BigInteger)
+
+
+class SimulatedSettings(SQLModel, table=True):
+    """What a meeting is like while it runs, as steering.ChangeSettings says; none is as these defaults."""
+
+    __tablename__ = "simulated_settings"
+
+    meeting_id: int = Field(primary_key=True, foreign_key="simulated_meeting.id", sa_type=sa.BigInteger)
+    occurrence: int = Field(primary_key=True)
+    mute_all: bool = False
+    may_unmute: bool = True
+    mute_on_entry: str = "OFF"
+    locked: bool = False
+    waiting_room: bool = False
+    hide_number: bool = False
+    organization_only: bool = False
+    may_share: bool = True
+    chat: str = "FREE"
+    red_envelopes: bool = True
+    entry_sound: bool = False
+
+
+class SimulatedRemoval(SQLModel, table=True):
+    """Somebody who may not come back."""
+
+    __tablename__ = "simulated_removal"
+
+    meeting_id: int = Field(primary_key=True, foreign_key="simulated_meeting.id", sa_type=sa.BigInteger)
+    occurrence: int = Field(primary_key=True)
+    person_id: str = Field(primary_key=True)
+
+
+class SimulatedInvitation(SQLModel, table=True):
+    """An account that was invited to a meeting, all its occurrences."""
+
+    __tablename__ = "simulated_invitation"
+
+    meeting_id: int = Field(primary_key=True, foreign_key="simulated_meeting.id", sa_type=sa.BigInteger)
+    account: str = Field(primary_key=True)
 
 
 TABLES: list[type[SQLModel]] = [
@@ -86,6 +158,11 @@ TABLES: list[type[SQLModel]] = [
     SimulatedMeeting,
     SimulatedOccurrence,
     SimulatedVisit,
+    SimulatedWaiting,
+    SimulatedSettings,
+    SimulatedRemoval,
+    SimulatedInvitation,
+    *ledger_models.TABLES,
     *outbox.TABLES,
     *audit.TABLES,
 ]

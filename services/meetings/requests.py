@@ -25,10 +25,10 @@ def meeting_key(given: pb.MeetingKey) -> MeetingKey:
     return MeetingKey(given.provider, given.meeting_id, given.sub_meeting_id)
 
 
-def account(given: str) -> str:
+def account(given: str, field: str = "account_id") -> str:
     if len(given) > LONGEST_ACCOUNT or not given.isprintable():
         raise errors.invalid(
-            "account_id",
+            field,
             message("must be at most {limit} printable characters", limit=LONGEST_ACCOUNT),
         )
     return given
@@ -50,6 +50,14 @@ def subject(given: str) -> str:
             message("say what the meeting is about, in at most {limit} characters", limit=LONGEST_SUBJECT),
         )
     return given.strip()
+
+
+def line(field: str, given: str, longest: int) -> str:
+    """Trimmed, of at most so many characters."""
+    text = given.strip()
+    if len(text) > longest or not text.isprintable():
+        raise errors.invalid(field, message("must be at most {limit} printable characters", limit=longest))
+    return text
 
 
 def interval(start_time: Timestamp, end_time: Timestamp) -> tuple[int, int]:

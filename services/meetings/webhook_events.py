@@ -1,9 +1,6 @@
 """What providers report of meetings: each event is stored once however often it comes, and ours with it."""
 
-import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -11,8 +8,11 @@ from sqlmodel import Session, func, select
 from yunhui.meetings.v1 import events_pb2 as events
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
+from services.meetings import ledger
 from services.meetings.models import MeetingSequence, WebhookEventRow
 from services.meetings.provider import MeetingKey
+from services.meetings.webhook_event import Kind as Kind
+from services.meetings.webhook_event import WebhookEvent as WebhookEvent
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session
@@ -22,45 +22,6 @@ from services.platform.messaging.bus import Event
 from services.platform.messaging.proto_json import to_json
 
 ATTEMPTS = 5
-
-
-class Kind(StrEnum):
-    """The last word of the event's subject."""
-
-    ENTERED = "entered"
-    LEFT = "left"
-    ENDED = "ended"
-    CHANGED = "changed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookEvent:
-    """`natural_key` holds all that makes it this event and no other. Times are epoch ms, 0 when not told.
-
-    `subject` and `creator` are the meeting's; `person_id`, `terminal` and `display_name` are those of whoever entered or
-    left, as in `people.Target`. What is not told is empty.
-    """
-
-    kind: Kind
-    key: MeetingKey
-    event_time: int
-    natural_key: tuple[str, ...]
-    meeting_code: str = ""
-    account: str = ""
-    everybody_left: bool = False
-    start_time: int = 0
-    end_time: int = 0
-    subject: str = ""
-    creator: str = ""
-    person_id: str = ""
-    terminal: str = ""
-    display_name: str = ""
-
-    @property
-    def digest(self) -> str:
-        parts = [self.key.entity_id, self.kind, str(self.event_time), *self.natural_key]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 class WebhookEvents:
@@ -89,11 +50,16 @@ class WebhookEvents:
 
     def store(self, connection: Connection, reported: list[WebhookEvent]) -> None:
         """In the transaction of `connection`."""
+        if not reported:
+            return
         now = self._clock.now()
+        ledger.lock(connection)
         with open_session(connection) as session:
-            for event in reported:
-                if _is_new(session, event, now) and (sequence := _advance(session, event)):
+            new = [event for event in reported if _is_new(session, event, now)]
+            for event in new:
+                if sequence := _advance(session, event):
                     outbox.append(connection, [to_event(event, sequence, now)])
+            ledger.note(session, new, now)
 
     async def first_entry(self, key: MeetingKey, since: int | None, until: int | None) -> int | None:
         """When somebody was first reported to have entered, within [since, until); None when nobody was."""
@@ -135,15 +101,19 @@ def _is_new(session: Session, event: WebhookEvent, now: int) -> bool:
 def _advance(session: Session, event: WebhookEvent) -> int:
     """The number of the event among those of its meeting; 0 for a change that a later one has overtaken already."""
     is_change = event.kind in (Kind.CHANGED, Kind.CANCELLED)
-    changed = event.event_time if is_change else 0
-    sequence = session.get(MeetingSequence, event.key.entity_id, with_for_update=True)
+    return next_number(session, event.key, event.event_time if is_change else None)
+
+
+def next_number(session: Session, key: MeetingKey, change_time: int | None = None) -> int:
+    """Of an event of the meeting. `change_time`: of a change; 0 is answered when a later one was told already."""
+    sequence = session.get(MeetingSequence, key.entity_id, with_for_update=True)
     if sequence is None:
-        sequence = MeetingSequence(entity_id=event.key.entity_id, last_seq=0, change_time=changed)
+        sequence = MeetingSequence(entity_id=key.entity_id, last_seq=0, change_time=0)
         session.add(sequence)
-    elif is_change and changed < sequence.change_time:
+    if change_time is not None and change_time < sequence.change_time:
         return 0
     sequence.last_seq += 1
-    sequence.change_time = max(changed, sequence.change_time)
+    sequence.change_time = max(change_time or 0, sequence.change_time)
     session.flush()
     return sequence.last_seq
 

@@ -7,15 +7,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.standin.sender import WebhookSender
+from services.standin.telling import told, told_by_name, told_meeting, told_person
 from services.standin.users import CloudUser
 
 DAY = 86400
 RECYCLED_AFTER = 30 * DAY
+PC = 1
+GOOD = {
+    "network_delay": "20",
+    "upstream_packet_loss": "0",
+    "downstream_packet_loss": "0",
+    "upstream_bindwidth": "2000",
+    "downstream_bindwidth": "4000",
+}
 
 
 @dataclass(slots=True)
 class CloudVisit:
-    """One stay in the meeting itself; `left` is 0 while inside. Seconds."""
+    """One stay in the meeting itself, at one device; `left` is 0 while inside. Seconds.
+
+    `raw_name` is told in place of the name, should it be no UTF-8. `network` holds the figures of the quality.
+    """
 
     userid: str
     name: str
@@ -23,6 +35,25 @@ class CloudVisit:
     joined: int
     left: int = 0
     sub_meeting_id: str = ""
+    instanceid: int = PC
+    microphone: bool = False
+    camera: bool = False
+    sharing: bool = False
+    raw_name: bytes = b""
+    network: dict[str, str] = field(default_factory=lambda: dict(GOOD))
+
+
+@dataclass(slots=True)
+class CloudWaiting:
+    """Somebody in the waiting room, since `joined` (seconds)."""
+
+    userid: str
+    name: str
+    ms_open_id: str
+    joined: int
+    sub_meeting_id: str = ""
+    instanceid: int = PC
+    raw_name: bytes = b""
 
 
 @dataclass(slots=True)
@@ -35,7 +66,7 @@ class CloudSubMeeting:
 
 @dataclass(slots=True)
 class CloudMeeting:
-    """`enterprise` False: somebody else's, which the API does not show."""
+    """`enterprise` False: somebody else's, which the API does not show. `cohosts` and `banned` are ms_open_ids."""
 
     meeting_id: str
     code: str
@@ -47,14 +78,28 @@ class CloudMeeting:
     invitees: list[str] = field(default_factory=list)
     subs: list[CloudSubMeeting] = field(default_factory=list)
     visits: list[CloudVisit] = field(default_factory=list)
+    waiting: list[CloudWaiting] = field(default_factory=list)
     enterprise: bool = True
     cancelled: bool = False
     deleted: bool = False
     recycled: bool = False
+    kind: int = 0
     settings: dict[str, object] = field(default_factory=dict)
+    cohosts: set[str] = field(default_factory=set)
+    banned: set[str] = field(default_factory=set)
 
     def inside(self, sub_meeting_id: str | None = None) -> list[CloudVisit]:
         return [visit for visit in self.visits if not visit.left and sub_meeting_id in (None, visit.sub_meeting_id)]
+
+    def person_id(self, userid: str) -> str:
+        """The id of somebody in this meeting, which is known before they enter; every guest is another."""
+        return uuid.uuid5(uuid.NAMESPACE_OID, f"{self.meeting_id}/{userid}").hex if userid else uuid.uuid4().hex
+
+    def is_host(self, userid: str) -> bool:
+        return bool(userid) and (userid == self.creator or userid in self.hosts)
+
+    def occurrence(self, sub_meeting_id: str) -> "CloudMeeting | CloudSubMeeting":
+        return next((each for each in self.subs if each.sub_meeting_id == sub_meeting_id), self)
 
 
 class Cloud:
@@ -136,19 +181,29 @@ class Cloud:
         end = max([meeting.end, *(sub.end for sub in meeting.subs)])
         return "MEETING_STATE_INIT" if self.now() < end else "MEETING_STATE_NULL"
 
-    def enter(self, meeting: CloudMeeting, userid: str, name: str = "", sub: str = "", at: int = 0) -> CloudVisit:
-        """`userid` "" is a guest. `at` lets it have happened at another time."""
+    def enter(
+        self, meeting: CloudMeeting, userid: str, name: str = "", sub: str = "", at: int = 0, instanceid: int = PC
+    ) -> CloudVisit:
+        """`userid` "" is a guest. `at` lets it have happened at another time. Whoever waited waits no longer."""
         with self.lock:
-            moment = at or int(self.now())
-            visit = CloudVisit(userid, name or userid or "访客", uuid.uuid4().hex, moment, 0, sub)
-            first = not meeting.inside(sub)
-            meeting.visits.append(visit)
-            if first:
-                self._tell("meeting.participant-status-update", meeting, None, at=moment, sub=sub, status=0)
-            if userid == meeting.creator:
-                self._tell("meeting.started", meeting, userid, at=moment, sub=sub)
-            self._tell("meeting.participant-joined", meeting, visit, at=moment, sub=sub)
-            return visit
+            waited = [each for each in meeting.waiting if userid and each.userid == userid]
+            meeting.waiting = [each for each in meeting.waiting if each not in waited]
+            person_id = meeting.person_id(userid)
+            return self._come_in(meeting, userid, name or userid or "访客", person_id, sub, at, instanceid)
+
+    def _come_in(
+        self, meeting: CloudMeeting, userid: str, name: str, person_id: str, sub: str, at: int, instanceid: int
+    ) -> CloudVisit:
+        moment = at or int(self.now())
+        visit = CloudVisit(userid, name, person_id, moment, 0, sub, instanceid)
+        first = not meeting.inside(sub)
+        meeting.visits.append(visit)
+        if first:
+            self._tell("meeting.participant-status-update", meeting, None, at=moment, sub=sub, status=0)
+        if userid == meeting.creator:
+            self._tell("meeting.started", meeting, userid, at=moment, sub=sub)
+        self._tell("meeting.participant-joined", meeting, visit, at=moment, sub=sub)
+        return visit
 
     def leave(self, meeting: CloudMeeting, visit: CloudVisit, at: int = 0) -> None:
         with self.lock:
@@ -158,10 +213,38 @@ class Cloud:
                 sub = visit.sub_meeting_id
                 self._tell("meeting.participant-status-update", meeting, None, at=visit.left, sub=sub, status=1)
 
-    def wait(self, meeting: CloudMeeting, userid: str, sub: str = "") -> None:
+    def wait(
+        self, meeting: CloudMeeting, userid: str, sub: str = "", name: str = "", instanceid: int = PC
+    ) -> CloudWaiting:
         """Somebody comes into the waiting room, and no further."""
-        visit = CloudVisit(userid, userid, uuid.uuid4().hex, int(self.now()))
-        self._tell("meeting.participant-joined-waiting-room", meeting, visit, sub=sub)
+        with self.lock:
+            person_id = meeting.person_id(userid)
+            return self._wait(meeting, userid, name or userid or "访客", person_id, sub, instanceid)
+
+    def _wait(
+        self, meeting: CloudMeeting, userid: str, name: str, person_id: str, sub: str, instanceid: int
+    ) -> CloudWaiting:
+        waiting = CloudWaiting(userid, name, person_id, int(self.now()), sub, instanceid)
+        meeting.waiting.append(waiting)
+        self._tell("meeting.participant-joined-waiting-room", meeting, waiting, sub=sub)
+        return waiting
+
+    def admit(self, meeting: CloudMeeting, waiting: CloudWaiting) -> CloudVisit:
+        with self.lock:
+            meeting.waiting.remove(waiting)
+            person = (waiting.userid, waiting.name, waiting.ms_open_id)
+            return self._come_in(meeting, *person, waiting.sub_meeting_id, 0, waiting.instanceid)
+
+    def put_in_waiting_room(self, meeting: CloudMeeting, visit: CloudVisit) -> CloudWaiting:
+        with self.lock:
+            self.leave(meeting, visit)
+            person = (visit.userid, visit.name, visit.ms_open_id)
+            return self._wait(meeting, *person, visit.sub_meeting_id, visit.instanceid)
+
+    def turn_away(self, meeting: CloudMeeting, waiting: CloudWaiting) -> None:
+        with self.lock:
+            meeting.waiting.remove(waiting)
+            self._tell("meeting.participant-left-waiting-room", meeting, waiting, sub=waiting.sub_meeting_id)
 
     def move(self, meeting: CloudMeeting, start: int, end: int) -> None:
         with self.lock:
@@ -178,6 +261,7 @@ class Cloud:
         with self.lock:
             for visit in meeting.inside():
                 self.leave(meeting, visit)
+            meeting.waiting = []
             meeting.deleted = self.now() >= meeting.end
             self._tell("meeting.end", meeting, meeting.creator, end_type=0)
 
@@ -195,54 +279,14 @@ class Cloud:
         self,
         event: str,
         meeting: CloudMeeting,
-        operator: "CloudVisit | str | None",
+        who: "CloudVisit | CloudWaiting | str | None",
         *,
         at: int = 0,
         sub: str = "",
         status: int | None = None,
         end_type: int | None = None,
     ) -> None:
-        if not meeting.enterprise:
-            return
-        payload: dict[str, object] = {
-            "operate_time": (at or int(self.now())) * 1000,
-            "meeting_info": self._told(meeting, sub, status),
-        }
-        if operator is not None:
-            payload["operator"] = _operator(operator)
-        if event in ("meeting.participant-joined", "meeting.participant-left"):
-            payload["action_scene_type"] = 0
-        if end_type is not None:
-            payload["meeting_end_type"] = end_type
-        self.sender.send({"event": event, "trace_id": str(uuid.uuid4()), "payload": [payload]})
-
-    def _told(self, meeting: CloudMeeting, sub: str, status: int | None) -> dict[str, object]:
-        """As events tell it: times are numbers here, and strings in the API."""
-        info: dict[str, object] = {
-            "meeting_id": meeting.meeting_id,
-            "meeting_code": meeting.code,
-            "subject": meeting.subject,
-            "creator": {"userid": meeting.creator, "user_name": meeting.creator},
-            "meeting_type": 1 if meeting.subs else 0,
-            "start_time": meeting.start,
-            "end_time": meeting.end,
-            "meeting_create_mode": 0,
-            "meeting_id_type": 0,
-        }
-        if sub:
-            one = next(each for each in meeting.subs if each.sub_meeting_id == sub)
-            info |= {"sub_meeting_id": sub, "sub_meeting_start_time": one.start, "sub_meeting_end_time": one.end}
-        if status is not None:
-            info["meeting_participant_status"] = status
-        return info
-
-
-def _operator(operator: CloudVisit | str) -> dict[str, object]:
-    if isinstance(operator, str):
-        return {"userid": operator, "user_name": operator, "instance_id": "1"}
-    return {
-        "userid": operator.userid,
-        "ms_open_id": operator.ms_open_id,
-        "user_name": operator.name,
-        "instance_id": "1",
-    }
+        if meeting.enterprise:
+            operator = told_by_name(who) if isinstance(who, str) else told_person(who) if who else None
+            moment = (at or int(self.now())) * 1000
+            self.sender.send(told(event, moment, told_meeting(meeting, sub, status), operator, end_type))

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import threading
 import time
 from collections import deque
@@ -11,7 +12,10 @@ from dataclasses import dataclass, field
 
 SKEW_SECONDS = 300
 ACCOUNT_USERS = "/v1/users/advance/list"
-"""About the whole enterprise: such calls have a limit of their own."""
+ACCOUNT_MEETINGS = "/v1/corp/meetings"
+OF_ACCOUNT = (ACCOUNT_USERS, ACCOUNT_MEETINGS)
+"""About the whole enterprise: each such call has a limit of its own."""
+QUALITY = re.compile(r"/v1/meetings/(\d+)/qos")
 REQUIRED = ("X-TC-Key", "X-TC-Timestamp", "X-TC-Nonce", "X-TC-Signature", "X-TC-Registered", "AppId", "Content-Type")
 
 
@@ -52,11 +56,12 @@ class RequestChecker:
     a_minute: int = 300
     a_day: int = 200_000
     of_account_a_minute: int = 100
+    of_quality_a_minute: int = 30
     now: Callable[[], float] = time.time
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _used: dict[tuple[str, str], float] = field(default_factory=dict)
     _calls: deque[float] = field(default_factory=deque)
-    _account_calls: deque[float] = field(default_factory=deque)
+    _calls_of: dict[str, deque[float]] = field(default_factory=dict)
 
     def check(self, request: Request) -> None:
         """Raises Refusal."""
@@ -67,8 +72,11 @@ class RequestChecker:
         with self._lock:
             self._check_replay(request)
             self._count()
-            if request.target.partition("?")[0] == ACCOUNT_USERS:
-                self._count_of_account()
+            path = request.target.partition("?")[0]
+            if path in OF_ACCOUNT:
+                self._count_of(path, self.of_account_a_minute, Refusal(190313, "calls of this kind a minute"))
+            if QUALITY.fullmatch(path):
+                self._count_of(path, self.of_quality_a_minute, Refusal(500046, "real-time data of this meeting", 500))
 
     def _check_headers(self, request: Request) -> None:
         for name in REQUIRED:
@@ -117,10 +125,10 @@ class RequestChecker:
             raise Refusal(190310, "calls a minute")
         self._calls.append(now)
 
-    def _count_of_account(self) -> None:
-        now = self.now()
-        while self._account_calls and now - self._account_calls[0] >= 60:
-            self._account_calls.popleft()
-        if len(self._account_calls) >= self.of_account_a_minute:
-            raise Refusal(190313, "calls of this kind a minute")
-        self._account_calls.append(now)
+    def _count_of(self, path: str, limit: int, refusal: Refusal) -> None:
+        now, calls = self.now(), self._calls_of.setdefault(path, deque())
+        while calls and now - calls[0] >= 60:
+            calls.popleft()
+        if len(calls) >= limit:
+            raise refusal
+        calls.append(now)

@@ -10,11 +10,12 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
-from services.standin.cloud import Cloud, CloudMeeting
+from services.standin.acts import Acts
+from services.standin.cloud import Cloud
 from services.standin.request_checks import Refusal, Request, RequestChecker
-from services.standin.rest import Rest, read_body
+from services.standin.rest import Rest
 from services.standin.sender import WebhookSender
-from services.standin.users import CloudUser
+from services.standin.wire import read_body
 
 LARGEST_BODY = 1024 * 1024
 HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -34,6 +35,7 @@ class Standin:
         self.checker = checker or RequestChecker()
         self.cloud = Cloud(sender)
         self.rest = Rest(self.cloud)
+        self._acts = Acts(self.cloud)
         self.faults: deque[str] = deque()
         self.broken = ""
         self.requests: list[Request] = []
@@ -63,42 +65,12 @@ class Standin:
         return self.broken or (self.faults.popleft() if self.faults else "")
 
     def act(self, words: list[str], body: dict[str, Any]) -> dict[str, Any]:
-        """What people do there, for the command line: meetings, meetings/CODE/enter and so on. Raises Refusal."""
-        if words == ["meetings"]:
-            made = self.cloud.create(**body)
-            return {"meeting_id": made.meeting_id, "meeting_code": made.code}
+        """What people do there, as `acts` says, and which faults befall requests. Raises Refusal."""
         if words == ["faults"]:
             self.broken = str(body.get("always", ""))
             self.faults.extend(map(str, body.get("next", ())))
             return {}
-        if words == ["users"]:
-            self.cloud.add_user(CloudUser(**body))
-            return {}
-        if len(words) == 3 and words[0] == "users" and words[2] == "remove":
-            self.cloud.remove_user(words[1])
-            return {}
-        if len(words) == 3 and words[0] == "meetings":
-            meeting = self.cloud.holder(words[1])
-            if meeting is None:
-                raise Refusal(9003, "MEETING NOT EXIST", 404)
-            self._act_in(meeting, words[2], body)
-            return {"meeting_id": meeting.meeting_id, "status": self.cloud.status(meeting)}
-        raise Refusal(190004, "no such act", 404)
-
-    def _act_in(self, meeting: CloudMeeting, act: str, body: dict[str, Any]) -> None:
-        person = str(body.get("userid", ""))
-        if act == "leave":
-            for visit in meeting.inside():
-                if visit.userid == person:
-                    self.cloud.leave(meeting, visit)
-        elif act in ("enter", "wait"):
-            getattr(self.cloud, act)(meeting, person, sub=str(body.get("sub_meeting_id", "")))
-        elif act in ("end", "cancel", "recycle"):
-            getattr(self.cloud, act)(meeting)
-        elif act == "move":
-            self.cloud.move(meeting, int(body["start"]), int(body["end"]))
-        else:
-            raise Refusal(190004, "no such act", 404)
+        return self._acts.act(words, body)
 
 
 class _Server(ThreadingHTTPServer):

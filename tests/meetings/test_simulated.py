@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from services.meetings.provider import MeetingKey, MeetingState, NoSuchMeetingError, ProviderError
 from services.meetings.simulated import Simulated
+from services.meetings.steering import End
 from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
@@ -49,7 +50,7 @@ async def test_a_meeting_is_made_and_found_and_outlives_a_restart(
     again = Database(url)
     revived = Simulated(again, clock, webhook_events)
     assert (await revived.get(made, None)).state == MeetingState.RUNNING
-    assert [each.account for each in await revived.present(at(made))] == ["li"]
+    assert [each.account for each in await revived.inside(at(made))] == ["li"]
     again.close()
 
 
@@ -64,7 +65,7 @@ async def test_people_come_and_go(simulated: Simulated, clock: HandClock, databa
     clock.time += 1000
     await simulated.leave(CODE, "li")
     await simulated.leave(CODE, "wang")
-    assert await simulated.present(at(made)) == []
+    assert await simulated.inside(at(made)) == []
     assert (await simulated.get(made, None)).state == MeetingState.SCHEDULED
     clock.time += 1000
     await simulated.enter(CODE, "li")
@@ -82,7 +83,7 @@ async def test_it_is_moved_ended_and_cancelled(simulated: Simulated, clock: Hand
     assert moved.occurrences[0].end_time - moved.occurrences[0].start_time == HOUR
     await simulated.enter(CODE, "li")
     assert (await simulated.end_by_host(CODE, "li")).state == MeetingState.ENDED
-    await simulated.end(at(made))
+    await simulated.do(at(made), End(), "li")
     other = await make(simulated, clock)
     assert (await simulated.cancel(CODE, "li")).state == MeetingState.CANCELLED
     assert (await simulated.get(other, None)).state == MeetingState.CANCELLED
@@ -142,8 +143,8 @@ async def test_each_occurrence_of_a_recurring_meeting_has_its_own_people(
     found = await simulated.enter(CODE, "li")
     assert (found.recurring, found.state) == (True, MeetingState.RUNNING)
     assert [each.sub_meeting_id for each in found.occurrences] == ["1", "2", "3"]
-    assert [each.account for each in await simulated.present(first)] == ["li"]
-    assert await simulated.present(second) == []
+    assert [each.account for each in await simulated.inside(first)] == ["li"]
+    assert await simulated.inside(second) == []
     assert (await simulated.end_by_host(CODE, "li")).state == MeetingState.SCHEDULED
     await simulated.enter(CODE, "wang")
     assert [each.account for each in await simulated.participants(first, None)] == ["li"]

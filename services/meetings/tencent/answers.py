@@ -2,7 +2,9 @@
 
 import base64
 import binascii
-from typing import Annotated, Any, Self
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -19,6 +21,16 @@ def _decoded(value: Any) -> Any:
         return value if isinstance(value, str) else ""
 
 
+def _figure(value: Any) -> Any:
+    """Figures travel as text; one that is none is not told."""
+    try:
+        figure = float(value)
+    except (TypeError, ValueError):
+        return None
+    return figure if math.isfinite(figure) and figure >= 0 else None
+
+
+Figure = Annotated[float | None, BeforeValidator(_figure)]
 Number = Annotated[int, BeforeValidator(_number)]
 Seconds = Number
 Encoded = Annotated[str, BeforeValidator(_decoded)]
@@ -94,11 +106,134 @@ class Visits(TencentAnswer):
     next_pos: int = 0
 
 
-class Present(TencentAnswer):
+R = TypeVar("R")
+
+
+class NumberedPage(TencentAnswer, Generic[R]):
+    """`total_count` is required: an empty object must not be taken for "nobody"."""
+
+    total_count: Annotated[int, Field(ge=0)]
+    total_page: Number = 0
+    current_page: Number = 0
+
+    @property
+    def rows(self) -> Sequence[R]:
+        raise NotImplementedError
+
+
+class Person(Visit):
+    """Somebody who is inside, at one device. `instanceid` says which kind of device."""
+
+    instanceid: str = ""
+    user_role: Number = 0
+    join_type: Number = 0
+    audio_state: bool | None = None
+    video_state: bool | None = None
+    screen_shared_state: bool | None = None
+
+
+class Inside(NumberedPage[Person]):
     meeting_id: str
-    total_count: int
-    participants: list[Visit] = []
-    total_page: int = 0
+    status: str = ""
+    participants: list[Person] = []
+
+    @property
+    def rows(self) -> list[Person]:
+        return self.participants
+
+
+class WaitingPerson(TencentAnswer):
+    """No answer is known to say since when."""
+
+    userid: str = ""
+    open_id: str = ""
+    ms_open_id: str = ""
+    user_name: Encoded = ""
+    instanceid: str = ""
+    join_time: Seconds = 0
+
+
+class WaitingRoom(NumberedPage[WaitingPerson]):
+    meeting_id: str = ""
+    participants: list[WaitingPerson] = []
+
+    @property
+    def rows(self) -> list[WaitingPerson]:
+        return self.participants
+
+
+class Network(TencentAnswer):
+    network_delay: Figure = None
+    upstream_packet_loss: Figure = None
+    downstream_packet_loss: Figure = None
+
+
+class DeviceQuality(TencentAnswer):
+    instanceid: str = ""
+    network: Network = Network()
+
+
+class PersonQuality(TencentAnswer):
+    """Names are plain here."""
+
+    ms_open_id: str = ""
+    nick_name: str = ""
+    qos_details: list[DeviceQuality] = []
+
+
+class MeetingQuality(NumberedPage[PersonQuality]):
+    participants: list[PersonQuality] = []
+
+    @property
+    def rows(self) -> list[PersonQuality]:
+        return self.participants
+
+
+class CorpMeeting(TencentAnswer):
+    """Times are seconds, but milliseconds of what has ended. Other types than 0, 1 and 6 are not told."""
+
+    meeting_id: Annotated[str, Field(min_length=1, max_length=64)]
+    meeting_code: str = ""
+    subject: str = ""
+    userid: str = ""
+    userid_type: Number = 1
+    nick_name: str = ""
+    start_time: Number = 0
+    end_time: Number = 0
+    meeting_type: int = -1
+    sub_meeting_id: Annotated[str, Field(max_length=64)] = ""
+    online_member_num: int | None = None
+    participants_num: int | None = None
+
+
+class CorpMeetings(NumberedPage[CorpMeeting]):
+    meeting_info_list: list[CorpMeeting] = []
+
+    @property
+    def rows(self) -> list[CorpMeeting]:
+        return self.meeting_info_list
+
+
+class PersonId(TencentAnswer):
+    ms_open_id: Annotated[str, Field(min_length=1)]
+
+
+class Invitees(TencentAnswer):
+    """With neither field it says nothing, and must not be taken for "nobody": who is left out is invited no longer."""
+
+    invitees: list[User] = []
+    has_remaining: bool = False
+    next_pos: Number = 0
+
+    @model_validator(mode="after")
+    def refuse_silence(self) -> Self:
+        if not self.model_fields_set & {"invitees", "has_remaining"}:
+            raise ValueError("an answer without invitees")
+        return self
+
+
+class Invited(TencentAnswer):
+    user_non_registered: list[str] = []
 
 
 class UserDepartment(TencentAnswer):

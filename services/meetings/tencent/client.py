@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from services.meetings.provider import AwayError, MisconfiguredError, ProviderError, RateLimitedError
 from services.meetings.tencent.answers import ErrorInfo, Failure, TencentAnswer
-from services.meetings.tencent.errors import OF_ACCOUNT, OF_ALL_CALLS, OF_THIS_CALL, Endpoint, to_error
+from services.meetings.tencent.errors import OF_ACCOUNT, OF_ALL_CALLS, OF_THIS_CALL, Endpoint, RefusalError, to_error
 from services.meetings.tencent.limits import ACCOUNT_SHARE, CALLS_A_DAY, CALLS_A_MINUTE, Restraint, TokenBucket
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,13 @@ class Timing:
     """Before the second attempt, and the third."""
 
 
+@dataclass(slots=True)
+class Progress:
+    """Of what was never sent it is known that it was not done."""
+
+    sent: bool = False
+
+
 class TencentClient:
     """Asks: signed anew each time, within the limits, once more after each pause, and no longer than `timing.whole`."""
 
@@ -63,24 +70,29 @@ class TencentClient:
         self.timing = timing
         buckets = [TokenBucket(calls_a_minute, 60, burst=20), TokenBucket(CALLS_A_DAY, 86400, burst=CALLS_A_DAY // 2)]
         self._restraint = Restraint(buckets, timing.whole)
-        account = TokenBucket(calls_a_minute // ACCOUNT_SHARE, 60, burst=5)
-        self._account_restraint = Restraint([account], timing.whole)
+        self._restraints = {
+            endpoint: Restraint([TokenBucket(calls_a_minute // ACCOUNT_SHARE, 60, burst=5)], timing.whole)
+            for endpoint in OF_ACCOUNT
+        }
 
     async def close(self) -> None:
         await self._http.aclose()
 
     async def ask(self, call: Call, kind: type[A]) -> A:
-        """Raises ProviderError."""
+        """Raises ProviderError, with a RefusalError as its cause where a code came."""
+        progress = Progress()
         try:
             async with asyncio.timeout(self.timing.whole):
-                return await self._ask_again_and_again(call, kind)
+                return await self._ask_again_and_again(call, kind, progress)
         except TimeoutError as error:
+            if not progress.sent:
+                raise RateLimitedError("too many calls wait for their turn", 5) from error
             raise AwayError(f"{call.endpoint}: no answer within {self.timing.whole:g} s") from error
 
-    async def _ask_again_and_again(self, call: Call, kind: type[A]) -> A:
+    async def _ask_again_and_again(self, call: Call, kind: type[A], progress: Progress) -> A:
         for pause in self.timing.pauses:
             try:
-                return await self._ask_once(call, kind)
+                return await self._ask_once(call, kind, progress)
             except (RateLimitedError, MisconfiguredError):
                 raise
             except AwayError as error:
@@ -88,19 +100,20 @@ class TencentClient:
                     raise
                 log.info("%s, trying again", error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
-        return await self._ask_once(call, kind)
+        return await self._ask_once(call, kind, progress)
 
-    async def _ask_once(self, call: Call, kind: type[A]) -> A:
-        if call.endpoint in OF_ACCOUNT:
-            await self._account_restraint.take()
+    async def _ask_once(self, call: Call, kind: type[A], progress: Progress) -> A:
+        if call.endpoint in self._restraints:
+            await self._restraints[call.endpoint].take()
         await self._restraint.take()
+        progress.sent = True
         try:
             status, content = await self._send(call)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise AwayError(f"{call.endpoint}: {type(error).__name__}") from error
         info = read_error(content)
         if info:
-            raise self._failed(call, info)
+            raise self._failed(call, info) from RefusalError(info.error_code)
         if status != httpx2.codes.OK:
             raise AwayError(f"{call.endpoint}: HTTP {status} without an error code")
         return read(call, kind, content)
@@ -120,10 +133,11 @@ class TencentClient:
 
     def _failed(self, call: Call, info: ErrorInfo) -> ProviderError:
         error = to_error(call.endpoint, info.error_code, info.message)
-        if isinstance(error, RateLimitedError) and info.error_code in OF_ALL_CALLS:
-            self._restraint.pause(error.retry_seconds)
-        if isinstance(error, RateLimitedError) and info.error_code == OF_THIS_CALL and call.endpoint in OF_ACCOUNT:
-            self._account_restraint.pause(error.retry_seconds)
+        if isinstance(error, RateLimitedError):
+            if info.error_code in OF_ALL_CALLS:
+                self._restraint.pause(error.retry_seconds)
+            elif info.error_code == OF_THIS_CALL and call.endpoint in self._restraints:
+                self._restraints[call.endpoint].pause(error.retry_seconds)
         return error
 
 

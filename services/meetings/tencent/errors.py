@@ -9,9 +9,11 @@ from services.meetings.provider import (
     CancelledError,
     MisconfiguredError,
     NoSuchMeetingError,
+    NoSuchPersonError,
     NotPermittedError,
     ProviderError,
     RateLimitedError,
+    UnsupportedError,
     WrongStateError,
 )
 
@@ -26,14 +28,27 @@ class Endpoint(StrEnum):
     FIND = "GET /v1/meetings"
     GET = "GET /v1/meetings/{id}"
     PARTICIPANTS = "GET /v1/meetings/{id}/participants"
-    PRESENT = "GET /v1/meetings/{id}/real-time-participants"
+    MEETINGS = "GET /v1/corp/meetings"
+    INSIDE = "GET /v1/meetings/{id}/real-time-participants"
+    WAITING = "GET /v1/meetings/{id}/waiting-room-participants"
+    QUALITY = "GET /v1/meetings/{id}/qos"
+    PERSON_ID = "GET /v1/meetings/{id}/ms-open-id"
+    INVITEES = "GET /v1/meetings/{id}/invitees"
+    INVITE = "PUT /v1/meetings/{id}/invitees"
     END = "POST /v1/meetings/{id}/dismiss"
-    CONTROL = "PUT /v1/real-control/meetings/{id}/status"
+    SETTINGS = "PUT /v1/real-control/meetings/{id}/status"
+    MUTE = "PUT /v1/real-control/meetings/{id}/mutes"
+    REMOVE = "PUT /v1/real-control/meetings/{id}/kickout"
+    CO_HOST = "PUT /v1/real-control/meetings/{id}/cohosts"
+    WAITING_ROOM = "PUT /v1/real-control/meetings/{id}/waiting-room"
+    VIDEO = "PUT /v1/real-control/meetings/{id}/video"
+    SHARING = "PUT /v1/real-control/meetings/{id}/screen-shared"
+    NAMES = "PUT /v1/real-control/meetings/{id}/names"
     USERS = "GET /v1/users/advance/list"
 
 
-OF_ACCOUNT = {Endpoint.USERS}
-"""Calls about the whole enterprise: fewer a minute."""
+OF_ACCOUNT = {Endpoint.USERS, Endpoint.MEETINGS}
+"""Calls about the whole enterprise: fewer a minute, each of them for itself."""
 
 
 ABSENT = {9002, 9003, 190457}
@@ -56,15 +71,44 @@ TOO_MANY: Mapping[int, int] = {
 }
 OF_ALL_CALLS = {190310, 190311}
 UNREGISTERED = 190001
+INVALID = 190004
+"""Some parameter: also an operator of a kind that the call does not take, or somebody who has left."""
 STATES = {13602, 13603, 14151, 14152}
 TRANSIENT = {41, 28, 960000, 20201, *range(13000, 13704)} - STATES
+OF_ENDPOINT: Mapping[tuple[Endpoint, int], type[ProviderError]] = {
+    # whoever is unknown over there can have no meeting there
+    (Endpoint.FIND, UNREGISTERED): NoSuchMeetingError,
+    (Endpoint.GET, UNREGISTERED): NoSuchMeetingError,
+    (Endpoint.INVITE, UNREGISTERED): NoSuchPersonError,
+    (Endpoint.INVITE, 500041): AwayError,
+    (Endpoint.WAITING_ROOM, 9103): UnsupportedError,  # for the device of a meeting room
+    (Endpoint.VIDEO, 9104): UnsupportedError,  # for this device
+}
+"""Codes that mean something else elsewhere, or nothing."""
+ANOTHER_MAY = {*FORBIDDEN, UNREGISTERED, INVALID}
+"""What is refused to one who acts may be granted to another."""
+
+
+class RefusalError(Exception):
+    """The cause of an error that came with a code: what was asked for was not done."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+def code_of(error: ProviderError) -> int | None:
+    """None: no code came, so nobody knows what became of what was asked for."""
+    return error.__cause__.code if isinstance(error.__cause__, RefusalError) else None
 
 
 def to_error(endpoint: Endpoint, code: int, message: str) -> ProviderError:
     """The error of the port. What nobody documented may be different later: AwayError, never "there is none"."""
     text = f"{endpoint}: {code} {message[:200]}"
-    if code in ABSENT or (code == UNREGISTERED and endpoint in (Endpoint.FIND, Endpoint.GET)):
-        return NoSuchMeetingError(text)  # whoever is unknown over there can have no meeting there
+    if (endpoint, code) in OF_ENDPOINT:
+        return OF_ENDPOINT[endpoint, code](text)
+    if code in ABSENT:
+        return NoSuchMeetingError(text)
     if code == CANCELLED:
         return CancelledError(text)
     if code in FORBIDDEN:
@@ -82,7 +126,7 @@ def _ours_or_theirs(code: int, text: str) -> ProviderError:
         return MisconfiguredError(text)
     if code in TRANSIENT or code in (0, REPLAYED):
         return AwayError(text)
-    if code in (190004, 9093, 9098):
+    if code in (INVALID, 9093, 9098):
         return ProviderError(text)
     log.error("the provider answered what is not documented: %d", code)
     return AwayError(text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from services.meetings.provider import RateLimitedError
@@ -9,7 +10,10 @@ from services.meetings.provider import RateLimitedError
 CALLS_A_MINUTE, CALLS_A_DAY = 300, 200_000
 """Of all replicas together."""
 ACCOUNT_SHARE = 3
-"""A third of the calls a minute may be about the whole enterprise."""
+"""A third of the calls a minute may be about the whole enterprise, of each kind."""
+QUALITY_CALLS = 30
+"""A minute, about one meeting."""
+REMEMBERED = 10_000
 
 
 class TokenBucket:
@@ -60,3 +64,24 @@ class Restraint:
 
     def pause(self, seconds: float) -> None:
         self._buckets[0].pause(seconds)
+
+
+class PerMeeting:
+    """So many calls within any minute about one meeting. Whoever would have to wait is told so at once."""
+
+    def __init__(self, limit: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._now = now
+        self._calls: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def take(self, meeting_id: str) -> None:
+        """Raises RateLimitedError."""
+        now = self._now()
+        calls = self._calls.setdefault(meeting_id, deque(maxlen=self._limit))
+        self._calls.move_to_end(meeting_id)
+        wait = calls[0] + 60 - now if len(calls) == self._limit else 0
+        if wait > 0:
+            raise RateLimitedError("our own limit of calls about one meeting is reached", int(wait) + 1)
+        calls.append(now)
+        if len(self._calls) > REMEMBERED:
+            self._calls.popitem(last=False)

@@ -1,39 +1,40 @@
-"""Tencent Meeting behind the port: which meetings there are, who came, and how one is ended, by its REST API."""
+"""Tencent Meeting behind the port, by its REST API. Lists, people and acts are in modules beside this one."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
+from services.meetings.people import Presence, Quality, Waiting
 from services.meetings.provider import (
     CancelledError,
-    Control,
     IncompleteError,
     Meeting,
     MeetingKey,
+    MeetingPage,
     MeetingState,
     NoSuchMeetingError,
     Occurrence,
     Participant,
+    Phase,
     Stay,
     UserPage,
-    WrongStateError,
 )
+from services.meetings.steering import ACTS, Act
+from services.meetings.tencent import answers, paging
 from services.meetings.tencent.accounts import Accounts
-from services.meetings.tencent.answers import Done, MeetingInfo, Meetings, People, Present, Visit, Visits
+from services.meetings.tencent.answers import MeetingInfo, Meetings, Visit, Visits
 from services.meetings.tencent.client import Call, TencentClient, Timing
 from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import CALLS_A_MINUTE
+from services.meetings.tencent.listing import Listing
+from services.meetings.tencent.paths import meeting_path
+from services.meetings.tencent.people import People
 from services.meetings.tencent.signature import Credentials, TencentAuth
+from services.meetings.tencent.steering import Steering
 from services.meetings.tencent.users import to_user
 from services.platform.clock import DAY, Clock
 
-log = logging.getLogger(__name__)
-
 NAME = "tencent"
 ADDRESS = "https://api.meeting.qq.com"
-LARGEST_PAGE, PRESENT_PAGE = 100, 50
-MOST_PAGES = 100
+LARGEST_PAGE = 100
 TERMINAL = "1"  # `instanceid`: a PC, the usual filler
 USER, ROLE_OF_CREATOR, ROLE_OF_HOST = "1", "creator", "hoster"
 WINDOW = 30 * DAY  # the provider takes at most 31 days
@@ -52,12 +53,23 @@ class Tencent:
     """The provider. `operator` is a userid of the enterprise that may see all its meetings."""
 
     name = NAME
+    acts = ACTS
 
-    def __init__(self, client: TencentClient, accounts: Accounts, operator: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        client: TencentClient,
+        accounts: Accounts,
+        operator: str,
+        clock: Clock,
+        calls_a_minute: int = CALLS_A_MINUTE,
+    ) -> None:
         self._client = client
         self._accounts = accounts
         self._operator = operator
         self._clock = clock
+        self._listing = Listing(client, accounts, NAME, operator)
+        self._people = People(client, accounts, operator, calls_a_minute)
+        self._steering = Steering(client, accounts, operator, self._people)
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
         query = {
@@ -87,88 +99,53 @@ class Tencent:
         raise NoSuchMeetingError(f"{Endpoint.GET}: another meeting was answered, or none")
 
     async def participants(self, key: MeetingKey, since: int | None) -> list[Participant]:
-        async with self._within_all_pages(Endpoint.PARTICIPANTS):
+        async with paging.within(Endpoint.PARTICIPANTS, self._client.timing.all_pages):
             return self._to_participants([visit async for visit in self._visits(key, since)])
 
-    async def present(self, key: MeetingKey) -> list[Participant]:
-        async with self._within_all_pages(Endpoint.PRESENT):
-            return self._to_participants(await self._present(key))
+    async def meetings(self, phase: Phase, since: int | None, until: int | None, page: int) -> MeetingPage:
+        return await self._listing.page(phase, since, until, page)
 
-    async def end(self, key: MeetingKey) -> None:
-        body = {
-            "operator_id": self._operator,
-            "operator_id_type": int(USER),
-            "instanceid": int(TERMINAL),
-            "reason_code": 1,
-            "force_dismiss_meeting": 1,
-            "retrieve_code": 0,
-        }
-        call = Call(Endpoint.END, f"{meeting_path(key.meeting_id)}/dismiss", {}, body)
-        try:
-            await self._client.ask(call, Done)
-        except WrongStateError as error:
-            log.info("%s: taken as done", error)
+    async def inside(self, key: MeetingKey) -> list[Presence]:
+        return await self._people.inside(key)
 
-    async def control(self, key: MeetingKey, control: Control) -> None:
-        wanted = {
-            "mute_all": control.mute_all,
-            "meeting_locked": control.locked,
-            "auto_waiting_room": control.waiting_room,
-        }
-        body = {
-            "operator_id": self._operator,
-            "operator_id_type": int(USER),
-            "instanceid": int(TERMINAL),
-            **{name: value for name, value in wanted.items() if value is not None},
-        }
-        path = f"/v1/real-control/meetings/{_id_in_path(key.meeting_id)}/status"
-        await self._client.ask(Call(Endpoint.CONTROL, path, {}, body), Done)
+    async def waiting(self, key: MeetingKey, creator: str) -> list[Waiting]:
+        return await self._people.waiting(key, creator)
+
+    async def quality(self, key: MeetingKey) -> list[Quality]:
+        return await self._people.quality(key)
+
+    async def do(self, key: MeetingKey, act: Act, creator: str) -> None:
+        await self._steering.do(key, act, creator)
 
     async def users(self, position: str) -> UserPage:
         query = {"operator_id": self._operator, "operator_id_type": USER, "size": str(LARGEST_PAGE)}
         call = Call(Endpoint.USERS, "/v1/users/advance/list", query | ({"pos": position} if position else {}))
-        answer = await self._client.ask(call, People)
+        answer = await self._client.ask(call, answers.People)
         if answer.has_remaining and (not answer.users or answer.next_pos in ("", position)):
             raise IncompleteError(f"{Endpoint.USERS}: there is more than can be read")
         made = tuple(to_user(each, self._accounts) for each in answer.users)
         return UserPage(made, answer.next_pos if answer.has_remaining else "")
 
-    async def _present(self, key: MeetingKey) -> list[Visit]:
-        path = f"{meeting_path(key.meeting_id)}/real-time-participants"
-        visits: list[Visit] = []
-        for page in range(1, MOST_PAGES + 1):
-            query = self._as_operator(key) | {"page": str(page), "page_size": str(PRESENT_PAGE)}
-            call = Call(Endpoint.PRESENT, path, query)
-            answer = await self._client.ask(call, Present)
-            _check_page(call, key, answer, page - 1)
-            visits += answer.participants
-            if page >= answer.total_page:
-                return [visit.model_copy(update={"left_time": 0}) for visit in visits]
-        raise IncompleteError(f"{Endpoint.PRESENT}: more than {MOST_PAGES} pages")
-
     async def _visits(self, key: MeetingKey, since: int | None) -> AsyncIterator[Visit]:
         path, position = f"{meeting_path(key.meeting_id)}/participants", 0
-        query = self._as_operator(key) | {"size": str(LARGEST_PAGE)} | self._window(key, since)
-        for _ in range(MOST_PAGES):
+        window = self._window(key, since)
+        query = self._as_operator(key) | {"size": str(LARGEST_PAGE)} | window
+        read = 0
+        for _ in range(paging.MOST_PAGES):
             call = Call(Endpoint.PARTICIPANTS, path, query | {"pos": str(position)})
             answer = await self._client.ask(call, Visits)
             _check_page(call, key, answer, position)
             for visit in answer.participants:
                 yield visit
+            read += len(answer.participants)
+            if not answer.has_remaining and not window and read < answer.total_count:
+                break
             if not answer.has_remaining:
                 return
             if answer.next_pos <= position:
                 break
             position = answer.next_pos
         raise IncompleteError(f"{Endpoint.PARTICIPANTS}: there is more than can be read")
-
-    @asynccontextmanager
-    async def _within_all_pages(self, endpoint: Endpoint) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._client.timing.all_pages):
-                yield
-        except TimeoutError as error:
-            raise IncompleteError(f"{endpoint}: more pages than there is time for") from error
 
     def _window(self, key: MeetingKey, since: int | None) -> dict[str, str]:
         """A day wider than asked, for the provider goes by when people joined; not understood for occurrences."""
@@ -233,18 +210,7 @@ def to_occurrences(info: MeetingInfo) -> tuple[Occurrence, ...]:
     return ()
 
 
-def meeting_path(meeting_id: str) -> str:
-    return f"/v1/meetings/{_id_in_path(meeting_id)}"
-
-
-def _id_in_path(meeting_id: str) -> str:
-    """What is no id of theirs must not become another path."""
-    if not (meeting_id.isascii() and meeting_id.isalnum() and len(meeting_id) <= 64):
-        raise NoSuchMeetingError("not an id of a meeting of this provider")
-    return meeting_id
-
-
-def _check_page(call: Call, key: MeetingKey, answer: Visits | Present, position: int) -> None:
+def _check_page(call: Call, key: MeetingKey, answer: Visits, position: int) -> None:
     """Raises IncompleteError for what is of another meeting, or counts people whom it does not list."""
     if answer.meeting_id != key.meeting_id or (not position and answer.total_count and not answer.participants):
         raise IncompleteError(f"{call.endpoint}: the answer contradicts itself")
@@ -273,4 +239,4 @@ def create(
 ) -> tuple[Tencent, TencentClient]:
     """The provider, and the client to be closed at the end."""
     client = TencentClient(address, TencentAuth(credentials), timing or Timing(), calls_a_minute)
-    return Tencent(client, accounts, operator, clock), client
+    return Tencent(client, accounts, operator, clock, calls_a_minute), client

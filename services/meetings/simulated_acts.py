@@ -1,0 +1,134 @@
+"""What people do in a simulated meeting: they come and go, wait, and turn on what they have with them.
+
+Everything raises errors.RpcError FAILED_PRECONDITION when the meeting does not allow it.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import partial
+
+import grpc
+
+from services.meetings.models import SimulatedVisit
+from services.meetings.simulated_quality import Connection
+from services.meetings.simulated_scene import STEERS, Scene, Visitor
+from services.platform.serving import errors
+from services.platform.text.messages import Text, message
+
+
+class Deed(StrEnum):
+    """What somebody does."""
+
+    ENTER = "ENTER"
+    LEAVE = "LEAVE"
+    WAIT = "WAIT"
+    STOP_WAITING = "STOP_WAITING"
+    MICROPHONE_ON = "MICROPHONE_ON"
+    MICROPHONE_OFF = "MICROPHONE_OFF"
+    CAMERA_ON = "CAMERA_ON"
+    CAMERA_OFF = "CAMERA_OFF"
+    SHARING_ON = "SHARING_ON"
+    SHARING_OFF = "SHARING_OFF"
+    CONNECTION_BAD = "CONNECTION_BAD"
+    CONNECTION_GOOD = "CONNECTION_GOOD"
+    CONNECTION_USUAL = "CONNECTION_USUAL"
+
+
+def play(scene: Scene, deed: Deed, who: Visitor) -> None:
+    DEEDS[deed](scene, who)
+
+
+def enter(scene: Scene, who: Visitor) -> None:
+    """Entering twice is being inside once. Who is held back waits; when nobody is any more, they enter in turn."""
+    if scene.of(scene.inside, who):
+        return
+    check_door(scene, who)
+    if scene.settings.waiting_room and not scene.is_host(who):
+        wait(scene, who)
+        return
+    scene.stop_waiting(scene.of(scene.waiting, who))
+    scene.let_in(who)
+
+
+def wait(scene: Scene, who: Visitor) -> None:
+    """As far as the waiting room. Waiting twice is waiting once, and who is inside has nothing to wait for."""
+    already = bool(scene.of(scene.inside, who)) or bool(scene.of(scene.waiting, who))
+    if already:
+        return
+    check_door(scene, who)
+    scene.hold(who)
+
+
+def check_door(scene: Scene, who: Visitor) -> None:
+    settings = scene.settings
+    if scene.sitting.is_off:
+        raise not_allowed(message("nobody can enter a meeting that was cancelled or ended"))
+    if scene.is_removed(who):
+        raise not_allowed(message("{account} was removed and may not come back", account=who.shown))
+    if settings.locked:
+        raise not_allowed(message("the meeting is locked: nobody else can enter"))
+    if settings.organization_only and not who.account:
+        raise not_allowed(message("only people of the organization can enter"))
+
+
+def leave(scene: Scene, who: Visitor) -> None:
+    scene.put_out(own_visits(scene, who))
+
+
+def stop_waiting(scene: Scene, who: Visitor) -> None:
+    waiting = scene.of(scene.waiting, who)
+    if not waiting:
+        raise not_allowed(message("{account} is not in the waiting room", account=who.shown))
+    scene.stop_waiting(waiting)
+
+
+def microphone(scene: Scene, who: Visitor, *, on: bool) -> None:
+    for visit in own_visits(scene, who):
+        if on and not scene.settings.may_unmute and visit.role not in STEERS:
+            raise not_allowed(message("the host allows nobody to turn the microphone on"))
+        visit.microphone = on
+
+
+def camera(scene: Scene, who: Visitor, *, on: bool) -> None:
+    for visit in own_visits(scene, who):
+        visit.camera = on
+
+
+def sharing(scene: Scene, who: Visitor, *, on: bool) -> None:
+    for visit in own_visits(scene, who):
+        if on and not scene.settings.may_share and visit.role not in STEERS:
+            raise not_allowed(message("only hosts may share a screen"))
+        visit.sharing = on
+
+
+def connection(scene: Scene, who: Visitor, *, quality: Connection) -> None:
+    for visit in own_visits(scene, who):
+        visit.connection = quality
+
+
+def own_visits(scene: Scene, who: Visitor) -> list[SimulatedVisit]:
+    found = scene.of(scene.inside, who)
+    if not found:
+        raise not_allowed(message("{account} is not inside", account=who.shown))
+    return found
+
+
+def not_allowed(words: Text) -> errors.RpcError:
+    return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", words)
+
+
+DEEDS: Mapping[Deed, Callable[[Scene, Visitor], None]] = {
+    Deed.ENTER: enter,
+    Deed.LEAVE: leave,
+    Deed.WAIT: wait,
+    Deed.STOP_WAITING: stop_waiting,
+    Deed.MICROPHONE_ON: partial(microphone, on=True),
+    Deed.MICROPHONE_OFF: partial(microphone, on=False),
+    Deed.CAMERA_ON: partial(camera, on=True),
+    Deed.CAMERA_OFF: partial(camera, on=False),
+    Deed.SHARING_ON: partial(sharing, on=True),
+    Deed.SHARING_OFF: partial(sharing, on=False),
+    Deed.CONNECTION_BAD: partial(connection, quality=Connection.BAD),
+    Deed.CONNECTION_GOOD: partial(connection, quality=Connection.GOOD),
+    Deed.CONNECTION_USUAL: partial(connection, quality=Connection.USUAL),
+}

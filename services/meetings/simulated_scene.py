@@ -1,0 +1,183 @@
+"""One sitting of a simulated meeting within one transaction: who is there, and how that changes, with its events."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from sqlmodel import Session
+from ulid import ULID
+
+from services.meetings import simulated_rows as rows
+from services.meetings.models import SimulatedRemoval, SimulatedSettings, SimulatedVisit, SimulatedWaiting
+from services.meetings.people import Device, Role, Target
+from services.meetings.simulated_rows import Person, Sitting
+from services.meetings.steering import MuteOnEntry
+from services.meetings.webhook_events import Kind, WebhookEvent
+
+STEERS = (Role.HOST, Role.CO_HOST)
+"""Whom no rule for the others concerns."""
+ABOVE = 6
+P = TypeVar("P", SimulatedVisit, SimulatedWaiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who comes, and with what: "" is a guest, who is known by the name. Any device of theirs is meant by None."""
+
+    account: str
+    display_name: str = ""
+    device: Device | None = None
+
+    @property
+    def shown(self) -> str:
+        return self.display_name or self.account
+
+
+class Scene:
+    """`inside` and `waiting` are kept as the methods change them."""
+
+    def __init__(
+        self, session: Session, sitting: Sitting, now: int, report: Callable[[Session, list[WebhookEvent]], None]
+    ) -> None:
+        """`report` stores events in the transaction of the session."""
+        self.session = session
+        self.sitting = sitting
+        self.now = now
+        self.inside = rows.inside(session, sitting)
+        self.waiting = rows.waiting(session, sitting)
+        self._report = report
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return rows.id_of(self.sitting.meeting), self.sitting.number
+
+    @property
+    def settings(self) -> SimulatedSettings:
+        """As they are: a change of them is stored by `keep_settings` alone."""
+        meeting_id, occurrence = self.place
+        stored = self.session.get(SimulatedSettings, self.place)
+        return stored or SimulatedSettings(meeting_id=meeting_id, occurrence=occurrence)
+
+    def keep_settings(self, settings: SimulatedSettings) -> None:
+        self.session.add(settings)
+        self.session.flush()
+
+    def person_id(self, who: Visitor) -> str:
+        return rows.person_id(self.sitting, who.account, who.display_name)
+
+    def matching(self, people: Iterable[P], wanted: Target) -> list[P]:
+        """All devices of the person when the target names none."""
+        found = [(each, rows.target(self.sitting, each)) for each in people]
+        return [
+            each for each, own in found if own.person_id == wanted.person_id and wanted.terminal in ("", own.terminal)
+        ]
+
+    def of(self, people: Iterable[P], who: Visitor) -> list[P]:
+        return self.matching(people, Target(self.person_id(who), who.device or ""))
+
+    def is_removed(self, who: Visitor) -> bool:
+        return self.session.get(SimulatedRemoval, (*self.place, self.person_id(who))) is not None
+
+    def refuse_from_now_on(self, person: Person) -> None:
+        meeting_id, occurrence = self.place
+        own_id = rows.target(self.sitting, person).person_id
+        if self.session.get(SimulatedRemoval, (meeting_id, occurrence, own_id)) is None:
+            self.session.add(SimulatedRemoval(meeting_id=meeting_id, occurrence=occurrence, person_id=own_id))
+            self.session.flush()
+
+    def is_host(self, who: Visitor) -> bool:
+        return bool(who.account) and who.account == self.sitting.meeting.creator
+
+    def let_in(self, who: Visitor, own_id: str = "") -> SimulatedVisit:
+        """`own_id`: of somebody who has one already."""
+        meeting_id, occurrence = self.place
+        role = Role.HOST if self.is_host(who) else Role.MEMBER if who.account else Role.GUEST
+        visit = SimulatedVisit(
+            meeting_id=meeting_id,
+            occurrence=occurrence,
+            account=who.account,
+            enter_time=self.now,
+            person_id=own_id or self.person_id(who),
+            display_name=who.shown,
+            terminal=who.device or Device.PC,
+            role=role,
+            microphone=role == Role.HOST or not self._muted_on_entry(),
+        )
+        self.session.add(visit)
+        self.inside.append(visit)
+        self.report(Kind.ENTERED, visit)
+        return visit
+
+    def _muted_on_entry(self) -> bool:
+        settings = self.settings
+        above = settings.mute_on_entry == MuteOnEntry.ABOVE_SIX and len(self.inside) >= ABOVE
+        return settings.mute_all or settings.mute_on_entry == MuteOnEntry.ON or above
+
+    def hold(self, who: Visitor, own_id: str = "") -> None:
+        """In the waiting room."""
+        meeting_id, occurrence = self.place
+        person = SimulatedWaiting(
+            meeting_id=meeting_id,
+            occurrence=occurrence,
+            account=who.account,
+            person_id=own_id or self.person_id(who),
+            display_name=who.shown,
+            terminal=who.device or Device.PC,
+            enter_time=self.now,
+        )
+        self.session.add(person)
+        self.waiting.append(person)
+
+    def stop_waiting(self, people: Iterable[SimulatedWaiting]) -> None:
+        for each in list(people):
+            self.waiting.remove(each)
+            self.session.delete(each)
+        self.session.flush()
+
+    def put_out(self, people: Iterable[SimulatedVisit]) -> None:
+        """What was set for the running meeting is forgotten with the last one."""
+        for each in list(people):
+            each.leave_time = self.now
+            self.inside.remove(each)
+            self.report(Kind.LEFT, each)
+        settings = self.session.get(SimulatedSettings, self.place)
+        if not self.inside and settings:
+            self.session.delete(settings)
+            self.session.flush()
+
+    def end(self) -> None:
+        """For everybody; nothing happens to one that is off already."""
+        if self.sitting.is_off:
+            return
+        self.stop_waiting(self.waiting)
+        self.put_out(self.inside)
+        self.sitting.times.ended = True
+        self.report(Kind.ENDED)
+
+    def report(self, kind: Kind, person: SimulatedVisit | None = None) -> None:
+        told = to_webhook_event(kind, self.sitting, self.now, person)
+        left = kind == Kind.LEFT and not self.inside
+        self._report(self.session, [replace(told, everybody_left=left)])
+
+
+def to_webhook_event(kind: Kind, sitting: Sitting, now: int, person: SimulatedVisit | None = None) -> WebhookEvent:
+    # two things may happen within a millisecond, and nothing is reported twice here
+    told = WebhookEvent(
+        kind,
+        sitting.key,
+        now,
+        (str(ULID()),),
+        meeting_code=sitting.meeting.meeting_code,
+        subject=sitting.meeting.subject,
+        creator=sitting.meeting.creator,
+    )
+    if person is None:
+        return told
+    own = rows.target(sitting, person)
+    return replace(
+        told,
+        account=person.account,
+        person_id=own.person_id,
+        terminal=own.terminal,
+        display_name=rows.name_of(person),
+    )
