@@ -230,7 +230,7 @@ VERBS: Mapping[int, Text] = {
 ACT_OUTCOMES: Mapping[int, Text] = {
     control.CONTROL_OUTCOME_UNSPECIFIED: message("Under way"),
     control.CONTROL_OUTCOME_DONE: message("Done"),
-    control.CONTROL_OUTCOME_REFUSED: message("Refused"),
+    control.CONTROL_OUTCOME_REFUSED: pmessage("act", "Refused"),
     control.CONTROL_OUTCOME_UNKNOWN: pmessage("act", "Not known"),
 }
 ACT_TONES: Mapping[int, str] = {

@@ -106,7 +106,9 @@ TABLE = MeetingTable(
     fetch,
     columns=[
         Column(message("Subject"), lambda each: each.subject, link=lambda each: of_meeting(each.meeting), width="wide"),
-        Column(message("Meeting number"), lambda each: invitations.dashed(each.meeting_code), name="number"),
+        Column(
+            message("Meeting number"), lambda each: invitations.dashed(each.meeting_code), name="number", width="narrow"
+        ),
         Column(message("Creator"), creator_of, name="creator"),
         Column(message("Account"), lambda each: each.creator_account_id, name="account", usual=False, minor=True),
         Column(message("Kind"), kind_of, name="kind", width="narrow", minor=True),
