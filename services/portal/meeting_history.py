@@ -15,14 +15,15 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 from yunhui.meetings.v1.meeting_pb2 import MeetingKey
 
 from services.platform.text.messages import message
+from services.platform.text.times import show_time
 from services.portal.calls import ask, services_of
 from services.portal.tables import LONGEST_TOKEN
-from services.portal.times import Reader, show_time, stamp_of
+from services.portal.times import Reader, stamp_of
 
 VISITS = 100
 """On one page."""
 STEPS = tuple(timedelta(minutes=each) for each in (5, 10, 15, 30, 60, 120, 240, 480, 1440, 10080))
-MOST_TICKS = 7
+MOST_TICKS = 5
 MOST_POINTS = 200
 """Of a line."""
 MINUTE = timedelta(minutes=1)

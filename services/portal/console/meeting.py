@@ -13,7 +13,7 @@ from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as api
 from yunhui.meetings.v1.meeting_pb2 import MeetingKey
 
-from services.platform.text.messages import message
+from services.platform.text.messages import Text, message
 from services.portal import meeting_history
 from services.portal.calls import ask, may, services_of
 from services.portal.console.addresses import MEETING, of_meeting
@@ -141,18 +141,17 @@ def _named(history: Sequence[Any]) -> Mapping[str, Any] | None:
     return dict(zip(("visits", "quality"), history, strict=True)) if history else None
 
 
-def person_icons(each: pb.PersonInside) -> list[tuple[str, str]]:
+def person_icons(each: pb.PersonInside) -> list[tuple[str, Text]]:
     """How microphone, camera and screen stand: the class, and in words; nothing of what is not told."""
-    return [
-        words[getattr(each, name)]
-        for name, words in ICONS.items()
-        if each.HasField(name) and words[getattr(each, name)][0]
-    ]
+    told = (
+        MICROPHONE[each.microphone] if each.HasField("microphone") else None,
+        CAMERA[each.camera] if each.HasField("camera") else None,
+        SHARING if each.sharing else None,
+    )
+    return [icon for icon in told if icon]
 
 
-ICONS = {
-    "microphone": {True: ("mic on", message("Microphone on")), False: ("mic off", message("Muted"))},
-    "camera": {True: ("cam on", message("Camera on")), False: ("cam off", message("Camera off"))},
-    "sharing": {True: ("scr on", message("Shares the screen")), False: ("", message("Shares nothing"))},
-}
+MICROPHONE = {True: ("mic on", message("Microphone on")), False: ("mic off", message("Muted"))}
+CAMERA = {True: ("cam on", message("Camera on")), False: ("cam off", message("Camera off"))}
+SHARING = ("scr on", message("Shares the screen"))
 PAGES = [(MEETING, for_permitted(VIEW, show), "GET")]

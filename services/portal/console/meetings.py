@@ -109,11 +109,13 @@ TABLE = MeetingTable(
         Column(
             message("Meeting number"), lambda each: invitations.dashed(each.meeting_code), name="number", width="narrow"
         ),
-        Column(message("Creator"), creator_of, name="creator"),
+        Column(message("Creator"), creator_of, name="creator", minor=True),
         Column(message("Account"), lambda each: each.creator_account_id, name="account", usual=False, minor=True),
         Column(message("Kind"), kind_of, name="kind", width="narrow", minor=True),
         Column(message("Planned from"), lambda each: each.start_time, name="from", where=of_phases("coming")),
-        Column(message("Planned until"), lambda each: each.end_time, name="until", where=of_phases("coming")),
+        Column(
+            message("Planned until"), lambda each: each.end_time, name="until", minor=True, where=of_phases("coming")
+        ),
         Column(
             message("Planned from"),
             lambda each: each.start_time,
@@ -131,7 +133,11 @@ TABLE = MeetingTable(
             where=of_phases("running", "ended"),
         ),
         Column(
-            message("Began"), lambda each: each.actual_start_time, name="began", where=of_phases("running", "ended")
+            message("Began"),
+            lambda each: each.actual_start_time,
+            name="began",
+            minor=True,
+            where=of_phases("running", "ended"),
         ),
         Column(message("Was over"), lambda each: each.actual_end_time, name="over", where=of_phases("ended")),
         Column(
