@@ -313,12 +313,14 @@ class Table(Generic[R]):
 
     def _asked(self, request: Request, page_size: int) -> Asked:
         given = request.query_params
+        filters = {each.name: each.read(request) for each in self.filters}
         sort = given.get("sort", "") if given.get("sort") in {each.name for each in self.columns if each.sorts} else ""
+        offered = [each for each in self.optional if each.where is None or each.where(filters)]
         chosen = [each.name for each in self.optional if each.name in given.getlist("col")]
-        if chosen == [each.name for each in self.optional if each.usual]:
+        if chosen == [each.name for each in offered if each.usual]:
             chosen = []
         rows = given.get("rows", "") if given.get("rows") in MORE else ""
-        return Asked({each.name: each.read(request) for each in self.filters}, "", page_size, sort, chosen, rows)
+        return Asked(filters, "", page_size, sort, chosen, rows)
 
 
 async def _lines(pages: AsyncIterator[list[list[spreadsheets.Cell]]]) -> AsyncIterator[str]:

@@ -66,7 +66,7 @@ async def orders(
     """One after the other; what stops one of them stops those after it."""
     done: list[str] = []
     for question in questions:
-        _complete(question, key, form)
+        complete(question, key, form)
         try:
             answer = await _patiently(request, method, question)
         except grpc.aio.AioRpcError as error:
@@ -78,7 +78,7 @@ async def orders(
     return of_meeting(key, done=",".join(done))
 
 
-def _complete(question: Any, key: MeetingKey, form: Any) -> None:
+def complete(question: Any, key: MeetingKey, form: Any) -> None:
     """The order: another content is another request, for who goes back must not get the first answer again."""
     given = text_of(form, "nonce", 64)
     question.order.meeting.CopyFrom(key)
