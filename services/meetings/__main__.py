@@ -19,7 +19,7 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
     async with host.bus() as connection:
         relay = Relay(host.database, connection, host.name)
         webhook_events = WebhookEvents(host.database, host.clock, relay.wake)
-        meetings = assembly.build(settings, host.database, host.clock, webhook_events)
+        meetings = assembly.build(settings, host.database, host.clock, webhook_events, host.grants, relay.wake)
         broker = create_broker(settings, meetings.gateway)
         try:
             yield Service(
@@ -31,7 +31,9 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
                     request_reply.serve(broker),
                     relay.run(),
                     webhooks.serve(meetings.webhooks, settings.webhook_listen),
+                    *meetings.loops(relay.owns),
                 ],
+                before_stop=meetings.watchers.close,
                 checks={"questions": readiness.of_broker(broker)},
             )
         finally:

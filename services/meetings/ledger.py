@@ -4,7 +4,7 @@ before it. Events come late, twice and in any order; a row follows from all that
 Times are epoch milliseconds. Whoever changes a row holds the counter (`lock`) until it is committed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from services.meetings import stays
 from services.meetings.ledger_models import COUNTER, LONGEST_SUBJECT, VISIT, MeetingRow, VisitRow
-from services.meetings.provider import Kind, ListedMeeting, MeetingKey, Participant, Phase
+from services.meetings.provider import Kind, MeetingKey, Phase
 from services.meetings.webhook_event import Kind as EventKind
 from services.meetings.webhook_event import WebhookEvent
 from services.platform.clock import DAY, MINUTE
@@ -60,7 +60,7 @@ def note(session: Session, events: Iterable[WebhookEvent], now: int) -> None:
     """What a provider reported, each thing for the first time. Under `lock`."""
     for event in events:
         for row in _concerned(session, event):
-            former = _shown(row)
+            former = shown(row)
             _told(row, event)
             _happened(session, row, event)
             settle(session, row, former, now)
@@ -74,10 +74,10 @@ def _concerned(session: Session, event: WebhookEvent) -> list[MeetingRow]:
         occurrences = list(session.exec(whole.order_by(col(MeetingRow.id))))
         if occurrences:
             return occurrences
-    return [find(session, key) or _new(session, key)]
+    return [find(session, key) or new(session, key)]
 
 
-def _new(session: Session, key: MeetingKey) -> MeetingRow:
+def new(session: Session, key: MeetingKey) -> MeetingRow:
     row = MeetingRow(
         provider=key.provider, meeting_id=key.meeting_id, sub_meeting_id=key.sub_meeting_id, kind=Kind.UNKNOWN.value
     )
@@ -92,12 +92,12 @@ def _told(row: MeetingRow, event: WebhookEvent) -> None:
     row.creator = max(row.creator, event.creator)
     at, subject = event.event_time, clean(event.subject)[:LONGEST_SUBJECT]
     if subject and (at, subject) >= (row.subject_time, row.subject):
-        _call(row, subject, at)
+        call(row, subject, at)
     if event.start_time and (at, event.start_time, event.end_time) >= (row.times_time, row.start_time, row.end_time):
         row.start_time, row.end_time, row.times_time = event.start_time, event.end_time, at
 
 
-def _call(row: MeetingRow, subject: str, at: int) -> None:
+def call(row: MeetingRow, subject: str, at: int) -> None:
     row.subject, row.subject_folded, row.subject_time = subject, subject.casefold()[:LONGEST_SUBJECT], at
 
 
@@ -122,7 +122,7 @@ def _entered(session: Session, row: MeetingRow, event: WebhookEvent) -> None:
     if at <= row.visits_until:
         return  # the provider's own list has it
     row.visits_complete = False
-    _sign(row, at)
+    sign(row, at)
     row.entry_time = max(row.entry_time, at)
     if _person(event):
         _mark(session, row, event, entered=True)
@@ -134,7 +134,7 @@ def _left(session: Session, row: MeetingRow, event: WebhookEvent) -> None:
     at = event.event_time
     if at <= row.visits_until:
         return
-    _sign(row, at)
+    sign(row, at)
     if _person(event):
         _mark(session, row, event, entered=False)
     if event.everybody_left:
@@ -145,7 +145,7 @@ def _person(event: WebhookEvent) -> str:
     return event.person_id or event.account
 
 
-def _sign(row: MeetingRow, at: int) -> None:
+def sign(row: MeetingRow, at: int) -> None:
     row.first_sign = min(row.first_sign or at, at)
 
 
@@ -156,7 +156,9 @@ def emptied(session: Session, row: MeetingRow, at: int) -> None:
         return
     known = select(VisitRow.id).where(VisitRow.meeting_row == row.id, VisitRow.person == "", VisitRow.left_mark == at)
     if session.exec(known).first() is None:
-        session.add(VisitRow(meeting_row=_id(row), person="", terminal="", account="", display_name="", left_mark=at))
+        session.add(
+            VisitRow(meeting_row=row_id(row), person="", terminal="", account="", display_name="", left_mark=at)
+        )
     session.flush()  # what was expired unflushed would be lost
     v = VISIT.c
     later = (v.meeting_row == row.id) & (v.enter_time < at) & (v.leave_time.is_(None) | (v.leave_time > at))
@@ -193,7 +195,7 @@ def _visit(row: MeetingRow, event: WebhookEvent, enter_time: int | None, mark: i
     """A leaving without an entry names nobody: it may yet belong to a stay that does."""
     account, name = (event.account, clean(event.display_name)) if enter_time is not None else ("", "")
     return VisitRow(
-        meeting_row=_id(row),
+        meeting_row=row_id(row),
         person=_person(event),
         terminal=event.terminal,
         account=account,
@@ -208,7 +210,7 @@ def _emptied(session: Session, row: MeetingRow) -> list[int]:
     return [each for each in session.exec(of_all) if each is not None]
 
 
-def _id(row: MeetingRow) -> int:
+def row_id(row: MeetingRow) -> int:
     """Any that is stored has one."""
     return row.id or 0
 
@@ -245,7 +247,7 @@ def _summary(session: Session, row: MeetingRow) -> Summary:
 
 
 def settle(session: Session, row: MeetingRow, former: tuple[object, ...], now: int) -> None:
-    """What follows from all that is known of it; a new version when that is not what `_shown` was."""
+    """What follows from all that is known of it; a new version when that is not what `shown` was."""
     visits = _summary(session, row)
     row.inside_count = _inside(row, visits)
     row.phase = _phase(row, now)
@@ -259,7 +261,7 @@ def settle(session: Session, row: MeetingRow, former: tuple[object, ...], now: i
     _place(row)
     _ask_who_came(row)
     row.as_of = max(row.as_of, now)
-    if _shown(row) != former:
+    if shown(row) != former:
         row.version = next_version(session.connection())
     session.add(row)
     session.flush()
@@ -310,89 +312,10 @@ def _ask_who_came(row: MeetingRow) -> None:
         row.visits_due = (row.actual_end or row.over_time) + UNTIL_ASKED
 
 
-def _shown(row: MeetingRow) -> tuple[object, ...]:
+def shown(row: MeetingRow) -> tuple[object, ...]:
     """What callers are told of it, and whether all its visits are known."""
     return (
         *(row.meeting_code, row.subject, row.creator, row.creator_name, row.kind, row.phase),
         *(row.start_time, row.end_time, row.actual_start, row.actual_end),
         *(row.inside_count, row.came_count, row.visits_complete),
     )
-
-
-def hear(session: Session, listed: Sequence[ListedMeeting], heard: int, now: int) -> None:
-    """Some of a provider's list, which it was asked for at `heard`. Under `lock`."""
-    if not listed:
-        return
-    ids = {each.key.meeting_id for each in listed}
-    theirs = select(MeetingRow).where(
-        MeetingRow.provider == listed[0].key.provider, col(MeetingRow.meeting_id).in_(ids)
-    )
-    rows = {(row.meeting_id, row.sub_meeting_id): row for row in session.exec(theirs)}
-    for each in listed:
-        name = (each.key.meeting_id, each.key.sub_meeting_id)
-        row = rows.get(name) or rows.setdefault(name, _new(session, each.key))
-        former = _shown(row)
-        _describe(row, each, heard)
-        _place_by_list(session, row, each, heard)
-        settle(session, row, former, now)
-
-
-def _describe(row: MeetingRow, listed: ListedMeeting, heard: int) -> None:
-    row.meeting_code = listed.meeting_code or row.meeting_code
-    row.creator = listed.creator or row.creator
-    row.creator_name = clean(listed.creator_name) or row.creator_name
-    if listed.kind is not Kind.UNKNOWN:
-        row.kind = listed.kind.value
-    if listed.subject and heard >= row.subject_time:
-        _call(row, clean(listed.subject)[:LONGEST_SUBJECT], heard)
-    if listed.phase is not Phase.ENDED and listed.start_time and heard >= row.times_time:
-        row.start_time, row.end_time, row.times_time = listed.start_time, listed.end_time, heard
-
-
-def _place_by_list(session: Session, row: MeetingRow, listed: ListedMeeting, heard: int) -> None:
-    match listed.phase:
-        case Phase.COMING:
-            row.coming_time = max(row.coming_time, heard)
-            row.plan_time = max(row.plan_time, heard)
-        case Phase.RUNNING:
-            row.visits_complete = row.visits_complete and heard <= row.visits_until
-            if heard >= row.listed_time:
-                row.listed_time, row.listed_people = heard, listed.people
-                row.listed_came = max(row.listed_came, listed.people or 0)
-            _sign(row, heard)
-        case Phase.ENDED:
-            row.visits_complete = row.visits_complete and listed.end_time <= row.visits_until
-            _sign(row, listed.start_time)
-            row.listed_came = max(row.listed_came, listed.people or 0)
-            row.listed_end = max(row.listed_end, listed.end_time)
-            row.ended_time = max(row.ended_time, listed.end_time)
-            emptied(session, row, listed.end_time)
-
-
-def complete(
-    session: Session, row: MeetingRow, people: Sequence[Participant], since: int, heard: int, now: int
-) -> None:
-    """All who were inside at or after `since`, as the provider told at `heard`; nobody was inside any more."""
-    former, v = _shown(row), VISIT.c
-    session.flush()
-    before = (v.meeting_row == row.id) & (sa.func.coalesce(v.enter_time, v.left_mark) <= heard)
-    session.connection().execute(sa.delete(VISIT).where(before))
-    session.expire_all()
-    session.add_all(
-        VisitRow(
-            meeting_row=_id(row),
-            person=each.account or clean(each.display_name) or "?",
-            terminal="",
-            account=each.account,
-            display_name=clean(each.display_name),
-            enter_time=stay.enter_time,
-            left_mark=stay.leave_time,
-            leave_time=stay.leave_time,
-        )
-        for each in people
-        for stay in each.stays
-    )
-    session.flush()
-    row.visits_since, row.visits_until = since, heard
-    row.visits_complete = max(row.entry_time, row.listed_time) <= heard
-    settle(session, row, former, now)

@@ -37,6 +37,9 @@ class Sight:
         return self.creator is None or row.creator == self.creator
 
 
+EVERYBODYS = Sight(None)
+
+
 def no_such_meeting() -> errors.RpcError:
     return errors.not_found("meeting", message("there is no such meeting"))
 

@@ -1,12 +1,13 @@
 """The providers in use: what each brings to the program, and which of them a question goes to."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute
 
 from services.meetings import routes
 from services.meetings.provider import MeetingKey, NoSuchMeetingError, Provider
+from services.meetings.steering import Act
 from services.platform.serving import rpc
 
 
@@ -41,6 +42,17 @@ class Providers:
     def default(self) -> Provider:
         """Whose organization ours is."""
         return self._by_prefix[""]
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._by_name.keys()
+
+    def all(self) -> Collection[Provider]:
+        return self._by_name.values()
+
+    def acts_of(self, key: MeetingKey) -> frozenset[type[Act]]:
+        """What can be done to a meeting; nothing when its provider is not in use."""
+        return self._by_name[key.provider].acts if key.provider in self._by_name else frozenset()
 
     def of_number(self, meeting_code: str) -> Provider:
         return routes.lead(self._by_prefix, meeting_code)

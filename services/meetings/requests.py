@@ -13,15 +13,15 @@ LONGEST_SUBJECT = 200
 LONGEST_PAGE_TOKEN = 500
 
 
-def meeting_key(given: pb.MeetingKey) -> MeetingKey:
+def meeting_key(given: pb.MeetingKey, field: str = "meeting") -> MeetingKey:
     for name in ("provider", "meeting_id", "sub_meeting_id"):
         value = getattr(given, name)
         if len(value) > LONGEST_ID or not value.isprintable():
             raise errors.invalid(
-                f"meeting.{name}", message("must be at most {limit} printable characters", limit=LONGEST_ID)
+                f"{field}.{name}", message("must be at most {limit} printable characters", limit=LONGEST_ID)
             )
         if not value and name != "sub_meeting_id":
-            raise errors.invalid(f"meeting.{name}", errors.REQUIRED)
+            raise errors.invalid(f"{field}.{name}", errors.REQUIRED)
     return MeetingKey(given.provider, given.meeting_id, given.sub_meeting_id)
 
 

@@ -21,6 +21,15 @@ class MeetingsSettings(HostSettings, TencentSettings):
         'prefixes of their numbers: "tencent, simulated:9"',
     )
     webhook_listen: str = Field("127.0.0.1:0", description="host:port for webhooks")
+    sweep_seconds: float = Field(
+        20.0, ge=0, le=3600, description="how often the provider's running meetings are looked at; 0: never, nor others"
+    )
+    sweep_calls_a_minute: int = Field(
+        60, ge=1, le=600, description="calls to the provider that looking at its meetings may take"
+    )
+    bad_delay_ms: float = Field(300.0, gt=0, description="more delay than this is bad quality")
+    bad_loss_percent: float = Field(5.0, gt=0, le=100, description="more loss than this is bad quality")
+    keep_quality_days: int = Field(90, ge=1, le=3650, description="how long samples of quality are kept")
 
     @field_validator("meetings_provider")
     @classmethod

@@ -55,7 +55,7 @@ async def look_up(gateway: Gateway, asked: pb.LookUpMeetingRequest) -> pb.LookUp
 
 async def participants(gateway: Gateway, asked: pb.ListParticipantsRequest) -> pb.ListParticipantsReply:
     async def find() -> pb.ListParticipantsReply:
-        return pb.ListParticipantsReply(response=await gateway.participants(asked))
+        return pb.ListParticipantsReply(response=await gateway.participants(asked, somebody=True))
 
     return await _with_errors(pb.ListParticipantsReply, find)
 

@@ -16,17 +16,20 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub, add_
 from services.meetings import subscriptions
 from services.meetings.api import NEEDED, SERVICE, MeetingService
 from services.meetings.gateway import Gateway
+from services.meetings.people_now import PeopleNow
 from services.meetings.providers import Providers
 from services.meetings.tencent.tencent import Tencent
+from services.meetings.watchers import MeetingWatchers
 from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
 from services.platform.clock import from_timestamp, to_timestamp
+from services.platform.data.database import Database
 from services.platform.serving import rpc
 from services.platform.serving.identity import Principal, Verifier
 from services.platform.settings import Settings
 from services.standin.cloud import CloudMeeting
 from services.standin.server import Standin
 from tests import templates
-from tests.meetings.builders import HOUR, key
+from tests.meetings.builders import HOUR, HandClock, key
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import Bus, password
 
@@ -64,8 +67,8 @@ def gateway(tencent: Tencent, webhook_events: WebhookEvents) -> Gateway:
 
 
 @pytest.fixture
-async def stub(gateway: Gateway) -> AsyncIterator[Any]:
-    service = MeetingService(gateway)
+async def stub(gateway: Gateway, database: Database, clock: HandClock) -> AsyncIterator[Any]:
+    service = MeetingService(gateway, database, PeopleNow(clock), MeetingWatchers(database))
     server = rpc.RpcServer(
         "127.0.0.1:0",
         rpc.RpcGuard(NamedTokens(), NEEDED),

@@ -1,0 +1,185 @@
+"""Steering a meeting: each act is stored, done once by the provider, and answered with what became of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import grpc
+from sqlalchemy.engine import Connection
+from sqlmodel import Session, select
+
+from services.meetings import control_acts, ledger, listing
+from services.meetings.control_acts import ABANDONED, DONE, PROVIDER_AWAY, REFUSED, UNKNOWN, Outcome
+from services.meetings.ledger_models import ControlActRow, MeetingRow, VisitRow
+from services.meetings.orders import Order
+from services.meetings.people_now import PeopleNow
+from services.meetings.provider import (
+    AwayError,
+    MisconfiguredError,
+    NoSuchMeetingError,
+    Phase,
+    Provider,
+    ProviderError,
+    RateLimitedError,
+    UnsupportedError,
+)
+from services.meetings.providers import Providers
+from services.meetings.steering import Invite
+from services.platform.clock import SECOND, Clock
+from services.platform.data import audit
+from services.platform.data.database import ConflictError, Database
+from services.platform.data.rows import open_session
+from services.platform.serving import errors
+from services.platform.tasks import until_cancelled
+from services.platform.text.messages import message
+
+log = logging.getLogger(__name__)
+
+PATIENCE_MS = 90 * SECOND
+"""Longer than any provider may take for one act, with all its attempts, and than storing what came of it."""
+ASK_AGAIN_SECONDS = 1
+LOOK_SECONDS = 10.0
+PAUSES = (0.1, 0.5, 2.0)
+
+
+class Control:
+    """`committed` is called after each act."""
+
+    def __init__(
+        self, database: Database, clock: Clock, providers: Providers, people: PeopleNow, committed: Callable[[], None]
+    ) -> None:
+        self._database, self._clock, self._providers = database, clock, providers
+        self._people, self._committed = people, committed
+        self._under_way: set[asyncio.Task[ControlActRow]] = set()
+
+    async def do(self, order: Order, caller: audit.Caller) -> ControlActRow:
+        """Once for each request of the caller. Raises errors.RpcError."""
+        row = await self._earlier(order, caller)
+        if row is not None:
+            return row
+        provider = self._provider(order)
+        try:
+            row = await self._database.write(lambda connection: self._begin(connection, order, caller))
+        except ConflictError as error:  # the same request, at another replica, at the same moment
+            raise under_way() from error
+        task = asyncio.create_task(self._carry_out(provider, order, row))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)  # whoever hangs up does not undo it
+
+    async def _earlier(self, order: Order, caller: audit.Caller) -> ControlActRow | None:
+        row = await self._database.read(lambda c: control_acts.earlier(c, caller.account_id, order))
+        if row is None or row.outcome:
+            return row
+        if not control_acts.is_abandoned(row):
+            raise under_way()
+        act_id = row.act_id
+        return await self._finish(act_id, ABANDONED)
+
+    def _provider(self, order: Order) -> Provider:
+        try:
+            provider = self._providers.of_meeting(order.meeting)
+        except NoSuchMeetingError as error:
+            raise listing.no_such_meeting() from error
+        if type(order.act) not in provider.acts:
+            raise no_such_verb()
+        return provider
+
+    def _begin(self, connection: Connection, order: Order, caller: audit.Caller) -> ControlActRow:
+        """Raises NOT_FOUND, FAILED_PRECONDITION: then nothing is stored."""
+        with open_session(connection) as session:
+            meeting = ledger.find(session, order.meeting)
+            if meeting is None:
+                raise listing.no_such_meeting()
+            if meeting.phase != Phase.RUNNING:
+                words = message("the meeting does not run, or not any more")
+                raise errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "MEETING_NOT_RUNNING", words)
+            people = self._names(session, meeting, order)
+        now = self._clock.now()
+        return control_acts.begin(connection, order, caller, people, meeting.creator, now, PATIENCE_MS)
+
+    def _names(self, session: Session, meeting: MeetingRow, order: Order) -> list[str]:
+        """As they showed themselves last, or as they were reported."""
+        if isinstance(order.act, Invite):
+            return [*order.act.accounts]
+        seen = self._people.names(order.meeting)
+        names = []
+        for target in order.targets:
+            of_them = select(VisitRow.display_name).where(
+                VisitRow.meeting_row == meeting.id, VisitRow.person == target.person_id, VisitRow.display_name != ""
+            )
+            names.append(seen.get(target) or session.exec(of_them.limit(1)).first() or "")
+        return [name for name in names if name]
+
+    async def _carry_out(self, provider: Provider, order: Order, row: ControlActRow) -> ControlActRow:
+        try:
+            outcome = await attempt(provider, order, row.creator)
+        finally:
+            self._people.forget(order.meeting)
+        return await self._finish(row.act_id, outcome)
+
+    async def _finish(self, act_id: str, outcome: Outcome) -> ControlActRow:
+        """Raises ABORTED when it cannot be stored: then it stays under way, and is given up in the end."""
+        for pause in (*PAUSES, None):
+            try:
+                row = await self._database.write(
+                    lambda connection: control_acts.finish(connection, act_id, outcome, self._clock.now())
+                )
+                self._committed()
+                return row
+            except (ConflictError, errors.RpcError) as error:
+                log.warning("what became of an act cannot be stored: %s", type(error).__name__)
+                if pause is not None:
+                    await asyncio.sleep(pause)
+        raise under_way()
+
+    async def run(self) -> None:
+        """Until cancelled: gives up what was under way in a process that has gone."""
+        for _ in until_cancelled():
+            try:
+                if await self._database.read(control_acts.are_abandoned):
+                    await self._database.write(lambda c: control_acts.finish_abandoned(c, self._clock.now()))
+                    self._committed()
+            except (ConflictError, errors.RpcError) as error:
+                log.warning("acts that nobody finished cannot be given up: %s", type(error).__name__)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """What was begun is finished."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+
+async def attempt(provider: Provider, order: Order, creator: str) -> Outcome:
+    """Exactly one call of the provider's `do`, and what it came to."""
+    try:
+        await provider.do(order.meeting, order.act, creator)
+    except (RateLimitedError, MisconfiguredError) as error:  # nothing was done
+        return Outcome(REFUSED, error.reason, str(error))
+    except AwayError as error:
+        log.warning("nobody knows whether an act was done: %s", error)
+        return Outcome(UNKNOWN, PROVIDER_AWAY, str(error))
+    except UnsupportedError as error:
+        return Outcome(REFUSED, ProviderError.reason, str(error))
+    except ProviderError as error:
+        return Outcome(REFUSED, error.reason if error.reason in REFUSALS else ProviderError.reason, str(error))
+    except Exception:
+        log.exception("an act failed")
+        return Outcome(UNKNOWN, PROVIDER_AWAY, "")
+    return Outcome(DONE)
+
+
+REFUSALS = frozenset(
+    {"NOT_PERMITTED", "WRONG_STATE", "NO_SUCH_PERSON", "NO_SUCH_MEETING", "RATE_LIMITED", "PROVIDER_AWAY"}
+)
+"""Those of the contract, beside PROVIDER_REFUSED."""
+
+
+def under_way() -> errors.RpcError:
+    words = message("the same request is under way: ask again")
+    return errors.failure(grpc.StatusCode.ABORTED, "REQUEST_UNDER_WAY", words, retry_seconds=ASK_AGAIN_SECONDS)
+
+
+def no_such_verb() -> errors.RpcError:
+    words = message("the meeting provider has no way to do this")
+    return errors.failure(grpc.StatusCode.UNIMPLEMENTED, "NO_SUCH_VERB", words)
