@@ -34,6 +34,7 @@ from services.cli import (
     roles,
     rooms,
     scim_tokens,
+    simulated_people,
     standin,
     standing,
     transfer,
@@ -113,9 +114,15 @@ add("free", message("when rooms are free"), rooms.free)
 
 simulate_app = add_group("simulate", message("play what happens in the meeting client (development)"))
 add("meeting", message("make a simulated meeting"), meetings.make, simulate_app)
-add("enter", message("somebody enters"), meetings.enter, simulate_app)
-add("leave", message("somebody leaves"), meetings.leave, simulate_app)
-add("wait", message("somebody comes into the waiting room, which is not entering"), meetings.wait, simulate_app)
+add("enter", message("somebody enters"), simulated_people.enter, simulate_app)
+add("leave", message("somebody leaves"), simulated_people.leave, simulate_app)
+add("wait", message("somebody comes into the waiting room, which is not entering"), simulated_people.wait, simulate_app)
+add("stop-waiting", message("somebody leaves the waiting room"), simulated_people.stop_waiting, simulate_app)
+add("microphone", message("somebody turns the microphone on or off"), simulated_people.microphone, simulate_app)
+add("camera", message("somebody turns the camera on or off"), simulated_people.camera, simulate_app)
+add("share", message("somebody shares a screen, or no longer"), simulated_people.share, simulate_app)
+add("connection", message("somebody's connection becomes bad or good"), simulated_people.connection, simulate_app)
+add("populate", message("fill a meeting with many people"), simulated_people.populate, simulate_app)
 add("end", message("the host ends it"), meetings.end, simulate_app)
 add("cancel", message("its creator cancels it"), meetings.cancel, simulate_app)
 add("move", message("its creator moves it"), meetings.move, simulate_app)

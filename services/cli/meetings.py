@@ -125,20 +125,8 @@ def make(
     terminal.answer(answer, lambda to: show_meeting(to, answer.meeting))
 
 
-def enter(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_ENTER, account, occurrence)
-
-
-def leave(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_LEAVE, account, occurrence)
-
-
-def wait(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_WAIT, account, occurrence)
-
-
 def end(terminal: Terminal, code: Code, occurrence: One = "") -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_END, occurrence=occurrence)
+    act(terminal, code, simulator.SIMULATED_ACT_END, occurrence)
 
 
 def cancel(
@@ -148,7 +136,7 @@ def cancel(
         str, typer.Option(metavar="NUMBER", help=message("only this occurrence of a recurring meeting; all by default"))
     ] = "",
 ) -> None:
-    act(terminal, code, simulator.SIMULATED_ACT_CANCEL, occurrence=occurrence)
+    act(terminal, code, simulator.SIMULATED_ACT_CANCEL, occurrence)
 
 
 def move(
@@ -174,11 +162,8 @@ def move(
     ask(terminal, request)
 
 
-def act(
-    terminal: Terminal, code: str, what: simulator.SimulatedAct.ValueType, account: str = "", occurrence: str = ""
-) -> None:
-    request = simulator.ActInMeetingRequest(meeting_code=code, act=what, account_id=account, sub_meeting_id=occurrence)
-    ask(terminal, request)
+def act(terminal: Terminal, code: str, what: simulator.SimulatedAct.ValueType, occurrence: str) -> None:
+    ask(terminal, simulator.ActInMeetingRequest(meeting_code=code, act=what, sub_meeting_id=occurrence))
 
 
 def ask(terminal: Terminal, request: simulator.ActInMeetingRequest) -> None:

@@ -52,6 +52,7 @@ PLACEHOLDERS = {
     "NAME": message("name"),
     "NOTICE": message("notice"),
     "NUMBER": message("NUMBER"),
+    "DEVICE": message("device"),
     "PERMISSION": message("permission"),
     "PROGRAM": message("program"),
     "ROLE": message("role"),

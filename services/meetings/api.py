@@ -1,21 +1,17 @@
 """All that the gateway does for gRPC callers, one method an RPC."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
-from yunhui.meetings.v1 import meeting_pb2
+from yunhui.meetings.v1 import meeting_pb2, simulator_service_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
-from yunhui.meetings.v1 import simulator_service_pb2 as simulator
-from yunhui.meetings.v1 import simulator_service_pb2_grpc as simulator_grpc
 
-from services.contracts import invitations, recurrence
 from services.meetings import control_api, listing, rendering, requests
-from services.meetings.gateway import Gateway, to_proto
+from services.meetings.gateway import Gateway
 from services.meetings.ledger_models import MeetingRow
 from services.meetings.listing import EVERYBODYS, Sight
 from services.meetings.people_now import PeopleNow
-from services.meetings.provider import Meeting, ProviderError
-from services.meetings.simulated import Simulated
+from services.meetings.provider import ProviderError
 from services.meetings.watchers import MeetingWatchers
 from services.platform.clock import to_timestamp
 from services.platform.data.database import Database
@@ -25,7 +21,7 @@ from services.platform.serving.identity import Principal
 from services.platform.text.messages import message
 
 SERVICE = "yunhui.meetings.v1.MeetingService"
-SIMULATOR = "yunhui.meetings.v1.SimulatorService"
+SIMULATOR = simulator_service_pb2.DESCRIPTOR.services_by_name["SimulatorService"].full_name
 
 _ALL_MEETINGS = "meetings.view_all"
 
@@ -124,47 +120,3 @@ class MeetingService(pb_grpc.MeetingServiceServicer):
 
 def sight_of(caller: Principal) -> Sight:
     return EVERYBODYS if caller.everywhere(_ALL_MEETINGS) else Sight(caller.account_id)
-
-
-class SimulatorService(simulator_grpc.SimulatorServiceServicer):
-    """Only where the simulated provider is in use."""
-
-    def __init__(self, provider: Simulated) -> None:
-        self._provider = provider
-        self._acts: dict[int, Callable[[str, str, str], Awaitable[Meeting]]] = {
-            simulator.SIMULATED_ACT_ENTER: provider.enter,
-            simulator.SIMULATED_ACT_LEAVE: provider.leave,
-            simulator.SIMULATED_ACT_WAIT: provider.wait,
-            simulator.SIMULATED_ACT_END: provider.end_by_host,
-            simulator.SIMULATED_ACT_CANCEL: provider.cancel,
-        }
-
-    async def CreateMeeting(
-        self, request: simulator.CreateMeetingRequest, context: rpc.Context
-    ) -> simulator.CreateMeetingResponse:
-        start, end = requests.interval(request.start_time, request.end_time)
-        code = invitations.meeting_code(request.meeting_code) if request.meeting_code else ""
-        creator = requests.account(request.account_id) or rpc.principal().account_id
-        rule, zone = request.recurrence_rule, request.time_zone
-        starts = recurrence.occurrences(rule, zone, start) if rule else []
-        made = await self._provider.create(code, requests.subject(request.subject), creator, start, end, starts)
-        return simulator.CreateMeetingResponse(meeting=to_proto(made))
-
-    async def ActInMeeting(
-        self, request: simulator.ActInMeetingRequest, context: rpc.Context
-    ) -> simulator.ActInMeetingResponse:
-        code = invitations.meeting_code(request.meeting_code)
-        account = requests.account(request.account_id) or rpc.principal().account_id
-        one = request.sub_meeting_id
-        if request.act == simulator.SIMULATED_ACT_MOVE:
-            start = errors.moment("start_time", request.start_time)
-            end = errors.moment("end_time", request.end_time) if request.HasField("end_time") else None
-            after = await self._provider.move(code, start, end, one)
-        elif request.act in self._acts:
-            after = await self._acts[request.act](code, account, one)
-        else:
-            raise errors.invalid(
-                "act",
-                message("say what happens: ENTER, LEAVE, WAIT, END, CANCEL or MOVE"),
-            )
-        return simulator.ActInMeetingResponse(meeting=to_proto(after))

@@ -1,14 +1,14 @@
 """A provider for machines without an account anywhere: its meetings are rows, and commands play its people."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import grpc
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from services.meetings import simulated_acts, simulated_lists, simulated_steering, simulated_users
+from services.meetings import simulated_acts, simulated_crowd, simulated_lists, simulated_steering, simulated_users
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedMeeting
 from services.meetings.people import Presence, Quality, Waiting
@@ -24,8 +24,9 @@ from services.meetings.provider import (
     WrongStateError,
 )
 from services.meetings.simulated_acts import Deed
+from services.meetings.simulated_crowd import Extra
 from services.meetings.simulated_rows import NoSuchOccurrenceError, Sitting
-from services.meetings.simulated_scene import Scene, Visitor, to_webhook_event
+from services.meetings.simulated_scene import BATCH, Scene, Visitor, to_webhook_event
 from services.meetings.steering import ACTS, Act
 from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
 from services.platform.clock import Clock
@@ -37,6 +38,15 @@ from services.platform.text.messages import Text, message
 T = TypeVar("T")
 
 NAME = rows.NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A meeting with how many are inside, and how many wait."""
+
+    meeting: Meeting
+    inside: int
+    waiting: int
 
 
 class Simulated:
@@ -108,12 +118,23 @@ class Simulated:
         return await self._read(work)
 
     async def do(self, key: MeetingKey, act: Act, creator: str) -> None:
-        def work(connection: Connection) -> None:
-            with open_session(connection) as session:
-                sitting = rows.by_key(session, key)
-                simulated_steering.steer(self._scene(session, sitting), act, creator)
+        more = await self._within(key, lambda scene: simulated_steering.steer(scene, act, creator))
+        while more:
+            more = await self._within(key, Scene.end)
 
-        await self._webhook_events.write(work)
+    async def _within(self, key: MeetingKey, work: Callable[[Scene], None]) -> bool:
+        """Whether the meeting is `ending`."""
+        ending = False
+
+        def within(connection: Connection) -> None:
+            nonlocal ending
+            with open_session(connection) as session:
+                scene = self._scene(session, rows.by_key(session, key))
+                work(scene)
+                ending = scene.ending
+
+        await self._webhook_events.write(within)
+        return ending
 
     async def users(self, position: str) -> UserPage:
         return simulated_users.page(position)
@@ -164,9 +185,42 @@ class Simulated:
     async def wait(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         return await self.play(meeting_code, Deed.WAIT, Visitor(account), sub_meeting_id)
 
+    async def populate(
+        self, meeting_code: str, number: int, waiting: int, seed: int, sub_meeting_id: str = ""
+    ) -> Filled:
+        """`number` invented people, of whom the last `waiting` wait: some at a time, for others act meanwhile.
+
+        Raises errors.RpcError: NOT_FOUND, FAILED_PRECONDITION.
+        """
+        people = simulated_crowd.crowd(seed, number)
+        filled: list[int] = []
+
+        for first in range(0, number, BATCH):
+            entering = people[first : max(first, min(first + BATCH, number - waiting))]
+            held = people[max(first, number - waiting) : first + BATCH]
+
+            def work(scene: Scene, entering: list[Extra] = entering, held: list[Extra] = held) -> None:
+                simulated_acts.populate(scene, entering)
+                simulated_acts.populate(scene, held, as_waiting=True)
+                filled[:] = len(scene.inside), len(scene.waiting)
+
+            after = await self._act(meeting_code, sub_meeting_id, work)
+        return Filled(after, *filled)
+
     async def end_by_host(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         """Also when nobody is inside."""
-        return await self._act(meeting_code, sub_meeting_id, Scene.end)
+        scenes: list[Scene] = []
+
+        def work(scene: Scene) -> None:
+            scenes[:] = [scene]
+            scene.end()
+
+        after = await self._act(meeting_code, sub_meeting_id, work)
+        if not scenes[0].ending:
+            return after
+        while await self._within(scenes[0].sitting.key, Scene.end):
+            pass
+        return await self.find(meeting_code, None)
 
     async def cancel(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         """The whole meeting, or one occurrence."""

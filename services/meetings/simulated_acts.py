@@ -3,14 +3,17 @@
 Everything raises errors.RpcError FAILED_PRECONDITION when the meeting does not allow it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from functools import partial
 
 import grpc
 
+from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedVisit
+from services.meetings.simulated_crowd import Extra
 from services.meetings.simulated_quality import Connection
+from services.meetings.simulated_rows import Person
 from services.meetings.simulated_scene import STEERS, Scene, Visitor
 from services.platform.serving import errors
 from services.platform.text.messages import Text, message
@@ -59,10 +62,30 @@ def wait(scene: Scene, who: Visitor) -> None:
     scene.hold(who)
 
 
-def check_door(scene: Scene, who: Visitor) -> None:
-    settings = scene.settings
+def populate(scene: Scene, extras: Iterable[Extra], *, as_waiting: bool = False) -> None:
+    """Whatever the settings; who is there already is left alone."""
+    check_on(scene)
+    people: list[Person] = [*scene.inside, *scene.waiting]
+    there = {rows.target(scene.sitting, each).person_id for each in people}
+    for extra in extras:
+        if scene.person_id(extra.visitor) in there:
+            continue
+        if as_waiting:
+            scene.hold(extra.visitor)
+            continue
+        visit = scene.let_in(extra.visitor)
+        visit.microphone = visit.microphone and extra.microphone
+        visit.camera, visit.sharing = extra.camera, extra.sharing
+
+
+def check_on(scene: Scene) -> None:
     if scene.sitting.is_off:
         raise not_allowed(message("nobody can enter a meeting that was cancelled or ended"))
+
+
+def check_door(scene: Scene, who: Visitor) -> None:
+    settings = scene.settings
+    check_on(scene)
     if scene.is_removed(who):
         raise not_allowed(message("{account} was removed and may not come back", account=who.shown))
     if settings.locked:

@@ -17,6 +17,8 @@ from services.meetings.webhook_events import Kind, WebhookEvent
 STEERS = (Role.HOST, Role.CO_HOST)
 """Whom no rule for the others concerns."""
 ABOVE = 6
+BATCH = 200
+"""How many come or go in one transaction, so that others wait no longer for the database."""
 P = TypeVar("P", SimulatedVisit, SimulatedWaiting)
 
 
@@ -34,7 +36,7 @@ class Visitor:
 
 
 class Scene:
-    """`inside` and `waiting` are kept as the methods change them."""
+    """`inside`, `waiting` and `settings` are kept as the methods change them."""
 
     def __init__(
         self, session: Session, sitting: Sitting, now: int, report: Callable[[Session, list[WebhookEvent]], None]
@@ -45,21 +47,19 @@ class Scene:
         self.now = now
         self.inside = rows.inside(session, sitting)
         self.waiting = rows.waiting(session, sitting)
+        self.ending = False
         self._report = report
+        meeting_id, occurrence = self.place
+        stored = session.get(SimulatedSettings, self.place)
+        self.settings = stored or SimulatedSettings(meeting_id=meeting_id, occurrence=occurrence)
 
     @property
     def place(self) -> tuple[int, int]:
         return rows.id_of(self.sitting.meeting), self.sitting.number
 
-    @property
-    def settings(self) -> SimulatedSettings:
-        """As they are: a change of them is stored by `keep_settings` alone."""
-        meeting_id, occurrence = self.place
-        stored = self.session.get(SimulatedSettings, self.place)
-        return stored or SimulatedSettings(meeting_id=meeting_id, occurrence=occurrence)
-
-    def keep_settings(self, settings: SimulatedSettings) -> None:
-        self.session.add(settings)
+    def keep_settings(self) -> None:
+        """What was changed in `settings`."""
+        self.session.add(self.settings)
         self.session.flush()
 
     def person_id(self, who: Visitor) -> str:
@@ -140,17 +140,28 @@ class Scene:
             each.leave_time = self.now
             self.inside.remove(each)
             self.report(Kind.LEFT, each)
-        settings = self.session.get(SimulatedSettings, self.place)
-        if not self.inside and settings:
-            self.session.delete(settings)
+        if not self.inside:
+            self._forget_settings()
+
+    def _forget_settings(self) -> None:
+        meeting_id, occurrence = self.place
+        if self.settings in self.session:
+            self.session.delete(self.settings)
             self.session.flush()
+        self.settings = SimulatedSettings(meeting_id=meeting_id, occurrence=occurrence)
 
     def end(self) -> None:
-        """For everybody; nothing happens to one that is off already."""
+        """For everybody; nothing happens to one that is off already.
+
+        As many go as one transaction has time for: while it is `ending` it is to be called again, in another one.
+        """
         if self.sitting.is_off:
             return
+        self.put_out(self.inside[:BATCH])
+        self.ending = bool(self.inside)
+        if self.ending:
+            return
         self.stop_waiting(self.waiting)
-        self.put_out(self.inside)
         self.sitting.times.ended = True
         self.report(Kind.ENDED)
 

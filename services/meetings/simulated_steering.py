@@ -48,11 +48,10 @@ def steer(scene: Scene, act: Act, operator: str) -> None:
 
 def change_settings(scene: Scene, act: ChangeSettings) -> None:
     """Hosts and co-hosts are neither muted nor kept from sharing."""
-    settings = scene.settings
     for each in fields(act):
         if (value := getattr(act, each.name)) is not None:
-            setattr(settings, each.name, value)
-    scene.keep_settings(settings)
+            setattr(scene.settings, each.name, value)
+    scene.keep_settings()
     others = [visit for visit in scene.inside if visit.role not in STEERS]
     for visit in others:
         visit.microphone = visit.microphone and act.mute_all is not True

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.meetings.simulated import Simulated
 from services.meetings.tencent.tencent import Tencent
 from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
@@ -56,3 +57,8 @@ def database(url: str) -> Iterator[Database]:
 @pytest.fixture
 def webhook_events(database: Database, clock: HandClock) -> WebhookEvents:
     return WebhookEvents(database, clock, lambda: None)
+
+
+@pytest.fixture
+def simulated(database: Database, clock: HandClock, webhook_events: WebhookEvents) -> Simulated:
+    return Simulated(database, clock, webhook_events)

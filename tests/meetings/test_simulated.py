@@ -19,11 +19,6 @@ HOUR = 3_600_000
 CODE = "123456789"
 
 
-@pytest.fixture
-def simulated(database: Database, clock: HandClock, webhook_events: WebhookEvents) -> Simulated:
-    return Simulated(database, clock, webhook_events)
-
-
 async def make(simulated: Simulated, clock: HandClock, code: str = CODE) -> str:
     made = await simulated.create(code, "组会", "li", clock.time + HOUR, clock.time + 2 * HOUR)
     return made.meeting_id

@@ -4,9 +4,7 @@ from services.meetings.people import Target
 from services.meetings.simulated import Simulated
 from services.meetings.steering import Admit, ChangeSettings, Mute
 from tests.meetings.builders import HandClock
-from tests.meetings.test_simulated import CODE, at, make, simulated
-
-__all__ = ["simulated"]
+from tests.meetings.test_simulated import CODE, at, make
 
 
 async def test_the_port(simulated: Simulated, clock: HandClock) -> None:

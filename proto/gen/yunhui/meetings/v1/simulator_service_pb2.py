@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from yunhui.access.v1 import access_pb2 as yunhui_dot_access_dot_v1_dot_access__pb2
+from yunhui.meetings.v1 import listed_meeting_pb2 as yunhui_dot_meetings_dot_v1_dot_listed__meeting__pb2
 from yunhui.meetings.v1 import meeting_pb2 as yunhui_dot_meetings_dot_v1_dot_meeting__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*yunhui/meetings/v1/simulator_service.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\x1a yunhui/meetings/v1/meeting.proto\"\xdb\x01\n\x14\x43reateMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\naccount_id\x18\x05 \x01(\t\x12\x17\n\x0frecurrence_rule\x18\x06 \x01(\t\x12\x11\n\ttime_zone\x18\x07 \x01(\t\"E\n\x15\x43reateMeetingResponse\x12,\n\x07meeting\x18\x01 \x01(\x0b\x32\x1b.yunhui.meetings.v1.Meeting\"\xe4\x01\n\x13\x41\x63tInMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12-\n\x03\x61\x63t\x18\x02 \x01(\x0e\x32 .yunhui.meetings.v1.SimulatedAct\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0esub_meeting_id\x18\x06 \x01(\t\"D\n\x14\x41\x63tInMeetingResponse\x12,\n\x07meeting\x18\x01 \x01(\x0b\x32\x1b.yunhui.meetings.v1.Meeting*\xc0\x01\n\x0cSimulatedAct\x12\x1d\n\x19SIMULATED_ACT_UNSPECIFIED\x10\x00\x12\x17\n\x13SIMULATED_ACT_ENTER\x10\x01\x12\x17\n\x13SIMULATED_ACT_LEAVE\x10\x02\x12\x16\n\x12SIMULATED_ACT_WAIT\x10\x03\x12\x15\n\x11SIMULATED_ACT_END\x10\x04\x12\x18\n\x14SIMULATED_ACT_CANCEL\x10\x05\x12\x16\n\x12SIMULATED_ACT_MOVE\x10\x06\x32\x81\x02\n\x10SimulatorService\x12w\n\rCreateMeeting\x12(.yunhui.meetings.v1.CreateMeetingRequest\x1a).yunhui.meetings.v1.CreateMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12t\n\x0c\x41\x63tInMeeting\x12\'.yunhui.meetings.v1.ActInMeetingRequest\x1a(.yunhui.meetings.v1.ActInMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.viewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*yunhui/meetings/v1/simulator_service.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dyunhui/access/v1/access.proto\x1a\'yunhui/meetings/v1/listed_meeting.proto\x1a yunhui/meetings/v1/meeting.proto\"\xdb\x01\n\x14\x43reateMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\naccount_id\x18\x05 \x01(\t\x12\x17\n\x0frecurrence_rule\x18\x06 \x01(\t\x12\x11\n\ttime_zone\x18\x07 \x01(\t\"E\n\x15\x43reateMeetingResponse\x12,\n\x07meeting\x18\x01 \x01(\x0b\x32\x1b.yunhui.meetings.v1.Meeting\"\xb5\x02\n\x13\x41\x63tInMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12-\n\x03\x61\x63t\x18\x02 \x01(\x0e\x32 .yunhui.meetings.v1.SimulatedAct\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0esub_meeting_id\x18\x06 \x01(\t\x12*\n\x06\x64\x65vice\x18\x07 \x01(\x0e\x32\x1a.yunhui.meetings.v1.Device\x12\x14\n\x0c\x64isplay_name\x18\x08 \x01(\t\x12\r\n\x05guest\x18\t \x01(\x08\"D\n\x14\x41\x63tInMeetingResponse\x12,\n\x07meeting\x18\x01 \x01(\x0b\x32\x1b.yunhui.meetings.v1.Meeting\"\x81\x01\n\x16PopulateMeetingRequest\x12\x14\n\x0cmeeting_code\x18\x01 \x01(\t\x12\x16\n\x0esub_meeting_id\x18\x02 \x01(\t\x12\x14\n\x0cpeople_count\x18\x03 \x01(\x05\x12\x15\n\rwaiting_count\x18\x04 \x01(\x05\x12\x0c\n\x04seed\x18\x05 \x01(\x05\"t\n\x17PopulateMeetingResponse\x12,\n\x07meeting\x18\x01 \x01(\x0b\x32\x1b.yunhui.meetings.v1.Meeting\x12\x14\n\x0cinside_count\x18\x02 \x01(\x05\x12\x15\n\rwaiting_count\x18\x03 \x01(\x05*\x84\x04\n\x0cSimulatedAct\x12\x1d\n\x19SIMULATED_ACT_UNSPECIFIED\x10\x00\x12\x17\n\x13SIMULATED_ACT_ENTER\x10\x01\x12\x17\n\x13SIMULATED_ACT_LEAVE\x10\x02\x12\x16\n\x12SIMULATED_ACT_WAIT\x10\x03\x12\x15\n\x11SIMULATED_ACT_END\x10\x04\x12\x18\n\x14SIMULATED_ACT_CANCEL\x10\x05\x12\x16\n\x12SIMULATED_ACT_MOVE\x10\x06\x12\x1e\n\x1aSIMULATED_ACT_STOP_WAITING\x10\x07\x12\x1f\n\x1bSIMULATED_ACT_MICROPHONE_ON\x10\x08\x12 \n\x1cSIMULATED_ACT_MICROPHONE_OFF\x10\t\x12\x1b\n\x17SIMULATED_ACT_CAMERA_ON\x10\n\x12\x1c\n\x18SIMULATED_ACT_CAMERA_OFF\x10\x0b\x12\x1c\n\x18SIMULATED_ACT_SHARING_ON\x10\x0c\x12\x1d\n\x19SIMULATED_ACT_SHARING_OFF\x10\r\x12 \n\x1cSIMULATED_ACT_CONNECTION_BAD\x10\x0e\x12!\n\x1dSIMULATED_ACT_CONNECTION_GOOD\x10\x0f\x12\"\n\x1eSIMULATED_ACT_CONNECTION_USUAL\x10\x10\x32\x80\x03\n\x10SimulatorService\x12w\n\rCreateMeeting\x12(.yunhui.meetings.v1.CreateMeetingRequest\x1a).yunhui.meetings.v1.CreateMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12t\n\x0c\x41\x63tInMeeting\x12\'.yunhui.meetings.v1.ActInMeetingRequest\x1a(.yunhui.meetings.v1.ActInMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.view\x12}\n\x0fPopulateMeeting\x12*.yunhui.meetings.v1.PopulateMeetingRequest\x1a+.yunhui.meetings.v1.PopulateMeetingResponse\"\x11\xb2\xd4\x18\rmeetings.viewb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,16 +39,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIMULATORSERVICE'].methods_by_name['CreateMeeting']._serialized_options = b'\262\324\030\rmeetings.view'
   _globals['_SIMULATORSERVICE'].methods_by_name['ActInMeeting']._loaded_options = None
   _globals['_SIMULATORSERVICE'].methods_by_name['ActInMeeting']._serialized_options = b'\262\324\030\rmeetings.view'
-  _globals['_SIMULATEDACT']._serialized_start=759
-  _globals['_SIMULATEDACT']._serialized_end=951
-  _globals['_CREATEMEETINGREQUEST']._serialized_start=165
-  _globals['_CREATEMEETINGREQUEST']._serialized_end=384
-  _globals['_CREATEMEETINGRESPONSE']._serialized_start=386
-  _globals['_CREATEMEETINGRESPONSE']._serialized_end=455
-  _globals['_ACTINMEETINGREQUEST']._serialized_start=458
-  _globals['_ACTINMEETINGREQUEST']._serialized_end=686
-  _globals['_ACTINMEETINGRESPONSE']._serialized_start=688
-  _globals['_ACTINMEETINGRESPONSE']._serialized_end=756
-  _globals['_SIMULATORSERVICE']._serialized_start=954
-  _globals['_SIMULATORSERVICE']._serialized_end=1211
+  _globals['_SIMULATORSERVICE'].methods_by_name['PopulateMeeting']._loaded_options = None
+  _globals['_SIMULATORSERVICE'].methods_by_name['PopulateMeeting']._serialized_options = b'\262\324\030\rmeetings.view'
+  _globals['_SIMULATEDACT']._serialized_start=1131
+  _globals['_SIMULATEDACT']._serialized_end=1647
+  _globals['_CREATEMEETINGREQUEST']._serialized_start=206
+  _globals['_CREATEMEETINGREQUEST']._serialized_end=425
+  _globals['_CREATEMEETINGRESPONSE']._serialized_start=427
+  _globals['_CREATEMEETINGRESPONSE']._serialized_end=496
+  _globals['_ACTINMEETINGREQUEST']._serialized_start=499
+  _globals['_ACTINMEETINGREQUEST']._serialized_end=808
+  _globals['_ACTINMEETINGRESPONSE']._serialized_start=810
+  _globals['_ACTINMEETINGRESPONSE']._serialized_end=878
+  _globals['_POPULATEMEETINGREQUEST']._serialized_start=881
+  _globals['_POPULATEMEETINGREQUEST']._serialized_end=1010
+  _globals['_POPULATEMEETINGRESPONSE']._serialized_start=1012
+  _globals['_POPULATEMEETINGRESPONSE']._serialized_end=1128
+  _globals['_SIMULATORSERVICE']._serialized_start=1650
+  _globals['_SIMULATORSERVICE']._serialized_end=2034
 # @@protoc_insertion_point(module_scope)

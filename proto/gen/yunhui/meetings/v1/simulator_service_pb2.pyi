@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from yunhui.meetings.v1 import listed_meeting_pb2 as _listed_meeting_pb2
 from yunhui.meetings.v1 import meeting_pb2 as _meeting_pb2
 import builtins as _builtins
 import sys
@@ -28,7 +29,7 @@ class _SimulatedActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Simulate
     SIMULATED_ACT_UNSPECIFIED: _SimulatedAct.ValueType  # 0
     """Refused."""
     SIMULATED_ACT_ENTER: _SimulatedAct.ValueType  # 1
-    """Somebody enters the meeting itself."""
+    """Somebody enters the meeting itself; where a host has everybody wait, as far as the waiting room."""
     SIMULATED_ACT_LEAVE: _SimulatedAct.ValueType  # 2
     """Somebody leaves."""
     SIMULATED_ACT_WAIT: _SimulatedAct.ValueType  # 3
@@ -39,6 +40,26 @@ class _SimulatedActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Simulate
     """Its creator cancels it: all of it, or the occurrence that is named."""
     SIMULATED_ACT_MOVE: _SimulatedAct.ValueType  # 6
     """Its creator moves it to start_time, as long as before or until end_time."""
+    SIMULATED_ACT_STOP_WAITING: _SimulatedAct.ValueType  # 7
+    """Somebody leaves the waiting room, and does not enter."""
+    SIMULATED_ACT_MICROPHONE_ON: _SimulatedAct.ValueType  # 8
+    """Somebody turns the microphone on. So is it for all who enter, unless they are muted."""
+    SIMULATED_ACT_MICROPHONE_OFF: _SimulatedAct.ValueType  # 9
+    """Somebody turns the microphone off."""
+    SIMULATED_ACT_CAMERA_ON: _SimulatedAct.ValueType  # 10
+    """Somebody turns the camera on."""
+    SIMULATED_ACT_CAMERA_OFF: _SimulatedAct.ValueType  # 11
+    """Somebody turns the camera off."""
+    SIMULATED_ACT_SHARING_ON: _SimulatedAct.ValueType  # 12
+    """Somebody begins to share the screen."""
+    SIMULATED_ACT_SHARING_OFF: _SimulatedAct.ValueType  # 13
+    """Somebody ends it."""
+    SIMULATED_ACT_CONNECTION_BAD: _SimulatedAct.ValueType  # 14
+    """Somebody's connection is bad from now on."""
+    SIMULATED_ACT_CONNECTION_GOOD: _SimulatedAct.ValueType  # 15
+    """Somebody's connection is good from now on."""
+    SIMULATED_ACT_CONNECTION_USUAL: _SimulatedAct.ValueType  # 16
+    """Somebody's connection is as it is of itself: bad for three minutes of each hour."""
 
 class SimulatedAct(_SimulatedAct, metaclass=_SimulatedActEnumTypeWrapper):
     """What happens."""
@@ -46,7 +67,7 @@ class SimulatedAct(_SimulatedAct, metaclass=_SimulatedActEnumTypeWrapper):
 SIMULATED_ACT_UNSPECIFIED: SimulatedAct.ValueType  # 0
 """Refused."""
 SIMULATED_ACT_ENTER: SimulatedAct.ValueType  # 1
-"""Somebody enters the meeting itself."""
+"""Somebody enters the meeting itself; where a host has everybody wait, as far as the waiting room."""
 SIMULATED_ACT_LEAVE: SimulatedAct.ValueType  # 2
 """Somebody leaves."""
 SIMULATED_ACT_WAIT: SimulatedAct.ValueType  # 3
@@ -57,6 +78,26 @@ SIMULATED_ACT_CANCEL: SimulatedAct.ValueType  # 5
 """Its creator cancels it: all of it, or the occurrence that is named."""
 SIMULATED_ACT_MOVE: SimulatedAct.ValueType  # 6
 """Its creator moves it to start_time, as long as before or until end_time."""
+SIMULATED_ACT_STOP_WAITING: SimulatedAct.ValueType  # 7
+"""Somebody leaves the waiting room, and does not enter."""
+SIMULATED_ACT_MICROPHONE_ON: SimulatedAct.ValueType  # 8
+"""Somebody turns the microphone on. So is it for all who enter, unless they are muted."""
+SIMULATED_ACT_MICROPHONE_OFF: SimulatedAct.ValueType  # 9
+"""Somebody turns the microphone off."""
+SIMULATED_ACT_CAMERA_ON: SimulatedAct.ValueType  # 10
+"""Somebody turns the camera on."""
+SIMULATED_ACT_CAMERA_OFF: SimulatedAct.ValueType  # 11
+"""Somebody turns the camera off."""
+SIMULATED_ACT_SHARING_ON: SimulatedAct.ValueType  # 12
+"""Somebody begins to share the screen."""
+SIMULATED_ACT_SHARING_OFF: SimulatedAct.ValueType  # 13
+"""Somebody ends it."""
+SIMULATED_ACT_CONNECTION_BAD: SimulatedAct.ValueType  # 14
+"""Somebody's connection is bad from now on."""
+SIMULATED_ACT_CONNECTION_GOOD: SimulatedAct.ValueType  # 15
+"""Somebody's connection is good from now on."""
+SIMULATED_ACT_CONNECTION_USUAL: SimulatedAct.ValueType  # 16
+"""Somebody's connection is as it is of itself: bad for three minutes of each hour."""
 Global___SimulatedAct: _TypeAlias = SimulatedAct  # noqa: Y015
 
 @_typing.final
@@ -147,6 +188,9 @@ class ActInMeetingRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     SUB_MEETING_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    GUEST_FIELD_NUMBER: _builtins.int
     meeting_code: _builtins.str
     """The number of the meeting. Required."""
     act: Global___SimulatedAct.ValueType
@@ -155,6 +199,14 @@ class ActInMeetingRequest(_message.Message):
     """Who does it; the caller when empty."""
     sub_meeting_id: _builtins.str
     """Which occurrence of a recurring meeting. When empty, the one under way or else the next; CANCEL then means them all."""
+    device: _listed_meeting_pb2.Device.ValueType
+    """At which device; a computer with Windows for who comes, any that they have for who is there when it is not given."""
+    display_name: _builtins.str
+    """The name that who comes shows, at most 64 characters; the account when empty."""
+    guest: _builtins.bool
+    """Somebody without an account does it, who is known by display_name alone: then it is required, as they first came with
+    it, and account_id is not looked at.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Only for MOVE: the new start. Required there."""
@@ -172,10 +224,13 @@ class ActInMeetingRequest(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         sub_meeting_id: _builtins.str = ...,
+        device: _listed_meeting_pb2.Device.ValueType = ...,
+        display_name: _builtins.str = ...,
+        guest: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "act", b"act", "end_time", b"end_time", "meeting_code", b"meeting_code", "start_time", b"start_time", "sub_meeting_id", b"sub_meeting_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "act", b"act", "device", b"device", "display_name", b"display_name", "end_time", b"end_time", "guest", b"guest", "meeting_code", b"meeting_code", "start_time", b"start_time", "sub_meeting_id", b"sub_meeting_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -204,3 +259,73 @@ class ActInMeetingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActInMeetingResponse: _TypeAlias = ActInMeetingResponse  # noqa: Y015
+
+@_typing.final
+class PopulateMeetingRequest(_message.Message):
+    """Fills a meeting."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_CODE_FIELD_NUMBER: _builtins.int
+    SUB_MEETING_ID_FIELD_NUMBER: _builtins.int
+    PEOPLE_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    meeting_code: _builtins.str
+    """The number of the meeting. Required."""
+    sub_meeting_id: _builtins.str
+    """Which occurrence of a recurring meeting. When empty, the one under way or else the next."""
+    people_count: _builtins.int
+    """How many people, 1 to 3,000. Required."""
+    waiting_count: _builtins.int
+    """How many of them wait instead of entering."""
+    seed: _builtins.int
+    """Which people: each seed, 0 to 999,999, has its own."""
+    def __init__(
+        self,
+        *,
+        meeting_code: _builtins.str = ...,
+        sub_meeting_id: _builtins.str = ...,
+        people_count: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting_code", b"meeting_code", "people_count", b"people_count", "seed", b"seed", "sub_meeting_id", b"sub_meeting_id", "waiting_count", b"waiting_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PopulateMeetingRequest: _TypeAlias = PopulateMeetingRequest  # noqa: Y015
+
+@_typing.final
+class PopulateMeetingResponse(_message.Message):
+    """The meeting after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEETING_FIELD_NUMBER: _builtins.int
+    INSIDE_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
+    inside_count: _builtins.int
+    """How many are inside now."""
+    waiting_count: _builtins.int
+    """How many wait now."""
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.Meeting:
+        """As a look-up would show it."""
+
+    def __init__(
+        self,
+        *,
+        meeting: _meeting_pb2.Meeting | None = ...,
+        inside_count: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inside_count", b"inside_count", "meeting", b"meeting", "waiting_count", b"waiting_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PopulateMeetingResponse: _TypeAlias = PopulateMeetingResponse  # noqa: Y015

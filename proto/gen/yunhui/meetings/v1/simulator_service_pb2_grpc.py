@@ -46,6 +46,11 @@ class SimulatorServiceStub:
                 request_serializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.ActInMeetingRequest.SerializeToString,
                 response_deserializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.ActInMeetingResponse.FromString,
                 _registered_method=True)
+        self.PopulateMeeting = channel.unary_unary(
+                '/yunhui.meetings.v1.SimulatorService/PopulateMeeting',
+                request_serializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.PopulateMeetingRequest.SerializeToString,
+                response_deserializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.PopulateMeetingResponse.FromString,
+                _registered_method=True)
 
 
 class SimulatorServiceServicer:
@@ -68,6 +73,15 @@ class SimulatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PopulateMeeting(self, request, context):
+        """Fills a meeting with invented people, whatever its settings, and with the event of each who enters. The same seed
+        invents the same people: who is there already is not there twice, so a call that ended half-way can be repeated.
+        Errors: NOT_FOUND for a number that no live meeting has; FAILED_PRECONDITION for one that was cancelled or ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SimulatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +94,11 @@ def add_SimulatorServiceServicer_to_server(servicer, server):
                     servicer.ActInMeeting,
                     request_deserializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.ActInMeetingRequest.FromString,
                     response_serializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.ActInMeetingResponse.SerializeToString,
+            ),
+            'PopulateMeeting': grpc.unary_unary_rpc_method_handler(
+                    servicer.PopulateMeeting,
+                    request_deserializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.PopulateMeetingRequest.FromString,
+                    response_serializer=yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.PopulateMeetingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -138,6 +157,33 @@ class SimulatorService:
             '/yunhui.meetings.v1.SimulatorService/ActInMeeting',
             yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.ActInMeetingRequest.SerializeToString,
             yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.ActInMeetingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PopulateMeeting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/yunhui.meetings.v1.SimulatorService/PopulateMeeting',
+            yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.PopulateMeetingRequest.SerializeToString,
+            yunhui_dot_meetings_dot_v1_dot_simulator__service__pb2.PopulateMeetingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,11 @@ class SimulatorServiceStub:
     """Lets something happen to a meeting, with the event that follows from it.
     Errors: NOT_FOUND for a number that no live meeting has; FAILED_PRECONDITION when the meeting does not allow it.
     """
+    PopulateMeeting: _grpc.UnaryUnaryMultiCallable[_simulator_service_pb2.PopulateMeetingRequest, _simulator_service_pb2.PopulateMeetingResponse]
+    """Fills a meeting with invented people, whatever its settings, and with the event of each who enters. The same seed
+    invents the same people: who is there already is not there twice, so a call that ended half-way can be repeated.
+    Errors: NOT_FOUND for a number that no live meeting has; FAILED_PRECONDITION for one that was cancelled or ended.
+    """
 
 @_typing.type_check_only
 class SimulatorServiceAsyncStub(SimulatorServiceStub):
@@ -54,6 +59,11 @@ class SimulatorServiceAsyncStub(SimulatorServiceStub):
     ActInMeeting: _aio.UnaryUnaryMultiCallable[_simulator_service_pb2.ActInMeetingRequest, _simulator_service_pb2.ActInMeetingResponse]  # type: ignore[assignment]
     """Lets something happen to a meeting, with the event that follows from it.
     Errors: NOT_FOUND for a number that no live meeting has; FAILED_PRECONDITION when the meeting does not allow it.
+    """
+    PopulateMeeting: _aio.UnaryUnaryMultiCallable[_simulator_service_pb2.PopulateMeetingRequest, _simulator_service_pb2.PopulateMeetingResponse]  # type: ignore[assignment]
+    """Fills a meeting with invented people, whatever its settings, and with the event of each who enters. The same seed
+    invents the same people: who is there already is not there twice, so a call that ended half-way can be repeated.
+    Errors: NOT_FOUND for a number that no live meeting has; FAILED_PRECONDITION for one that was cancelled or ended.
     """
 
 class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -77,6 +87,17 @@ class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_simulator_service_pb2.ActInMeetingResponse, _abc.Awaitable[_simulator_service_pb2.ActInMeetingResponse]]:
         """Lets something happen to a meeting, with the event that follows from it.
         Errors: NOT_FOUND for a number that no live meeting has; FAILED_PRECONDITION when the meeting does not allow it.
+        """
+
+    @_abc_1.abstractmethod
+    def PopulateMeeting(
+        self,
+        request: _simulator_service_pb2.PopulateMeetingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_simulator_service_pb2.PopulateMeetingResponse, _abc.Awaitable[_simulator_service_pb2.PopulateMeetingResponse]]:
+        """Fills a meeting with invented people, whatever its settings, and with the event of each who enters. The same seed
+        invents the same people: who is there already is not there twice, so a call that ended half-way can be repeated.
+        Errors: NOT_FOUND for a number that no live meeting has; FAILED_PRECONDITION for one that was cancelled or ended.
         """
 
 def add_SimulatorServiceServicer_to_server(servicer: SimulatorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
