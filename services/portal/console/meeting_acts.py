@@ -83,7 +83,8 @@ def complete(question: Any, key: MeetingKey, form: Any) -> None:
     given = text_of(form, "nonce", 64)
     question.order.meeting.CopyFrom(key)
     question.order.reason = text_of(form, "reason", LONGEST_REASON)
-    body = hashlib.sha256(question.SerializeToString(deterministic=True)).hexdigest()[:16]
+    content = question.DESCRIPTOR.full_name.encode() + question.SerializeToString(deterministic=True)
+    body = hashlib.sha256(content).hexdigest()[:16]
     question.order.request_id = f"{given if _NONCE.fullmatch(given) else nonce()}-{body}"
 
 

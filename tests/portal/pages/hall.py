@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx2
@@ -110,19 +111,29 @@ def value_of(page: str, name: str) -> str:
     return html.unescape(found[1])
 
 
+def once(desk: Desk, path: str, wanted: Callable[[str], object]) -> str:
+    """The page as soon as it is as wanted."""
+
+    def look() -> str:
+        page = desk.get(path).text
+        return page if wanted(page) else ""
+
+    return wait_for(look)
+
+
 def press(desk: Desk, hall: Hall, name: str, act: str, **typed: str) -> httpx2.Response:
     """A button in somebody's menu; what the answer leads to."""
     value = value_of(desk.text(hall.address), name)
     menu = desk.text(f"{hall.to('person')}&person={value}")
     assert f'value="{act}"' in menu, menu
-    sent = desk.send(hall.to("person"), form_at(menu, hall.to("person")) | {"act": act, **typed})
+    sent = desk.send(hall.to("person"), {**form_at(menu, hall.to("person")), "act": act, **typed})
     return follow(desk, sent)
 
 
 def order(desk: Desk, hall: Hall, part: str, **typed: str) -> httpx2.Response:
     """A form of the meeting's page, or of a page below it."""
     page = desk.text(hall.address if part in ("waiting", "settings") else hall.to(part))
-    return follow(desk, desk.send(hall.to(part), form_at(page, hall.to(part)) | typed))
+    return follow(desk, desk.send(hall.to(part), {**form_at(page, hall.to(part)), **typed}))
 
 
 def follow(desk: Desk, sent: httpx2.Response) -> httpx2.Response:
