@@ -76,9 +76,9 @@ async def people(request: Request, key: MeetingKey) -> api.ListPeopleResponse:
     return await ask(request, services_of(request).meetings.ListPeople, api.ListPeopleRequest(meeting=key))
 
 
-async def acts(request: Request, key: MeetingKey, size: int = ACTS) -> control.ListControlActsResponse:
+async def acts(request: Request, key: MeetingKey) -> control.ListControlActsResponse:
     token = request.query_params.get("acts", "")[:LONGEST_TOKEN]
-    question = control.ListControlActsRequest(meeting=key, page_size=size, page_token=token)
+    question = control.ListControlActsRequest(meeting=key, page_size=ACTS, page_token=token)
     return await ask(request, services_of(request).control.ListControlActs, question)
 
 
@@ -96,7 +96,7 @@ async def show(request: Request) -> Response:
     live = seen.runs and "history" not in request.query_params
     done = [each for each in request.query_params.get("done", "").split(",") if each]
     parts: Sequence[Any] = await asyncio.gather(
-        acts(request, key, 100 if done else ACTS),
+        acts(request, key),
         people(request, key) if live else nothing(),
         *((_history(request, key)) if not live and seen.meeting.phase != pb.MEETING_PHASE_COMING else ()),
     )

@@ -22,7 +22,7 @@ INSIDE = (
     ("konstantinopolsky", "Alexander Konstantinopolsky-Featherstonehaugh", "web"),
 )
 """Who is inside: account, name, device, and what they turn on."""
-WAITING = (("he.peng", "何鹏"), ("zhou.yan", "周燕"))
+WAITING = (("xu.li", "许丽"), ("zhou.yan", "周燕"))
 
 
 @dataclass(frozen=True, slots=True)
