@@ -29,10 +29,10 @@ class Extra:
 
 
 def crowd(seed: int, number: int) -> list[Extra]:
-    return [extra(seed, index) for index in range(1, number + 1)]
+    return [invent(seed, index) for index in range(1, number + 1)]
 
 
-def extra(seed: int, index: int) -> Extra:
+def invent(seed: int, index: int) -> Extra:
     """No two of a seed have the same name; no two at all the same account, or the same name as guests."""
     draws = hashlib.sha256(f"{seed} {index}".encode()).digest()
     name = f"{FAMILY_NAMES[draws[0] % len(FAMILY_NAMES)]} {GIVEN_NAMES[draws[1] % len(GIVEN_NAMES)]} {index}"
