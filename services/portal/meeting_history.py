@@ -30,10 +30,11 @@ MINUTE = timedelta(minutes=1)
 GAP = timedelta(minutes=10)
 """Between two samples with none in between: nothing is drawn across it."""
 LINES = (
-    ("delay", message("Delay, milliseconds")),
-    ("upstream", message("Lost on the way from people, percent")),
-    ("downstream", message("Lost on the way to people, percent")),
+    ("delay", message("Delay, milliseconds"), 300.0),
+    ("upstream", message("Lost on the way from people, percent"), 5.0),
+    ("downstream", message("Lost on the way to people, percent"), 5.0),
 )
+"""With how high a picture is at least, for what is good shall not look bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +239,17 @@ def draw_quality(minutes: dict[datetime, WorstOf], reader: Reader) -> QualityPic
         point.downstream = max(point.downstream, each.downstream)
         point.bad |= each.bad
     width = round(100 * (step / (end - start)), 2)
-    lines = [_line(name, label.to(reader.language), points, axis, step) for name, label in LINES]
+    lines = [_line(name, label.to(reader.language), least, points, axis, step) for name, label, least in LINES]
     bad = [(axis.at(at), width) for at, each in points.items() if each.bad]
     return QualityPicture(lines, bad, axis.ticks(reader))
 
 
-def _line(name: str, label: str, points: dict[datetime, WorstOf], axis: Axis, step: timedelta) -> QualityLine:
+def _line(
+    name: str, label: str, least: float, points: dict[datetime, WorstOf], axis: Axis, step: timedelta
+) -> QualityLine:
     values = {at: float(getattr(each, name)) for at, each in points.items()}
     most = max(values.values())
-    height = {at: round(95 - 90 * (value / most if most else 0), 2) for at, value in values.items()}
+    height = {at: round(95 - 90 * value / max(most, least), 2) for at, value in values.items()}
     ordered = sorted(values)
     segments = [
         LineSegment(axis.at(one), height[one], axis.at(other), height[other])
