@@ -18,7 +18,7 @@ from services.portal import meeting_history
 from services.portal.calls import ask, may, services_of
 from services.portal.console.addresses import MEETING, of_meeting
 from services.portal.console.forms import for_permitted
-from services.portal.console.meeting_acts import nonce, value_of
+from services.portal.console.meeting_acts import mark_of, nonce, value_of
 from services.portal.meetings import get, key_in, query_of
 from services.portal.rendering import reader_of, render
 from services.portal.tables import LONGEST_TOKEN
@@ -123,6 +123,7 @@ async def show(request: Request) -> Response:
         may_invite="invite" in seen.can and may(request, "members.view"),
         clock=lambda stamp: f"{reader_of(request).local(stamp):%H:%M}",
         value=value_of,
+        mark=mark_of,
         person_icons=person_icons,
         trail=trail(seen.meeting),
     )

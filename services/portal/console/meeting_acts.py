@@ -39,6 +39,11 @@ def value_of(target: pb.Target) -> str:
     return f"{target.terminal}~{target.person_id}"
 
 
+def mark_of(target: pb.Target) -> str:
+    """Of somebody's place on a page that changes while it is looked at."""
+    return "p-" + hashlib.sha256(value_of(target).encode()).hexdigest()[:10]
+
+
 def target_of(value: str) -> pb.Target:
     terminal, _, person_id = value[: 2 * LONGEST_ID].partition("~")
     return pb.Target(person_id=person_id, terminal=terminal)
