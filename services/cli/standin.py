@@ -14,12 +14,27 @@ from services.platform.text.messages import message
 
 PORT = 7109
 
+ACTS = (
+    "enter, leave, wait, admit, go-away, microphone, camera, sharing, cohost, quality, invite, settings, end, cancel, "
+    "recycle, move"
+)
+
 Share = Annotated[float, typer.Option(min=0, max=1, help=message("share of the events that this befalls, 0 to 1"))]
 
 
 def standin(
     terminal: Terminal,
-    port: Annotated[int, typer.Option(min=0, max=65535, help=message("port; 0 for any that is free"))] = PORT,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help=message(
+                "port; 0 for any that is free. What people do is sent there as JSON, to /standin/meetings/NUMBER/ACT: "
+                "they come and go, turn microphone and camera on, share, wait, and lose their connection"
+            ),
+        ),
+    ] = PORT,
     webhooks: Annotated[
         str | None,
         typer.Option(
@@ -50,6 +65,13 @@ def standin(
         ),
         address=f"http://{HOST}:{port}",
         webhooks=target or "–",
+    )
+    terminal.say(
+        message(
+            "People come, speak, wait and so on by POST {address}/standin/meetings/NUMBER/ACT, where ACT is: {acts}"
+        ),
+        address=f"http://{HOST}:{port}",
+        acts=ACTS,
     )
     sys.stdout.flush()
     command = [sys.executable, "-m", "services.standin", f"--port={port}", f"--webhooks={target}"]

@@ -1,4 +1,4 @@
-"""All that the gateway does for gRPC callers, one method an RPC."""
+"""All that the gateway does for gRPC callers, one method an RPC; what plays meetings is in simulator_api.py."""
 
 from collections.abc import AsyncIterator
 

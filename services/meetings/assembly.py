@@ -83,7 +83,7 @@ def build(
         name: INSTALL[name](settings, database, clock, webhook_events) for name in dict.fromkeys(names.values())
     }
     providers = Providers({prefix: installed[name].provider for prefix, name in names.items()})
-    people, pace = PeopleNow(clock), sweeper.Pace.of(settings)
+    people, pace = PeopleNow(clock), sweeper.SweepPace.of(settings)
     swept = providers.all() if settings.sweep_seconds else ()
     return MeetingsAssembly(
         database,

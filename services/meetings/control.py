@@ -9,9 +9,9 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, select
 
 from services.meetings import control_acts, ledger, listing
-from services.meetings.control_acts import ABANDONED, DONE, PROVIDER_AWAY, REFUSED, UNKNOWN, Outcome
+from services.meetings.control_acts import ABANDONED, DONE, PROVIDER_AWAY, REFUSED, UNKNOWN, ActOutcome
 from services.meetings.ledger_models import ControlActRow, MeetingRow, VisitRow
-from services.meetings.orders import Order
+from services.meetings.orders import SteeringOrder
 from services.meetings.people_now import PeopleNow
 from services.meetings.provider import (
     AwayError,
@@ -52,7 +52,7 @@ class Control:
         self._people, self._committed = people, committed
         self._under_way: set[asyncio.Task[ControlActRow]] = set()
 
-    async def do(self, order: Order, caller: audit.Caller) -> ControlActRow:
+    async def do(self, order: SteeringOrder, caller: audit.Caller) -> ControlActRow:
         """Once for each request of the caller. Raises errors.RpcError."""
         row = await self._earlier(order, caller)
         if row is not None:
@@ -67,7 +67,7 @@ class Control:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)  # whoever hangs up does not undo it
 
-    async def _earlier(self, order: Order, caller: audit.Caller) -> ControlActRow | None:
+    async def _earlier(self, order: SteeringOrder, caller: audit.Caller) -> ControlActRow | None:
         row = await self._database.read(lambda c: control_acts.earlier(c, caller.account_id, order))
         if row is None or row.outcome:
             return row
@@ -76,7 +76,7 @@ class Control:
         act_id = row.act_id
         return await self._finish(act_id, ABANDONED)
 
-    def _provider(self, order: Order) -> Provider:
+    def _provider(self, order: SteeringOrder) -> Provider:
         try:
             provider = self._providers.of_meeting(order.meeting)
         except NoSuchMeetingError as error:
@@ -85,7 +85,7 @@ class Control:
             raise no_such_verb()
         return provider
 
-    def _begin(self, connection: Connection, order: Order, caller: audit.Caller) -> ControlActRow:
+    def _begin(self, connection: Connection, order: SteeringOrder, caller: audit.Caller) -> ControlActRow:
         """Raises NOT_FOUND, FAILED_PRECONDITION: then nothing is stored."""
         with open_session(connection) as session:
             meeting = ledger.find(session, order.meeting)
@@ -98,7 +98,7 @@ class Control:
         now = self._clock.now()
         return control_acts.begin(connection, order, caller, people, meeting.creator, now, PATIENCE_MS)
 
-    def _names(self, session: Session, meeting: MeetingRow, order: Order) -> list[str]:
+    def _names(self, session: Session, meeting: MeetingRow, order: SteeringOrder) -> list[str]:
         """As they showed themselves last, or as they were reported."""
         if isinstance(order.act, Invite):
             return [*order.act.accounts]
@@ -111,14 +111,14 @@ class Control:
             names.append(seen.get(target) or session.exec(of_them.limit(1)).first() or "")
         return [name for name in names if name]
 
-    async def _carry_out(self, provider: Provider, order: Order, row: ControlActRow) -> ControlActRow:
+    async def _carry_out(self, provider: Provider, order: SteeringOrder, row: ControlActRow) -> ControlActRow:
         try:
             outcome = await attempt(provider, order, row.creator)
         finally:
             self._people.forget(order.meeting)
         return await self._finish(row.act_id, outcome)
 
-    async def _finish(self, act_id: str, outcome: Outcome) -> ControlActRow:
+    async def _finish(self, act_id: str, outcome: ActOutcome) -> ControlActRow:
         """Raises ABORTED when it cannot be stored: then it stays under way, and is given up in the end."""
         for pause in (*PAUSES, None):
             try:
@@ -150,23 +150,23 @@ class Control:
             await asyncio.wait(self._under_way)
 
 
-async def attempt(provider: Provider, order: Order, creator: str) -> Outcome:
+async def attempt(provider: Provider, order: SteeringOrder, creator: str) -> ActOutcome:
     """Exactly one call of the provider's `do`, and what it came to."""
     try:
         await provider.do(order.meeting, order.act, creator)
     except (RateLimitedError, MisconfiguredError) as error:  # nothing was done
-        return Outcome(REFUSED, error.reason, str(error))
+        return ActOutcome(REFUSED, error.reason, str(error))
     except AwayError as error:
         log.warning("nobody knows whether an act was done: %s", error)
-        return Outcome(UNKNOWN, PROVIDER_AWAY, str(error))
+        return ActOutcome(UNKNOWN, PROVIDER_AWAY, str(error))
     except UnsupportedError as error:
-        return Outcome(REFUSED, ProviderError.reason, str(error))
+        return ActOutcome(REFUSED, ProviderError.reason, str(error))
     except ProviderError as error:
-        return Outcome(REFUSED, error.reason if error.reason in REFUSALS else ProviderError.reason, str(error))
+        return ActOutcome(REFUSED, error.reason if error.reason in REFUSALS else ProviderError.reason, str(error))
     except Exception:
         log.exception("an act failed")
-        return Outcome(UNKNOWN, PROVIDER_AWAY, "")
-    return Outcome(DONE)
+        return ActOutcome(UNKNOWN, PROVIDER_AWAY, "")
+    return ActOutcome(DONE)
 
 
 REFUSALS = frozenset(

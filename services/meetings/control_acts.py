@@ -15,7 +15,7 @@ from yunhui.meetings.v1 import events_pb2 as events
 
 from services.meetings import heard, ledger, rendering
 from services.meetings.ledger_models import ControlActRow
-from services.meetings.orders import Order
+from services.meetings.orders import SteeringOrder
 from services.meetings.provider import AwayError, MeetingKey
 from services.meetings.steering import End
 from services.meetings.webhook_events import next_number
@@ -31,13 +31,15 @@ from services.platform.text.messages import message
 
 DONE, REFUSED, UNKNOWN = "DONE", "REFUSED", "UNKNOWN"
 UNDER_WAY = ""
+EVENTS = {DONE: "done", REFUSED: "refused", UNKNOWN: "unknown"}
+"""The last word of the event's subject."""
 LONGEST_MESSAGE = 500
 SETTLED_AT_ONCE = 50
 PROVIDER_AWAY = AwayError.reason
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ActOutcome:
     """`refusal` and `provider_message` as in the contract."""
 
     outcome: str
@@ -45,12 +47,12 @@ class Outcome:
     provider_message: str = ""
 
 
-ABANDONED = Outcome(UNKNOWN, PROVIDER_AWAY, "")
+ABANDONED = ActOutcome(UNKNOWN, PROVIDER_AWAY, "")
 
 
 def begin(
     connection: Connection,
-    order: Order,
+    order: SteeringOrder,
     caller: audit.Caller,
     people: Sequence[str],
     creator: str,
@@ -84,7 +86,7 @@ def begin(
     return row
 
 
-def earlier(connection: Connection, actor: str, order: Order) -> ControlActRow | None:
+def earlier(connection: Connection, actor: str, order: SteeringOrder) -> ControlActRow | None:
     """What came of the same request before. Raises ALREADY_EXISTS when it was another one."""
     same = select(ControlActRow).where(ControlActRow.actor == actor, ControlActRow.request_id == order.request_id)
     with open_session(connection) as session:
@@ -95,7 +97,7 @@ def earlier(connection: Connection, actor: str, order: Order) -> ControlActRow |
     return row
 
 
-def finish(connection: Connection, act_id: str, outcome: Outcome, now: int) -> ControlActRow:
+def finish(connection: Connection, act_id: str, outcome: ActOutcome, now: int) -> ControlActRow:
     """Unless it has an outcome already, which stays."""
     ledger.lock(connection)
     with open_session(connection) as session:
@@ -131,7 +133,7 @@ def is_abandoned(row: ControlActRow) -> bool:
     return row.outcome == UNDER_WAY and row.give_up_time < outbox.real_time()
 
 
-def _settle(session: Session, row: ControlActRow, outcome: Outcome, now: int) -> audit.AuditEntry:
+def _settle(session: Session, row: ControlActRow, outcome: ActOutcome, now: int) -> audit.AuditEntry:
     """The row, and the event, and a meeting that was ended; the entry is for the end of the transaction."""
     row.outcome, row.refusal = outcome.outcome, outcome.refusal
     row.provider_message = ledger.clean(outcome.provider_message)[:LONGEST_MESSAGE]
@@ -157,8 +159,7 @@ def _event(row: ControlActRow, key: MeetingKey, number: int, now: int) -> Event:
         refusal=row.refusal,
         act_time=to_timestamp(row.create_time),
     )
-    kind = {DONE: "done", REFUSED: "refused", UNKNOWN: "unknown"}[row.outcome]
-    subject = f"yunhui.meetings.control.{kind}"
+    subject = f"yunhui.meetings.control.{EVENTS[row.outcome]}"
     return Event(new_id("evt"), subject, key.entity_id, number, now, to_json(payload))
 
 

@@ -22,7 +22,7 @@ CLOCKS_DIFFER = MINUTE
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Attested:
     """`whole`: all who were inside in the window, and not only some of them."""
 
     people: Sequence[Participant]
@@ -30,7 +30,7 @@ class Known:
     occupied: bool
 
 
-def known(connection: Connection, key: MeetingKey, since: int, until: int) -> Known | None:
+def known(connection: Connection, key: MeetingKey, since: int, until: int) -> Attested | None:
     """Of [since, until) in epoch ms; None when nothing of it is sure."""
     with open_session(connection) as session:
         meeting = ledger.find(session, key)
@@ -40,7 +40,7 @@ def known(connection: Connection, key: MeetingKey, since: int, until: int) -> Kn
         inside = select(VisitRow).where(VisitRow.meeting_row == meeting.id, col(VisitRow.enter_time) < until)
         sure = inside if whole else inside.where(_reported(since, until))
         rows = session.exec(sure.order_by(col(VisitRow.enter_time))).all()
-        return Known(_people(rows), whole, meeting.phase == Phase.RUNNING) if rows or whole else None
+        return Attested(_people(rows), whole, meeting.phase == Phase.RUNNING) if rows or whole else None
 
 
 def _reported(since: int, until: int) -> sa.ColumnElement[bool]:

@@ -26,13 +26,14 @@ def hear(session: Session, listed: Sequence[ListedMeeting], heard: int, now: int
         MeetingRow.provider == listed[0].key.provider, col(MeetingRow.meeting_id).in_(ids)
     )
     rows = {(row.meeting_id, row.sub_meeting_id): row for row in session.exec(theirs)}
+    formers: dict[int, tuple[MeetingRow, tuple[object, ...]]] = {}
     for each in listed:
         name = (each.key.meeting_id, each.key.sub_meeting_id)
         row = rows.get(name) or rows.setdefault(name, ledger.new(session, each.key))
-        former = ledger.shown(row)
+        formers.setdefault(ledger.row_id(row), (row, ledger.shown(row)))
         _describe(row, each, heard)
         _place_by_list(session, row, each, heard)
-        ledger.settle(session, row, former, now)
+    ledger.settle_all(session, [*formers.values()], now)
 
 
 def _describe(row: MeetingRow, listed: ListedMeeting, heard: int) -> None:

@@ -4,7 +4,7 @@ before it. Events come late, twice and in any order; a row follows from all that
 Times are epoch milliseconds. Whoever changes a row holds the counter (`lock`) until it is committed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
 from services.meetings import stays
-from services.meetings.ledger_models import COUNTER, LONGEST_SUBJECT, VISIT, MeetingRow, VisitRow
+from services.meetings.ledger_models import COUNTER, LONGEST_SUBJECT, MEETING, VISIT, MeetingRow, VisitRow
 from services.meetings.provider import Kind, MeetingKey, Phase
 from services.meetings.webhook_event import Kind as EventKind
 from services.meetings.webhook_event import WebhookEvent
@@ -227,48 +227,66 @@ class Summary(NamedTuple):
     left_since_list: int
 
 
-def _summary(session: Session, row: MeetingRow) -> Summary:
-    v = VISIT.c
-    here = (v.meeting_row == row.id) & (v.person != "")
+NO_VISITS = Summary(0, None, None, 0, 0, 0, 0)
+
+
+def _summaries(session: Session, rows: Sequence[MeetingRow]) -> dict[int, Summary]:
+    """Of each of them that has visits, by its id."""
+    session.flush()  # what they are counted by stands in the rows
+    v, m = VISIT.c, MEETING.c
 
     def number(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
         return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
 
     figures = sa.select(
+        v.meeting_row,
         sa.func.count(v.person.distinct()),
         sa.func.min(v.enter_time),
         sa.func.max(v.leave_time),
         number(v.enter_time.is_not(None) & v.leave_time.is_(None)),
-        number(v.enter_time >= row.empty_time),
-        number(v.enter_time > row.listed_time),
-        number(v.left_mark > row.listed_time),
-    ).where(here)
-    return Summary(*session.connection().execute(figures).one())
+        number(v.enter_time >= m.empty_time),
+        number(v.enter_time > m.listed_time),
+        number(v.left_mark > m.listed_time),
+    ).join_from(VISIT, MEETING, m.id == v.meeting_row)
+    theirs = v.meeting_row.in_([row.id for row in rows]) & (v.person != "")
+    found = session.connection().execute(figures.where(theirs).group_by(v.meeting_row))
+    return {one[0]: Summary(*one[1:]) for one in found}
 
 
 def settle(session: Session, row: MeetingRow, former: tuple[object, ...], now: int) -> None:
-    """What follows from all that is known of it; a new version when that is not what `shown` was."""
-    visits = _summary(session, row)
+    """As settle_all."""
+    settle_all(session, [(row, former)], now)
+
+
+def settle_all(session: Session, rows: Sequence[tuple[MeetingRow, tuple[object, ...]]], now: int) -> None:
+    """What follows from all that is known of each; a new version when that is not what `shown` was before."""
+    visits = _summaries(session, [row for row, _ in rows])
+    for row, former in rows:
+        _settle(row, visits.get(row_id(row), NO_VISITS), now)
+        if shown(row) != former:
+            row.version = next_version(session.connection())
+        session.add(row)
+    session.flush()
+
+
+def _settle(row: MeetingRow, visits: Summary, now: int) -> None:
     row.inside_count = _inside(row, visits)
     row.phase = _phase(row, now)
     began = [each for each in (row.first_sign, visits.first_entry) if each]
     row.actual_start = min(began, default=None)
-    running = row.phase == Phase.RUNNING
     left = max(visits.last_leave or 0, row.listed_end) or row.empty_time
-    row.actual_end = left or None if began and not running else None
+    row.actual_end = left or None if began and row.phase != Phase.RUNNING else None
     somebody = 1 if row.first_sign else 0
     row.came_count = visits.people if row.visits_complete else max(visits.people, row.listed_came, somebody)
     _place(row)
     _ask_who_came(row)
     row.as_of = max(row.as_of, now)
-    if shown(row) != former:
-        row.version = next_version(session.connection())
-    session.add(row)
-    session.flush()
 
 
 def _inside(row: MeetingRow, visits: Summary) -> int:
     """The last list of running ones and what was reported since, or all reports since it was empty."""
+    if row.ended_time >= max(row.entry_time, row.listed_time, 1):
+        return 0  # whoever came in at that moment was put out, too
     if row.listed_time > row.empty_time:
         if row.listed_people is None:
             return max(1, visits.inside)

@@ -93,7 +93,7 @@ class SimulatedVisit(SQLModel, table=True):
     connection: str = Field(
         default="USUAL",
         sa_column_kwargs={"server_default": "USUAL"},
-        description="a word of simulated_quality.Connection",
+        description="a word of simulated_quality.NetworkState",
     )
 
 

@@ -40,7 +40,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SteeringOrder:
     """`body_hash` tells one request from another, of another method too."""
 
     meeting: MeetingKey
@@ -57,7 +57,7 @@ class Order:
         return (one,) if one else several
 
 
-def read(request: Any) -> Order:
+def read(request: Any) -> SteeringOrder:
     """Of any of the requests. Raises errors.RpcError."""
     if not request.HasField("order"):
         raise errors.invalid("order", errors.REQUIRED)
@@ -69,7 +69,9 @@ def read(request: Any) -> Order:
         raise errors.invalid("order.request_id", words)
     reason = requests.line("order.reason", order.reason, LONGEST_REASON)
     act = _ACTS[type(request)](request)
-    return Order(requests.meeting_key(order.meeting, "order.meeting"), order.request_id, reason, act, _hash(request))
+    return SteeringOrder(
+        requests.meeting_key(order.meeting, "order.meeting"), order.request_id, reason, act, _hash(request)
+    )
 
 
 def _hash(request: Message) -> bytes:

@@ -21,7 +21,7 @@ _RANK = {Role.HOST: 0, Role.CO_HOST: 1}
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class PeopleSeen:
     """What the provider said at `as_of` in epoch ms. `waiting` None: it does not let us know who waits."""
 
     inside: tuple[Presence, ...]
@@ -31,7 +31,7 @@ class People:
 
 @dataclass(slots=True)
 class _Look:
-    asking: "asyncio.Task[People]"
+    asking: "asyncio.Task[PeopleSeen]"
     begun: float
 
 
@@ -43,7 +43,7 @@ class PeopleNow:
         self._looks: dict[MeetingKey, _Look] = {}
         self._names: dict[MeetingKey, tuple[float, dict[Target, str]]] = {}
 
-    async def of(self, provider: Provider, key: MeetingKey, creator: str) -> People:
+    async def of(self, provider: Provider, key: MeetingKey, creator: str) -> PeopleSeen:
         """`creator` as in Provider.do. Raises ProviderError."""
         look = self._looks.get(key)
         if look is None or (look.asking.done() and self._now() - look.begun >= FRESH_SECONDS):
@@ -60,7 +60,7 @@ class PeopleNow:
         """As people of the meeting were last seen to call themselves; none when nobody looked lately."""
         return self._names.get(key, (0.0, {}))[1]
 
-    async def _ask(self, provider: Provider, key: MeetingKey, creator: str) -> People:
+    async def _ask(self, provider: Provider, key: MeetingKey, creator: str) -> PeopleSeen:
         as_of = self._clock.now()
         inside = await provider.inside(key)
         waiting: list[Waiting] | None = None
@@ -70,7 +70,7 @@ class PeopleNow:
             log.info("who waits is not known: %s", error)
         shown = {each.target: each.display_name for each in (*inside, *(waiting or ()))}
         self._names[key] = (self._now(), shown)
-        return People(
+        return PeopleSeen(
             tuple(sorted(inside, key=lambda each: (_RANK.get(each.role, 2), each.display_name, each.enter_time))),
             None if waiting is None else tuple(sorted(waiting, key=lambda each: each.enter_time)),
             as_of,
@@ -83,7 +83,7 @@ class PeopleNow:
         self._names = {key: kept for key, kept in self._names.items() if kept[0] > oldest}
 
 
-def _begin(question: Coroutine[Any, Any, People]) -> "asyncio.Task[People]":
+def _begin(question: Coroutine[Any, Any, PeopleSeen]) -> "asyncio.Task[PeopleSeen]":
     """Its failure is told to whoever waits; when all have gone, to nobody."""
     task = asyncio.create_task(question)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -26,7 +26,7 @@ from services.meetings.provider import (
 from services.meetings.simulated_acts import Deed
 from services.meetings.simulated_crowd import Extra
 from services.meetings.simulated_rows import NoSuchOccurrenceError, Sitting
-from services.meetings.simulated_scene import BATCH, Scene, Visitor, to_webhook_event
+from services.meetings.simulated_scene import BATCH, SimulatedScene, Visitor, to_webhook_event
 from services.meetings.steering import ACTS, Act
 from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
 from services.platform.clock import Clock
@@ -120,9 +120,9 @@ class Simulated:
     async def do(self, key: MeetingKey, act: Act, creator: str) -> None:
         more = await self._within(key, lambda scene: simulated_steering.steer(scene, act, creator))
         while more:
-            more = await self._within(key, Scene.end)
+            more = await self._within(key, SimulatedScene.end)
 
-    async def _within(self, key: MeetingKey, work: Callable[[Scene], None]) -> bool:
+    async def _within(self, key: MeetingKey, work: Callable[[SimulatedScene], None]) -> bool:
         """Whether the meeting is `ending`."""
         ending = False
 
@@ -199,7 +199,7 @@ class Simulated:
             entering = people[first : max(first, min(first + BATCH, number - waiting))]
             held = people[max(first, number - waiting) : first + BATCH]
 
-            def work(scene: Scene, entering: list[Extra] = entering, held: list[Extra] = held) -> None:
+            def work(scene: SimulatedScene, entering: list[Extra] = entering, held: list[Extra] = held) -> None:
                 simulated_acts.populate(scene, entering)
                 simulated_acts.populate(scene, held, as_waiting=True)
                 filled[:] = len(scene.inside), len(scene.waiting)
@@ -209,16 +209,16 @@ class Simulated:
 
     async def end_by_host(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         """Also when nobody is inside."""
-        scenes: list[Scene] = []
+        scenes: list[SimulatedScene] = []
 
-        def work(scene: Scene) -> None:
+        def work(scene: SimulatedScene) -> None:
             scenes[:] = [scene]
             scene.end()
 
         after = await self._act(meeting_code, sub_meeting_id, work)
         if not scenes[0].ending:
             return after
-        while await self._within(scenes[0].sitting.key, Scene.end):
+        while await self._within(scenes[0].sitting.key, SimulatedScene.end):
             pass
         return await self.find(meeting_code, None)
 
@@ -245,7 +245,7 @@ class Simulated:
         return await self._act_on_all(meeting_code, work)
 
     async def move(self, meeting_code: str, start: int, end: int | None, sub_meeting_id: str = "") -> Meeting:
-        def work(scene: Scene) -> None:
+        def work(scene: SimulatedScene) -> None:
             times = scene.sitting.times
             last = end or start + times.end_time - times.start_time
             if last <= start:
@@ -256,7 +256,7 @@ class Simulated:
 
         return await self._act(meeting_code, sub_meeting_id, work)
 
-    async def _act(self, meeting_code: str, sub_meeting_id: str, work: Callable[[Scene], None]) -> Meeting:
+    async def _act(self, meeting_code: str, sub_meeting_id: str, work: Callable[[SimulatedScene], None]) -> Meeting:
         """On the occurrence that is named, or the one that `current` means. Raises errors.RpcError NOT_FOUND."""
 
         def act(session: Session, meeting: SimulatedMeeting) -> None:
@@ -288,8 +288,8 @@ class Simulated:
 
         return await self._database.read(within)
 
-    def _scene(self, session: Session, sitting: Sitting) -> Scene:
-        return Scene(session, sitting, self._clock.now(), self._report)
+    def _scene(self, session: Session, sitting: Sitting) -> SimulatedScene:
+        return SimulatedScene(session, sitting, self._clock.now(), self._report)
 
     def _report(self, session: Session, events: list[WebhookEvent]) -> None:
         self._webhook_events.store(session.connection(), events)

@@ -12,9 +12,9 @@ import grpc
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedVisit
 from services.meetings.simulated_crowd import Extra
-from services.meetings.simulated_quality import Connection
+from services.meetings.simulated_quality import NetworkState
 from services.meetings.simulated_rows import Person
-from services.meetings.simulated_scene import STEERS, Scene, Visitor
+from services.meetings.simulated_scene import STEERS, SimulatedScene, Visitor
 from services.platform.serving import errors
 from services.platform.text.messages import Text, message
 
@@ -37,11 +37,11 @@ class Deed(StrEnum):
     CONNECTION_USUAL = "CONNECTION_USUAL"
 
 
-def play(scene: Scene, deed: Deed, who: Visitor) -> None:
+def play(scene: SimulatedScene, deed: Deed, who: Visitor) -> None:
     DEEDS[deed](scene, who)
 
 
-def enter(scene: Scene, who: Visitor) -> None:
+def enter(scene: SimulatedScene, who: Visitor) -> None:
     """Entering twice is being inside once. Who is held back waits; when nobody is any more, they enter in turn."""
     if scene.of(scene.inside, who):
         return
@@ -53,7 +53,7 @@ def enter(scene: Scene, who: Visitor) -> None:
     scene.let_in(who)
 
 
-def wait(scene: Scene, who: Visitor) -> None:
+def wait(scene: SimulatedScene, who: Visitor) -> None:
     """As far as the waiting room. Waiting twice is waiting once, and who is inside has nothing to wait for."""
     already = bool(scene.of(scene.inside, who)) or bool(scene.of(scene.waiting, who))
     if already:
@@ -62,7 +62,7 @@ def wait(scene: Scene, who: Visitor) -> None:
     scene.hold(who)
 
 
-def populate(scene: Scene, extras: Iterable[Extra], *, as_waiting: bool = False) -> None:
+def populate(scene: SimulatedScene, extras: Iterable[Extra], *, as_waiting: bool = False) -> None:
     """Whatever the settings; who is there already is left alone."""
     check_on(scene)
     people: list[Person] = [*scene.inside, *scene.waiting]
@@ -78,12 +78,12 @@ def populate(scene: Scene, extras: Iterable[Extra], *, as_waiting: bool = False)
         visit.camera, visit.sharing = extra.camera, extra.sharing
 
 
-def check_on(scene: Scene) -> None:
+def check_on(scene: SimulatedScene) -> None:
     if scene.sitting.is_off:
         raise not_allowed(message("nobody can enter a meeting that was cancelled or ended"))
 
 
-def check_door(scene: Scene, who: Visitor) -> None:
+def check_door(scene: SimulatedScene, who: Visitor) -> None:
     settings = scene.settings
     check_on(scene)
     if scene.is_removed(who):
@@ -94,42 +94,42 @@ def check_door(scene: Scene, who: Visitor) -> None:
         raise not_allowed(message("only people of the organization can enter"))
 
 
-def leave(scene: Scene, who: Visitor) -> None:
+def leave(scene: SimulatedScene, who: Visitor) -> None:
     scene.put_out(own_visits(scene, who))
 
 
-def stop_waiting(scene: Scene, who: Visitor) -> None:
+def stop_waiting(scene: SimulatedScene, who: Visitor) -> None:
     waiting = scene.of(scene.waiting, who)
     if not waiting:
         raise not_allowed(message("{account} is not in the waiting room", account=who.shown))
     scene.stop_waiting(waiting)
 
 
-def microphone(scene: Scene, who: Visitor, *, on: bool) -> None:
+def microphone(scene: SimulatedScene, who: Visitor, *, on: bool) -> None:
     for visit in own_visits(scene, who):
         if on and not scene.settings.may_unmute and visit.role not in STEERS:
             raise not_allowed(message("the host allows nobody to turn the microphone on"))
         visit.microphone = on
 
 
-def camera(scene: Scene, who: Visitor, *, on: bool) -> None:
+def camera(scene: SimulatedScene, who: Visitor, *, on: bool) -> None:
     for visit in own_visits(scene, who):
         visit.camera = on
 
 
-def sharing(scene: Scene, who: Visitor, *, on: bool) -> None:
+def sharing(scene: SimulatedScene, who: Visitor, *, on: bool) -> None:
     for visit in own_visits(scene, who):
         if on and not scene.settings.may_share and visit.role not in STEERS:
             raise not_allowed(message("only hosts may share a screen"))
         visit.sharing = on
 
 
-def connection(scene: Scene, who: Visitor, *, quality: Connection) -> None:
+def connection(scene: SimulatedScene, who: Visitor, *, quality: NetworkState) -> None:
     for visit in own_visits(scene, who):
         visit.connection = quality
 
 
-def own_visits(scene: Scene, who: Visitor) -> list[SimulatedVisit]:
+def own_visits(scene: SimulatedScene, who: Visitor) -> list[SimulatedVisit]:
     found = scene.of(scene.inside, who)
     if not found:
         raise not_allowed(message("{account} is not inside", account=who.shown))
@@ -140,7 +140,7 @@ def not_allowed(words: Text) -> errors.RpcError:
     return errors.failure(grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_NOW", words)
 
 
-DEEDS: Mapping[Deed, Callable[[Scene, Visitor], None]] = {
+DEEDS: Mapping[Deed, Callable[[SimulatedScene, Visitor], None]] = {
     Deed.ENTER: enter,
     Deed.LEAVE: leave,
     Deed.WAIT: wait,
@@ -151,7 +151,7 @@ DEEDS: Mapping[Deed, Callable[[Scene, Visitor], None]] = {
     Deed.CAMERA_OFF: partial(camera, on=False),
     Deed.SHARING_ON: partial(sharing, on=True),
     Deed.SHARING_OFF: partial(sharing, on=False),
-    Deed.CONNECTION_BAD: partial(connection, quality=Connection.BAD),
-    Deed.CONNECTION_GOOD: partial(connection, quality=Connection.GOOD),
-    Deed.CONNECTION_USUAL: partial(connection, quality=Connection.USUAL),
+    Deed.CONNECTION_BAD: partial(connection, quality=NetworkState.BAD),
+    Deed.CONNECTION_GOOD: partial(connection, quality=NetworkState.GOOD),
+    Deed.CONNECTION_USUAL: partial(connection, quality=NetworkState.USUAL),
 }

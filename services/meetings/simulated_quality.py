@@ -19,7 +19,7 @@ MIDDLING: Measures = (140, 1.5, 1.5)
 BAD: Measures = (320, 6, 8)
 
 
-class Connection(StrEnum):
+class NetworkState(StrEnum):
     """Whether somebody's connection is as invented, or was made bad or good."""
 
     USUAL = "USUAL"
@@ -27,10 +27,12 @@ class Connection(StrEnum):
     GOOD = "GOOD"
 
 
-def measure(meeting: str, person_id: str, now: int, connection: str = Connection.USUAL) -> Measures:
+def measure(meeting: str, person_id: str, now: int, connection: str = NetworkState.USUAL) -> Measures:
     """At `now`, epoch ms. Good: a delay of 20 to 50 ms and up to 0.5 % lost; bad: 320 ms and 6 % at least."""
     minute = now // MINUTE
-    base = {Connection.BAD: BAD, Connection.GOOD: GOOD}.get(Connection(connection)) or usual(meeting, person_id, minute)
+    base = {NetworkState.BAD: BAD, NetworkState.GOOD: GOOD}.get(NetworkState(connection)) or usual(
+        meeting, person_id, minute
+    )
     more = draw(meeting, person_id, f"minute {minute}", 31)
     return base[0] + more, base[1] + more % 6 / 10, base[2] + more % 4 / 10
 

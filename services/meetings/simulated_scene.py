@@ -35,7 +35,7 @@ class Visitor:
         return self.display_name or self.account
 
 
-class Scene:
+class SimulatedScene:
     """`inside`, `waiting` and `settings` are kept as the methods change them."""
 
     def __init__(

@@ -12,7 +12,7 @@ from services.meetings.models import SimulatedInvitation
 from services.meetings.people import Device, Role, Target
 from services.meetings.provider import NoSuchPersonError, NotPermittedError, WrongStateError
 from services.meetings.simulated_rows import Person, Sitting
-from services.meetings.simulated_scene import STEERS, P, Scene, Visitor
+from services.meetings.simulated_scene import STEERS, P, SimulatedScene, Visitor
 from services.meetings.steering import (
     Act,
     Admit,
@@ -36,7 +36,7 @@ def check_operator(sitting: Sitting, operator: str) -> None:
         raise NotPermittedError("only who made the meeting may do this")
 
 
-def steer(scene: Scene, act: Act, operator: str) -> None:
+def steer(scene: SimulatedScene, act: Act, operator: str) -> None:
     """Raises NotPermittedError, WrongStateError when nobody is inside, NoSuchPersonError."""
     check_operator(scene.sitting, operator)
     if isinstance(act, End) and scene.sitting.times.ended:
@@ -46,7 +46,7 @@ def steer(scene: Scene, act: Act, operator: str) -> None:
     STEER[type(act)](scene, act)
 
 
-def change_settings(scene: Scene, act: ChangeSettings) -> None:
+def change_settings(scene: SimulatedScene, act: ChangeSettings) -> None:
     """Hosts and co-hosts are neither muted nor kept from sharing."""
     for each in fields(act):
         if (value := getattr(act, each.name)) is not None:
@@ -58,18 +58,18 @@ def change_settings(scene: Scene, act: ChangeSettings) -> None:
         visit.sharing = visit.sharing and act.may_share is not False
 
 
-def mute(scene: Scene, act: Mute) -> None:
+def mute(scene: SimulatedScene, act: Mute) -> None:
     for visit in found(scene, scene.inside, [act.target]):
         visit.microphone = not act.muted
 
 
-def remove(scene: Scene, act: Remove) -> None:
+def remove(scene: SimulatedScene, act: Remove) -> None:
     people = found(scene, scene.inside, act.targets)
     refuse_from_now_on(scene, people, may_return=act.may_return)
     scene.put_out(people)
 
 
-def set_co_host(scene: Scene, act: SetCoHost) -> None:
+def set_co_host(scene: SimulatedScene, act: SetCoHost) -> None:
     for visit in found(scene, scene.inside, [act.target]):
         if visit.role == Role.HOST:
             raise WrongStateError("the host stays host")
@@ -77,14 +77,14 @@ def set_co_host(scene: Scene, act: SetCoHost) -> None:
         visit.role = Role.CO_HOST if act.co_host else others
 
 
-def admit(scene: Scene, act: Admit) -> None:
+def admit(scene: SimulatedScene, act: Admit) -> None:
     people = found(scene, scene.waiting, act.targets)
     scene.stop_waiting(people)
     for each in people:
         scene.let_in(visitor(each), rows.target(scene.sitting, each).person_id)
 
 
-def put_in_waiting_room(scene: Scene, act: PutInWaitingRoom) -> None:
+def put_in_waiting_room(scene: SimulatedScene, act: PutInWaitingRoom) -> None:
     people = found(scene, scene.inside, act.targets)
     if any(visit.role == Role.HOST for visit in people):
         raise WrongStateError("the host does not wait")
@@ -93,28 +93,28 @@ def put_in_waiting_room(scene: Scene, act: PutInWaitingRoom) -> None:
         scene.hold(visitor(each), rows.target(scene.sitting, each).person_id)
 
 
-def turn_away(scene: Scene, act: TurnAway) -> None:
+def turn_away(scene: SimulatedScene, act: TurnAway) -> None:
     people = found(scene, scene.waiting, act.targets)
     refuse_from_now_on(scene, people, may_return=act.may_return)
     scene.stop_waiting(people)
 
 
-def rename(scene: Scene, act: Rename) -> None:
+def rename(scene: SimulatedScene, act: Rename) -> None:
     for visit in found(scene, scene.inside, [act.target]):
         visit.display_name = act.display_name
 
 
-def stop_video(scene: Scene, act: StopVideo) -> None:
+def stop_video(scene: SimulatedScene, act: StopVideo) -> None:
     for visit in found(scene, scene.inside, [act.target]):
         visit.camera = False
 
 
-def stop_sharing(scene: Scene, act: StopSharing) -> None:
+def stop_sharing(scene: SimulatedScene, act: StopSharing) -> None:
     for visit in found(scene, scene.inside, [act.target]):
         visit.sharing = False
 
 
-def invite(scene: Scene, act: Invite) -> None:
+def invite(scene: SimulatedScene, act: Invite) -> None:
     meeting_id, _ = scene.place
     for account in dict.fromkeys(act.accounts):
         if scene.session.get(SimulatedInvitation, (meeting_id, account)) is None:
@@ -122,11 +122,11 @@ def invite(scene: Scene, act: Invite) -> None:
     scene.session.flush()
 
 
-def end(scene: Scene, act: End) -> None:
+def end(scene: SimulatedScene, act: End) -> None:
     scene.end()
 
 
-def found(scene: Scene, people: Sequence[P], targets: Sequence[Target]) -> list[P]:
+def found(scene: SimulatedScene, people: Sequence[P], targets: Sequence[Target]) -> list[P]:
     """Each once. Raises NoSuchPersonError for one who is not among them."""
     those: dict[int, P] = {}
     for target in targets:
@@ -137,7 +137,7 @@ def found(scene: Scene, people: Sequence[P], targets: Sequence[Target]) -> list[
     return list(those.values())
 
 
-def refuse_from_now_on(scene: Scene, people: Sequence[Person], *, may_return: bool) -> None:
+def refuse_from_now_on(scene: SimulatedScene, people: Sequence[Person], *, may_return: bool) -> None:
     for each in people if not may_return else ():
         scene.refuse_from_now_on(each)
 
@@ -146,7 +146,7 @@ def visitor(person: Person) -> Visitor:
     return Visitor(person.account, rows.name_of(person), Device(person.terminal or Device.UNKNOWN))
 
 
-STEER: Mapping[type[Act], Callable[[Scene, Any], None]] = {
+STEER: Mapping[type[Act], Callable[[SimulatedScene, Any], None]] = {
     ChangeSettings: change_settings,
     Mute: mute,
     Remove: remove,

@@ -56,7 +56,7 @@ Ask = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class SweepPace:
     """How often each list is read at most, in seconds, and what is bad."""
 
     running: float = 20.0
@@ -68,7 +68,7 @@ class Pace:
     keep_quality_days: int = 90
 
     @classmethod
-    def of(cls, settings: MeetingsSettings) -> "Pace":
+    def of(cls, settings: MeetingsSettings) -> "SweepPace":
         return cls(
             running=settings.sweep_seconds,
             calls_a_minute=settings.sweep_calls_a_minute,
@@ -94,7 +94,7 @@ class Sweeper:
         database: Database,
         clock: Clock,
         provider: Provider,
-        pace: Pace,
+        pace: SweepPace,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`now`: seconds of a clock that nobody sets."""
@@ -244,7 +244,7 @@ def _ids(connection: Connection, wanted: SelectOfScalar[MeetingRow]) -> list[int
     return list(connection.scalars(wanted.with_only_columns(MEETING.c.id)))
 
 
-def _keep(connection: Connection, row: MeetingRow, samples: Sequence[Quality], at: int, pace: Pace) -> None:
+def _keep(connection: Connection, row: MeetingRow, samples: Sequence[Quality], at: int, pace: SweepPace) -> None:
     with open_session(connection) as session:
         session.add_all(
             QualitySampleRow(

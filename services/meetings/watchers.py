@@ -33,7 +33,7 @@ LAST_WORDS_SECONDS = 1.0
 Admits = Callable[[MeetingRow], bool]
 
 
-class Watcher:
+class MeetingWatcher:
     """One stream. Iterating raises the errors.RpcError that ends it."""
 
     def __init__(self, keys: Collection[MeetingKey], admits: Admits) -> None:
@@ -75,13 +75,15 @@ class MeetingWatchers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._watchers: set[Watcher] = set()
+        self._watchers: set[MeetingWatcher] = set()
         self._watched = asyncio.Event()
         self._seen = 0
         self._closed = False
 
     @contextlib.asynccontextmanager
-    async def watch(self, keys: Collection[MeetingKey], seconds: float, admits: Admits) -> AsyncIterator[Watcher]:
+    async def watch(
+        self, keys: Collection[MeetingKey], seconds: float, admits: Admits
+    ) -> AsyncIterator[MeetingWatcher]:
         """All changes from when this is entered on. Ends with UNAUTHENTICATED after `seconds`, with the token."""
         if self._closed:
             raise errors.unavailable("the meetings gateway")
@@ -92,7 +94,7 @@ class MeetingWatchers:
             seen = await self._database.read(ledger.last_version)
             if not self._watchers:  # whoever came meanwhile has begun already
                 self._seen = seen
-        watcher = Watcher(keys, admits)
+        watcher = MeetingWatcher(keys, admits)
         self._watchers.add(watcher)
         self._watched.set()
         expiry = asyncio.get_running_loop().call_later(seconds, watcher.end, _expired())

@@ -43,6 +43,10 @@ class Acts:
             "move": lambda meeting, body: cloud.move(meeting, int(body["start"]), int(body["end"])),
         }
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._acts)
+
     def act(self, words: list[str], body: Body) -> Body:
         """meetings, meetings/CODE/enter, users, users/USERID/remove and so on."""
         with self._cloud.lock:

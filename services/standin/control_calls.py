@@ -70,7 +70,7 @@ class ControlCalls:
         meeting, acting = self._begin(meeting_id, body, {USER, PERSON})
         wanted = {name: value for name, value in body.items() if name in SWITCHES}
         for name, value in wanted.items():
-            if not any(value is each or (type(value) is int and value == each) for each in SWITCHES[name]):
+            if not any(type(value) is type(each) and value == each for each in SWITCHES[name]):
                 raise Refusal(190004, f"{name} must be one of {SWITCHES[name]}")
         meeting.settings |= wanted
         for visit in meeting.inside():

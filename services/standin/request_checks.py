@@ -72,11 +72,14 @@ class RequestChecker:
         with self._lock:
             self._check_replay(request)
             self._count()
-            path = request.target.partition("?")[0]
-            if path in OF_ACCOUNT:
-                self._count_of(path, self.of_account_a_minute, Refusal(190313, "calls of this kind a minute"))
-            if QUALITY.fullmatch(path):
-                self._count_of(path, self.of_quality_a_minute, Refusal(500046, "real-time data of this meeting", 500))
+            self.count_by_path(request.target.partition("?")[0])
+
+    def count_by_path(self, path: str) -> None:
+        """Those that have a limit of their own. Raises Refusal."""
+        if path in OF_ACCOUNT:
+            self._count_of(path, self.of_account_a_minute, Refusal(190313, "calls of this kind a minute"))
+        elif QUALITY.fullmatch(path):
+            self._count_of(path, self.of_quality_a_minute, Refusal(500046, "real-time data of this meeting", 500))
 
     def _check_headers(self, request: Request) -> None:
         for name in REQUIRED:

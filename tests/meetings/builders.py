@@ -15,6 +15,8 @@ from services.standin.request_checks import Application
 
 HOUR = 3600
 QUICK = Timing(connect=0.5, read=0.25, whole=1.0, all_pages=2.0, pauses=(0.01, 0.02))
+PATIENT = Timing(connect=30, read=60, whole=120, all_pages=240, pauses=(0.01, 0.02))
+"""For what must be answered, however slow the machine is."""
 DEFAULT = Application()
 
 

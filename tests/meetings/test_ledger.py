@@ -118,6 +118,8 @@ def model(told: list[tuple[Kind, int, str, str]]) -> tuple[str, int, int]:
     named = [at for _, at, person, _ in of[Kind.ENTERED] if person and at >= empty]
     nameless = [at for _, at, person, _ in of[Kind.ENTERED] if not person and at > empty]
     inside = 1 if nameless and not named else inside
+    over_at = max((at for _, at, _, _ in of[Kind.ENDED]), default=0)
+    inside = 0 if over_at and over_at >= max((at for _, at, _, _ in of[Kind.ENTERED]), default=0) else inside
     people = {person for _, _, person, _ in [*of[Kind.ENTERED], *left] if person}
     came = max(len(people), 1 if of[Kind.ENTERED] or of[Kind.LEFT] else 0)
     changes = [(at, detail) for _, at, _, detail in of[Kind.CHANGED]]

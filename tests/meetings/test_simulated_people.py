@@ -12,7 +12,7 @@ from services.meetings.people import Device, Presence, Role
 from services.meetings.provider import MeetingKey, MeetingState, Phase, WrongStateError
 from services.meetings.simulated import Simulated
 from services.meetings.simulated_acts import Deed
-from services.meetings.simulated_quality import BAD, GOOD, Connection, measure
+from services.meetings.simulated_quality import BAD, GOOD, NetworkState, measure
 from services.meetings.simulated_scene import BATCH, Visitor
 from services.meetings.steering import ChangeSettings, End
 from services.meetings.webhook_events import WebhookEvent, WebhookEvents
@@ -148,7 +148,7 @@ async def test_connections_become_bad_and_good(simulated: Simulated, key: Meetin
         li, guest = await simulated.quality(key)
         assert (li.account, guest.display_name) == ("li", "Guest")
         assert least <= (guest.delay or 0) <= least + 30
-        usual = measure(key.entity_id, li.target.person_id, clock.time, Connection.USUAL)
+        usual = measure(key.entity_id, li.target.person_id, clock.time, NetworkState.USUAL)
         assert (li.delay, li.upstream_loss, li.downstream_loss) == usual
     await simulated.play(CODE, Deed.CONNECTION_USUAL, GUEST)
     guest = (await simulated.quality(key))[1]

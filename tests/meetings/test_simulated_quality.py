@@ -9,7 +9,7 @@ from services.meetings.simulated_quality import (
     HOUR_MINUTES,
     MIDDLING,
     MINUTE,
-    Connection,
+    NetworkState,
     first_bad,
     measure,
     usual,
@@ -50,9 +50,9 @@ def test_what_is_made_bad_or_good_is_so_at_every_minute() -> None:
     """Good and bad as the module says in figures."""
     for minute in range(HOUR, HOUR + HOUR_MINUTES):
         for person in PEOPLE[:10]:
-            delay, upstream, downstream = measure(MEETING, person, minute * MINUTE, Connection.BAD)
+            delay, upstream, downstream = measure(MEETING, person, minute * MINUTE, NetworkState.BAD)
             assert 320 <= delay <= 350
             assert min(upstream, downstream) >= 6
-            delay, upstream, downstream = measure(MEETING, person, minute * MINUTE, Connection.GOOD)
+            delay, upstream, downstream = measure(MEETING, person, minute * MINUTE, NetworkState.GOOD)
             assert 20 <= delay <= 50
             assert 0 <= min(upstream, downstream) <= max(upstream, downstream) <= 0.5

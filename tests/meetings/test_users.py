@@ -171,15 +171,24 @@ async def test_too_many_of_these_calls_hold_up_no_others(standin: Standin, tence
 
 
 def test_the_stand_in_counts_these_calls_by_the_minute() -> None:
+    """Each for itself: those of people, those of meetings, and those about the quality of one meeting."""
     clock = HandClock()
     checker = RequestChecker(now=clock.seconds())
-    for _ in range(100):
-        checker._count_of_account()
-    with pytest.raises(Refusal) as caught:
-        checker._count_of_account()
-    assert caught.value.code == 190313
+    limits = {
+        "/v1/users/advance/list": (100, 190313),
+        "/v1/corp/meetings": (100, 190313),
+        "/v1/meetings/1/qos": (30, 500046),
+        "/v1/meetings/2/qos": (30, 500046),
+    }
+    for path, (limit, code) in limits.items():
+        for _ in range(limit):
+            checker.count_by_path(path)
+        with pytest.raises(Refusal) as caught:
+            checker.count_by_path(path)
+        assert caught.value.code == code
     clock.time += 60_000
-    checker._count_of_account()
+    for path in limits:
+        checker.count_by_path(path)
 
 
 @pytest.mark.parametrize(

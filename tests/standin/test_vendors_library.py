@@ -128,7 +128,7 @@ def test_it_pages_through_those_who_came(standin: Standin, vendor: Any) -> None:
     assert (present.total_count, present.total_page, len(present.participants)) == (150, 3, 50)
     assert base64.b64decode(present.subject).decode() == made.subject
 
-    body = control_model.V1MeetingsMeetingIdDismissPostRequest(1, "admin", 1, 1, retrieve_code=1)
+    body = control_model.V1MeetingsMeetingIdDismissPostRequest(1, "li", 1, 1, retrieve_code=1)
     dismiss = control_api.ApiV1MeetingsMeetingIdDismissPostRequest(made.meeting_id, body=body)
     vendor.meeting_control_api.v1_meetings_meeting_id_dismiss_post(request=dismiss, authenticator_options=signed())
     assert made.inside() == []

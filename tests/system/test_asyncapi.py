@@ -17,14 +17,22 @@ from typing import Any
 
 import grpc
 import pytest
+import sqlalchemy as sa
 import yaml
 from jsonschema import Draft7Validator, FormatChecker
 from yunhui.directory.v1 import organization_service_pb2 as organization_pb
 from yunhui.directory.v1 import role_service_pb2 as role_pb
 from yunhui.directory.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from yunhui.directory.v1.role_service_pb2_grpc import RoleServiceStub
+from yunhui.meetings.v1 import control_service_pb2 as control_pb
+from yunhui.meetings.v1 import listed_meeting_pb2 as listed_pb
+from yunhui.meetings.v1 import meeting_service_pb2 as meetings_pb
+from yunhui.meetings.v1.control_service_pb2_grpc import ControlServiceStub
+from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 
 from services.directory.beginning import PROGRAM
+from services.installation.state import State
+from services.meetings.ledger_models import CONTROL_ACT
 from services.policy import versions
 from tests.system.stack import MONDAY, Person, Stack, wait_for
 from tools import asyncapi
@@ -91,7 +99,7 @@ def play(stack: Stack) -> None:
     service.yunhui("entered", used)
     booker.yunhui("end", used)
     stack.yunhui("clock", "set", "2025-07-07 12:00")
-    meet(stack.login("booker", "host"))
+    meet(stack, stack.login("booker", "host"))
     second = wait_for(lambda: suspended_by(absent))
     absent.yunhui("object", second, "--because", "the network was down")
     support.yunhui("dismiss", second, "--note", "it was up")
@@ -100,15 +108,40 @@ def play(stack: Stack) -> None:
     empower(stack)
 
 
-def meet(host: Person) -> None:
+def meet(stack: Stack, host: Person) -> None:
     """Two meetings at the simulated provider, with all that can happen to one."""
     for code in ("111-222-333", "444-555-666"):
         host.yunhui("simulate", "meeting", code, "--start", "2025-07-08 10:00", "--minutes", "60")
     assert host.yunhui("reserve", "--meeting", "111-222-333", "--people", "12", "--yes").code == 0
     host.yunhui("simulate", "move", "111-222-333", "--start", "2025-07-08 11:00")
-    for act in ("enter", "leave", "end"):
+    host.yunhui("simulate", "enter", "111-222-333")
+    steer(stack, stack.login("admin"))
+    for act in ("leave", "end"):
         host.yunhui("simulate", act, "111-222-333")
     assert host.yunhui("simulate", "cancel", "444-555-666").code == 0
+
+
+def steer(stack: Stack, admin: Person) -> None:
+    """What is done, what is refused, and what nobody knows of, since whoever did it has gone."""
+    with grpc.insecure_channel(stack.run["meetings"]) as channel:
+        meetings, control, signature = MeetingServiceStub(channel), ControlServiceStub(channel), signed(admin)
+        running = meetings_pb.ListMeetingsRequest(phase=listed_pb.MEETING_PHASE_RUNNING, meeting_code="111222333")
+        key = meetings.ListMeetings(running, metadata=signature).meetings[0].meeting
+        order = control_pb.ControlOrder(meeting=key, request_id="muted-all", reason="a phone rings")
+        settings = control_pb.RunningSettings(mute_all=True)
+        control.ChangeMeetingSettings(
+            control_pb.ChangeMeetingSettingsRequest(order=order, settings=settings), metadata=signature
+        )
+        order = control_pb.ControlOrder(meeting=key, request_id="nobody-there")
+        nobody = control_pb.StopVideoRequest(order=order, target=listed_pb.Target(person_id="nobody"))
+        refused = control.StopVideo(nobody, metadata=signature).act
+        assert refused.outcome == control_pb.CONTROL_OUTCOME_REFUSED
+    engine = sa.create_engine(f"sqlite:///{State(stack.state).database('meetings')}")
+    with engine.begin() as connection:
+        row = dict(connection.execute(sa.select(CONTROL_ACT)).mappings().first() or {})
+        under_way = {"act_id": f"{row['act_id']}x", "request_id": "nobody-knows", "outcome": "", "finish_time": None}
+        connection.execute(sa.insert(CONTROL_ACT), [row | under_way | {"give_up_time": 1}])
+    engine.dispose()
 
 
 def organize(admin: Person) -> None:

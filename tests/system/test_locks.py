@@ -13,7 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 from yunhui.booking.v1 import booking_service_pb2 as booking
+from yunhui.meetings.v1 import listed_meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as meetings
+from yunhui.meetings.v1.meeting_pb2 import MeetingKey
+from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 
 from services.booking import models
@@ -116,10 +119,14 @@ NO_DETAILS = {
     "ReplayDecision": "pure: it knows nothing but what it is told",
     "CreateMeeting": "plays everybody, in development only",
     "ActInMeeting": "plays everybody, in development only",
+    "PopulateMeeting": "plays everybody, in development only",
     "SearchAvailability": "free intervals are everybody's",
     "GetColleague": "who sees whom: tests/directory/test_sight.py",
 }
-IDS = ("reservation_id", "account_id", "decision_id", "violation_id", "delivery_id", "dead_event_id", "webhook_id")
+IDS = (
+    *("reservation_id", "account_id", "decision_id", "violation_id", "delivery_id", "dead_event_id", "webhook_id"),
+    *("meeting_id", "creator_account_id"),
+)
 
 
 def names_something(message: Any, depth: int = 0) -> bool:
@@ -147,7 +154,9 @@ def put_violation(stack: Stack, account: str, reservation: str, decision: str) -
     return str(row["violation_id"])
 
 
-def private_questions(reservation: str, decision: str, account: str, violation: str) -> dict[str, Message]:
+def private_questions(
+    reservation: str, decision: str, account: str, violation: str, meeting: MeetingKey
+) -> dict[str, Message]:
     """Every question of a booker about something that belongs to somebody."""
     tomorrow = Timestamp(seconds=int(time.time()) + 86_400)
     wish = booking.CreateReservationRequest(
@@ -174,6 +183,14 @@ def private_questions(reservation: str, decision: str, account: str, violation: 
         "GetStanding": booking.GetStandingRequest(account_id=account),
         "GetDecision": booking.GetDecisionRequest(decision_id=decision),
         "WatchReservations": booking.WatchReservationsRequest(account_id=account),
+        "ListMeetings": meetings.ListMeetingsRequest(
+            phase=listed_meeting_pb2.MEETING_PHASE_RUNNING, creator_account_id=account
+        ),
+        "GetMeeting": meetings.GetMeetingRequest(meeting=meeting),
+        "WatchMeetings": meetings.WatchMeetingsRequest(meetings=[meeting]),
+        "ListPeople": meetings.ListPeopleRequest(meeting=meeting),
+        "ListVisits": meetings.ListVisitsRequest(meeting=meeting),
+        "GetQuality": meetings.GetQualityRequest(meeting=meeting, account_id=account),
         "LookUpMeeting": meetings.LookUpMeetingRequest(account_id=account, meeting_code="123456789"),
         "ListDeliveries": notifier.ListDeliveriesRequest(account_id=account),
         "GetPreferences": notifier.GetPreferencesRequest(account_id=account),
@@ -191,9 +208,10 @@ def test_what_is_anothers_answers_as_what_does_not_exist(house: House) -> None:
     made = adam.reserve("2025-07-10T10:00+08:00").answer
     reservation, decision = made["reservation"]["reservationId"], made["decision"]["decisionId"]
     violation = put_violation(house.stack, ADAM, reservation, decision)
-    theirs = private_questions(reservation, decision, ADAM, violation)
+    meeting = running_meeting(house, made["reservation"]["meetingCode"])
+    theirs = private_questions(reservation, decision, ADAM, violation, meeting)
     reservation, decision, violation = (f"{kind}_01JZ0000000000000000000000" for kind in ("rsv", "dec", "vio"))
-    absent = private_questions(reservation, decision, NOBODY, violation)
+    absent = private_questions(reservation, decision, NOBODY, violation, MeetingKey(provider="a", meeting_id="1"))
     for door in booker_doors(house):
         name = door.method.name
         asked = [each[name].SerializeToString() for each in (theirs, absent)]
@@ -202,6 +220,17 @@ def test_what_is_anothers_answers_as_what_does_not_exist(house: House) -> None:
         assert seen[0][0] in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED), name
         own = house.send_as(door, asked[0], "booker", ADAM).code()
         assert own not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED), name
+
+
+def running_meeting(house: House, code: str) -> MeetingKey:
+    """With its maker inside: then it is known at once."""
+    adam = house.stack.login("booker", ADAM)
+    assert adam.yunhui("simulate", "enter", code).code == 0
+    asked = meetings.ListMeetingsRequest(phase=listed_meeting_pb2.MEETING_PHASE_RUNNING, meeting_code=code)
+    with grpc.insecure_channel(house.stack.run["meetings"]) as channel:
+        signature = (("authorization", f"Bearer {adam.token}"),)
+        found: MeetingKey = MeetingServiceStub(channel).ListMeetings(asked, metadata=signature).meetings[0].meeting
+        return found
 
 
 def booker_doors(house: House) -> list[Door]:

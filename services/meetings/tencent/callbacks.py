@@ -26,6 +26,7 @@ from services.meetings.webhooks import WebhookRefusedError, WebhookUnreadableErr
 WINDOW_MS = 300_000
 REMEMBERED = 50_000
 LARGEST_PADDING = 32
+LONGEST_NAME, LONGEST_SUBJECT = 100, 255
 MAIN, WHOLE_MEETING = 0, 0  # action_scene_type, meeting_id_type: neither is a breakout room
 FIRST_IN, ALL_OUT = 0, 1
 EMPTY_BEFORE_PLANNED_END = 3
@@ -134,15 +135,24 @@ class Operator(Part):
     uuid: str = ""
     ms_open_id: str = ""
     pstn_number: str = ""
+    user_name: str = ""
+    nick_name: str = ""
+    instance_id: str = ""
 
     @property
     def person(self) -> str:
         return self.ms_open_id or self.userid or self.open_id or self.uuid or self.pstn_number
 
 
+class Creator(Part):
+    userid: str = ""
+
+
 class ReportedMeeting(Part):
     meeting_id: str = Field(min_length=1, max_length=64)
     meeting_code: str = ""
+    subject: str = ""
+    creator: Creator = Creator()
     sub_meeting_id: str = Field("", max_length=64)
     start_time: Annotated[int, BeforeValidator(_seconds)] = 0
     end_time: Annotated[int, BeforeValidator(_seconds)] = 0
@@ -190,32 +200,33 @@ def _left(item: Item, accounts: Accounts) -> WebhookEvent | None:
     return _about_a_person(Kind.LEFT, item, accounts) if _in_the_meeting_itself(item) else None
 
 
-def _occupancy(item: Item, _: Accounts) -> WebhookEvent | None:
+def _occupancy(item: Item, accounts: Accounts) -> WebhookEvent | None:
     """The first came in, or the last has gone; the event names nobody."""
     status = item.meeting_info.meeting_participant_status
     if status == FIRST_IN and _in_the_meeting_itself(item):
-        return _webhook_event(Kind.ENTERED, item, ("first",))
+        return _webhook_event(Kind.ENTERED, item, accounts, ("first",))
     if status == ALL_OUT and _in_the_meeting_itself(item):
-        return _webhook_event(Kind.LEFT, item, ("all",), everybody_left=True)
+        return _webhook_event(Kind.LEFT, item, accounts, ("all",), everybody_left=True)
     return None
 
 
-def _ended(item: Item, _: Accounts) -> WebhookEvent:
+def _ended(item: Item, accounts: Accounts) -> WebhookEvent:
     """A meeting that merely emptied before its planned end can be entered again: that is no end."""
     why = max(item.meeting_end_type, item.meeting_info.meeting_end_type)
     if why == EMPTY_BEFORE_PLANNED_END:
-        return _webhook_event(Kind.LEFT, item, ("emptied",), everybody_left=True)
-    return _webhook_event(Kind.ENDED, item, (str(why),))
+        return _webhook_event(Kind.LEFT, item, accounts, ("emptied",), everybody_left=True)
+    return _webhook_event(Kind.ENDED, item, accounts, (str(why),))
 
 
-def _changed(item: Item, _: Accounts) -> WebhookEvent:
+def _changed(item: Item, accounts: Accounts) -> WebhookEvent:
     info = item.meeting_info
     start, end = info.sub_meeting_start_time or info.start_time, info.sub_meeting_end_time or info.end_time
-    return _webhook_event(Kind.CHANGED, item, (str(start), str(end)), start_time=start * 1000, end_time=end * 1000)
+    times = {"start_time": start * 1000, "end_time": end * 1000}
+    return _webhook_event(Kind.CHANGED, item, accounts, (str(start), str(end)), **times)
 
 
-def _cancelled(item: Item, _: Accounts) -> WebhookEvent:
-    return _webhook_event(Kind.CANCELLED, item, ())
+def _cancelled(item: Item, accounts: Accounts) -> WebhookEvent:
+    return _webhook_event(Kind.CANCELLED, item, accounts, ())
 
 
 _READERS: Mapping[str, Callable[[Item, Accounts], WebhookEvent | None]] = {
@@ -235,11 +246,27 @@ def _in_the_meeting_itself(item: Item) -> bool:
 
 
 def _about_a_person(kind: Kind, item: Item, accounts: Accounts) -> WebhookEvent:
-    account = accounts.to_account(item.operator.userid)
-    return _webhook_event(kind, item, (item.operator.person,), account=account)
+    who = item.operator
+    person = {
+        "account": accounts.to_account(who.userid),
+        "person_id": who.ms_open_id,
+        "terminal": who.instance_id,
+        "display_name": (who.nick_name or who.user_name)[:LONGEST_NAME],
+    }
+    return _webhook_event(kind, item, accounts, (who.person,), **person)
 
 
-def _webhook_event(kind: Kind, item: Item, natural_key: tuple[str, ...], **more: Any) -> WebhookEvent:
+def _webhook_event(
+    kind: Kind, item: Item, accounts: Accounts, natural_key: tuple[str, ...], **more: Any
+) -> WebhookEvent:
     info = item.meeting_info
-    key = MeetingKey(NAME, info.meeting_id, info.sub_meeting_id)
-    return WebhookEvent(kind, key, item.operate_time, natural_key, meeting_code=info.meeting_code, **more)
+    return WebhookEvent(
+        kind,
+        MeetingKey(NAME, info.meeting_id, info.sub_meeting_id),
+        item.operate_time,
+        natural_key,
+        meeting_code=info.meeting_code,
+        subject=info.subject[:LONGEST_SUBJECT],
+        creator=accounts.to_account(info.creator.userid),
+        **more,
+    )

@@ -75,10 +75,25 @@ INVALID = 190004
 """Some parameter: also an operator of a kind that the call does not take, or somebody who has left."""
 STATES = {13602, 13603, 14151, 14152}
 TRANSIENT = {41, 28, 960000, 20201, *range(13000, 13704)} - STATES
+ON_BEHALF = {
+    Endpoint.WAITING,
+    Endpoint.INVITEES,
+    Endpoint.END,
+    Endpoint.SETTINGS,
+    Endpoint.MUTE,
+    Endpoint.REMOVE,
+    Endpoint.CO_HOST,
+    Endpoint.WAITING_ROOM,
+    Endpoint.VIDEO,
+    Endpoint.SHARING,
+    Endpoint.NAMES,
+}
+"""Calls in the name of whoever made the meeting, who may be unknown over there by now."""
 OF_ENDPOINT: Mapping[tuple[Endpoint, int], type[ProviderError]] = {
     # whoever is unknown over there can have no meeting there
     (Endpoint.FIND, UNREGISTERED): NoSuchMeetingError,
     (Endpoint.GET, UNREGISTERED): NoSuchMeetingError,
+    **{(endpoint, UNREGISTERED): NotPermittedError for endpoint in ON_BEHALF},
     (Endpoint.INVITE, UNREGISTERED): NoSuchPersonError,
     (Endpoint.INVITE, 500041): AwayError,
     (Endpoint.WAITING_ROOM, 9103): UnsupportedError,  # for the device of a meeting room

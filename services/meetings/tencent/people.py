@@ -18,7 +18,7 @@ from services.meetings.tencent.answers import (
     WaitingRoom,
 )
 from services.meetings.tencent.client import Call, TencentClient
-from services.meetings.tencent.errors import Endpoint
+from services.meetings.tencent.errors import INVALID, Endpoint, code_of
 from services.meetings.tencent.limits import CALLS_A_MINUTE, QUALITY_CALLS, PerMeeting
 from services.meetings.tencent.paths import meeting_path
 
@@ -105,8 +105,13 @@ class People:
             path = f"{meeting_path(key.meeting_id)}/qos"
             return await self._client.ask(Call(Endpoint.QUALITY, path, query | {"page": str(page)}), MeetingQuality)
 
-        async with paging.within(Endpoint.QUALITY, self._client.timing.all_pages):
-            people = await paging.read_all(Endpoint.QUALITY, ask, lambda each: each.ms_open_id or None)
+        try:
+            async with paging.within(Endpoint.QUALITY, self._client.timing.all_pages):
+                people = await paging.read_all(Endpoint.QUALITY, ask, lambda each: each.ms_open_id or None)
+        except ProviderError as error:
+            if code_of(error) != INVALID or await self.runs(key):
+                raise
+            people = []
         if not people:
             raise WrongStateError(f"{Endpoint.QUALITY}: nobody is inside")
         accounts = await self._accounts_of(key, {each.ms_open_id for each in people})

@@ -23,7 +23,9 @@ class TencentSettings(BaseModel):
     tencent_sdk_id: str = Field("", description="SdkId: the application; empty if none was allotted")
     tencent_secret_id: str = Field("", description="SecretId of the application")
     tencent_secret_key: SecretStr = Field(NONE, description="SecretKey of the application")
-    tencent_operator: str = Field("", description="userid of an administrator: asks who came, and ends meetings")
+    tencent_operator: str = Field(
+        "", description="userid of an administrator: asks who came, and steers where no creator is known"
+    )
     tencent_userid: str = Field(PLACEHOLDER, description="which userid an account is; {account} stands for its id")
     tencent_calls_a_minute: int = Field(
         CALLS_A_MINUTE, description="share of the application's 300 for this replica", ge=10, le=300

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 USER = 1
 MOST_INVITEES, INVITEE_PAGES = 2000, 20
+TAKE_AWAY = {Endpoint.REMOVE, Endpoint.WAITING_ROOM}
+"""After these, that nobody is there does not say that nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Steering:
             except ProviderError as error:
                 refusals.append(error)
                 code = code_of(error)
-                if code == INVALID or code in TRANSIENT:
+                if code == INVALID or (code in TRANSIENT and order.endpoint not in TAKE_AWAY):
                     await self._explain(key, order, creator, error)
                 if code not in ANOTHER_MAY:
                     raise
@@ -109,7 +111,7 @@ class Steering:
         try:
             if not await self._people.runs(key):
                 raise WrongStateError(f"{refusal}: nobody is inside") from refusal.__cause__
-            if not order.targets:
+            if not order.targets or code_of(refusal) != INVALID:
                 return
             there = await (self._people.waiting(key, creator) if order.who_wait else self._people.inside(key))
         except WrongStateError:

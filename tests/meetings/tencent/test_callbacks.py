@@ -107,6 +107,30 @@ def test_who_joined_has_entered() -> None:
     assert entered.key.entity_id == "tencent/77/"
 
 
+@pytest.mark.parametrize("event", ["joined", "left"])
+def test_who_it_was_at_which_device_and_whose_meeting(event: str) -> None:
+    """As acts are addressed to them, and for what is told of a meeting that nobody reserved."""
+    operator = {"userid": "li", "ms_open_id": "m1", "user_name": "李", "instance_id": 3}
+    info = {"meeting_code": "530812452", "subject": "组会", "creator": {"userid": "wang", "user_name": "王"}}
+    [told_of] = told(f"meeting.participant-{event}", info=info, operator=operator)
+    assert (told_of.person_id, told_of.terminal, told_of.display_name) == ("m1", "3", "李")
+    assert (told_of.meeting_code, told_of.subject, told_of.creator) == ("530812452", "组会", "wang")
+
+
+def test_of_a_guest_only_what_is_told() -> None:
+    """The creator may be a meeting room's device, which has no userid."""
+    [entered] = told("meeting.participant-joined", info={"creator": None}, operator={"nick_name": "guest"})
+    assert (entered.account, entered.person_id, entered.terminal, entered.creator) == ("", "", "", "")
+    assert (entered.display_name, entered.subject) == ("guest", "")
+
+
+def test_the_same_event_stays_the_same_whatever_is_told_beside_it() -> None:
+    """Its digest was stored before more was read of it."""
+    [plain] = told("meeting.participant-joined")
+    [more] = told("meeting.participant-joined", info={"subject": "组会"})
+    assert plain.digest == more.digest
+
+
 def test_the_first_one_in_is_an_entry_and_the_last_one_out_leaves_nobody() -> None:
     [first] = told("meeting.participant-status-update", info={"meeting_participant_status": 0})
     [last] = told("meeting.participant-status-update", info={"meeting_participant_status": 1})

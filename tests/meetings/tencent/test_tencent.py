@@ -8,7 +8,6 @@ import pytest
 from services.meetings.provider import (
     AwayError,
     CancelledError,
-    Control,
     IncompleteError,
     Meeting,
     MeetingState,
@@ -21,6 +20,7 @@ from services.meetings.provider import (
     Stay,
     WrongStateError,
 )
+from services.meetings.steering import End
 from services.meetings.tencent import answers, errors, tencent
 from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import TokenBucket
@@ -122,7 +122,7 @@ async def test_who_came_and_left_is_known_though_the_meeting_reads_as_if_nobody_
     assert await tencent.participants(key(made.meeting_id), None) == [
         Participant("li", "李 Li", (Stay((NOW - 600) * 1000, (NOW - 300) * 1000),))
     ]
-    assert await tencent.present(key(made.meeting_id)) == []
+    assert await tencent.inside(key(made.meeting_id)) == []
 
 
 async def test_visits_of_one_person_are_one_participant(standin: Standin, tencent: Tencent) -> None:
@@ -138,7 +138,7 @@ async def test_visits_of_one_person_are_one_participant(standin: Standin, tencen
         ("", (NOW - 650) * 1000, None),
         ("", (NOW - 640) * 1000, None),
     ]
-    assert len(await tencent.present(key(made.meeting_id))) == 3
+    assert len(await tencent.inside(key(made.meeting_id))) == 3
 
 
 async def test_the_waiting_room_is_not_the_meeting(standin: Standin, tencent: Tencent) -> None:
@@ -148,12 +148,11 @@ async def test_the_waiting_room_is_not_the_meeting(standin: Standin, tencent: Te
 
 
 async def test_all_pages_are_read(standin: Standin, tencent: Tencent) -> None:
-    """100 a page of all who came, 50 of those who are inside."""
+    """100 a page of all who came."""
     made = planned(standin)
     for number in range(230):
         standin.cloud.enter(made, f"user{number}", at=NOW - 1000 + number)
     assert len(await tencent.participants(key(made.meeting_id), None)) == 230
-    assert len(await tencent.present(key(made.meeting_id))) == 230
 
 
 async def test_an_occurrence_has_its_own_participants(standin: Standin, tencent: Tencent) -> None:
@@ -173,19 +172,6 @@ async def test_who_came_long_before_is_found_in_a_window_too(standin: Standin, t
     standin.cloud.enter(made, "early", at=NOW - 20 * HOUR)
     assert len(await tencent.participants(key(made.meeting_id), NOW * 1000)) == 1
     assert await tencent.participants(key(made.meeting_id), (NOW - 200 * DAY) * 1000) == []
-
-
-async def test_a_meeting_is_ended_and_controlled(standin: Standin, tencent: Tencent) -> None:
-    """Ending what has ended changes nothing."""
-    made = standin.cloud.create("li", NOW - 2 * HOUR, NOW - HOUR)
-    standin.cloud.enter(made, "li")
-    await tencent.control(key(made.meeting_id), Control(mute_all=True, locked=False))
-    assert made.settings == {"mute_all": True, "meeting_locked": False}
-    await tencent.end(key(made.meeting_id))
-    assert made.inside() == []
-    await tencent.end(key(made.meeting_id))
-    with pytest.raises(ProviderError):
-        await tencent.control(key(made.meeting_id), Control(mute_all=True))
 
 
 async def test_accounts_are_users_by_a_pattern(standin: Standin) -> None:
@@ -223,8 +209,6 @@ async def test_a_provider_that_misbehaves_is_away_and_never_silent(
                 await question
         with pytest.raises(AwayError):
             await tencent.participants(key(made.meeting_id), None)
-        with pytest.raises(AwayError):
-            await tencent.present(key(made.meeting_id))
 
 
 async def test_a_provider_that_nobody_serves_is_away() -> None:
@@ -246,7 +230,7 @@ async def test_what_changes_something_is_not_asked_again(standin: Standin, tence
     made = planned(standin)
     standin.faults.append("close")
     with pytest.raises(AwayError):
-        await tencent.end(key(made.meeting_id))
+        await tencent.do(key(made.meeting_id), End(), "li")
     assert len(standin.requests) == 1
 
 
@@ -414,6 +398,6 @@ async def test_a_refusal_counts_whatever_the_http_status_says(standin: Standin, 
     made = planned(standin)
     standin.canned = {"error_info": {"error_code": 9042, "message": "NO PERMISSION"}}
     with pytest.raises(NotPermittedError):
-        await tencent.end(key(made.meeting_id))
+        await tencent.do(key(made.meeting_id), End(), "")
     with pytest.raises(NotPermittedError):
         await tencent.find(made.code, "li")
