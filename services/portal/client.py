@@ -11,6 +11,7 @@ from yunhui.directory.v1.member_service_pb2_grpc import MemberServiceStub
 from yunhui.directory.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from yunhui.directory.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from yunhui.directory.v1.role_service_pb2_grpc import RoleServiceStub
+from yunhui.meetings.v1.control_service_pb2_grpc import ControlServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -43,6 +44,7 @@ class Services:
         self._channels = [open_channel(address) for address in addresses]
         self.booking = BookingServiceStub(self._channels[0])
         self.meetings = MeetingServiceStub(self._channels[1])
+        self.control = ControlServiceStub(self._channels[1])
         self.notifier = NotifierServiceStub(self._channels[2])
         self.policy = PolicyServiceStub(self._channels[3])
         self.address_book = AddressBookServiceStub(self._channels[4])

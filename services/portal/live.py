@@ -1,25 +1,32 @@
-"""Server-sent events: what becomes of one's reservations, and that the free rooms have changed."""
+"""Server-sent events: what becomes of reservations and meetings, and that the free rooms have changed."""
 
 import asyncio
 import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, time, timedelta
+from typing import Any, TypeVar
 
 import grpc
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from yunhui.booking.v1 import booking_service_pb2 as api
+from yunhui.meetings.v1 import meeting_pb2
+from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 
 from services.platform.serving import web
 from services.portal.availability import day_of
 from services.portal.calls import ask, person_of, services_of
+from services.portal.meetings import key_in
 from services.portal.rendering import reader_of
 from services.portal.times import stamp_of
 
-PAUSE_SECONDS = 1.0
+C = TypeVar("C")
+
+PAUSE_SECONDS, LONG_PAUSE_SECONDS = 1.0, 5.0
+"""Between two questions; the longer one where there was no answer of use."""
 BEAT_SECONDS = 15.0
 MOST_AT_ONCE, MOST_OF_ONE = web.MOST_AT_ONCE // 2, 20
 """They stay open: half of all connections is for those who ask and go; and nobody watches from so many windows."""
@@ -51,6 +58,9 @@ def _event(name: str, data: object) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
+CHANGED = _event("meetings", {})
+
+
 async def reservations(request: Request) -> Response:
     """Changes of what the person may see; the browser connects again by itself when it ends."""
     return _stream(request, _changes(request))
@@ -61,19 +71,35 @@ async def _changes(request: Request) -> AsyncIterator[str]:
     call = services.booking.WatchReservations(
         api.WatchReservationsRequest(), metadata=services.metadata(person_of(request))
     )
+
+    def tell(change: api.WatchReservationsResponse) -> str:
+        return _event("reservation", {"id": change.reservation.reservation_id, "version": change.reservation.version})
+
+    async for line in _told(_read(call, tell)):
+        yield line
+
+
+async def _told(*sources: AsyncIterator[str]) -> AsyncIterator[str]:
+    """What all of them say, until one has ended; a comment when nothing happens: proxies close what is silent."""
     waiting: asyncio.Queue[str | None] = asyncio.Queue()
-    reading = asyncio.create_task(_read(call, waiting))
+
+    async def pour(lines: AsyncIterator[str]) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError):  # the browser connects again
+            async for line in lines:
+                await waiting.put(line)
+        await waiting.put(None)
+
+    reading = [asyncio.create_task(pour(each)) for each in sources]
     try:
         yield "retry: 2000\n\n"
         while (line := await _next(waiting)) is not None:
             yield line
     finally:
-        reading.cancel()
-        call.cancel()
+        for each in reading:
+            each.cancel()
 
 
 async def _next(waiting: "asyncio.Queue[str | None]") -> str | None:
-    """A comment when nothing happens: proxies close what is silent."""
     try:
         async with asyncio.timeout(BEAT_SECONDS):
             return await waiting.get()
@@ -81,17 +107,46 @@ async def _next(waiting: "asyncio.Queue[str | None]") -> str | None:
         return ": still here\n\n"
 
 
-async def _read(
-    call: "grpc.aio.UnaryStreamCall[api.WatchReservationsRequest, api.WatchReservationsResponse]",
-    waiting: "asyncio.Queue[str | None]",
-) -> None:
-    with contextlib.suppress(grpc.aio.AioRpcError):  # the browser connects again
+async def _read(call: "grpc.aio.UnaryStreamCall[Any, C]", tell: Callable[[C], str]) -> AsyncIterator[str]:
+    try:
         await call.initial_metadata()
-        await waiting.put(_event("watching", {}))
+        yield _event("watching", {})
         async for change in call:
-            record = change.reservation
-            await waiting.put(_event("reservation", {"id": record.reservation_id, "version": record.version}))
-    await waiting.put(None)
+            yield tell(change)
+    finally:
+        call.cancel()
+
+
+async def meetings(request: Request) -> Response:
+    """That meetings have changed: those of the organization, or one's own."""
+    return _stream(request, _told(_watch(request)))
+
+
+async def meeting(request: Request) -> Response:
+    """That one meeting has changed, or who is in it, and how."""
+    key = key_in(request)
+    return _stream(request, _told(_watch(request, key), _people(request, key)))
+
+
+def _watch(request: Request, *keys: meeting_pb2.MeetingKey) -> AsyncIterator[str]:
+    services = services_of(request)
+    question = lookups.WatchMeetingsRequest(meetings=keys)
+    call = services.meetings.WatchMeetings(question, metadata=services.metadata(person_of(request)))
+    return _read(call, lambda _: CHANGED)
+
+
+async def _people(request: Request, key: meeting_pb2.MeetingKey) -> AsyncIterator[str]:
+    """Nobody tells of microphones and cameras, so this asks."""
+    seen = b""
+    while True:
+        answer = await ask(request, services_of(request).meetings.ListPeople, lookups.ListPeopleRequest(meeting=key))
+        known = answer.knowledge == meeting_pb2.KNOWLEDGE_KNOWN
+        answer.ClearField("as_of")
+        now = hashlib.sha256(answer.SerializeToString(deterministic=True)).digest()
+        if seen and now != seen:
+            yield CHANGED
+        seen = now
+        await asyncio.sleep(PAUSE_SECONDS if known else LONG_PAUSE_SECONDS)
 
 
 async def rooms(request: Request) -> Response:

@@ -38,6 +38,8 @@ PIECE = 64 * 1024
 """Bytes of a file that are sent at once."""
 
 R = TypeVar("R")
+Where = Callable[[Mapping[str, str]], bool]
+"""Of what belongs to the table only as its filters stand so."""
 Value = str | int | Timestamp | Callable[[Reader], str]
 """The last one of what only a reader's language and zone make a text of."""
 
@@ -61,6 +63,8 @@ class Column(Generic[R]):
     """How its service can order the rows by it."""
     tone: Callable[[R], str] | None = None
     """Shown as a badge, of this colour."""
+    where: "Where | None" = None
+    """In which tables it says something; in all if there is none."""
 
     def cell(self, row: R, reader: Reader) -> str:
         value = self.value(row)
@@ -128,6 +132,8 @@ class TableFilter:
     look: Callable[[Request, str], Awaitable[Any]] | None = None
     hidden: bool = False
     """Of what the table as a whole is about: nobody chooses it here."""
+    where: Where | None = None
+    """As of a column."""
 
     def read(self, request: Request) -> str:
         """As the address says; what is no choice of ours chooses nothing."""
@@ -167,6 +173,8 @@ class Listing(Generic[R]):
     next_page_token: str = ""
     total: int | None = None
     """On all pages, where the service says so."""
+    notes: Any = None
+    """What a template of its own says of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +210,25 @@ class Table(Generic[R]):
     selection: Selection[R] | None = None
     template: str = "table.html"
     """Or one that extends it."""
+    row_id: Callable[[R], str] | None = None
+    """Of a table whose rows change while it is looked at: what tells them apart."""
 
     @property
     def optional(self) -> list[Column[R]]:
         return [each for each in self.columns if each.name]
 
+    def choosable(self, asked: Asked) -> list[Column[R]]:
+        """Those of the optional ones that say something."""
+        return [each for each in self.optional if each.where is None or each.where(asked.filters)]
+
+    def offered(self, asked: Asked) -> list[TableFilter]:
+        return [each for each in self.filters if each.where is None or each.where(asked.filters)]
+
     def shown(self, asked: Asked | None) -> list[Column[R]]:
         """The columns wanted; those without a name always are."""
         chosen = asked.chosen if asked else ()
-        return [each for each in self.columns if not each.name or (each.name in chosen if chosen else each.usual)]
+        listed = [each for each in self.columns if not asked or each.where is None or each.where(asked.filters)]
+        return [each for each in listed if not each.name or (each.name in chosen if chosen else each.usual)]
 
     def sorted(self, asked: Asked | None, column: Column[R]) -> str:
         """As `aria-sort` says it: how the column orders the rows; "" where it cannot."""
@@ -295,12 +313,14 @@ class Table(Generic[R]):
 
     def _asked(self, request: Request, page_size: int) -> Asked:
         given = request.query_params
+        filters = {each.name: each.read(request) for each in self.filters}
         sort = given.get("sort", "") if given.get("sort") in {each.name for each in self.columns if each.sorts} else ""
+        offered = [each for each in self.optional if each.where is None or each.where(filters)]
         chosen = [each.name for each in self.optional if each.name in given.getlist("col")]
-        if chosen == [each.name for each in self.optional if each.usual]:
+        if chosen == [each.name for each in offered if each.usual]:
             chosen = []
         rows = given.get("rows", "") if given.get("rows") in MORE else ""
-        return Asked({each.name: each.read(request) for each in self.filters}, "", page_size, sort, chosen, rows)
+        return Asked(filters, "", page_size, sort, chosen, rows)
 
 
 async def _lines(pages: AsyncIterator[list[list[spreadsheets.Cell]]]) -> AsyncIterator[str]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.directory.v1 import import_pb2, member_pb2, organization_pb2, visibility_pb2
-from yunhui.meetings.v1 import meeting_pb2
+from yunhui.meetings.v1 import control_service_pb2 as control
+from yunhui.meetings.v1 import listed_meeting_pb2, meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 from yunhui.notifier.v1 import delivery_pb2
 from yunhui.policy.v1 import decision_pb2
 
-from services.platform.text.messages import Text, message
+from services.platform.text.messages import Text, message, pmessage
 
 STATES: Mapping[int, Text] = {
     pb.RESERVATION_STATE_PENDING_APPROVAL: message("Waiting for support"),
@@ -175,3 +176,114 @@ LOOK_UPS: Mapping[int, Text] = {
         "or make it again with this account."
     ),
 }
+MEETING_PHASES: Mapping[int, Text] = {
+    listed_meeting_pb2.MEETING_PHASE_COMING: message("Coming up"),
+    listed_meeting_pb2.MEETING_PHASE_RUNNING: message("Running"),
+    listed_meeting_pb2.MEETING_PHASE_ENDED: message("Ended"),
+    listed_meeting_pb2.MEETING_PHASE_CANCELLED: message("Cancelled"),
+}
+MEETING_TONES: Mapping[int, str] = {
+    listed_meeting_pb2.MEETING_PHASE_COMING: "good",
+    listed_meeting_pb2.MEETING_PHASE_RUNNING: "live",
+    listed_meeting_pb2.MEETING_PHASE_CANCELLED: "bad",
+}
+MEETING_KINDS: Mapping[int, Text] = {
+    listed_meeting_pb2.MEETING_KIND_SINGLE: message("Once"),
+    listed_meeting_pb2.MEETING_KIND_RECURRING: message("Recurring"),
+    listed_meeting_pb2.MEETING_KIND_INSTANT: message("Begun at once"),
+    listed_meeting_pb2.MEETING_KIND_PERSONAL_ROOM: message("In a personal room"),
+    listed_meeting_pb2.MEETING_KIND_WEBINAR: message("Webinar"),
+}
+DEVICES: Mapping[int, Text] = {
+    listed_meeting_pb2.DEVICE_PC: message("Windows"),
+    listed_meeting_pb2.DEVICE_MAC: message("Mac"),
+    listed_meeting_pb2.DEVICE_LINUX: message("Linux"),
+    listed_meeting_pb2.DEVICE_ANDROID: message("Android"),
+    listed_meeting_pb2.DEVICE_IOS: message("iPhone"),
+    listed_meeting_pb2.DEVICE_TABLET: message("Tablet"),
+    listed_meeting_pb2.DEVICE_WEB: message("Browser"),
+    listed_meeting_pb2.DEVICE_MINI_PROGRAM: message("Mini program"),
+    listed_meeting_pb2.DEVICE_PHONE: message("Telephone"),
+    listed_meeting_pb2.DEVICE_CONNECTOR: message("H.323/SIP"),
+    listed_meeting_pb2.DEVICE_ROOMS: message("Meeting room"),
+}
+MEETING_ROLES: Mapping[int, Text] = {
+    listed_meeting_pb2.MEETING_ROLE_HOST: message("Host"),
+    listed_meeting_pb2.MEETING_ROLE_CO_HOST: message("Co-host"),
+    listed_meeting_pb2.MEETING_ROLE_GUEST: message("Guest"),
+}
+"""Of those who are more, or less, than one of the people."""
+VERBS: Mapping[int, Text] = {
+    control.CONTROL_VERB_CHANGE_SETTINGS: message("Settings of the meeting changed"),
+    control.CONTROL_VERB_MUTE: message("Microphone"),
+    control.CONTROL_VERB_REMOVE: message("Removed"),
+    control.CONTROL_VERB_SET_CO_HOST: message("Co-host"),
+    control.CONTROL_VERB_ADMIT: message("Admitted"),
+    control.CONTROL_VERB_PUT_IN_WAITING_ROOM: message("Put into the waiting room"),
+    control.CONTROL_VERB_TURN_AWAY: message("Turned away"),
+    control.CONTROL_VERB_RENAME: message("Renamed"),
+    control.CONTROL_VERB_STOP_VIDEO: message("Video stopped"),
+    control.CONTROL_VERB_STOP_SHARING: message("Sharing stopped"),
+    control.CONTROL_VERB_INVITE: message("Invited"),
+    control.CONTROL_VERB_END: message("Meeting ended for everybody"),
+}
+ACT_OUTCOMES: Mapping[int, Text] = {
+    control.CONTROL_OUTCOME_UNSPECIFIED: message("Under way"),
+    control.CONTROL_OUTCOME_DONE: message("Done"),
+    control.CONTROL_OUTCOME_REFUSED: pmessage("act", "Refused"),
+    control.CONTROL_OUTCOME_UNKNOWN: pmessage("act", "Not known"),
+}
+ACT_TONES: Mapping[int, str] = {
+    control.CONTROL_OUTCOME_UNSPECIFIED: "wait",
+    control.CONTROL_OUTCOME_DONE: "good",
+    control.CONTROL_OUTCOME_REFUSED: "bad",
+    control.CONTROL_OUTCOME_UNKNOWN: "wait",
+}
+ACT_SAID: Mapping[int, Text] = {
+    control.CONTROL_OUTCOME_UNSPECIFIED: message("It is under way. Look below, or load the page again in a moment."),
+    control.CONTROL_OUTCOME_DONE: message("Done."),
+    control.CONTROL_OUTCOME_REFUSED: message("Not done: the provider refused."),
+    control.CONTROL_OUTCOME_UNKNOWN: message("No answer came, so it may have been done: look below."),
+}
+ACT_REFUSALS: Mapping[str, Text] = {
+    "NOT_PERMITTED": message("The provider does not let us do this in this meeting."),
+    "WRONG_STATE": message("The meeting, or the person, is not in a state in which this can be done."),
+    "NO_SUCH_PERSON": message("The person has left the meeting."),
+    "NO_SUCH_MEETING": message("The provider does not know the meeting any more."),
+    "RATE_LIMITED": message("The provider takes no more calls just now. Try again in a minute."),
+    "PROVIDER_AWAY": message("The provider does not answer just now."),
+    "PROVIDER_REFUSED": message("The provider gave no reason that we know."),
+}
+UNKNOWN_PEOPLE: Mapping[str, Text] = {
+    **ACT_REFUSALS,
+    "NOT_PERMITTED": message("The provider does not let us see who is inside."),
+    "WRONG_STATE": message("Nobody is inside just now."),
+    "INCOMPLETE": message("The list of people could not be read to its end."),
+}
+RUNNING_SETTINGS: Mapping[str, Text] = {
+    "mute_all": message("All are muted"),
+    "may_unmute": message("People may turn their own microphone on"),
+    "mute_on_entry": message("Muted as they enter"),
+    "locked": message("Locked: nobody else may enter"),
+    "waiting_room": message("Whoever enters waits to be admitted"),
+    "hide_number": message("Number and password are hidden inside"),
+    "organization_only": message("Only people of the organization may enter"),
+    "may_share": message("Everybody may share a screen"),
+    "chat": message("Chat"),
+    "red_envelopes": message("Red envelopes"),
+    "entry_sound": message("A sound when somebody enters"),
+}
+SWITCH: Mapping[str, Text] = {"on": pmessage("switch", "On"), "off": pmessage("switch", "Off")}
+RUNNING_CHOICES: Mapping[str, Mapping[str, Text]] = {
+    "mute_on_entry": {
+        "MUTE_ON_ENTRY_OFF": pmessage("switch", "Off"),
+        "MUTE_ON_ENTRY_ON": pmessage("switch", "On"),
+        "MUTE_ON_ENTRY_ABOVE_SIX": message("From the seventh person on"),
+    },
+    "chat": {
+        "CHAT_FREE": message("Everybody, to all and to each other"),
+        "CHAT_PUBLIC": message("Everybody, to all"),
+        "CHAT_HOSTS": message("Only hosts"),
+    },
+}
+"""Of those that are more than a switch."""

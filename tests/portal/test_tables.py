@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -229,3 +229,21 @@ def test_a_tab_is_seen_by_whoever_is_permitted_and_lit_below_its_address() -> No
     assert [tab.path for tab in tabs_for(tabs, person("booker"))] == ["/"]
     expected = {"/": "/", "/book": "/", "/book/find": "/", "/support/x": "/support", "/supporters": "", "/rules": ""}
     assert {path: tab.path if (tab := lit(tabs, path)) else "" for path in expected} == expected
+
+
+def test_a_column_and_a_filter_may_belong_to_one_choice_only() -> None:
+    """On the page, in its chooser and in its file; rows may be told apart."""
+
+    def only(filters: Mapping[str, str]) -> bool:
+        return filters["kind"] == "x"
+
+    columns = [*TABLE.columns, Column(message("Phone"), lambda row: "phone", name="phone", where=only)]
+    filters = [*TABLE.filters, TableFilter("when", message("When"), where=only)]
+    table = replace(TABLE, columns=columns, filters=filters, row_id=lambda row: f"row-{row[0]}")
+    with browser("support", table) as opened:
+        page, other = opened.get("/things?kind=x").text, opened.get("/things?kind=y").text
+        assert ["手机" in each for each in (page, other)] == [True, False]
+        assert ['name="when"' in each for each in (page, other)] == [True, False]
+        assert ['value="phone"' in each for each in (page, other)] == [True, False]
+        assert '<tr id="row-a">' in page
+        assert ["phone" in opened.get(f"/things.csv?kind={each}").text for each in "xy"] == [True, False]

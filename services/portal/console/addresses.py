@@ -3,6 +3,10 @@
 from typing import Protocol
 from urllib.parse import urlencode
 
+from yunhui.meetings.v1.meeting_pb2 import MeetingKey
+
+from services.portal.meetings import query_of
+
 CONSOLE = "/console"
 MEMBERS = f"{CONSOLE}/members"
 MEMBER = f"{CONSOLE}/member"
@@ -21,6 +25,9 @@ PURCHASE = f"{ORGANIZATION}/purchase"
 """With ?id=."""
 TRANSFER = f"{ORGANIZATION}/transfer"
 PROVISIONING = f"{ORGANIZATION}/provisioning"
+MEETINGS = f"{CONSOLE}/meetings"
+MEETING = f"{CONSOLE}/meeting"
+"""With ?provider=, ?id= and ?occurrence=; and below it what is done in one."""
 ROLES = f"{CONSOLE}/roles"
 VISIBILITY = f"{CONSOLE}/visibility"
 
@@ -55,3 +62,7 @@ def of_visibility(act: str = "", **query: str) -> str:
 
 def of_member(each: HasAccount, act: str = "", **query: str) -> str:
     return f"{MEMBER}{act and f'/{act}'}?{urlencode({'id': each.account_id, **query})}"
+
+
+def of_meeting(key: MeetingKey, act: str = "", **query: str) -> str:
+    return f"{MEETING}{act and f'/{act}'}?{query_of(key, **query)}"

@@ -13,6 +13,9 @@ from services.portal.console import (
     imports,
     joining,
     licences,
+    meeting,
+    meeting_forms,
+    meetings,
     member,
     member_forms,
     member_roles,
@@ -25,7 +28,7 @@ from services.portal.console import (
     transfer,
     visibility,
 )
-from services.portal.console.addresses import CONSOLE, IMPORT, MEMBER, ORGANIZATION, ROLES, VISIBILITY
+from services.portal.console.addresses import CONSOLE, IMPORT, MEETING, MEMBER, ORGANIZATION, ROLES, VISIBILITY
 from services.portal.console.forms import for_permitted
 from services.portal.navigation import Area, Tab
 from services.portal.tables import Table
@@ -35,13 +38,14 @@ async def enter(_: Request) -> Response:
     return RedirectResponse(members.TABLE.path, 303)
 
 
-TABLES: list[Table[Any]] = [members.TABLE, imports.TABLE, import_page.TABLE]
+TABLES: list[Table[Any]] = [members.TABLE, imports.TABLE, import_page.TABLE, meetings.TABLE]
 AREA = Area(
     CONSOLE,
     message("Management"),
     (
         Tab(members.TABLE.path, members.TABLE.icon, members.TABLE.title, members.TABLE.permission, also=[MEMBER]),
         Tab(imports.TABLE.path, imports.TABLE.icon, imports.TABLE.title, imports.TABLE.permission, also=[IMPORT]),
+        Tab(meetings.TABLE.path, meetings.TABLE.icon, meetings.TABLE.title, meetings.TABLE.permission, also=[MEETING]),
         Tab(departments.PATH, "tree", message("Departments"), "members.view"),
         Tab(ROLES, "key", message("Roles"), "roles.view"),
         Tab(VISIBILITY, "eye", message("Visibility"), "organization.view"),
@@ -51,6 +55,8 @@ AREA = Area(
 )
 PAGES = [
     (CONSOLE, for_permitted("members.view", enter), "GET"),
+    *meeting.PAGES,
+    *meeting_forms.PAGES,
     *selection.PAGES,
     *member_forms.PAGES,  # their addresses are no acts
     *member_roles.PAGES,  # nor are these

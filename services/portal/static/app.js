@@ -21,15 +21,19 @@ window.addEventListener("pageshow", () => {
   }
 });
 
-// An address that is shown once is copied with one click.
-for (const button of document.querySelectorAll("[data-copy]")) {
-  if (!navigator.clipboard) continue;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
-    button.textContent = button.dataset.copied;
-  });
+// What is shown to be taken along is copied with one click.
+function offerCopies() {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 }
+offerCopies();
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const shown = document.getElementById(button.dataset.copy);
+  await navigator.clipboard.writeText(shown.value ?? shown.textContent.trim());
+  button.textContent = button.dataset.copied;
+});
 
 // A service was away: what was typed is sent again by itself, and a page is asked for again.
 for (const again of document.querySelectorAll("[data-retry]")) {
@@ -47,26 +51,79 @@ for (const what of ["htmx:responseError", "htmx:sendError"]) {
   });
 }
 
-// What is shown follows what happens: the server says that something changed, and the part is fetched again.
-function refresh() {
-  const shown = document.getElementById("live");
-  if (!shown || shown.contains(document.activeElement)) return;
-  htmx.ajax("GET", location.pathname + location.search, { target: "#live", select: "#live", swap: "outerHTML" });
+// What is shown follows what happens: the server says that something changed, and the parts are fetched again. What
+// somebody is at stays: the focus, what is unfolded, what is typed and not sent.
+const live = document.querySelector("[data-live]");
+const PAUSE = 400; // milliseconds: of what changes many times in a moment
+let refreshing = false;
+let again = false;
+
+function touched(node) {
+  if (node.matches("input[type=checkbox], input[type=radio]")) return node.checked !== node.defaultChecked;
+  if (node.matches("select")) return [...node.options].some((each) => each.selected !== each.defaultSelected);
+  return node.matches("input, textarea") && node.value !== node.defaultValue;
 }
 
-const live = document.querySelector("[data-live]");
+const KEEPING = {
+  beforeNodeMorphed: (old) => !(old instanceof Element && touched(old)),
+  beforeAttributeUpdated: (name, node) => !(name === "open" && node.matches("details")),
+};
+
+async function refresh() {
+  if (refreshing) {
+    again = true;
+    return;
+  }
+  refreshing = true;
+  again = false;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (answer.redirected) return location.reload(); // signed out meanwhile
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const name of (live.dataset.parts || "#live").split(", ")) {
+      const [old, now] = [document.querySelector(name), page.querySelector(name)];
+      if (!old) continue;
+      if (!now) return location.reload(); // it has become another page
+      Idiomorph.morph(old, now, { ignoreActiveValue: true, callbacks: KEEPING });
+      htmx.process(document.querySelector(name));
+    }
+    offerCopies();
+  } catch {
+    // the stream says that the connection is lost
+  } finally {
+    setTimeout(() => {
+      refreshing = false;
+      if (again) refresh();
+    }, PAUSE);
+  }
+}
+
 if (live && "EventSource" in window) {
+  const lost = document.querySelector("[data-lost]");
   const source = new EventSource(live.dataset.live);
-  source.addEventListener("reservation", refresh);
-  source.addEventListener("rooms", refresh);
+  for (const what of ["reservation", "rooms", "meetings"]) source.addEventListener(what, refresh);
   let seen = false;
   source.addEventListener("watching", () => {
+    if (lost) lost.hidden = true;
     if (seen) refresh(); // connected again: something may have been missed
     seen = true;
+  });
+  source.addEventListener("error", () => {
+    if (lost) lost.hidden = false;
   });
   setInterval(refresh, 60000);
   window.addEventListener("pagehide", () => source.close());
 }
+
+// What is done to one of many is chosen in a dialog; without script it is a page.
+const panel = document.querySelector("dialog[data-panel]");
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target === panel && !panel.open) panel.showModal();
+});
+document.addEventListener("click", (event) => {
+  if (panel && (event.target === panel || event.target.closest("[data-close-panel]"))) panel.close();
+});
 
 // A file that is too large is refused before it travels.
 for (const input of document.querySelectorAll("input[data-most]")) {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Page
 
+from tests.portal.pages.meeting_stage import stage
 from tests.portal.pages.people import TABLE, settle
 from tests.system.stack import Stack, wait_for
 
@@ -84,7 +85,7 @@ class Scenery:
         short = self.meeting("li.wei", "2025-07-11 16:00", 30, "一对一交流")
         fourth = self.meeting("zhao.min", "2025-07-11 16:00", 60, "Interviews, last round")
         booking, others = self._booking(coming, short, fourth, confirmed, large), self._others(confirmed)
-        return {**booking, **others, **self._console()}
+        return {**booking, **others, **self._console(), **self._meetings()}
 
     def _miss(self) -> None:
         """Two who did not come; one of them objects."""
@@ -208,6 +209,34 @@ class Scenery:
         }
         plain = {name: Look(title, ADMIN, path) for name, (title, path) in looks.items()}
         return plain | {name: Look(title, ADMIN, path, act) for name, (title, path, act) in acts.items()}
+
+    def _meetings(self) -> dict[str, Look]:
+        staged = stage(self._stack)
+        console, mine = staged.console, staged.mine
+        menu = said("企业管理：会中成员的操作", "Management: what can be done to a person in a meeting")
+        return {
+            "meetings": Look(said("企业管理：会议", "Management: meetings"), ADMIN, console["meetings"]),
+            "meeting-running": Look(
+                said("企业管理：进行中的会议", "Management: a running meeting"), ADMIN, console["meeting-running"]
+            ),
+            "meeting-menu": Look(menu, ADMIN, console["meeting-running"], open_menu),
+            "meeting-invite": Look(
+                said("企业管理：邀请成员", "Management: members invited"), ADMIN, console["meeting-invite"]
+            ),
+            "meeting-end": Look(
+                said("企业管理：结束会议", "Management: before a meeting is ended"), ADMIN, console["meeting-end"]
+            ),
+            "meeting-ended": Look(
+                said("企业管理：已结束的会议", "Management: a meeting that has ended"), ADMIN, console["meeting-ended"]
+            ),
+            "my-meetings": Look(said("我的会议", "My meetings"), "li.wei", mine["my-meetings"]),
+        }
+
+
+def open_menu(page: Page) -> None:
+    """Of the second person inside."""
+    page.locator(".inside button").nth(1).click()
+    page.locator("dialog[open] [name=act]").first.wait_for()
 
 
 def unfold(page: Page) -> None:

@@ -7,8 +7,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.portal.pages.meeting_stage import stage
 from tests.portal.pages.people import settle
-from tests.portal.pages.scenery import confirm, decline, seek, select, to_apply, unfold, upload
+from tests.portal.pages.scenery import confirm, decline, open_menu, seek, select, to_apply, unfold, upload
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor
 from tests.system.stack import MONDAY, Stack, wait_for
@@ -74,6 +75,7 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
         "decline": ("lin", "/support"),
         "support-account": ("lin", "/support/accounts?account_id=missed"),
         **console(stack),
+        **meetings(stack),
         "not-found": ("seen", "/reservations/rsv_nothing"),
         "signed-out": ("", "/signed-out"),
     }
@@ -161,7 +163,18 @@ def console(stack: Stack) -> dict[str, tuple[str, str]]:
     }
 
 
+def meetings(stack: Stack) -> dict[str, tuple[str, str]]:
+    """Those of the organization, and those of one of its members."""
+    staged = stage(stack, begun="2025-07-07 20:30", later="2025-07-08 10:00")
+    return {
+        **{name: ("root", path) for name, path in staged.console.items()},
+        "meeting-menu": ("root", staged.running),
+        **{name: ("li.wei", path) for name, path in staged.mine.items()},
+    }
+
+
 ACTS = {
+    "meeting-menu": open_menu,
     "refused": confirm,
     "decline": decline,
     "departments": unfold,
