@@ -54,7 +54,7 @@ Person = Annotated[
     str, typer.Argument(metavar="PERSON", help=message("account, name shown, or the provider's id of the person"))
 ]
 People = Annotated[
-    list[str], typer.Argument(metavar="PERSON...", help=message("accounts, names shown, or the provider's ids"))
+    list[str], typer.Argument(metavar="PERSON", help=message("accounts, names shown, or the provider's ids"))
 ]
 Reason = Annotated[str, typer.Option("--reason", help=message("why; it is kept with the act"))]
 Request = Annotated[
@@ -170,7 +170,7 @@ def turn_away(
 def invite(
     terminal: Terminal,
     meeting: Which,
-    accounts: Annotated[list[str], typer.Argument(metavar="ACCOUNT...")],
+    accounts: Annotated[list[str], typer.Argument(metavar="ACCOUNT")],
     reason: Reason = "",
     request: Request = "",
 ) -> None:
@@ -194,7 +194,7 @@ def change(
     meeting: Which,
     mute_all: Annotated[Switch, typer.Option(help=message("all are muted"))] = None,
     may_unmute: Annotated[Switch, typer.Option(help=message("people may unmute themselves"))] = None,
-    mute_on_entry: Annotated[str, typer.Option(help=message("off, on or above-six"))] = "",
+    mute_on_entry: Annotated[str, typer.Option(metavar="off|on|above-six", help=message("muted as they enter"))] = "",
     locked: Annotated[Switch, typer.Option(help=message("nobody else may enter"))] = None,
     waiting_room: Annotated[Switch, typer.Option(help=message("whoever enters waits first"))] = None,
     hide_number: Annotated[Switch, typer.Option(help=message("number and password are not shown inside"))] = None,
@@ -202,7 +202,7 @@ def change(
         Switch, typer.Option(help=message("only people of the organization may enter"))
     ] = None,
     may_share: Annotated[Switch, typer.Option(help=message("everybody may share a screen"))] = None,
-    chat: Annotated[str, typer.Option(help=message("free, public or hosts"))] = "",
+    chat: Annotated[str, typer.Option(metavar="free|public|hosts", help=message("who may write in the chat"))] = "",
     red_envelopes: Annotated[Switch, typer.Option(help=message("red envelopes may be sent"))] = None,
     entry_sound: Annotated[Switch, typer.Option(help=message("a sound is heard when somebody enters"))] = None,
     reason: Reason = "",

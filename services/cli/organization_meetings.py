@@ -69,7 +69,7 @@ Which = Annotated[
     str,
     typer.Argument(
         metavar="MEETING",
-        help=message("its number, or its id as `yunhui meetings list` shows it: PROVIDER/ID/OCCURRENCE"),
+        help=message("its number, or its id as the list shows it, e.g. 'simulated/12'"),
     ),
 ]
 
@@ -96,7 +96,9 @@ def list_(
     code: Annotated[str, typer.Option(help=message("with this number"))] = "",
     text: Annotated[str, typer.Option(help=message("with these characters in the subject"))] = "",
     creator: Annotated[str, typer.Option(help=message("made by this account"))] = "",
-    kind: Annotated[str, typer.Option(help=message("single, recurring, instant, personal-room or webinar"))] = "",
+    kind: Annotated[
+        str, typer.Option(metavar="single|recurring|instant|personal-room|webinar", help=message("of this kind"))
+    ] = "",
     after: Annotated[str, typer.Option(help=message("that end after this time"))] = "",
     before: Annotated[str, typer.Option(help=message("that start before this time"))] = "",
     limit: Annotated[int, typer.Option(min=1, help=message("list at most so many"))] = 50,
@@ -122,12 +124,14 @@ def first_pages(gateway: Gateway, request: api.ListMeetingsRequest, limit: int) 
     whole = api.ListMeetingsResponse()
     while True:
         answer = gateway.ask(gateway.stub.meetings.ListMeetings, request)
-        answer.meetings[:0] = whole.meetings
-        whole = answer
+        shown = [*whole.meetings, *answer.meetings]
+        whole.CopyFrom(answer)
+        del whole.meetings[:]
+        whole.meetings.extend(shown)
         request.page_token = answer.next_page_token
-        if not answer.next_page_token or len(whole.meetings) >= limit:
+        if not answer.next_page_token or len(shown) >= limit:
             return whole
-        request.page_size = min(limit - len(whole.meetings), PAGE)
+        request.page_size = min(limit - len(shown), PAGE)
 
 
 def show(terminal: Terminal, meeting: Which) -> None:
