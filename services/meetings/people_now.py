@@ -13,7 +13,8 @@ from services.platform.clock import Clock
 
 log = logging.getLogger(__name__)
 
-FRESH_SECONDS = 2.0
+FRESH_SECONDS = 1.0
+"""For each call that a look costs: whoever watches a large meeting must not use up what all others need."""
 FORGOTTEN_SECONDS = 60.0
 MOST = 2_000
 """Meetings whose people are remembered."""
@@ -34,9 +35,15 @@ class _Look:
     asking: "asyncio.Task[PeopleSeen]"
     begun: float
 
+    def lasts(self, people_a_call: int) -> float:
+        """Seconds from its beginning on; once it is answered."""
+        failed = self.asking.cancelled() or self.asking.exception()
+        inside = 0 if failed else len(self.asking.result().inside)
+        return FRESH_SECONDS * max(1, -(-inside // people_a_call))
+
 
 class PeopleNow:
-    """Remembers each answer for FRESH_SECONDS, and the names in it a little longer."""
+    """Remembers each answer for some seconds, and the names in it a little longer."""
 
     def __init__(self, clock: Clock, now: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._now = clock, now
@@ -46,7 +53,7 @@ class PeopleNow:
     async def of(self, provider: Provider, key: MeetingKey, creator: str) -> PeopleSeen:
         """`creator` as in Provider.do. Raises ProviderError."""
         look = self._looks.get(key)
-        if look is None or (look.asking.done() and self._now() - look.begun >= FRESH_SECONDS):
+        if look is None or (look.asking.done() and self._now() - look.begun >= look.lasts(provider.people_a_call)):
             self._tidy()
             look = _Look(_begin(self._ask(provider, key, creator)), self._now())
             self._looks[key] = look

@@ -254,6 +254,8 @@ class Provider(Protocol):
     name: str
     acts: frozenset[type[Act]]
     """Those that it can do."""
+    people_a_call: int
+    """So many of whoever is inside are told at once: what a look costs of what the provider allows."""
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
         """The meeting that has the number now, asked by `account` (None: by us). Raises NoSuchMeetingError."""

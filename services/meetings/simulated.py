@@ -54,6 +54,7 @@ class Simulated:
 
     name = NAME
     acts = ACTS
+    people_a_call = 3_000
 
     def __init__(
         self,

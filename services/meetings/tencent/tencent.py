@@ -26,7 +26,7 @@ from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import CALLS_A_MINUTE
 from services.meetings.tencent.listing import MeetingLists
 from services.meetings.tencent.paths import meeting_path
-from services.meetings.tencent.people import TencentPeople
+from services.meetings.tencent.people import PAGE, TencentPeople
 from services.meetings.tencent.signature import Credentials, TencentAuth
 from services.meetings.tencent.steering import Steering
 from services.meetings.tencent.users import to_user
@@ -54,6 +54,7 @@ class Tencent:
 
     name = NAME
     acts = ACTS
+    people_a_call = PAGE
 
     def __init__(
         self,
