@@ -246,7 +246,9 @@ async def test_who_is_not_said_is_not_asked_for(
 
 
 @pytest.mark.parametrize("act", [ChangeSettings(locked=True), Mute(Target("m", "1"), muted=True)])
-@pytest.mark.parametrize(("start", "end"), [(NOW + HOUR, NOW + 2 * HOUR), (NOW - 2 * HOUR, NOW - HOUR)])
+@pytest.mark.parametrize(
+    ("start", "end"), [(NOW + HOUR, NOW + 2 * HOUR), (NOW - 2 * HOUR, NOW - HOUR)], ids=["to come", "over"]
+)
 async def test_what_does_not_run_cannot_be_steered(
     standin: Standin, tencent: Tencent, act: Act, start: int, end: int
 ) -> None:
