@@ -16,9 +16,13 @@ settings.load_profile("tests")
 os.environ.pop("COLUMNS", None)  # several workers at once are given one; sentences would break where the window ends
 
 
+LONGEST = "tests/portal/pages/test_sight.py"
+"""One worker takes so long with it as the others with everything else."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs the real programs takes longest, and begins."""
-    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+    items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), item.get_closest_marker("system") is None))
 
 
 @pytest.fixture(scope="session")

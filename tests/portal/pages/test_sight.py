@@ -204,8 +204,8 @@ def look(page: Page, name: str, *, with_axe: bool) -> None:
 
 
 LOOKS = [
-    *(("zh-CN", "light", 1280), ("zh-CN", "dark", 1280), ("zh-CN", "light", 360)),
-    *(("en", "dark", 1280), ("en", "light", 1024), ("en", "light", 360), ("en", "dark", 640)),
+    *(("zh-CN", "light", 1280), ("en", "dark", 1280)),
+    *(("zh-CN", "dark", 360), ("en", "light", 360), ("en", "light", 640)),
 ]
 """How wide a page is differs by its language and its window; what can be told apart, by its theme."""
 
