@@ -17,7 +17,7 @@ os.environ.pop("COLUMNS", None)  # several workers at once are given one; senten
 
 
 LONGEST = "tests/portal/pages/test_sight.py"
-"""One worker takes so long with it as the others with everything else."""
+"""No other file takes as long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

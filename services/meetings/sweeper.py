@@ -40,7 +40,7 @@ from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 
-CALLS = metrics.counter("yunhui_meetings_sweep_calls_total", "questions to the provider for the ledger", "what")
+CALLS = metrics.counter("yunhui_meetings_sweep_calls_total", "questions to the provider for the ledger", "question")
 SHARES = {Phase.RUNNING: 0.6, Phase.ENDED: 0.15, Phase.COMING: 0.15}
 """Of the budget, the most urgent first: a list that takes more calls than that is read less often."""
 PAUSE_SECONDS = 1.0
