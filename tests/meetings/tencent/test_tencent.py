@@ -28,7 +28,7 @@ from services.meetings.tencent.tencent import Tencent
 from services.standin.cloud import DAY, CloudMeeting
 from services.standin.request_checks import Application, RequestChecker
 from services.standin.server import Standin
-from tests.meetings.builders import HOUR, HandClock, key, provider
+from tests.meetings.builders import HOUR, PATIENT, HandClock, key, provider
 
 NOW = int(time.time())
 
@@ -251,7 +251,7 @@ async def test_every_documented_error_is_what_it_means(standin: Standin, code: i
     """On the wire, whatever the HTTP status. What nobody documented is away, never "nobody"."""
     made = planned(standin)
     standin.broken = f"error:{code}"
-    provides, client = provider(standin.address)
+    provides, client = provider(standin.address, timing=PATIENT)
     with pytest.raises(ProviderError) as caught:
         await provides.participants(key(made.meeting_id), None)
     assert type(caught.value) is (CancelledError if code == 9007 else DOCUMENTED[code])
