@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.message import Message
 from rich.text import Text as Styled
 from ulid import ULID
 from yunhui.meetings.v1 import control_service_pb2 as api
@@ -75,19 +74,13 @@ NAMING: Sequence[Callable[[Somebody], str]] = (
 def mute(
     terminal: Terminal, meeting: Which, person: Person, off: Off = False, reason: Reason = "", request: Request = ""
 ) -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.MutePersonRequest:
-        return api.MutePersonRequest(order=order, target=targets[0], muted=not off)
-
-    act(terminal, meeting, [person], "MutePerson", made, reason, request)
+    act(terminal, meeting, [person], api.MutePersonRequest(muted=not off), reason, request)
 
 
 def co_host(
     terminal: Terminal, meeting: Which, person: Person, off: Off = False, reason: Reason = "", request: Request = ""
 ) -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.SetCoHostRequest:
-        return api.SetCoHostRequest(order=order, target=targets[0], co_host=not off)
-
-    act(terminal, meeting, [person], "SetCoHost", made, reason, request)
+    act(terminal, meeting, [person], api.SetCoHostRequest(co_host=not off), reason, request)
 
 
 def rename(
@@ -98,26 +91,17 @@ def rename(
     reason: Reason = "",
     request: Request = "",
 ) -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.RenamePersonRequest:
-        return api.RenamePersonRequest(order=order, target=targets[0], display_name=name)
-
-    act(terminal, meeting, [person], "RenamePerson", made, reason, request)
+    act(terminal, meeting, [person], api.RenamePersonRequest(display_name=name), reason, request)
 
 
 def stop_video(terminal: Terminal, meeting: Which, person: Person, reason: Reason = "", request: Request = "") -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.StopVideoRequest:
-        return api.StopVideoRequest(order=order, target=targets[0])
-
-    act(terminal, meeting, [person], "StopVideo", made, reason, request)
+    act(terminal, meeting, [person], api.StopVideoRequest(), reason, request)
 
 
 def stop_sharing(
     terminal: Terminal, meeting: Which, person: Person, reason: Reason = "", request: Request = ""
 ) -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.StopSharingRequest:
-        return api.StopSharingRequest(order=order, target=targets[0])
-
-    act(terminal, meeting, [person], "StopSharing", made, reason, request)
+    act(terminal, meeting, [person], api.StopSharingRequest(), reason, request)
 
 
 def remove(
@@ -131,26 +115,17 @@ def remove(
 ) -> None:
     confirm(terminal, message("Remove {people} from the meeting?"), yes=yes, people=", ".join(people))
 
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.RemovePeopleRequest:
-        return api.RemovePeopleRequest(order=order, targets=targets, may_return=may_return)
-
-    act(terminal, meeting, people, "RemovePeople", made, reason, request)
+    act(terminal, meeting, people, api.RemovePeopleRequest(may_return=may_return), reason, request)
 
 
 def admit(terminal: Terminal, meeting: Which, people: People, reason: Reason = "", request: Request = "") -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.AdmitPeopleRequest:
-        return api.AdmitPeopleRequest(order=order, targets=targets)
-
-    act(terminal, meeting, people, "AdmitPeople", made, reason, request)
+    act(terminal, meeting, people, api.AdmitPeopleRequest(), reason, request)
 
 
 def put_in_waiting_room(
     terminal: Terminal, meeting: Which, people: People, reason: Reason = "", request: Request = ""
 ) -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.PutInWaitingRoomRequest:
-        return api.PutInWaitingRoomRequest(order=order, targets=targets)
-
-    act(terminal, meeting, people, "PutInWaitingRoom", made, reason, request)
+    act(terminal, meeting, people, api.PutInWaitingRoomRequest(), reason, request)
 
 
 def turn_away(
@@ -161,10 +136,7 @@ def turn_away(
     reason: Reason = "",
     request: Request = "",
 ) -> None:
-    def made(order: api.ControlOrder, targets: Sequence[pb.Target]) -> api.TurnPeopleAwayRequest:
-        return api.TurnPeopleAwayRequest(order=order, targets=targets, may_return=may_return)
-
-    act(terminal, meeting, people, "TurnPeopleAway", made, reason, request)
+    act(terminal, meeting, people, api.TurnPeopleAwayRequest(may_return=may_return), reason, request)
 
 
 def invite(
@@ -174,19 +146,13 @@ def invite(
     reason: Reason = "",
     request: Request = "",
 ) -> None:
-    def made(order: api.ControlOrder, _: Sequence[pb.Target]) -> api.InviteMembersRequest:
-        return api.InviteMembersRequest(order=order, account_ids=accounts)
-
-    act(terminal, meeting, [], "InviteMembers", made, reason, request)
+    act(terminal, meeting, [], api.InviteMembersRequest(account_ids=accounts), reason, request)
 
 
 def end(terminal: Terminal, meeting: Which, yes: Yes = False, reason: Reason = "", request: Request = "") -> None:
     confirm(terminal, message("End the meeting for everybody?"), yes=yes)
 
-    def made(order: api.ControlOrder, _: Sequence[pb.Target]) -> api.EndMeetingRequest:
-        return api.EndMeetingRequest(order=order)
-
-    act(terminal, meeting, [], "EndMeeting", made, reason, request)
+    act(terminal, meeting, [], api.EndMeetingRequest(), reason, request)
 
 
 def change(
@@ -224,10 +190,7 @@ def change(
     if not settings.ListFields():
         raise CommandError(FailureReason.SAY_WHAT, ExitCode.USAGE)
 
-    def made(order: api.ControlOrder, _: Sequence[pb.Target]) -> api.ChangeMeetingSettingsRequest:
-        return api.ChangeMeetingSettingsRequest(order=order, settings=settings)
-
-    act(terminal, meeting, [], "ChangeMeetingSettings", made, reason, request)
+    act(terminal, meeting, [], api.ChangeMeetingSettingsRequest(settings=settings), reason, request)
 
 
 def choice(typed: str, names: Any, prefix: str) -> str:
@@ -242,21 +205,18 @@ def acts(terminal: Terminal, meeting: Which) -> None:
     terminal.answer(answer, lambda to: show_acts(to, answer))
 
 
-def act(
-    terminal: Terminal,
-    meeting: str,
-    people: Sequence[str],
-    method: str,
-    made: Callable[[api.ControlOrder, Sequence[pb.Target]], Message],
-    reason: str,
-    request: str,
-) -> None:
-    """Once. Raises CommandError, REFUSED when the provider does."""
+def act(terminal: Terminal, meeting: str, people: Sequence[str], asked: Any, reason: str, request: str) -> None:
+    """Once. `asked` says what, without the order and without whom. Raises CommandError; ends with REFUSED as it is."""
     with open_gateway(terminal) as gateway:
         key = find(gateway, meeting)
-        order = api.ControlOrder(meeting=key, request_id=request or str(ULID()), reason=reason)
+        asked.order.CopyFrom(api.ControlOrder(meeting=key, request_id=request or str(ULID()), reason=reason))
         targets = who(gateway, key, people) if people else []
-        answer: Any = gateway.ask(getattr(gateway.stub.control, method), made(order, targets))
+        if "targets" in asked.DESCRIPTOR.fields_by_name:
+            asked.targets.extend(targets)
+        elif targets:
+            asked.target.CopyFrom(targets[0])
+        method = getattr(gateway.stub.control, type(asked).__name__.removesuffix("Request"))
+        answer: Any = gateway.ask(method, asked)
     terminal.answer(answer, lambda to: show_act(to, answer.act))
     if answer.act.outcome != api.CONTROL_OUTCOME_DONE:
         raise typer.Exit(ExitCode.REFUSED if answer.act.outcome == api.CONTROL_OUTCOME_REFUSED else ExitCode.OTHER)

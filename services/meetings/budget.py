@@ -1,4 +1,4 @@
-"""How often a provider may be asked for the ledger's sake."""
+"""How often a provider may be asked."""
 
 import time
 from collections import deque
@@ -15,14 +15,18 @@ class Budget:
         self._now = now
         self._taken: deque[float] = deque()
 
-    def take(self) -> bool:
-        """Whether a call may be made now; then it counts."""
+    def wait_seconds(self) -> float:
+        """0 when a call may be made now."""
         now = self._now()
         while self._taken and now - self._taken[0] >= PERIOD_SECONDS:
             self._taken.popleft()
-        if len(self._taken) >= self.calls_a_minute:
+        return self._taken[0] + PERIOD_SECONDS - now if len(self._taken) >= self.calls_a_minute else 0.0
+
+    def take(self) -> bool:
+        """Whether a call may be made now; then it counts."""
+        if self.wait_seconds():
             return False
-        self._taken.append(now)
+        self._taken.append(self._now())
         return True
 
     def seconds_for(self, calls: int, share: float) -> float:

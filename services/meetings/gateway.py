@@ -62,7 +62,7 @@ class Window:
 
 
 class Gateway:
-    """Asks the provider that holds the meeting, and remembers nothing but what was reported."""
+    """Asks the provider that holds the meeting, and the ledger where that is sure."""
 
     def __init__(
         self,

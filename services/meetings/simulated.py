@@ -28,7 +28,8 @@ from services.meetings.simulated_crowd import Extra
 from services.meetings.simulated_rows import NoSuchOccurrenceError, Sitting
 from services.meetings.simulated_scene import BATCH, SimulatedScene, Visitor, to_webhook_event
 from services.meetings.steering import ACTS, Act
-from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
+from services.meetings.webhook_event import Kind, WebhookEvent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import Clock
 from services.platform.data.database import Database
 from services.platform.data.rows import open_session
@@ -83,7 +84,7 @@ class Simulated:
         return await self._read(work)
 
     async def meetings(self, phase: Phase, since: int | None, until: int | None, page: int) -> MeetingPage:
-        """By index, see simulated_lists."""
+        """See simulated_lists."""
         now = self._clock.now()
         return await self._read(lambda session: simulated_lists.page(session, phase, since, until, page, now))
 

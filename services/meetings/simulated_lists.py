@@ -1,4 +1,5 @@
-"""The lists of the simulated provider's meetings, by index, as the original has them.
+"""The lists of the simulated provider's meetings, in pages as the original has them. Each page adds up all visits that
+there are: this provider is for development.
 
 A page is the rows after so many others of the list as it is now. So what leaves the list between two questions moves
 the rest up, and a row can be missed at the border of two pages; what comes can push a row onto the next page, which is

@@ -12,7 +12,7 @@ from services.meetings.models import SimulatedRemoval, SimulatedSettings, Simula
 from services.meetings.people import Device, MeetingRole, Target
 from services.meetings.simulated_rows import Person, Sitting
 from services.meetings.steering import MuteOnEntry
-from services.meetings.webhook_events import Kind, WebhookEvent
+from services.meetings.webhook_event import Kind, WebhookEvent
 
 STEERS = (MeetingRole.HOST, MeetingRole.CO_HOST)
 """Whom no rule for the others concerns."""

@@ -138,7 +138,9 @@ def found(scene: SimulatedScene, people: Sequence[P], targets: Sequence[Target])
 
 
 def refuse_from_now_on(scene: SimulatedScene, people: Sequence[Person], *, may_return: bool) -> None:
-    for each in people if not may_return else ():
+    if may_return:
+        return
+    for each in people:
         scene.refuse_from_now_on(each)
 
 

@@ -11,8 +11,7 @@ from yunhui.meetings.v1 import meeting_pb2 as pb
 from services.meetings import ledger
 from services.meetings.models import MeetingSequence, WebhookEventRow
 from services.meetings.provider import MeetingKey
-from services.meetings.webhook_event import Kind as Kind
-from services.meetings.webhook_event import WebhookEvent as WebhookEvent
+from services.meetings.webhook_event import Kind, WebhookEvent
 from services.platform.clock import Clock, to_timestamp
 from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session

@@ -12,6 +12,7 @@ from services.standin.wire import (
     not_permitted,
     of_occurrence,
     operator,
+    own,
     page_of,
     person,
     schedule,
@@ -26,7 +27,7 @@ class PeopleCalls:
         self.cloud = cloud
 
     def participants(self, meeting_id: str, query: Query, _body: Body) -> Body:
-        meeting = self._own(meeting_id, query.get("userid") or operator(query))
+        meeting = own(self.cloud, meeting_id, query.get("userid") or operator(query))
         visits = self._in_window(of_occurrence(meeting, query, meeting.visits), query)
         position, size = int(query.get("pos") or 0), int(query.get("size") or 20)
         if not 1 <= size <= 100:
@@ -115,13 +116,6 @@ class PeopleCalls:
         if end - start > MONTH:
             raise Refusal(190004, "at most 31 days")
         return [each for each in visits if start <= each.joined <= end]
-
-    def _own(self, meeting_id: str, userid: str) -> CloudMeeting:
-        """Of its creator, or for the administrator."""
-        who, meeting = caller(self.cloud, userid), meeting_of(self.cloud, meeting_id)
-        if who not in (meeting.creator, self.cloud.admin):
-            raise not_permitted()
-        return meeting
 
     def _creators(self, meeting_id: str, given: Query | Body) -> CloudMeeting:
         who, meeting = caller(self.cloud, str(given.get("userid", ""))), meeting_of(self.cloud, meeting_id)

@@ -10,7 +10,7 @@ from services.standin.corp_calls import CorpCalls
 from services.standin.people_calls import PeopleCalls
 from services.standin.request_checks import ACCOUNT_MEETINGS, ACCOUNT_USERS, Refusal, Request
 from services.standin.users import list_users
-from services.standin.wire import Body, Query, caller, meeting_of, not_permitted, operator, read_body
+from services.standin.wire import Body, Query, caller, meeting_of, operator, own, read_body
 
 
 class Rest:
@@ -98,7 +98,7 @@ class Rest:
         return {"meeting_number": 1, "meeting_info_list": [self._told(meeting, who, every=True)]}
 
     def _modify(self, meeting_id: str, _query: Query, body: Body) -> Body:
-        meeting = self._own(meeting_id, str(body.get("userid", "")))
+        meeting = own(self.cloud, meeting_id, str(body.get("userid", "")))
         if meeting.inside():
             raise Refusal(14151, "MEETING HAS STARTED")
         start, end = int(body.get("start_time", meeting.start)), int(body.get("end_time", meeting.end))
@@ -108,18 +108,11 @@ class Rest:
         return {"meeting_number": 1, "meeting_info_list": [info]}
 
     def _cancel(self, meeting_id: str, _query: Query, body: Body) -> Body:
-        meeting = self._own(meeting_id, str(body.get("userid", "")))
+        meeting = own(self.cloud, meeting_id, str(body.get("userid", "")))
         if meeting.inside():
             raise Refusal(13602, "MEETING HAS STARTED")
         self.cloud.cancel(meeting)
         return {}
-
-    def _own(self, meeting_id: str, userid: str) -> CloudMeeting:
-        """Of its creator, or for the administrator."""
-        who, meeting = caller(self.cloud, userid), meeting_of(self.cloud, meeting_id)
-        if who not in (meeting.creator, self.cloud.admin):
-            raise not_permitted()
-        return meeting
 
     def _told(self, meeting: CloudMeeting, caller: str, *, every: bool = False) -> Body:
         """As the API tells it: times are strings of seconds."""

@@ -45,6 +45,14 @@ def meeting_of(cloud: Cloud, meeting_id: str) -> CloudMeeting:
     return meeting
 
 
+def own(cloud: Cloud, meeting_id: str, userid: str) -> CloudMeeting:
+    """Of its creator, or for the administrator."""
+    who, meeting = caller(cloud, userid), meeting_of(cloud, meeting_id)
+    if who not in (meeting.creator, cloud.admin):
+        raise not_permitted()
+    return meeting
+
+
 def not_permitted() -> Refusal:
     return Refusal(9042, "NO PERMISSION", 403)
 

@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator
 from services.booking import states
 from services.cli import event_display
 from services.meetings.control_acts import EVENTS
-from services.meetings.webhook_events import Kind
+from services.meetings.webhook_event import Kind
 from services.notifier.models import DeliveryState
 from tests.nodejs import install
 from tools import asyncapi

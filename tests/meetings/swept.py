@@ -11,7 +11,8 @@ from services.meetings.models import SimulatedMeeting, SimulatedVisit
 from services.meetings.people import Quality
 from services.meetings.provider import MeetingKey, MeetingPage, Participant, Phase
 from services.meetings.simulated import Simulated
-from services.meetings.webhook_events import WebhookEvent, WebhookEvents
+from services.meetings.webhook_event import WebhookEvent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import HOUR
 from services.platform.data.database import Database
 from services.platform.data.rows import open_session

@@ -14,7 +14,8 @@ from services.meetings.gateway import Gateway
 from services.meetings.models import SimulatedMeeting, SimulatedVisit
 from services.meetings.provider import MeetingKey
 from services.meetings.providers import Providers
-from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
+from services.meetings.webhook_event import Kind, WebhookEvent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import HOUR, MINUTE, to_timestamp
 from services.platform.data.database import Database
 from services.platform.data.rows import open_session

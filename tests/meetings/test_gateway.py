@@ -20,7 +20,8 @@ from services.meetings.people_now import PeopleNow
 from services.meetings.providers import Providers
 from services.meetings.tencent.tencent import Tencent
 from services.meetings.watchers import MeetingWatchers
-from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
+from services.meetings.webhook_event import Kind, WebhookEvent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import from_timestamp, to_timestamp
 from services.platform.data.database import Database
 from services.platform.serving import rpc

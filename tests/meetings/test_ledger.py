@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from services.meetings import heard, ledger
 from services.meetings.ledger_models import MEETING, VISIT, MeetingRow
 from services.meetings.provider import ListedMeeting, MeetingKey, MeetingKind, Participant, Phase, Stay
-from services.meetings.webhook_events import Kind, WebhookEvent, WebhookEvents
+from services.meetings.webhook_event import Kind, WebhookEvent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import DAY, HOUR, MINUTE
 from services.platform.data.database import Database
 from services.platform.data.rows import open_session

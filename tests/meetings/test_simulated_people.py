@@ -15,7 +15,8 @@ from services.meetings.simulated_acts import Deed
 from services.meetings.simulated_quality import BAD, GOOD, NetworkState, measure
 from services.meetings.simulated_scene import BATCH, Visitor
 from services.meetings.steering import ChangeSettings, End
-from services.meetings.webhook_events import WebhookEvent, WebhookEvents
+from services.meetings.webhook_event import WebhookEvent
+from services.meetings.webhook_events import WebhookEvents
 from services.platform.data.database import Database
 from services.platform.messaging import outbox
 from services.platform.serving import errors

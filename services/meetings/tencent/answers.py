@@ -3,10 +3,9 @@
 import base64
 import binascii
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _number(value: Any) -> Any:
@@ -115,10 +114,7 @@ class NumberedPage(TencentAnswer, Generic[R]):
     total_count: Annotated[int, Field(ge=0)]
     total_page: Number = 0
     current_page: Number = 0
-
-    @property
-    def rows(self) -> Sequence[R]:
-        raise NotImplementedError
+    rows: list[R] = Field([], validation_alias=AliasChoices("participants", "meeting_info_list"))
 
 
 class VisitNow(Visit):
@@ -135,11 +131,6 @@ class VisitNow(Visit):
 class Inside(NumberedPage[VisitNow]):
     meeting_id: str
     status: str = ""
-    participants: list[VisitNow] = []
-
-    @property
-    def rows(self) -> list[VisitNow]:
-        return self.participants
 
 
 class WaitingPerson(TencentAnswer):
@@ -155,11 +146,6 @@ class WaitingPerson(TencentAnswer):
 
 class WaitingRoom(NumberedPage[WaitingPerson]):
     meeting_id: str = ""
-    participants: list[WaitingPerson] = []
-
-    @property
-    def rows(self) -> list[WaitingPerson]:
-        return self.participants
 
 
 class Network(TencentAnswer):
@@ -182,11 +168,7 @@ class PersonQuality(TencentAnswer):
 
 
 class MeetingQuality(NumberedPage[PersonQuality]):
-    participants: list[PersonQuality] = []
-
-    @property
-    def rows(self) -> list[PersonQuality]:
-        return self.participants
+    """The people of one meeting."""
 
 
 class CorpMeeting(TencentAnswer):
@@ -207,11 +189,7 @@ class CorpMeeting(TencentAnswer):
 
 
 class CorpMeetings(NumberedPage[CorpMeeting]):
-    meeting_info_list: list[CorpMeeting] = []
-
-    @property
-    def rows(self) -> list[CorpMeeting]:
-        return self.meeting_info_list
+    """Those of one list."""
 
 
 class PersonId(TencentAnswer):

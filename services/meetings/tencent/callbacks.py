@@ -20,7 +20,7 @@ from pydantic import model_validator as on_model
 from services.meetings.provider import MeetingKey
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.tencent import NAME
-from services.meetings.webhook_events import Kind, WebhookEvent
+from services.meetings.webhook_event import Kind, WebhookEvent
 from services.meetings.webhooks import WebhookRefusedError, WebhookUnreadableError
 
 WINDOW_MS = 300_000

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 
+from services.meetings.budget import Budget
 from services.meetings.provider import RateLimitedError
 
 CALLS_A_MINUTE, CALLS_A_DAY = 300, 200_000
@@ -72,16 +73,14 @@ class PerMeeting:
     def __init__(self, limit: int, now: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._now = now
-        self._calls: OrderedDict[str, deque[float]] = OrderedDict()
+        self._budgets: OrderedDict[str, Budget] = OrderedDict()
 
     def take(self, meeting_id: str) -> None:
         """Raises RateLimitedError."""
-        now = self._now()
-        calls = self._calls.setdefault(meeting_id, deque(maxlen=self._limit))
-        self._calls.move_to_end(meeting_id)
-        wait = calls[0] + 60 - now if len(calls) == self._limit else 0
-        if wait > 0:
-            raise RateLimitedError("our own limit of calls about one meeting is reached", int(wait) + 1)
-        calls.append(now)
-        if len(self._calls) > REMEMBERED:
-            self._calls.popitem(last=False)
+        budget = self._budgets.setdefault(meeting_id, Budget(self._limit, self._now))
+        self._budgets.move_to_end(meeting_id)
+        if not budget.take():
+            seconds = int(budget.wait_seconds()) + 1
+            raise RateLimitedError("our own limit of calls about one meeting is reached", seconds)
+        if len(self._budgets) > REMEMBERED:
+            self._budgets.popitem(last=False)

@@ -20,7 +20,7 @@ from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.answers import Done, Invited, Invitees, PersonId
 from services.meetings.tencent.client import Call, TencentClient
 from services.meetings.tencent.errors import ANOTHER_MAY, INVALID, TRANSIENT, Endpoint, code_of
-from services.meetings.tencent.orders import PERSON, TERMINAL, Instruction, to_order
+from services.meetings.tencent.instructions import PERSON, TERMINAL, Instruction, to_instruction
 from services.meetings.tencent.paths import control_path, meeting_path
 from services.meetings.tencent.people import TencentPeople
 
@@ -56,35 +56,39 @@ class Steering:
         elif isinstance(act, End):
             await self._end(key, act, creator)
         elif act != ChangeSettings():
-            await self._obey(key, to_order(act), creator)
+            await self._obey(key, to_instruction(act), creator)
 
     async def _end(self, key: MeetingKey, act: End, creator: str) -> None:
         try:
-            await self._obey(key, to_order(act), creator)
+            await self._obey(key, to_instruction(act), creator)
         except WrongStateError as error:
             log.info("%s: taken as done", error)
 
-    async def _obey(self, key: MeetingKey, order: Instruction, creator: str) -> None:
+    async def _obey(self, key: MeetingKey, instruction: Instruction, creator: str) -> None:
         """On behalf of one after the other, until one is permitted. Raises what the first was told."""
         refusals: list[ProviderError] = []
         async for operator in self._operators(key, creator):
             try:
-                await self._send(key, order, operator)
+                await self._send(key, instruction, operator)
                 return
             except ProviderError as error:
                 refusals.append(error)
                 code = code_of(error)
-                if code == INVALID or (code in TRANSIENT and order.endpoint not in TAKE_AWAY):
-                    await self._explain(key, order, creator, error)
+                if code == INVALID or (code in TRANSIENT and instruction.endpoint not in TAKE_AWAY):
+                    await self._explain(key, instruction, creator, error)
                 if code not in ANOTHER_MAY:
                     raise
                 log.info("%s, as operator of kind %d", error, operator.kind)
         raise _most_telling(refusals)
 
-    async def _send(self, key: MeetingKey, order: Instruction, operator: OnBehalf) -> None:
-        path = f"{meeting_path(key.meeting_id)}/dismiss" if order.endpoint == Endpoint.END else control_of(key, order)
+    async def _send(self, key: MeetingKey, instruction: Instruction, operator: OnBehalf) -> None:
+        path = (
+            f"{meeting_path(key.meeting_id)}/dismiss"
+            if instruction.endpoint == Endpoint.END
+            else control_of(key, instruction)
+        )
         who = {"operator_id": operator.id, "operator_id_type": operator.kind, "instanceid": TERMINAL}
-        await self._client.ask(Call(order.endpoint, path, {}, {**who, **order.body}), Done)
+        await self._client.ask(Call(instruction.endpoint, path, {}, {**who, **instruction.body}), Done)
 
     async def _operators(self, key: MeetingKey, creator: str) -> AsyncIterator[OnBehalf]:
         """The creator, the same by the id in this meeting, the administrator."""
@@ -106,21 +110,21 @@ class Steering:
             log.info("%s: who made the meeting has no id in it", error)
             return ""
 
-    async def _explain(self, key: MeetingKey, order: Instruction, creator: str, refusal: ProviderError) -> None:
+    async def _explain(self, key: MeetingKey, instruction: Instruction, creator: str, refusal: ProviderError) -> None:
         """What the code does not say. Raises WrongStateError when the meeting does not run, NoSuchPersonError."""
         try:
             if not await self._people.runs(key):
                 raise WrongStateError(f"{refusal}: nobody is inside") from refusal.__cause__
-            if not order.targets or code_of(refusal) != INVALID:
+            if not instruction.targets or code_of(refusal) != INVALID:
                 return
-            there = await (self._people.waiting(key, creator) if order.who_wait else self._people.inside(key))
+            there = await (self._people.waiting(key, creator) if instruction.who_wait else self._people.inside(key))
         except WrongStateError:
             raise
         except ProviderError as error:
             log.info("why %s is not known: %s", refusal, error)
             return
         known = {each.target.person_id for each in there}
-        if any(each.person_id not in known for each in order.targets):
+        if any(each.person_id not in known for each in instruction.targets):
             raise NoSuchPersonError(f"{refusal}: not there") from refusal.__cause__
 
     async def _invite(self, key: MeetingKey, act: Invite, creator: str) -> None:
@@ -166,8 +170,8 @@ class Steering:
         raise IncompleteError(f"{Endpoint.INVITEES}: there is more than can be read")
 
 
-def control_of(key: MeetingKey, order: Instruction) -> str:
-    return f"{control_path(key.meeting_id)}/{order.endpoint.rpartition('/')[2]}"
+def control_of(key: MeetingKey, instruction: Instruction) -> str:
+    return f"{control_path(key.meeting_id)}/{instruction.endpoint.rpartition('/')[2]}"
 
 
 def _most_telling(refusals: list[ProviderError]) -> ProviderError:

@@ -128,7 +128,7 @@ async def on_waiting(request: Request) -> Response:
     form, key = await request.form(), key_in(request)
     for act, (method, kind, more) in ON_WAITING.items():
         if targets := targets_in(form, act):
-            return led(await order(request, key, form, _method(request, method), kind(targets=targets[:20], **more)))
+            return led(await order(request, key, form, _method(request, method), kind(targets=targets, **more)))
     if not text_of(form, "all"):
         raise HTTPException(404)
     targets = [each.target for each in (await people(request, key)).waiting]

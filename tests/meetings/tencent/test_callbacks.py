@@ -11,7 +11,7 @@ import pytest
 from services.meetings.tencent import callbacks
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker, Proof
-from services.meetings.webhook_events import Kind, WebhookEvent
+from services.meetings.webhook_event import Kind, WebhookEvent
 from services.meetings.webhooks import WebhookRefusedError, WebhookUnreadableError
 from services.standin.sender import WebhookSender, encrypt
 

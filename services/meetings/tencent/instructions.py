@@ -44,7 +44,7 @@ class Instruction:
     who_wait: bool = False
 
 
-def to_order(act: Act) -> Instruction:
+def to_instruction(act: Act) -> Instruction:
     """Not for Invite. Raises NoSuchPersonError for whom one cannot mean, UnsupportedError."""
     match act:
         case ChangeSettings():
