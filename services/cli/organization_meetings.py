@@ -54,10 +54,10 @@ ROLES: Mapping[int, Text] = {
 DEVICES: Mapping[int, Text] = {
     pb.DEVICE_UNSPECIFIED: message("unknown"),
     pb.DEVICE_PC: message("Windows computer"),
-    pb.DEVICE_MAC: message("Mac"),
+    pb.DEVICE_MAC: Text("Mac"),
     pb.DEVICE_LINUX: message("Linux computer"),
     pb.DEVICE_ANDROID: message("Android phone"),
-    pb.DEVICE_IOS: message("iPhone"),
+    pb.DEVICE_IOS: Text("iPhone"),
     pb.DEVICE_TABLET: message("tablet"),
     pb.DEVICE_WEB: message("browser"),
     pb.DEVICE_MINI_PROGRAM: message("mini program"),

@@ -57,12 +57,13 @@ def find(session: Session, key: MeetingKey) -> MeetingRow | None:
 
 def note(session: Session, events: Iterable[WebhookEvent], now: int) -> None:
     """What a provider reported, each thing for the first time. Under `lock`."""
+    concerned: dict[int, tuple[MeetingRow, tuple[object, ...]]] = {}
     for event in events:
         for row in _concerned(session, event):
-            former = shown(row)
+            concerned.setdefault(row_id(row), (row, shown(row)))
             _told(row, event)
             _happened(session, row, event)
-            settle(session, row, former, now)
+    settle_all(session, [*concerned.values()], now)
 
 
 def _concerned(session: Session, event: WebhookEvent) -> list[MeetingRow]:

@@ -128,14 +128,13 @@ class Simulated:
         """Whether the meeting is `ending`."""
         ending = False
 
-        def within(connection: Connection) -> None:
+        def act(session: Session, told: list[WebhookEvent]) -> None:
             nonlocal ending
-            with open_session(connection) as session:
-                scene = self._scene(session, rows.by_key(session, key))
-                work(scene)
-                ending = scene.ending
+            scene = self._scene(session, rows.by_key(session, key), told)
+            work(scene)
+            ending = scene.ending
 
-        await self._webhook_events.write(within)
+        await self._report(act)
         return ending
 
     async def users(self, position: str) -> UserPage:
@@ -227,13 +226,13 @@ class Simulated:
     async def cancel(self, meeting_code: str, account: str, sub_meeting_id: str = "") -> Meeting:
         """The whole meeting, or one occurrence."""
 
-        def work(session: Session, meeting: SimulatedMeeting) -> None:
+        def work(session: Session, meeting: SimulatedMeeting, told: list[WebhookEvent]) -> None:
             named = (
                 [rows.sitting_of(session, meeting, sub_meeting_id)]
                 if sub_meeting_id
                 else rows.sittings(session, meeting)
             )
-            scenes = [self._scene(session, each) for each in named]
+            scenes = [self._scene(session, each, told) for each in named]
             if any(each.inside for each in scenes):
                 words = message("a meeting with people inside cannot be cancelled: end it")
                 raise simulated_acts.not_allowed(words)
@@ -253,35 +252,47 @@ class Simulated:
             if last <= start:
                 raise errors.invalid("end_time", errors.LATER)
             times.start_time, times.end_time = start, last
-            told = to_webhook_event(Kind.CHANGED, scene.sitting, scene.now)
-            self._report(scene.session, [replace(told, start_time=start, end_time=last)])
+            changed = to_webhook_event(Kind.CHANGED, scene.sitting, scene.now)
+            scene.told.append(replace(changed, start_time=start, end_time=last))
 
         return await self._act(meeting_code, sub_meeting_id, work)
 
     async def _act(self, meeting_code: str, sub_meeting_id: str, work: Callable[[SimulatedScene], None]) -> Meeting:
         """On the occurrence that is named, or the one that `current` means. Raises errors.RpcError NOT_FOUND."""
 
-        def act(session: Session, meeting: SimulatedMeeting) -> None:
+        def act(session: Session, meeting: SimulatedMeeting, told: list[WebhookEvent]) -> None:
             named = rows.sitting_of(session, meeting, sub_meeting_id) if sub_meeting_id else None
             sitting = named or rows.current(rows.sittings(session, meeting), self._clock.now())
-            work(self._scene(session, sitting))
+            work(self._scene(session, sitting, told))
 
         return await self._act_on_all(meeting_code, act)
 
-    async def _act_on_all(self, meeting_code: str, work: Callable[[Session, SimulatedMeeting], None]) -> Meeting:
+    async def _act_on_all(
+        self, meeting_code: str, work: Callable[[Session, SimulatedMeeting, list[WebhookEvent]], None]
+    ) -> Meeting:
         """Raises errors.RpcError NOT_FOUND."""
 
-        def act(connection: Connection) -> None:
+        def act(session: Session, told: list[WebhookEvent]) -> None:
             try:
-                with open_session(connection) as session:
-                    work(session, rows.newest(session, meeting_code))
+                work(session, rows.newest(session, meeting_code), told)
             except NoSuchMeetingError as error:
                 raise errors.not_found("meeting", message("there is no such meeting")) from error
             except NoSuchOccurrenceError as error:
                 raise errors.not_found("occurrence", message("there is no such occurrence")) from error
 
-        await self._webhook_events.write(act)
+        await self._report(act)
         return await self.find(meeting_code, None)
+
+    async def _report(self, work: Callable[[Session, list[WebhookEvent]], None]) -> None:
+        """One transaction: `work` adds what happens in it to the list that it is given."""
+
+        def within(connection: Connection) -> None:
+            told: list[WebhookEvent] = []
+            with open_session(connection) as session:
+                work(session, told)
+            self._webhook_events.store(connection, told)
+
+        await self._webhook_events.write(within)
 
     async def _read(self, work: Callable[[Session], T]) -> T:
         def within(connection: Connection) -> T:
@@ -290,11 +301,8 @@ class Simulated:
 
         return await self._database.read(within)
 
-    def _scene(self, session: Session, sitting: Sitting) -> SimulatedScene:
-        return SimulatedScene(session, sitting, self._clock.now(), self._report)
-
-    def _report(self, session: Session, events: list[WebhookEvent]) -> None:
-        self._webhook_events.store(session.connection(), events)
+    def _scene(self, session: Session, sitting: Sitting, told: list[WebhookEvent]) -> SimulatedScene:
+        return SimulatedScene(session, sitting, self._clock.now(), told)
 
     def _in_use(self, session: Session, meeting_code: str) -> bool:
         try:

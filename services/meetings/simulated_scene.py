@@ -1,6 +1,6 @@
 """One sitting of a simulated meeting within one transaction: who is there, and how that changes, with its events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -38,17 +38,15 @@ class Visitor:
 class SimulatedScene:
     """`inside`, `waiting` and `settings` are kept as the methods change them."""
 
-    def __init__(
-        self, session: Session, sitting: Sitting, now: int, report: Callable[[Session, list[WebhookEvent]], None]
-    ) -> None:
-        """`report` stores events in the transaction of the session."""
+    def __init__(self, session: Session, sitting: Sitting, now: int, told: list[WebhookEvent]) -> None:
+        """What happens is added to `told`, for whoever reports it in the transaction of the session."""
         self.session = session
         self.sitting = sitting
         self.now = now
         self.inside = rows.inside(session, sitting)
         self.waiting = rows.waiting(session, sitting)
         self.ending = False
-        self._report = report
+        self.told = told
         meeting_id, occurrence = self.place
         stored = session.get(SimulatedSettings, self.place)
         self.settings = stored or SimulatedSettings(meeting_id=meeting_id, occurrence=occurrence)
@@ -166,9 +164,8 @@ class SimulatedScene:
         self.report(Kind.ENDED)
 
     def report(self, kind: Kind, person: SimulatedVisit | None = None) -> None:
-        told = to_webhook_event(kind, self.sitting, self.now, person)
-        left = kind == Kind.LEFT and not self.inside
-        self._report(self.session, [replace(told, everybody_left=left)])
+        event = to_webhook_event(kind, self.sitting, self.now, person)
+        self.told.append(replace(event, everybody_left=kind == Kind.LEFT and not self.inside))
 
 
 def to_webhook_event(kind: Kind, sitting: Sitting, now: int, person: SimulatedVisit | None = None) -> WebhookEvent:

@@ -1,10 +1,10 @@
 """What providers report of meetings: each event is stored once however often it comes, and ours with it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
-from sqlmodel import Session, func, select
+from sqlmodel import Session, col, func, select
 from yunhui.meetings.v1 import events_pb2 as events
 from yunhui.meetings.v1 import meeting_pb2 as pb
 
@@ -54,10 +54,8 @@ class WebhookEvents:
         now = self._clock.now()
         ledger.lock(connection)
         with open_session(connection) as session:
-            new = [event for event in reported if _is_new(session, event, now)]
-            for event in new:
-                if sequence := _advance(session, event):
-                    outbox.append(connection, [to_event(event, sequence, now)])
+            new = _store_new(session, reported, now)
+            outbox.append(connection, _number(session, new, now))
             ledger.note(session, new, now)
 
     async def first_entry(self, key: MeetingKey, since: int | None, until: int | None) -> int | None:
@@ -79,41 +77,63 @@ class WebhookEvents:
         return await self._database.read(work)
 
 
-def _is_new(session: Session, event: WebhookEvent, now: int) -> bool:
-    """Stores it then."""
-    if session.get(WebhookEventRow, event.digest):
-        return False
-    row = WebhookEventRow(
-        natural_key=event.digest,
-        kind=event.kind.value,
-        provider=event.key.provider,
-        meeting_id=event.key.meeting_id,
-        sub_meeting_id=event.key.sub_meeting_id,
-        event_time=event.event_time,
-        receive_time=now,
+def _store_new(session: Session, reported: Sequence[WebhookEvent], now: int) -> list[WebhookEvent]:
+    """Those that nobody reported before, each once, in their order."""
+    events = {event.digest: event for event in reported}
+    known = set(session.exec(select(WebhookEventRow.natural_key).where(col(WebhookEventRow.natural_key).in_(events))))
+    new = {digest: event for digest, event in events.items() if digest not in known}
+    session.add_all(
+        WebhookEventRow(
+            natural_key=digest,
+            kind=event.kind.value,
+            provider=event.key.provider,
+            meeting_id=event.key.meeting_id,
+            sub_meeting_id=event.key.sub_meeting_id,
+            event_time=event.event_time,
+            receive_time=now,
+        )
+        for digest, event in new.items()
     )
-    session.add(row)
     session.flush()
-    return True
+    return [*new.values()]
 
 
-def _advance(session: Session, event: WebhookEvent) -> int:
-    """The number of the event among those of its meeting; 0 for a change that a later one has overtaken already."""
-    is_change = event.kind in (Kind.CHANGED, Kind.CANCELLED)
-    return next_number(session, event.key, event.event_time if is_change else None)
+def _number(session: Session, new: Iterable[WebhookEvent], now: int) -> list[Event]:
+    """What others are told: nothing of a change that a later one has overtaken already."""
+    sequences: dict[str, MeetingSequence] = {}
+    told = []
+    for event in new:
+        name = event.key.entity_id
+        sequence = sequences.get(name) or sequences.setdefault(name, _sequence(session, name))
+        is_change = event.kind in (Kind.CHANGED, Kind.CANCELLED)
+        if number := _advance(sequence, event.event_time if is_change else None):
+            told.append(to_event(event, number, now))
+    session.flush()
+    return told
 
 
-def next_number(session: Session, key: MeetingKey, change_time: int | None = None) -> int:
-    """Of an event of the meeting. `change_time`: of a change; 0 is answered when a later one was told already."""
-    sequence = session.get(MeetingSequence, key.entity_id, with_for_update=True)
+def next_number(session: Session, key: MeetingKey) -> int:
+    """Of an event of the meeting that no provider reported."""
+    number = _advance(_sequence(session, key.entity_id), None)
+    session.flush()
+    return number
+
+
+def _sequence(session: Session, entity_id: str) -> MeetingSequence:
+    """Nobody else has it until the transaction ends."""
+    sequence = session.get(MeetingSequence, entity_id, with_for_update=True)
     if sequence is None:
-        sequence = MeetingSequence(entity_id=key.entity_id, last_seq=0, change_time=0)
+        sequence = MeetingSequence(entity_id=entity_id, last_seq=0, change_time=0)
         session.add(sequence)
+    return sequence
+
+
+def _advance(sequence: MeetingSequence, change_time: int | None) -> int:
+    """`change_time`: of a change; 0 is answered when a later one was told already."""
     if change_time is not None and change_time < sequence.change_time:
         return 0
     sequence.last_seq += 1
     sequence.change_time = max(change_time or 0, sequence.change_time)
-    session.flush()
     return sequence.last_seq
 
 

@@ -195,16 +195,16 @@ MEETING_KINDS: Mapping[int, Text] = {
     listed_meeting_pb2.MEETING_KIND_WEBINAR: message("Webinar"),
 }
 DEVICES: Mapping[int, Text] = {
-    listed_meeting_pb2.DEVICE_PC: message("Windows"),
-    listed_meeting_pb2.DEVICE_MAC: message("Mac"),
-    listed_meeting_pb2.DEVICE_LINUX: message("Linux"),
+    listed_meeting_pb2.DEVICE_PC: Text("Windows"),
+    listed_meeting_pb2.DEVICE_MAC: Text("Mac"),
+    listed_meeting_pb2.DEVICE_LINUX: Text("Linux"),
     listed_meeting_pb2.DEVICE_ANDROID: message("Android"),
-    listed_meeting_pb2.DEVICE_IOS: message("iPhone"),
+    listed_meeting_pb2.DEVICE_IOS: Text("iPhone"),
     listed_meeting_pb2.DEVICE_TABLET: message("Tablet"),
     listed_meeting_pb2.DEVICE_WEB: message("Browser"),
     listed_meeting_pb2.DEVICE_MINI_PROGRAM: message("Mini program"),
     listed_meeting_pb2.DEVICE_PHONE: message("Telephone"),
-    listed_meeting_pb2.DEVICE_CONNECTOR: message("H.323/SIP"),
+    listed_meeting_pb2.DEVICE_CONNECTOR: Text("H.323/SIP"),
     listed_meeting_pb2.DEVICE_ROOMS: message("Meeting room"),
 }
 MEETING_ROLES: Mapping[int, Text] = {
