@@ -28,6 +28,7 @@ from services.platform.messaging.consumer import receive_forever
 from services.platform.messaging.outbox import Relay
 from services.platform.serving import errors
 from services.platform.settings import Settings
+from tests import templates
 from tests.booking.builders import TEN
 from tests.booking.conftest import Booking, ManualClock
 from tests.servers import Bus, password, until
@@ -150,8 +151,7 @@ async def world(folder: Path, clock: ManualClock) -> AsyncIterator[World]:
     bus = Bus(folder / "nats")
     await bus.start()
     await bus.set_up()
-    database = Database(f"sqlite:///{folder}/meetings.db")
-    database.migrate("services.meetings")
+    database = Database(templates.on_sqlite(folder / "meetings.db", "services.meetings"))
     connection: Client = await bus.connect("booking")
     made = World(bus, database, clock, MeetingsClient(connection))
     await made.start()
