@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from yunhui.booking.v1 import events_pb2 as _events_pb2
 from yunhui.booking.v1 import reservation_pb2 as _reservation_pb2
+from yunhui.meetings.v1 import meeting_pb2 as _meeting_pb2
 from yunhui.policy.v1 import decision_pb2 as _decision_pb2
 from yunhui.policy.v1 import policy_service_pb2 as _policy_service_pb2
 import builtins as _builtins
@@ -66,11 +67,12 @@ class CreateReservationRequest(_message.Message):
     PARTICIPANT_COUNT_FIELD_NUMBER: _builtins.int
     ROOM_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    NEW_MEETING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: 1 to 64 letters, digits, ".", "_" or "-". Same key and same body: same answer. Optional."""
     meeting_code: _builtins.str
     """The meeting's number: 9 or 10 digits, or whatever people paste that holds it once: the whole invitation, a link.
-    Required.
+    Required, unless new_meeting is given.
     """
     subject: _builtins.str
     """1 to 200 characters. Required."""
@@ -88,6 +90,13 @@ class CreateReservationRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Reserve until, exclusive; whole seconds; at most 24 hours after start_time. Required."""
 
+    @_builtins.property
+    def new_meeting(self) -> _meeting_pb2.MeetingOptions:
+        """Makes the meeting, too, for the account that is charged, at the time that is reserved: both come about or neither
+        does. It is moved with its reservation, and cancelled with it when that is cancelled, declined or expires. Instead of
+        meeting_code; request_id is required then. Optional.
+        """
+
     def __init__(
         self,
         *,
@@ -99,10 +108,11 @@ class CreateReservationRequest(_message.Message):
         participant_count: _builtins.int = ...,
         room_id: _builtins.str | None = ...,
         account_id: _builtins.str | None = ...,
+        new_meeting: _meeting_pb2.MeetingOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_account_id", b"_account_id", "_room_id", b"_room_id", "account_id", b"account_id", "end_time", b"end_time", "room_id", b"room_id", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_account_id", b"_account_id", "_room_id", b"_room_id", "account_id", b"account_id", "end_time", b"end_time", "new_meeting", b"new_meeting", "room_id", b"room_id", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_account_id", b"_account_id", "_room_id", b"_room_id", "account_id", b"account_id", "end_time", b"end_time", "meeting_code", b"meeting_code", "participant_count", b"participant_count", "request_id", b"request_id", "room_id", b"room_id", "start_time", b"start_time", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_account_id", b"_account_id", "_room_id", b"_room_id", "account_id", b"account_id", "end_time", b"end_time", "meeting_code", b"meeting_code", "new_meeting", b"new_meeting", "participant_count", b"participant_count", "request_id", b"request_id", "room_id", b"room_id", "start_time", b"start_time", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__account_id: _TypeAlias = _typing.Literal["account_id"]  # noqa: Y015
     _WhichOneofArgType__account_id: _TypeAlias = _typing.Literal["_account_id", b"_account_id"]  # noqa: Y015

@@ -199,7 +199,9 @@ class BookingServiceServicer:
         another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
         Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
         MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
-        MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
+        MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away. With new_meeting also FAILED_PRECONDITION
+        with reason MEETING_NOT_MADE when the provider refuses it, with its words; UNAVAILABLE when it does not say whether it
+        was made: it is taken back then, and the same request may be sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,9 @@ class BookingServiceStub:
     another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
     Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
     MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
-    MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
+    MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away. With new_meeting also FAILED_PRECONDITION
+    with reason MEETING_NOT_MADE when the provider refuses it, with its words; UNAVAILABLE when it does not say whether it
+    was made: it is taken back then, and the same request may be sent again.
     """
     CreateReservationSeries: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]
     """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
@@ -184,7 +186,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
     Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
     MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
-    MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
+    MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away. With new_meeting also FAILED_PRECONDITION
+    with reason MEETING_NOT_MADE when the provider refuses it, with its words; UNAVAILABLE when it does not say whether it
+    was made: it is taken back then, and the same request may be sent again.
     """
     CreateReservationSeries: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CreateReservationSeriesRequest, _booking_service_pb2.CreateReservationSeriesResponse]  # type: ignore[assignment]
     """Asks for a room again and again, by a rule of RFC 5545. Each occurrence is decided by itself, with those before it
@@ -325,7 +329,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         another may name any meeting. The interval must overlap it, and one occurrence has one live reservation at most.
         Errors: NOT_FOUND for an unknown room_id; ALREADY_EXISTS when request_id was used with another body, and with reason
         MEETING_ALREADY_RESERVED; INVALID_ARGUMENT with reason MEETING_NOT_FOUND, MEETING_OF_ANOTHER, MEETING_OVER or
-        MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away.
+        MEETING_ELSEWHERE; UNAVAILABLE also while the provider of meetings is away. With new_meeting also FAILED_PRECONDITION
+        with reason MEETING_NOT_MADE when the provider refuses it, with its words; UNAVAILABLE when it does not say whether it
+        was made: it is taken back then, and the same request may be sent again.
         """
 
     @_abc_1.abstractmethod

@@ -213,10 +213,13 @@ class ReservedMeeting(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    MADE_HERE_FIELD_NUMBER: _builtins.int
     state: _meeting_pb2.MeetingState.ValueType
     """How things stood with it. CANCELLED: nobody can enter any more; the reservation is cancelled by the system an hour
     before its start, or when the meeting was cancelled later, unless its owner does so before.
     """
+    made_here: _builtins.bool
+    """It was made with the reservation, and goes where that goes."""
     @_builtins.property
     def key(self) -> _meeting_pb2.MeetingKey:
         """Which meeting, and which occurrence. The number in the reservation is no key."""
@@ -236,10 +239,11 @@ class ReservedMeeting(_message.Message):
         state: _meeting_pb2.MeetingState.ValueType = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        made_here: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "key", b"key", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "key", b"key", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "key", b"key", "made_here", b"made_here", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

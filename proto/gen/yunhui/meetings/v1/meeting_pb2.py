@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/meetings/v1/meeting.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\nMeetingKey\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nmeeting_id\x18\x02 \x01(\t\x12\x16\n\x0esub_meeting_id\x18\x03 \x01(\t\"\x95\x01\n\nOccurrence\x12\x16\n\x0esub_meeting_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcancelled\x18\x04 \x01(\x08\"\x9f\x02\n\x07Meeting\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nmeeting_id\x18\x02 \x01(\t\x12\x14\n\x0cmeeting_code\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x1a\n\x12\x63reator_account_id\x18\x05 \x01(\t\x12\x18\n\x10host_account_ids\x18\x06 \x03(\t\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .yunhui.meetings.v1.MeetingState\x12\x33\n\x0boccurrences\x18\x08 \x03(\x0b\x32\x1e.yunhui.meetings.v1.Occurrence\x12\x18\n\x10more_occurrences\x18\t \x01(\x08\x12\x11\n\trecurring\x18\n \x01(\x08\"\xa7\x01\n\x0bParticipant\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12.\n\nenter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nleave_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06inside\x18\x05 \x01(\x08*\x9b\x01\n\x0cMeetingState\x12\x1d\n\x19MEETING_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MEETING_STATE_SCHEDULED\x10\x01\x12\x19\n\x15MEETING_STATE_RUNNING\x10\x02\x12\x17\n\x13MEETING_STATE_ENDED\x10\x03\x12\x1b\n\x17MEETING_STATE_CANCELLED\x10\x04*R\n\tKnowledge\x12\x19\n\x15KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fKNOWLEDGE_KNOWN\x10\x01\x12\x15\n\x11KNOWLEDGE_UNKNOWN\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n yunhui/meetings/v1/meeting.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\nMeetingKey\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nmeeting_id\x18\x02 \x01(\t\x12\x16\n\x0esub_meeting_id\x18\x03 \x01(\t\"\x95\x01\n\nOccurrence\x12\x16\n\x0esub_meeting_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcancelled\x18\x04 \x01(\x08\"\x9f\x02\n\x07Meeting\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nmeeting_id\x18\x02 \x01(\t\x12\x14\n\x0cmeeting_code\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x1a\n\x12\x63reator_account_id\x18\x05 \x01(\t\x12\x18\n\x10host_account_ids\x18\x06 \x03(\t\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .yunhui.meetings.v1.MeetingState\x12\x33\n\x0boccurrences\x18\x08 \x03(\x0b\x32\x1e.yunhui.meetings.v1.Occurrence\x12\x18\n\x10more_occurrences\x18\t \x01(\x08\x12\x11\n\trecurring\x18\n \x01(\x08\"\xa7\x01\n\x0bParticipant\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12.\n\nenter_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nleave_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06inside\x18\x05 \x01(\x08\"\xe2\x01\n\x0eMeetingOptions\x12\x11\n\ttime_zone\x18\x01 \x01(\t\x12\x1b\n\x13invitee_account_ids\x18\x02 \x03(\t\x12\x18\n\x10host_account_ids\x18\x03 \x03(\t\x12\x10\n\x08password\x18\x04 \x01(\t\x12\x14\n\x0cwaiting_room\x18\x05 \x01(\x08\x12\x19\n\x11\x65nter_before_host\x18\x06 \x01(\x08\x12\x19\n\x11organization_only\x18\x07 \x01(\x08\x12\x11\n\twatermark\x18\x08 \x01(\x08\x12\x15\n\rmute_on_entry\x18\t \x01(\x08*\x9b\x01\n\x0cMeetingState\x12\x1d\n\x19MEETING_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MEETING_STATE_SCHEDULED\x10\x01\x12\x19\n\x15MEETING_STATE_RUNNING\x10\x02\x12\x17\n\x13MEETING_STATE_ENDED\x10\x03\x12\x1b\n\x17MEETING_STATE_CANCELLED\x10\x04*R\n\tKnowledge\x12\x19\n\x15KNOWLEDGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fKNOWLEDGE_KNOWN\x10\x01\x12\x15\n\x11KNOWLEDGE_UNKNOWN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.meetings.v1.meeting_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEETINGSTATE']._serialized_start=778
-  _globals['_MEETINGSTATE']._serialized_end=933
-  _globals['_KNOWLEDGE']._serialized_start=935
-  _globals['_KNOWLEDGE']._serialized_end=1017
+  _globals['_MEETINGSTATE']._serialized_start=1007
+  _globals['_MEETINGSTATE']._serialized_end=1162
+  _globals['_KNOWLEDGE']._serialized_start=1164
+  _globals['_KNOWLEDGE']._serialized_end=1246
   _globals['_MEETINGKEY']._serialized_start=89
   _globals['_MEETINGKEY']._serialized_end=163
   _globals['_OCCURRENCE']._serialized_start=166
@@ -44,4 +44,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEETING']._serialized_end=605
   _globals['_PARTICIPANT']._serialized_start=608
   _globals['_PARTICIPANT']._serialized_end=775
+  _globals['_MEETINGOPTIONS']._serialized_start=778
+  _globals['_MEETINGOPTIONS']._serialized_end=1004
 # @@protoc_insertion_point(module_scope)

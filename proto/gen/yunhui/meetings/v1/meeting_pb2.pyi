@@ -251,3 +251,61 @@ class Participant(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Participant: _TypeAlias = Participant  # noqa: Y015
+
+@_typing.final
+class MeetingOptions(_message.Message):
+    """How a meeting is to be that is made here, beside its subject and its time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    INVITEE_ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
+    HOST_ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    WAITING_ROOM_FIELD_NUMBER: _builtins.int
+    ENTER_BEFORE_HOST_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_ONLY_FIELD_NUMBER: _builtins.int
+    WATERMARK_FIELD_NUMBER: _builtins.int
+    MUTE_ON_ENTRY_FIELD_NUMBER: _builtins.int
+    time_zone: _builtins.str
+    """The zone in which its provider shows its times, as in "Asia/Shanghai", which it is when empty."""
+    password: _builtins.str
+    """4 to 6 digits; empty: none is asked for. Never stored here."""
+    waiting_room: _builtins.bool
+    """People wait until somebody lets them in."""
+    enter_before_host: _builtins.bool
+    """People can enter before any host does."""
+    organization_only: _builtins.bool
+    """Only people of the organization can enter."""
+    watermark: _builtins.bool
+    """Everybody's name is drawn over what is shared."""
+    mute_on_entry: _builtins.bool
+    """Everybody comes in muted."""
+    @_builtins.property
+    def invitee_account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Accounts that are invited, at most 300."""
+
+    @_builtins.property
+    def host_account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Accounts that may lead it beside whoever it is for, at most 10."""
+
+    def __init__(
+        self,
+        *,
+        time_zone: _builtins.str = ...,
+        invitee_account_ids: _abc.Iterable[_builtins.str] | None = ...,
+        host_account_ids: _abc.Iterable[_builtins.str] | None = ...,
+        password: _builtins.str = ...,
+        waiting_room: _builtins.bool = ...,
+        enter_before_host: _builtins.bool = ...,
+        organization_only: _builtins.bool = ...,
+        watermark: _builtins.bool = ...,
+        mute_on_entry: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enter_before_host", b"enter_before_host", "host_account_ids", b"host_account_ids", "invitee_account_ids", b"invitee_account_ids", "mute_on_entry", b"mute_on_entry", "organization_only", b"organization_only", "password", b"password", "time_zone", b"time_zone", "waiting_room", b"waiting_room", "watermark", b"watermark"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeetingOptions: _TypeAlias = MeetingOptions  # noqa: Y015

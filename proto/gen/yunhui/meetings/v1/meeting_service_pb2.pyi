@@ -427,6 +427,9 @@ class GetMeetingResponse(_message.Message):
 
     MEETING_FIELD_NUMBER: _builtins.int
     VERBS_FIELD_NUMBER: _builtins.int
+    JOIN_URL_FIELD_NUMBER: _builtins.int
+    join_url: _builtins.str
+    """Where to click to enter; empty when it was not made here, or the caller neither made nor hosts it."""
     @_builtins.property
     def meeting(self) -> _listed_meeting_pb2.ListedMeeting:
         """As it is known."""
@@ -440,10 +443,11 @@ class GetMeetingResponse(_message.Message):
         *,
         meeting: _listed_meeting_pb2.ListedMeeting | None = ...,
         verbs: _abc.Iterable[_control_service_pb2.ControlVerb.ValueType] | None = ...,
+        join_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["meeting", b"meeting", "verbs", b"verbs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["join_url", b"join_url", "meeting", b"meeting", "verbs", b"verbs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
