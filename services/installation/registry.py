@@ -45,7 +45,10 @@ SERVICES = (
     ProgramEntry(
         "meetings",
         *(7107, 7112),
-        answers=[subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.USERS],
+        answers=[
+            *(subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.USERS),
+            *(subjects.MAKE, subjects.MOVE, subjects.UNMAKE),
+        ],
         answer_seconds=60,  # who came, of many pages, takes its time
         reached=[OTHER_PORTS["webhooks"]],
     ),
@@ -60,7 +63,10 @@ SERVICES = (
     ProgramEntry(
         "booking",
         *(7101, 7113),
-        asks=[subjects.DECIDE, subjects.ALLOWED, subjects.USAGE, subjects.LOOK_UP, subjects.PARTICIPANTS],
+        asks=[
+            *(subjects.DECIDE, subjects.ALLOWED, subjects.USAGE),
+            *(subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.MAKE, subjects.MOVE, subjects.UNMAKE),
+        ],
         answers=[subjects.REQUESTS, subjects.CALENDAR],
         listens=["yunhui.booking.reservation.*"],  # for whoever watches, at every replica
         reached=[7101],
