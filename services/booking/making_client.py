@@ -32,15 +32,15 @@ class MakingClient:
             end_time=to_timestamp(wanted.end_time),
             options=wanted.new_meeting,
         )
-        return with_meeting(await self._ask(subjects.MAKE, asked))
+        return with_meeting(await self._ask(subjects.MAKE_MEETING, asked))
 
     async def move(self, making_id: str, record: pb.Reservation) -> making.MakingResponse:
         """To the times of that reservation."""
         asked = making.MoveMeetingRequest(making_id=making_id, start_time=record.start_time, end_time=record.end_time)
-        return with_meeting(await self._ask(subjects.MOVE, asked))
+        return with_meeting(await self._ask(subjects.MOVE_MEETING, asked))
 
     async def unmake(self, making_id: str) -> making.MakingResponse:
-        return await self._ask(subjects.UNMAKE, making.UnmakeMeetingRequest(making_id=making_id))
+        return await self._ask(subjects.UNMAKE_MEETING, making.UnmakeMeetingRequest(making_id=making_id))
 
     async def _ask(self, subject: str, asked: Message) -> making.MakingResponse:
         try:

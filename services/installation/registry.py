@@ -47,7 +47,7 @@ SERVICES = (
         *(7107, 7112),
         answers=[
             *(subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.USERS),
-            *(subjects.MAKE, subjects.MOVE, subjects.UNMAKE),
+            *(subjects.MAKE_MEETING, subjects.MOVE_MEETING, subjects.UNMAKE_MEETING),
         ],
         answer_seconds=60,  # who came, of many pages, takes its time
         reached=[OTHER_PORTS["webhooks"]],
@@ -65,7 +65,8 @@ SERVICES = (
         *(7101, 7113),
         asks=[
             *(subjects.DECIDE, subjects.ALLOWED, subjects.USAGE),
-            *(subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.MAKE, subjects.MOVE, subjects.UNMAKE),
+            *(subjects.LOOK_UP, subjects.PARTICIPANTS),
+            *(subjects.MAKE_MEETING, subjects.MOVE_MEETING, subjects.UNMAKE_MEETING),
         ],
         answers=[subjects.REQUESTS, subjects.CALENDAR],
         listens=["yunhui.booking.reservation.*"],  # for whoever watches, at every replica
