@@ -287,9 +287,10 @@ async def test_where_no_meetings_are_looked_up_none_are_made(database: Database,
 
 async def test_what_is_refused_makes_nothing(booking: Booking, there: World) -> None:
     """The answer is stored as ever."""
-    first = await submit(booking, participant_count=9000)
+    booking.clock.time = TEN - 29 * MINUTE
+    first = await submit(booking)
     assert first.outcome == pb.OUTCOME_DENIED
-    assert await submit(booking, participant_count=9000) == first
+    assert await submit(booking) == first
     assert there.provider.made == 0
     await in_order(booking, there, 0)
 
@@ -642,6 +643,57 @@ async def test_whoever_dies_while_moving_is_put_right(
     assert (await get(booking, record)).start_time == record.start_time
 
 
+async def test_our_own_moves_are_no_news(booking: Booking, there: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the meeting is where it belongs nothing is shown of it; the event comes again."""
+    await there.publish(booking)
+    record = await made(booking)
+    assert booking.meetings
+    dies(monkeypatch, booking.meetings.makings, "move", before=False)
+    monkeypatch.setattr("services.booking.meeting_moves.Move.put_right", died)
+    with pytest.raises(DiedError):
+        await move(booking, record, TEN + 2 * HOUR)
+    await there.delivered(1)
+    assert await get(booking, record) == record
+    await settle(booking, LEASE)
+    await there.delivered()
+    assert await get(booking, record) == record
+
+
+@pytest.mark.parametrize("between", ["another change", "a long pause", "all rooms taken"])
+async def test_what_comes_between_moving_and_storing(
+    booking: Booking, there: World, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    """It is decided again, and moved again or back."""
+    record = await made(booking)
+    assert booking.meetings
+    work = booking.meetings.makings.move
+    for number in range(3):
+        await submit(booking, f"other-{number}", request_id="known", start=TEN + 4 * HOUR)
+
+    async def overtaken(*given: Any) -> Any:
+        monkeypatch.setattr(booking.meetings.makings, "move", work)
+        response = await work(*given)
+        if between == "another change":
+            fewer = api.UpdateReservationRequest(reservation_id=record.reservation_id, participant_count=11)
+            await ask(booking, "UpdateReservation", fewer)
+        if between == "a long pause":
+            await settle(booking, LEASE)
+        if between == "all rooms taken":
+            for number, room in enumerate(("small-1", "small-2", "large-1")):
+                other = await submit(booking, f"other-{number}", start=TEN + 2 * HOUR, room_id=room)
+                assert other.HasField("reservation")
+        rpc._principal.set(booker())
+        return response
+
+    monkeypatch.setattr(booking.meetings.makings, "move", overtaken)
+    reply = await move(booking, record, TEN + 2 * HOUR)
+    lost = between == "all rooms taken"
+    assert (reply.outcome == pb.OUTCOME_DENIED) == lost
+    assert (reply.reservation.start_time == to_timestamp(TEN + 2 * HOUR)) != lost
+    await settle(booking)
+    await in_order(booking, there, 7 if lost else 4)
+
+
 async def died(_move: Any) -> None:
     """Does nothing any more."""
 
@@ -689,4 +741,4 @@ async def test_handed_over_it_stays_its_creators(booking: Booking, there: World)
     assert after
     assert (after.organizer.account_id, after.start_time) == ("new", to_timestamp(TEN + 2 * HOUR))
     assert (await there.provider.get(after.meeting.key.meeting_id, None)).creator == "booker"
-    await in_order(booking, there, 2)
+    await in_order(booking, there, 3)
