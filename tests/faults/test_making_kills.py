@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from tests.system.stack import MONDAY, Stack, wait_for
 
 pytestmark = pytest.mark.system
 
-PEOPLE, EACH, SEED = 8, 5, 18
+PEOPLE, EACH, KILLS, SEED = 8, 5, 4, 18
+"""So often each victim is killed: once more within a minute, and `up` would give up."""
 VICTIMS = ("booking", "meetings")
 AWAY = ("UNAVAILABLE", "SERVICE_AWAY", "MEETING_IN_DOUBT", "MEETING_BEING_MOVED")
 """Reasons for which one may ask again."""
@@ -137,13 +139,16 @@ def killing(stack: Stack) -> Iterator[list[str]]:
     dice, over, kills = random.Random(SEED), threading.Event(), list[str]()
 
     def kill() -> None:
-        while not over.wait(dice.uniform(0.1, 1.5)):
-            victim = dice.choice(VICTIMS)
+        victims = list(VICTIMS) * KILLS
+        dice.shuffle(victims)
+        for victim in victims:
+            if over.wait(dice.uniform(0.1, 1.5)):
+                return
             old = stack.pids[victim]
             with contextlib.suppress(ProcessLookupError):
                 os.kill(old, signal.SIGKILL)
             kills.append(victim)
-            wait_for(lambda old=old, victim=victim: stack.pids[victim] != old)
+            wait_for(partial(is_back, stack, victim, old))
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -152,6 +157,10 @@ def killing(stack: Stack) -> Iterator[list[str]]:
     finally:
         over.set()
         killer.join()
+
+
+def is_back(stack: Stack, victim: str, old: int) -> bool:
+    return stack.pids[victim] != old
 
 
 def settle(state: Path) -> None:
