@@ -31,7 +31,8 @@ from tests.system.stack import MONDAY, Stack, wait_for
 
 pytestmark = pytest.mark.system
 
-PEOPLE, EACH, KILLS, SEED = 8, 5, 4, 18
+PEOPLE, EACH, SEED = 8, 5, 18
+KILLS = 4
 """So often each victim is killed: once more within a minute, and `up` would give up."""
 VICTIMS = ("booking", "meetings")
 AWAY = ("UNAVAILABLE", "SERVICE_AWAY", "MEETING_IN_DOUBT", "MEETING_BEING_MOVED")
