@@ -18,7 +18,7 @@ from services.booking import answers
 from services.booking.accounts import StaleError
 from services.booking.answers import RequestKey
 from services.booking.models import OWED_MAKING, RESERVATION
-from services.platform.clock import MINUTE
+from services.platform.clock import MINUTE, SECOND
 from services.platform.ids import new_id
 
 OPEN, UNMAKE, ALIGN = "OPEN", "UNMAKE", "ALIGN"
@@ -26,6 +26,8 @@ PATIENCE = 2 * MINUTE
 """So long a meeting may stand without its reservation before it is unmade: longer than any request takes."""
 LEASE = MINUTE
 """So long whoever holds a row is left alone."""
+TRUSTED_SECONDS = LEASE / SECOND / 2
+"""So long after it took a row whoever holds it may still ask for a move: it is answered before anybody else asks."""
 AT_ONCE = 0
 
 _C = OWED_MAKING.c
