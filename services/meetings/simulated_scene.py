@@ -7,6 +7,7 @@ from typing import TypeVar
 from sqlmodel import Session
 from ulid import ULID
 
+from services.meetings import simulated_recordings
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedRemoval, SimulatedSettings, SimulatedVisit, SimulatedWaiting
 from services.meetings.people import Device, MeetingRole, Target
@@ -133,13 +134,14 @@ class SimulatedScene:
         self.session.flush()
 
     def put_out(self, people: Iterable[SimulatedVisit]) -> None:
-        """What was set for the running meeting is forgotten with the last one."""
+        """With the last one, what was set for the running meeting is forgotten, and recording it ends."""
         for each in list(people):
             each.leave_time = self.now
             self.inside.remove(each)
             self.report(Kind.LEFT, each)
         if not self.inside:
             self._forget_settings()
+            simulated_recordings.stop(self.session, self.sitting, self.now)
 
     def _forget_settings(self) -> None:
         meeting_id, occurrence = self.place
