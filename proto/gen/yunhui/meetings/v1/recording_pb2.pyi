@@ -69,7 +69,7 @@ class _RecordingAudienceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rec
     RECORDING_AUDIENCE_ORGANIZATION: _RecordingAudience.ValueType  # 3
     """Everybody of the organization."""
     RECORDING_AUDIENCE_ANYBODY: _RecordingAudience.ValueType  # 4
-    """Whoever has the link."""
+    """Whoever has the link; a provider may want them to sign in."""
 
 class RecordingAudience(_RecordingAudience, metaclass=_RecordingAudienceEnumTypeWrapper):
     """Who may open the shared link of a recording."""
@@ -83,7 +83,7 @@ RECORDING_AUDIENCE_PARTICIPANTS: RecordingAudience.ValueType  # 2
 RECORDING_AUDIENCE_ORGANIZATION: RecordingAudience.ValueType  # 3
 """Everybody of the organization."""
 RECORDING_AUDIENCE_ANYBODY: RecordingAudience.ValueType  # 4
-"""Whoever has the link."""
+"""Whoever has the link; a provider may want them to sign in."""
 Global___RecordingAudience: _TypeAlias = RecordingAudience  # noqa: Y015
 
 class _RecordingVerb:
