@@ -30,6 +30,7 @@ from services.cli import (
     organization_meetings,
     outbox,
     policy,
+    recordings,
     reservations,
     reserve,
     role_holders,
@@ -124,6 +125,8 @@ add("microphone", message("somebody turns the microphone on or off"), simulated_
 add("camera", message("somebody turns the camera on or off"), simulated_people.camera, simulate_app)
 add("share", message("somebody shares a screen, or no longer"), simulated_people.share, simulate_app)
 add("connection", message("somebody's connection becomes bad or good"), simulated_people.connection, simulate_app)
+add("record", message("a host begins to record it"), simulated_people.record, simulate_app)
+add("stop-recording", message("a host ends the recording"), simulated_people.stop_recording, simulate_app)
 add("populate", message("fill a meeting with many people"), simulated_people.populate, simulate_app)
 add("end", message("the host ends it"), meetings.end, simulate_app)
 add("cancel", message("its creator cancels it"), meetings.cancel, simulate_app)
@@ -150,6 +153,13 @@ add("remove", message("remove people from the meeting (admin)"), meeting_control
 add("invite", message("invite members (admin)"), meeting_control.invite, meetings_app)
 add("set", message("change what the meeting is like (admin)"), meeting_control.change, meetings_app)
 add("end", message("end it for everybody (admin)"), meeting_control.end, meetings_app)
+
+recordings_app = add_group("recordings", message("what was recorded of meetings: find, play, share and delete it"))
+add("list", message("list recordings, one's own or all"), recordings.list_, recordings_app)
+add("show", message("show one of them, and what was done to it"), recordings.show, recordings_app)
+add("links", message("where it can be played and downloaded just now"), recordings.links, recordings_app)
+add("share", message("say who may see it"), recordings.share, recordings_app)
+add("delete", message("delete it for good, or one of its files"), recordings.delete, recordings_app)
 
 policy_app = add_group(
     "policy", message("the rules: show, test, publish, roll back, explain, simulate"), policy.versions

@@ -7,7 +7,7 @@ PANELS = (
         message("for whoever books"),
         (
             *("reserve", "check", "mine", "free", "show", "change", "cancel", "end", "quota", "query"),
-            *("rooms", "watch", "object", "preferences", "colleagues", "whoami"),
+            *("rooms", "recordings", "watch", "object", "preferences", "colleagues", "whoami"),
         ),
     ),
     (message("for support"), ("approve", "decline", "objections", "waive", "dismiss", "hand-over", "deliveries")),

@@ -122,6 +122,14 @@ def connection(
     play(terminal, code, deed, account, guest, device, occurrence)
 
 
+def record(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
+    play(terminal, code, "RECORD", account, "", "", occurrence)
+
+
+def stop_recording(terminal: Terminal, code: Code, account: Who = "", occurrence: One = "") -> None:
+    play(terminal, code, "STOP_RECORDING", account, "", "", occurrence)
+
+
 def populate(
     terminal: Terminal,
     code: Code,

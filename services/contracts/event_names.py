@@ -105,6 +105,8 @@ NAMES: Mapping[str, EventName] = {
     "yunhui.meetings.control.done": EventName(pmessage("event", "meeting steered")),
     "yunhui.meetings.control.refused": EventName(pmessage("event", "steering refused")),
     "yunhui.meetings.control.unknown": EventName(pmessage("event", "steering unknown")),
+    "yunhui.meetings.recording.deleted": EventName(pmessage("event", "recording deleted")),
+    "yunhui.meetings.recording.shared": EventName(pmessage("event", "recording shared")),
     "yunhui.directory.member.created": EventName(pmessage("event", "member added")),
     "yunhui.directory.member.updated": EventName(pmessage("event", "member changed")),
     "yunhui.directory.member.enabled": EventName(pmessage("event", "account enabled")),

@@ -6,7 +6,7 @@ from yunhui.meetings.v1 import meeting_pb2, simulator_service_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 
-from services.meetings import control_api, listing, makings, rendering, requests
+from services.meetings import control_api, listing, makings, recordings_api, rendering, requests
 from services.meetings.gateway import Gateway
 from services.meetings.ledger_models import MeetingRow
 from services.meetings.listing import EVERYBODYS, Sight
@@ -27,7 +27,7 @@ _ALL_MEETINGS = "meetings.view_all"
 
 MOST_WATCHED = 200
 
-NEEDED = {**permissions.of(SERVICE), **control_api.NEEDED, **permissions.of(SIMULATOR)}
+NEEDED = {**permissions.of(SERVICE), **control_api.NEEDED, **recordings_api.NEEDED, **permissions.of(SIMULATOR)}
 
 
 class MeetingService(pb_grpc.MeetingServiceServicer):

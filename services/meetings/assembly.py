@@ -8,13 +8,17 @@ from typing import Any
 from starlette.routing import BaseRoute
 from yunhui.meetings.v1.control_service_pb2_grpc import add_ControlServiceServicer_to_server
 from yunhui.meetings.v1.meeting_service_pb2_grpc import add_MeetingServiceServicer_to_server
+from yunhui.meetings.v1.recording_service_pb2_grpc import add_RecordingServiceServicer_to_server
 
-from services.meetings import api, control_api, simulated, simulator, sweeper
+from services.meetings import api, control_api, recordings_api, simulated, simulator, sweeper
 from services.meetings.control import Control
 from services.meetings.gateway import Gateway
 from services.meetings.making import Making
 from services.meetings.people_now import PeopleNow
 from services.meetings.providers import Installed, Providers
+from services.meetings.recording_control import RecordingControl
+from services.meetings.recording_lists import RecordingLists
+from services.meetings.recordings_api import RecordingService
 from services.meetings.settings import MeetingsSettings
 from services.meetings.sweeper import Sweeper
 from services.meetings.tencent import assembly as tencent_assembly
@@ -45,6 +49,8 @@ class MeetingsAssembly:
     watchers: MeetingWatchers
     sweepers: Sequence[Sweeper]
     installed: Sequence[Installed]
+    recording_control: RecordingControl
+    recordings: RecordingService
 
     @property
     def servicers(self) -> dict[str, rpc.Add]:
@@ -54,6 +60,7 @@ class MeetingsAssembly:
         own: dict[str, rpc.Add] = {
             api.SERVICE: partial(add_MeetingServiceServicer_to_server, meetings),
             control_api.SERVICE: partial(add_ControlServiceServicer_to_server, control),
+            recordings_api.SERVICE: partial(add_RecordingServiceServicer_to_server, self.recordings),
         }
         return own | {name: add for each in self.installed for name, add in each.servicers.items()}
 
@@ -63,11 +70,12 @@ class MeetingsAssembly:
 
     def loops(self, owns: Callable[[], bool]) -> list[Coroutine[Any, Any, None]]:
         """What runs until the program ends. `owns`: whether this replica is the one that looks at the provider."""
-        return [self.watchers.run(), self.control.run(), sweeper.run(self.sweepers, owns)]
+        return [self.watchers.run(), self.control.run(), self.recording_control.run(), sweeper.run(self.sweepers, owns)]
 
     async def close(self) -> None:
         await self.control.close()
         await self.making.close()
+        await self.recording_control.close()
         for each in self.installed:
             await each.close()
 
@@ -87,6 +95,9 @@ def build(
     }
     providers = Providers({prefix: installed[name].provider for prefix, name in names.items()})
     people, pace = PeopleNow(clock), sweeper.SweepPace.of(settings)
+    lists = RecordingLists(clock)
+    recordings = {each.provider.name: each.recordings for each in installed.values() if each.recordings}
+    recording_control = RecordingControl(database, clock, committed, lists.forget)
     swept = providers.all() if settings.sweep_seconds else ()
     return MeetingsAssembly(
         database,
@@ -98,4 +109,6 @@ def build(
         MeetingWatchers(database),
         [Sweeper(database, clock, each, pace) for each in swept],
         list(installed.values()),
+        recording_control,
+        RecordingService(providers, recordings, database, clock, recording_control, lists),
     )

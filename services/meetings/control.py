@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import grpc
 from sqlalchemy.engine import Connection
@@ -152,8 +152,13 @@ class Control:
 
 async def attempt(provider: Provider, order: SteeringOrder, creator: str) -> ActOutcome:
     """Exactly one call of the provider's `do`, and what it came to."""
+    return await outcome_of(provider.do(order.meeting, order.act, creator))
+
+
+async def outcome_of(call: Awaitable[None]) -> ActOutcome:
+    """What came of a call of the provider that changes something."""
     try:
-        await provider.do(order.meeting, order.act, creator)
+        await call
     except (RateLimitedError, MisconfiguredError) as error:  # nothing was done
         return ActOutcome(REFUSED, error.reason, str(error))
     except AwayError as error:
@@ -170,9 +175,12 @@ async def attempt(provider: Provider, order: SteeringOrder, creator: str) -> Act
 
 
 REFUSALS = frozenset(
-    {"NOT_PERMITTED", "WRONG_STATE", "NO_SUCH_PERSON", "NO_SUCH_MEETING", "RATE_LIMITED", "PROVIDER_AWAY"}
+    {
+        *("NOT_PERMITTED", "WRONG_STATE", "NO_SUCH_PERSON", "NO_SUCH_MEETING", "NO_SUCH_RECORDING"),
+        *("RATE_LIMITED", "PROVIDER_AWAY"),
+    }
 )
-"""Those of the contract, beside PROVIDER_REFUSED."""
+"""Those of the contracts, beside PROVIDER_REFUSED."""
 
 
 def under_way() -> errors.RpcError:

@@ -6,7 +6,7 @@ Times are epoch milliseconds.
 import sqlalchemy as sa
 from sqlmodel import Field, Index, SQLModel
 
-from services.meetings import ledger_models
+from services.meetings import ledger_models, recording_models
 from services.platform.data import audit
 from services.platform.messaging import outbox
 
@@ -178,6 +178,7 @@ TABLES: list[type[SQLModel]] = [
     SimulatedRemoval,
     SimulatedInvitation,
     *ledger_models.TABLES,
+    *recording_models.TABLES,
     *outbox.TABLES,
     *audit.TABLES,
 ]

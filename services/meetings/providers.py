@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 
 from services.meetings import routes
 from services.meetings.provider import MeetingKey, NoSuchMeetingError, Provider
+from services.meetings.recordings import RecordingProvider
 from services.meetings.steering import Act
 from services.platform.serving import rpc
 
@@ -26,6 +27,8 @@ class Installed:
     """Where it calls us, see webhooks.app."""
     close: Callable[[], Awaitable[None]] = nothing
     """When nobody asks it any more."""
+    recordings: RecordingProvider | None = None
+    """None when it has none."""
 
 
 class Providers:

@@ -9,6 +9,7 @@ from functools import partial
 
 import grpc
 
+from services.meetings import simulated_recordings
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedVisit
 from services.meetings.simulated_crowd import Extra
@@ -35,6 +36,8 @@ class Deed(StrEnum):
     CONNECTION_BAD = "CONNECTION_BAD"
     CONNECTION_GOOD = "CONNECTION_GOOD"
     CONNECTION_USUAL = "CONNECTION_USUAL"
+    RECORD = "RECORD"
+    STOP_RECORDING = "STOP_RECORDING"
 
 
 def play(scene: SimulatedScene, deed: Deed, who: Visitor) -> None:
@@ -131,6 +134,22 @@ def connection(scene: SimulatedScene, who: Visitor, *, quality: NetworkState) ->
         visit.connection = quality
 
 
+def record(scene: SimulatedScene, who: Visitor) -> None:
+    check_host(scene, who)
+    simulated_recordings.begin(scene.session, scene.sitting, scene.now)
+
+
+def stop_recording(scene: SimulatedScene, who: Visitor) -> None:
+    check_host(scene, who)
+    if not simulated_recordings.stop(scene.session, scene.sitting, scene.now):
+        raise not_allowed(message("the meeting is not being recorded"))
+
+
+def check_host(scene: SimulatedScene, who: Visitor) -> None:
+    if not any(visit.role in STEERS for visit in own_visits(scene, who)):
+        raise not_allowed(message("only hosts may record a meeting"))
+
+
 def own_visits(scene: SimulatedScene, who: Visitor) -> list[SimulatedVisit]:
     found = scene.of(scene.inside, who)
     if not found:
@@ -156,4 +175,6 @@ DEEDS: Mapping[Deed, Callable[[SimulatedScene, Visitor], None]] = {
     Deed.CONNECTION_BAD: partial(connection, quality=NetworkState.BAD),
     Deed.CONNECTION_GOOD: partial(connection, quality=NetworkState.GOOD),
     Deed.CONNECTION_USUAL: partial(connection, quality=NetworkState.USUAL),
+    Deed.RECORD: record,
+    Deed.STOP_RECORDING: stop_recording,
 }

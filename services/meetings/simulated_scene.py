@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlmodel import Session
 from ulid import ULID
 
-from services.meetings import simulated_plans
+from services.meetings import simulated_plans, simulated_recordings
 from services.meetings import simulated_rows as rows
 from services.meetings.models import (
     SimulatedPlan,
@@ -147,13 +147,14 @@ class SimulatedScene:
         self.session.flush()
 
     def put_out(self, people: Iterable[SimulatedVisit]) -> None:
-        """What was set for the running meeting is forgotten with the last one: it is again as it was planned."""
+        """With the last one what was set for the running meeting is as it was planned again, and recording it ends."""
         for each in list(people):
             each.leave_time = self.now
             self.inside.remove(each)
             self.report(Kind.LEFT, each)
         if not self.inside:
             self._forget_settings()
+            simulated_recordings.stop(self.session, self.sitting, self.now)
 
     def _forget_settings(self) -> None:
         if self.settings in self.session:

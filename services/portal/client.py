@@ -13,6 +13,7 @@ from yunhui.directory.v1.provisioning_service_pb2_grpc import ProvisioningServic
 from yunhui.directory.v1.role_service_pb2_grpc import RoleServiceStub
 from yunhui.meetings.v1.control_service_pb2_grpc import ControlServiceStub
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
+from yunhui.meetings.v1.recording_service_pb2_grpc import RecordingServiceStub
 from yunhui.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from yunhui.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
@@ -45,6 +46,7 @@ class Services:
         self.booking = BookingServiceStub(self._channels[0])
         self.meetings = MeetingServiceStub(self._channels[1])
         self.control = ControlServiceStub(self._channels[1])
+        self.recordings = RecordingServiceStub(self._channels[1])
         self.notifier = NotifierServiceStub(self._channels[2])
         self.policy = PolicyServiceStub(self._channels[3])
         self.address_book = AddressBookServiceStub(self._channels[4])

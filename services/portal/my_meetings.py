@@ -14,6 +14,7 @@ from services.platform.text.messages import message
 from services.portal import meeting_history
 from services.portal.calls import ask, person_of, services_of
 from services.portal.meetings import PHASES, TABS, get, key_in, mark_of, query_of
+from services.portal.recordings import of_meeting
 from services.portal.rendering import reader_of, render
 from services.portal.tables import LONGEST_TOKEN
 from services.portal.times import Reader
@@ -85,6 +86,7 @@ async def show_one(request: Request) -> Response:
         "my_meeting.html",
         meeting=meeting,
         history=history,
+        recordings=of_meeting(f"{PATH}/recordings", key),
         at=lambda **query: of_mine(key, **query),
         to_room=to_room,
         mark=mark_of,

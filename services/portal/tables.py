@@ -134,6 +134,8 @@ class TableFilter:
     """Of what the table as a whole is about: nobody chooses it here."""
     where: Where | None = None
     """As of a column."""
+    unchosen: Text | None = None
+    """What it is when none of its choices is, where that is not all."""
 
     def read(self, request: Request) -> str:
         """As the address says; what is no choice of ours chooses nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.directory.v1 import import_pb2, member_pb2, organization_pb2, visibility_pb2
 from yunhui.meetings.v1 import control_service_pb2 as control
-from yunhui.meetings.v1 import listed_meeting_pb2, meeting_pb2
+from yunhui.meetings.v1 import listed_meeting_pb2, meeting_pb2, recording_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as lookups
 from yunhui.notifier.v1 import delivery_pb2
 from yunhui.policy.v1 import decision_pb2
@@ -253,6 +253,34 @@ ACT_REFUSALS: Mapping[str, Text] = {
     "RATE_LIMITED": message("The provider takes no more calls just now. Try again in a minute."),
     "PROVIDER_AWAY": message("The provider does not answer just now."),
     "PROVIDER_REFUSED": message("The provider gave no reason that we know."),
+}
+RECORDING_STATES: Mapping[int, Text] = {
+    recording_pb2.RECORDING_STATE_RECORDING: message("Being recorded"),
+    recording_pb2.RECORDING_STATE_TRANSCODING: message("Being made ready"),
+    recording_pb2.RECORDING_STATE_READY: pmessage("recording", "Ready"),
+    recording_pb2.RECORDING_STATE_DELETED: pmessage("recording", "Deleted"),
+}
+RECORDING_TONES: Mapping[int, str] = {
+    recording_pb2.RECORDING_STATE_RECORDING: "live",
+    recording_pb2.RECORDING_STATE_TRANSCODING: "wait",
+    recording_pb2.RECORDING_STATE_READY: "good",
+    recording_pb2.RECORDING_STATE_DELETED: "bad",
+}
+AUDIENCES: Mapping[int, Text] = {
+    recording_pb2.RECORDING_AUDIENCE_NOBODY: message("Nobody: it is not shared"),
+    recording_pb2.RECORDING_AUDIENCE_PARTICIPANTS: message("Those who were in the meeting"),
+    recording_pb2.RECORDING_AUDIENCE_ORGANIZATION: message("Everybody of the organization"),
+    recording_pb2.RECORDING_AUDIENCE_ANYBODY: message("Whoever has the link"),
+}
+RECORDING_VERBS: Mapping[int, Text] = {
+    recording_pb2.RECORDING_VERB_DELETE: pmessage("recording", "Delete"),
+    recording_pb2.RECORDING_VERB_SHARE: message("Say who may see it"),
+}
+RECORDING_REFUSALS: Mapping[str, Text] = {
+    **ACT_REFUSALS,
+    "NOT_PERMITTED": message("The provider does not let us do this to this recording."),
+    "WRONG_STATE": message("The recording is not in a state in which this can be done."),
+    "NO_SUCH_RECORDING": message("The provider does not know the recording any more."),
 }
 UNKNOWN_PEOPLE: Mapping[str, Text] = {
     **ACT_REFUSALS,

@@ -4,6 +4,7 @@ ACT and its JSON body; "userid" says who, "" or a "name" alone is a guest:
 enter {userid, name, instanceid, sub_meeting_id}, leave {userid}: into the waiting room where there is one.
 wait, admit, go-away {userid}: in the waiting room. microphone, camera, sharing {userid, on}. cohost {userid, on}.
 quality {userid, network_delay, upstream_packet_loss, downstream_packet_loss}: milliseconds and percent.
+record {sub_meeting_id}, stop-recording: in the cloud; so does the last one who leaves.
 invite {userids}, settings {mute_all, meeting_locked and so on}, end, cancel, recycle, move {start, end} (seconds).
 """
 
@@ -37,6 +38,8 @@ class Acts:
             "quality": self._quality,
             "invite": self._invite,
             "settings": lambda meeting, body: meeting.settings.update(body),
+            "record": lambda meeting, body: _record(cloud, meeting, body),
+            "stop-recording": lambda meeting, _: cloud.recordings.stop(meeting),
             "end": lambda meeting, _: cloud.end(meeting),
             "cancel": lambda meeting, _: cloud.cancel(meeting),
             "recycle": lambda meeting, _: cloud.recycle(meeting),
@@ -128,3 +131,7 @@ def _chosen(people: list[P], body: Body) -> list[P]:
         for each in people
         if each.userid == str(body.get("userid", "")) and body.get("name", each.name) == each.name
     ]
+
+
+def _record(cloud: Cloud, meeting: CloudMeeting, body: Body) -> None:
+    cloud.recordings.begin(meeting, str(body.get("sub_meeting_id", "")))

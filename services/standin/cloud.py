@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from services.standin.recordings import CloudRecordings
 from services.standin.sender import WebhookSender
 from services.standin.telling import told, told_by_name, told_meeting, told_person
 from services.standin.users import CloudUser
@@ -118,6 +119,7 @@ class Cloud:
         self.users = {"admin"}
         self.known: dict[str, CloudUser] = {}
         self.meetings: dict[str, CloudMeeting] = {}
+        self.recordings = CloudRecordings(self.sender, lambda: self.now())
         self.lock = threading.RLock()
         self._last_id = 6_058_890_385_480_921_052
         self._last_code = 530_812_451
@@ -220,6 +222,7 @@ class Cloud:
             if not meeting.inside(visit.sub_meeting_id):
                 sub = visit.sub_meeting_id
                 self._tell("meeting.participant-status-update", meeting, None, at=visit.left, sub=sub, status=1)
+                self.recordings.stop(meeting, at=visit.left)
 
     def wait(
         self, meeting: CloudMeeting, userid: str, sub: str = "", name: str = "", instanceid: int = PC

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 SKEW_SECONDS = 300
 ACCOUNT_USERS = "/v1/users/advance/list"
 ACCOUNT_MEETINGS = "/v1/corp/meetings"
+ACCOUNT_RECORDINGS = "/v1/corp/records"
 OF_ACCOUNT = (ACCOUNT_USERS, ACCOUNT_MEETINGS)
 """About the whole enterprise: each such call has a limit of its own."""
 QUALITY = re.compile(r"/v1/meetings/(\d+)/qos")
@@ -57,6 +58,7 @@ class RequestChecker:
     a_day: int = 200_000
     of_account_a_minute: int = 100
     of_quality_a_minute: int = 30
+    of_recordings_a_minute: int = 10
     now: Callable[[], float] = time.time
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _used: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -78,6 +80,8 @@ class RequestChecker:
         """Those that have a limit of their own. Raises Refusal."""
         if path in OF_ACCOUNT:
             self._count_of(path, self.of_account_a_minute, Refusal(190313, "calls of this kind a minute"))
+        elif path == ACCOUNT_RECORDINGS:
+            self._count_of(path, self.of_recordings_a_minute, Refusal(190313, "calls of this kind a minute"))
         elif QUALITY.fullmatch(path):
             self._count_of(path, self.of_quality_a_minute, Refusal(500046, "real-time data of this meeting", 500))
 

@@ -9,7 +9,8 @@ from services.standin.control_calls import ControlCalls
 from services.standin.corp_calls import CorpCalls
 from services.standin.making_calls import MakingCalls
 from services.standin.people_calls import PeopleCalls
-from services.standin.request_checks import ACCOUNT_MEETINGS, ACCOUNT_USERS, Refusal, Request
+from services.standin.recording_calls import RecordingCalls
+from services.standin.request_checks import ACCOUNT_MEETINGS, ACCOUNT_RECORDINGS, ACCOUNT_USERS, Refusal, Request
 from services.standin.users import list_users
 from services.standin.wire import Body, Query, caller, meeting_of, operator, read_body
 
@@ -21,6 +22,7 @@ class Rest:
         self.cloud = cloud
         self.control = ControlCalls(cloud)
         self.making = MakingCalls(cloud, self._told)
+        self.recordings = recordings = RecordingCalls(cloud)
         people, corp = PeopleCalls(cloud), CorpCalls(cloud)
         one, control = r"/v1/meetings/(\d+)", r"/v1/real-control/meetings/(\d+)"
         self._routes: list[tuple[str, re.Pattern[str], Callable[[str, Query, Body], Body]]] = [
@@ -39,6 +41,13 @@ class Rest:
             ("PUT", re.compile(f"{one}/invitees"), people.invite),
             ("POST", re.compile(f"{one}/dismiss"), self.control.dismiss),
             *(("PUT", re.compile(f"{control}/{word}"), verb) for word, verb in self.control.verbs().items()),
+            ("GET", re.compile(f"{ACCOUNT_RECORDINGS}()"), recordings.corp_records),
+            ("GET", re.compile("/v1/records()"), recordings.records),
+            ("DELETE", re.compile("/v1/records()"), recordings.delete),
+            ("DELETE", re.compile(r"/v1/records/(\d+)"), recordings.delete_file),
+            ("GET", re.compile("/v1/addresses()"), recordings.addresses),
+            ("GET", re.compile(r"/v1/records/settings/(\d+)"), recordings.settings),
+            ("PUT", re.compile(r"/v1/records/settings/(\d+)"), recordings.share),
             ("GET", re.compile(f"{ACCOUNT_USERS}()"), lambda _, query, _body: list_users(cloud, query)),
         ]
 

@@ -13,6 +13,7 @@ from jsonschema import Draft7Validator
 
 from services.booking import states
 from services.cli import event_display
+from services.meetings import recording_acts
 from services.meetings.control_acts import EVENTS
 from services.meetings.webhook_event import Kind
 from services.notifier.models import DeliveryState
@@ -70,6 +71,7 @@ def published() -> Iterator[str]:
     yield from (f"yunhui.directory.{name}" for name in directory_events())
     yield from (f"yunhui.meetings.meeting.{kind}" for kind in Kind)
     yield from (f"yunhui.meetings.control.{name}" for name in EVENTS.values())
+    yield from (f"yunhui.meetings.recording.{name}" for name in recording_acts.EVENTS.values())
     yield from (f"yunhui.notifier.delivery.{state}" for state in (DeliveryState.SENT, DeliveryState.FAILED))
 
 

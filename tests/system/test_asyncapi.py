@@ -116,8 +116,11 @@ def meet(stack: Stack, host: Person) -> None:
     host.yunhui("simulate", "move", "111-222-333", "--start", "2025-07-08 11:00")
     host.yunhui("simulate", "enter", "111-222-333")
     steer(stack, stack.login("admin"))
-    for act in ("leave", "end"):
+    for act in ("record", "stop-recording", "leave", "end"):
         host.yunhui("simulate", act, "111-222-333")
+    [recording] = host.yunhui("recordings", "list").answer["recordings"]
+    assert host.yunhui("recordings", "share", recording["recordingId"], "organization").code == 0
+    assert host.yunhui("recordings", "delete", recording["recordingId"], "--yes").code == 0
     assert host.yunhui("simulate", "cancel", "444-555-666").code == 0
 
 

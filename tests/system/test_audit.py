@@ -16,13 +16,15 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import control_service_pb2 as control
 from yunhui.meetings.v1 import listed_meeting_pb2 as listed
 from yunhui.meetings.v1 import meeting_service_pb2 as meetings
+from yunhui.meetings.v1 import recording_pb2
+from yunhui.meetings.v1 import recording_service_pb2 as recordings
 from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 from yunhui.outbox.v1 import outbox_service_pb2 as outbox
 from yunhui.policy.v1 import policy_service_pb2 as policy
 
 from services.booking import api as booking_api
 from services.meetings import api as meetings_api
-from services.meetings import control_api
+from services.meetings import control_api, recordings_api
 from services.notifier import api as notifier_api
 from services.platform.clock import DAY, HOUR, MINUTE, to_timestamp
 from services.platform.data import audit_service
@@ -51,6 +53,7 @@ CHANGES_NOTHING = {
     *("ValidatePolicy", "SimulatePolicy", "ListDeliveries", "GetDelivery", "GetPreferences", "ListWebhooks"),
     *("ListDeadEvents", "GetDeadEvent", "LookUpMeeting", "ListParticipants", "GetOutboxStatus"),
     *("ListMeetings", "GetMeeting", "WatchMeetings", "ListPeople", "ListVisits", "GetQuality", "ListControlActs"),
+    *("ListRecordings", "GetRecording", "GetRecordingLinks"),
     *("ListAuditEntries", "VerifyAudit", "GetAuditHead", "GetReservationHistory", "GetCalendarFeed"),
 }
 ONES_OWN = {"CreateCalendarFeed", "DeleteCalendarFeed", "ObjectToViolation"}
@@ -184,6 +187,23 @@ def act_in_meetings(stack: Stack, admin: Caller) -> None:
         )
         kind = getattr(control, type(request).__name__.replace("Request", "Response"))
         admin.ask("meetings", control_api.SERVICE, request, kind)
+    act_on_recordings(stack, admin)
+
+
+def act_on_recordings(stack: Stack, admin: Caller) -> None:
+    host = stack.login("booker", "owner")
+    for act in (("meeting", "123-456-780", "--start", "2025-07-08 18:00", "--minutes", "60"), ("enter", "123-456-780")):
+        assert host.yunhui("simulate", *act).code == 0
+    for word in ("record", "stop-recording"):
+        assert host.yunhui("simulate", word, "123-456-780").code == 0
+    wanted = recordings.ListRecordingsRequest(meeting_code="123456780")
+    listed_recordings = admin.ask("meetings", recordings_api.SERVICE, wanted, recordings.ListRecordingsResponse)
+    named = {"recording_id": listed_recordings.recordings[0].recording_id, "reason": "canary-reason"}
+    sharing = recording_pb2.RecordingSharing(audience=recording_pb2.RECORDING_AUDIENCE_ORGANIZATION)
+    share = recordings.SetRecordingSharingRequest(**named, request_id="share-it", sharing=sharing, password="canary1")
+    admin.ask("meetings", recordings_api.SERVICE, share, recordings.SetRecordingSharingResponse)
+    delete = recordings.DeleteRecordingRequest(**named, request_id="delete-it")
+    admin.ask("meetings", recordings_api.SERVICE, delete, recordings.DeleteRecordingResponse)
 
 
 def act_in_notifier(stack: Stack, admin: Caller, support: Caller) -> None:

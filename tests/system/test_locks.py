@@ -13,10 +13,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 from yunhui.booking.v1 import booking_service_pb2 as booking
-from yunhui.meetings.v1 import listed_meeting_pb2
+from yunhui.meetings.v1 import listed_meeting_pb2, recording_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as meetings
+from yunhui.meetings.v1 import recording_service_pb2 as recordings
 from yunhui.meetings.v1.meeting_pb2 import MeetingKey
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
+from yunhui.meetings.v1.recording_service_pb2_grpc import RecordingServiceStub
 from yunhui.notifier.v1 import notifier_service_pb2 as notifier
 
 from services.booking import models
@@ -125,7 +127,7 @@ NO_DETAILS = {
 }
 IDS = (
     *("reservation_id", "account_id", "decision_id", "violation_id", "delivery_id", "dead_event_id", "webhook_id"),
-    *("meeting_id", "creator_account_id"),
+    *("meeting_id", "creator_account_id", "recording_id"),
 )
 
 
@@ -155,7 +157,7 @@ def put_violation(stack: Stack, account: str, reservation: str, decision: str) -
 
 
 def private_questions(
-    reservation: str, decision: str, account: str, violation: str, meeting: MeetingKey
+    reservation: str, decision: str, account: str, violation: str, meeting: MeetingKey, recording: str
 ) -> dict[str, Message]:
     """Every question of a booker about something that belongs to somebody."""
     tomorrow = Timestamp(seconds=int(time.time()) + 86_400)
@@ -191,6 +193,15 @@ def private_questions(
         "ListPeople": meetings.ListPeopleRequest(meeting=meeting),
         "ListVisits": meetings.ListVisitsRequest(meeting=meeting),
         "GetQuality": meetings.GetQualityRequest(meeting=meeting, account_id=account),
+        "ListRecordings": recordings.ListRecordingsRequest(creator_account_id=account),
+        "GetRecording": recordings.GetRecordingRequest(recording_id=recording),
+        "GetRecordingLinks": recordings.GetRecordingLinksRequest(recording_id=recording),
+        "SetRecordingSharing": recordings.SetRecordingSharingRequest(
+            recording_id=recording,
+            request_id="request-1",
+            sharing=recording_pb2.RecordingSharing(audience=recording_pb2.RECORDING_AUDIENCE_NOBODY),
+        ),
+        "DeleteRecording": recordings.DeleteRecordingRequest(recording_id=recording, request_id="request-2"),
         "LookUpMeeting": meetings.LookUpMeetingRequest(account_id=account, meeting_code="123456789"),
         "ListDeliveries": notifier.ListDeliveriesRequest(account_id=account),
         "GetPreferences": notifier.GetPreferencesRequest(account_id=account),
@@ -209,9 +220,11 @@ def test_what_is_anothers_answers_as_what_does_not_exist(house: House) -> None:
     reservation, decision = made["reservation"]["reservationId"], made["decision"]["decisionId"]
     violation = put_violation(house.stack, ADAM, reservation, decision)
     meeting = running_meeting(house, made["reservation"]["meetingCode"])
-    theirs = private_questions(reservation, decision, ADAM, violation, meeting)
+    recording = recorded(house, made["reservation"]["meetingCode"])
+    theirs = private_questions(reservation, decision, ADAM, violation, meeting, recording)
     reservation, decision, violation = (f"{kind}_01JZ0000000000000000000000" for kind in ("rsv", "dec", "vio"))
-    absent = private_questions(reservation, decision, NOBODY, violation, MeetingKey(provider="a", meeting_id="1"))
+    no_meeting = MeetingKey(provider="a", meeting_id="1")
+    absent = private_questions(reservation, decision, NOBODY, violation, no_meeting, "simulated/1/0/1")
     for door in booker_doors(house):
         name = door.method.name
         asked = [each[name].SerializeToString() for each in (theirs, absent)]
@@ -231,6 +244,18 @@ def running_meeting(house: House, code: str) -> MeetingKey:
         signature = (("authorization", f"Bearer {adam.token}"),)
         found: MeetingKey = MeetingServiceStub(channel).ListMeetings(asked, metadata=signature).meetings[0].meeting
         return found
+
+
+def recorded(house: House, code: str) -> str:
+    """What was recorded in it, by its maker."""
+    adam = house.stack.login("booker", ADAM)
+    for act in ("record", "stop-recording"):
+        assert adam.yunhui("simulate", act, code).code == 0
+    with grpc.insecure_channel(house.stack.run["meetings"]) as channel:
+        signature = (("authorization", f"Bearer {adam.token}"),)
+        asked = recordings.ListRecordingsRequest(meeting_code=code)
+        found = RecordingServiceStub(channel).ListRecordings(asked, metadata=signature).recordings
+        return str(found[0].recording_id)
 
 
 def booker_doors(house: House) -> list[Door]:

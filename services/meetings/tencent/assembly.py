@@ -4,6 +4,7 @@ from services.meetings.providers import Installed
 from services.meetings.tencent import tencent
 from services.meetings.tencent.accounts import Accounts
 from services.meetings.tencent.callbacks import Checker
+from services.meetings.tencent.recordings import TencentRecordings
 from services.meetings.tencent.settings import TencentSettings
 from services.meetings.tencent.signature import Credentials
 from services.meetings.tencent.webhooks import WebhookReceiver
@@ -28,7 +29,9 @@ def install(settings: TencentSettings, _: Database, clock: Clock, webhook_events
         calls_a_minute=settings.tencent_calls_a_minute,
     )
     receiver = create_receiver(settings, accounts, webhook_events)
-    return Installed(provider, webhooks=receiver.routes() if receiver else (), close=client.close)
+    recordings = TencentRecordings(client, accounts, tencent.NAME, settings.tencent_operator, clock)
+    routes = receiver.routes() if receiver else ()
+    return Installed(provider, webhooks=routes, close=client.close, recordings=recordings)
 
 
 def create_receiver(

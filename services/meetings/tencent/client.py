@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from services.meetings.provider import AwayError, MisconfiguredError, NotAskedError, ProviderError, RateLimitedError
 from services.meetings.tencent.answers import ErrorInfo, Failure, TencentAnswer
 from services.meetings.tencent.errors import OF_ACCOUNT, OF_ALL_CALLS, OF_THIS_CALL, Endpoint, RefusalError, to_error
-from services.meetings.tencent.limits import ACCOUNT_SHARE, CALLS_A_DAY, CALLS_A_MINUTE, Restraint, TokenBucket
+from services.meetings.tencent.limits import (
+    ACCOUNT_SHARE,
+    CALLS_A_DAY,
+    CALLS_A_MINUTE,
+    RECORDINGS_SHARE,
+    Restraint,
+    TokenBucket,
+)
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +82,8 @@ class TencentClient:
             endpoint: Restraint([TokenBucket(calls_a_minute // ACCOUNT_SHARE, 60, burst=5)], timing.whole)
             for endpoint in OF_ACCOUNT
         }
+        rare = TokenBucket(max(calls_a_minute // RECORDINGS_SHARE, 1), 60, burst=5)
+        self._restraints[Endpoint.ALL_RECORDINGS] = Restraint([rare], timing.whole)
 
     async def close(self) -> None:
         await self._http.aclose()

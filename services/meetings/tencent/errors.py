@@ -49,6 +49,13 @@ class Endpoint(StrEnum):
     SHARING = "PUT /v1/real-control/meetings/{id}/screen-shared"
     NAMES = "PUT /v1/real-control/meetings/{id}/names"
     USERS = "GET /v1/users/advance/list"
+    ALL_RECORDINGS = "GET /v1/corp/records"
+    RECORDINGS = "GET /v1/records"
+    ADDRESSES = "GET /v1/addresses"
+    SHARING_OF = "GET /v1/records/settings/{id}"
+    SHARE = "PUT /v1/records/settings/{id}"
+    DELETE_RECORDING = "DELETE /v1/records"
+    DELETE_FILE = "DELETE /v1/records/{id}"
 
 
 OF_ACCOUNT = {Endpoint.USERS, Endpoint.MEETINGS}
@@ -97,11 +104,20 @@ ON_BEHALF = {
     Endpoint.CALL_OFF,
 }
 """Calls in the name of whoever made the meeting, who may be unknown over there by now."""
+ABOUT_RECORDINGS = {
+    Endpoint.ADDRESSES,
+    Endpoint.SHARING_OF,
+    Endpoint.SHARE,
+    Endpoint.DELETE_RECORDING,
+    Endpoint.DELETE_FILE,
+}
 OF_ENDPOINT: Mapping[tuple[Endpoint, int], type[ProviderError]] = {
     # whoever is unknown over there can have no meeting there
     (Endpoint.FIND, UNREGISTERED): NoSuchMeetingError,
     (Endpoint.OWN, UNREGISTERED): NoSuchMeetingError,
     (Endpoint.GET, UNREGISTERED): NoSuchMeetingError,
+    (Endpoint.RECORDINGS, UNREGISTERED): NoSuchMeetingError,
+    **{(endpoint, UNREGISTERED): NotPermittedError for endpoint in ABOUT_RECORDINGS},
     **{(endpoint, UNREGISTERED): NotPermittedError for endpoint in ON_BEHALF},
     (Endpoint.INVITE, UNREGISTERED): NoSuchPersonError,
     (Endpoint.MAKE, UNREGISTERED): NoSuchPersonError,

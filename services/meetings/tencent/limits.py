@@ -12,6 +12,8 @@ CALLS_A_MINUTE, CALLS_A_DAY = 300, 200_000
 """Of all replicas together."""
 ACCOUNT_SHARE = 3
 """A third of the calls a minute may be about the whole enterprise, of each kind."""
+RECORDINGS_SHARE = 30
+"""A thirtieth may be about all recordings of the enterprise: the list that is allowed least."""
 QUALITY_CALLS = 30
 """A minute, about one meeting."""
 MADE_CALLS = 30

@@ -24,6 +24,7 @@ CATALOGUE: Mapping[str, Text] = {
     "meetings.view": message("look up one's own meetings"),
     "meetings.view_all": message("look up everybody's meetings and who came"),
     "meetings.control": message("steer running meetings: mute, lock, admit, remove, end"),
+    "recordings.manage": message("play, share and delete what was recorded in the meetings of others"),
     "notices.view": message("see one's own notices, and choose them"),
     "notices.view_all": message("see everybody's notices and send them again"),
     "notices.manage": message("see addresses of mail, and choose the notices of others"),

@@ -14,9 +14,9 @@ from yunhui.meetings.v1 import meeting_service_pb2 as api
 from yunhui.meetings.v1.meeting_pb2 import MeetingKey
 
 from services.platform.text.messages import Text, message
-from services.portal import meeting_history
+from services.portal import meeting_history, recordings
 from services.portal.calls import ask, may, services_of
-from services.portal.console.addresses import MEETING, of_meeting
+from services.portal.console.addresses import MEETING, RECORDINGS, of_meeting
 from services.portal.console.forms import for_permitted
 from services.portal.console.meeting_acts import mark_of, nonce, value_of
 from services.portal.meetings import get, key_in, query_of
@@ -114,6 +114,7 @@ async def show(request: Request) -> Response:
         inside=inside,
         known=inside is not None and known(inside),
         history=_named(history),
+        recordings=recordings.of_meeting(RECORDINGS, key),
         live=f"/live/meeting?{query_of(key)}" if live else "",
         back=of_meeting(key),
         to=lambda act, **more: of_meeting(key, act, **more),

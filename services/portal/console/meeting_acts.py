@@ -5,7 +5,8 @@ import hashlib
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import grpc
 from starlette.requests import Request
@@ -18,6 +19,8 @@ from yunhui.meetings.v1.meeting_pb2 import MeetingKey
 from services.portal.calls import ask, read, text_of
 from services.portal.console.addresses import of_meeting
 from services.portal.meetings import LONGEST_ID
+
+A = TypeVar("A")
 
 LONGEST_REASON = 200
 LONGEST_NAME = 20
@@ -32,6 +35,12 @@ NOT_RUNNING, NO_VERB = "MEETING_NOT_RUNNING", "NO_SUCH_VERB"
 def nonce() -> str:
     """Of a form when it is shown."""
     return str(ULID()).lower()
+
+
+def nonce_in(form: Any) -> str:
+    """A new one where the form says none."""
+    given = text_of(form, "nonce", 64)
+    return given if _NONCE.fullmatch(given) else nonce()
 
 
 def value_of(target: pb.Target) -> str:
@@ -73,7 +82,7 @@ async def orders(
     for question in questions:
         complete(question, key, form)
         try:
-            answer = await _patiently(request, method, question)
+            answer = await patiently(partial(ask, request, method, question, PATIENCE_SECONDS))
         except grpc.aio.AioRpcError as error:
             said = _said(error)
             if not said:
@@ -85,20 +94,19 @@ async def orders(
 
 def complete(question: Any, key: MeetingKey, form: Any) -> None:
     """The order: another content is another request, for who goes back must not get the first answer again."""
-    given = text_of(form, "nonce", 64)
     question.order.meeting.CopyFrom(key)
     question.order.reason = text_of(form, "reason", LONGEST_REASON)
     content = question.DESCRIPTOR.full_name.encode() + question.SerializeToString(deterministic=True)
     body = hashlib.sha256(content).hexdigest()[:16]
-    question.order.request_id = f"{given if _NONCE.fullmatch(given) else nonce()}-{body}"
+    question.order.request_id = f"{nonce_in(form)}-{body}"
 
 
-async def _patiently(request: Request, method: Callable[..., Awaitable[Any]], question: Any) -> Any:
-    """Waits while the same is under way: the answer comes to be the same. Raises grpc.aio.AioRpcError."""
+async def patiently(asking: Callable[[], Awaitable[A]]) -> A:
+    """Asks again while the same is under way: the answer comes to be the same. Raises grpc.aio.AioRpcError."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return await ask(request, method, question, PATIENCE_SECONDS)
+            return await asking()
         except grpc.aio.AioRpcError as error:
             problem = read(error)
             if problem.code is not grpc.StatusCode.ABORTED or time.monotonic() > deadline:

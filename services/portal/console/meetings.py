@@ -63,7 +63,7 @@ def of_phases(*names: str) -> Where:
 
 async def fetch(request: Request, asked: Asked) -> Listing[pb.ListedMeeting]:
     filters, phase = asked.filters, phase_in(asked.filters)
-    alike = await _creators(request, filters["creator"])
+    alike = await creators(request, filters["creator"])
     unsure = len(alike) > 1
     codes = invitations.numbers(filters["number"])
     if unsure or (filters["number"] and len(codes) != 1):  # as one types it, a number is none yet
@@ -84,7 +84,7 @@ async def fetch(request: Request, asked: Asked) -> Listing[pb.ListedMeeting]:
     return Listing(list(answer.meetings), answer.next_page_token, answer.total_count, MeetingNotes(as_of))
 
 
-async def _creators(request: Request, typed: str) -> list[member_pb2.Member]:
+async def creators(request: Request, typed: str) -> list[member_pb2.Member]:
     """Whom the text may mean: the one whose account it is, or all who are called so; none whom the directory knows."""
     if not typed or not may(request, "members.view"):
         return []

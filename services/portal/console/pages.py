@@ -22,13 +22,23 @@ from services.portal.console import (
     members,
     organization,
     provisioning,
+    recordings,
     role_forms,
     roles,
     selection,
     transfer,
     visibility,
 )
-from services.portal.console.addresses import CONSOLE, IMPORT, MEETING, MEMBER, ORGANIZATION, ROLES, VISIBILITY
+from services.portal.console.addresses import (
+    CONSOLE,
+    IMPORT,
+    MEETING,
+    MEMBER,
+    ORGANIZATION,
+    RECORDING,
+    ROLES,
+    VISIBILITY,
+)
 from services.portal.console.forms import for_permitted
 from services.portal.navigation import Area, Tab
 from services.portal.tables import Table
@@ -38,7 +48,7 @@ async def enter(_: Request) -> Response:
     return RedirectResponse(members.TABLE.path, 303)
 
 
-TABLES: list[Table[Any]] = [members.TABLE, imports.TABLE, import_page.TABLE, meetings.TABLE]
+TABLES: list[Table[Any]] = [members.TABLE, imports.TABLE, import_page.TABLE, meetings.TABLE, recordings.TABLE]
 AREA = Area(
     CONSOLE,
     message("Management"),
@@ -46,6 +56,13 @@ AREA = Area(
         Tab(members.TABLE.path, members.TABLE.icon, members.TABLE.title, members.TABLE.permission, also=[MEMBER]),
         Tab(imports.TABLE.path, imports.TABLE.icon, imports.TABLE.title, imports.TABLE.permission, also=[IMPORT]),
         Tab(meetings.TABLE.path, meetings.TABLE.icon, meetings.TABLE.title, meetings.TABLE.permission, also=[MEETING]),
+        Tab(
+            recordings.TABLE.path,
+            recordings.TABLE.icon,
+            recordings.TABLE.title,
+            recordings.TABLE.permission,
+            also=[RECORDING],
+        ),
         Tab(departments.PATH, "tree", message("Departments"), "members.view"),
         Tab(ROLES, "key", message("Roles"), "roles.view"),
         Tab(VISIBILITY, "eye", message("Visibility"), "organization.view"),
@@ -57,6 +74,7 @@ PAGES = [
     (CONSOLE, for_permitted("members.view", enter), "GET"),
     *meeting.PAGES,
     *meeting_forms.PAGES,
+    *recordings.PAGES,
     *selection.PAGES,
     *member_forms.PAGES,  # their addresses are no acts
     *member_roles.PAGES,  # nor are these

@@ -25,17 +25,20 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from yunhui.meetings.v1 import control_service_pb2 as yunhui_dot_meetings_dot_v1_dot_control__service__pb2
 from yunhui.meetings.v1 import meeting_pb2 as yunhui_dot_meetings_dot_v1_dot_meeting__pb2
+from yunhui.meetings.v1 import recording_pb2 as yunhui_dot_meetings_dot_v1_dot_recording__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fyunhui/meetings/v1/events.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(yunhui/meetings/v1/control_service.proto\x1a yunhui/meetings/v1/meeting.proto\"\x8f\x02\n\x0cMeetingEvent\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x14\n\x0cmeeting_code\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x16\n\x0e\x65verybody_left\x18\x05 \x01(\x08\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd7\x01\n\x0c\x43ontrolEvent\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x0e\n\x06\x61\x63t_id\x18\x02 \x01(\t\x12-\n\x04verb\x18\x03 \x01(\x0e\x32\x1f.yunhui.meetings.v1.ControlVerb\x12\x18\n\x10\x61\x63tor_account_id\x18\x04 \x01(\t\x12\x0f\n\x07refusal\x18\x05 \x01(\t\x12,\n\x08\x61\x63t_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fyunhui/meetings/v1/events.proto\x12\x12yunhui.meetings.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(yunhui/meetings/v1/control_service.proto\x1a yunhui/meetings/v1/meeting.proto\x1a\"yunhui/meetings/v1/recording.proto\"\x8f\x02\n\x0cMeetingEvent\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x14\n\x0cmeeting_code\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x16\n\x0e\x65verybody_left\x18\x05 \x01(\x08\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd7\x01\n\x0c\x43ontrolEvent\x12/\n\x07meeting\x18\x01 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x0e\n\x06\x61\x63t_id\x18\x02 \x01(\t\x12-\n\x04verb\x18\x03 \x01(\x0e\x32\x1f.yunhui.meetings.v1.ControlVerb\x12\x18\n\x10\x61\x63tor_account_id\x18\x04 \x01(\t\x12\x0f\n\x07refusal\x18\x05 \x01(\t\x12,\n\x08\x61\x63t_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x02\n\x0eRecordingEvent\x12\x14\n\x0crecording_id\x18\x01 \x01(\t\x12/\n\x07meeting\x18\x02 \x01(\x0b\x32\x1e.yunhui.meetings.v1.MeetingKey\x12\x0e\n\x06\x61\x63t_id\x18\x03 \x01(\t\x12\x1a\n\x12\x63reator_account_id\x18\x04 \x01(\t\x12\x18\n\x10\x61\x63tor_account_id\x18\x05 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x06 \x01(\t\x12\x37\n\x08\x61udience\x18\x07 \x01(\x0e\x32%.yunhui.meetings.v1.RecordingAudience\x12,\n\x08\x61\x63t_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'yunhui.meetings.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEETINGEVENT']._serialized_start=165
-  _globals['_MEETINGEVENT']._serialized_end=436
-  _globals['_CONTROLEVENT']._serialized_start=439
-  _globals['_CONTROLEVENT']._serialized_end=654
+  _globals['_MEETINGEVENT']._serialized_start=201
+  _globals['_MEETINGEVENT']._serialized_end=472
+  _globals['_CONTROLEVENT']._serialized_start=475
+  _globals['_CONTROLEVENT']._serialized_end=690
+  _globals['_RECORDINGEVENT']._serialized_start=693
+  _globals['_RECORDINGEVENT']._serialized_end=970
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from yunhui.meetings.v1 import control_service_pb2 as _control_service_pb2
 from yunhui.meetings.v1 import meeting_pb2 as _meeting_pb2
+from yunhui.meetings.v1 import recording_pb2 as _recording_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -135,3 +136,62 @@ class ControlEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ControlEvent: _TypeAlias = ControlEvent  # noqa: Y015
+
+@_typing.final
+class RecordingEvent(_message.Message):
+    """Something was done to a recording through yunhui, and the provider did it.
+    Each event, by its subject:
+    yunhui.meetings.recording.deleted: it was deleted for good, or one of its files.
+    yunhui.meetings.recording.shared: it was said anew who may see it.
+    `ce-subject` is provider and meeting_id joined by "/", with "/" behind: an occurrence is not told.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDING_ID_FIELD_NUMBER: _builtins.int
+    MEETING_FIELD_NUMBER: _builtins.int
+    ACT_ID_FIELD_NUMBER: _builtins.int
+    CREATOR_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    FILE_ID_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    ACT_TIME_FIELD_NUMBER: _builtins.int
+    recording_id: _builtins.str
+    """As in Recording."""
+    act_id: _builtins.str
+    """The act's id."""
+    creator_account_id: _builtins.str
+    """Who made the meeting; empty when that is not known."""
+    actor_account_id: _builtins.str
+    """Who did it."""
+    file_id: _builtins.str
+    """For deleted: which file alone; empty for all of it."""
+    audience: _recording_pb2.RecordingAudience.ValueType
+    """For shared: who may see it from now on."""
+    @_builtins.property
+    def meeting(self) -> _meeting_pb2.MeetingKey:
+        """Of which meeting, without the occurrence."""
+
+    @_builtins.property
+    def act_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    def __init__(
+        self,
+        *,
+        recording_id: _builtins.str = ...,
+        meeting: _meeting_pb2.MeetingKey | None = ...,
+        act_id: _builtins.str = ...,
+        creator_account_id: _builtins.str = ...,
+        actor_account_id: _builtins.str = ...,
+        file_id: _builtins.str = ...,
+        audience: _recording_pb2.RecordingAudience.ValueType = ...,
+        act_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["act_time", b"act_time", "meeting", b"meeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act_id", b"act_id", "act_time", b"act_time", "actor_account_id", b"actor_account_id", "audience", b"audience", "creator_account_id", b"creator_account_id", "file_id", b"file_id", "meeting", b"meeting", "recording_id", b"recording_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordingEvent: _TypeAlias = RecordingEvent  # noqa: Y015

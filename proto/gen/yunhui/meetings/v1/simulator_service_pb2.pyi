@@ -60,6 +60,10 @@ class _SimulatedActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Simulate
     """Somebody's connection is good from now on."""
     SIMULATED_ACT_CONNECTION_USUAL: _SimulatedAct.ValueType  # 16
     """Somebody's connection is as it is of itself: bad for three minutes of each hour."""
+    SIMULATED_ACT_RECORD: _SimulatedAct.ValueType  # 17
+    """A host who is inside begins to record the meeting in the cloud."""
+    SIMULATED_ACT_STOP_RECORDING: _SimulatedAct.ValueType  # 18
+    """A host ends that; so does the last one who leaves. The files take two minutes to be ready."""
 
 class SimulatedAct(_SimulatedAct, metaclass=_SimulatedActEnumTypeWrapper):
     """What happens."""
@@ -98,6 +102,10 @@ SIMULATED_ACT_CONNECTION_GOOD: SimulatedAct.ValueType  # 15
 """Somebody's connection is good from now on."""
 SIMULATED_ACT_CONNECTION_USUAL: SimulatedAct.ValueType  # 16
 """Somebody's connection is as it is of itself: bad for three minutes of each hour."""
+SIMULATED_ACT_RECORD: SimulatedAct.ValueType  # 17
+"""A host who is inside begins to record the meeting in the cloud."""
+SIMULATED_ACT_STOP_RECORDING: SimulatedAct.ValueType  # 18
+"""A host ends that; so does the last one who leaves. The files take two minutes to be ready."""
 Global___SimulatedAct: _TypeAlias = SimulatedAct  # noqa: Y015
 
 @_typing.final
