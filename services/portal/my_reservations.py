@@ -15,11 +15,12 @@ from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.platform.clock import to_timestamp
 from services.portal import history, policies
-from services.portal.booking import CORRECTABLE, MADE, BookingForm, live_verdict, read_typed, said, with_interval
+from services.portal.booking import BookingForm, read_typed, with_interval
 from services.portal.calendars import MEDIA_TYPE, to_file
 from services.portal.calls import Problem, ask, now_of, person_of, read, services_of, text_of
 from services.portal.rendering import reader_of, render
 from services.portal.times import Reader
+from services.portal.verdicts import CORRECTABLE, MADE, live_verdict, said
 
 TABS = {
     "upcoming": (
@@ -170,7 +171,7 @@ async def _change_page(
 
 
 async def check_change(request: Request) -> Response:
-    """As `booking.check`, for a change."""
+    """As `reserving.check`, for a change."""
     record, form = await get(request), await request.form()
     typed = _typed(form, record, reader_of(request))
     if "hx-request" not in request.headers:
