@@ -13,8 +13,10 @@ from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
 
 from services.contracts import invitations
-from services.platform.text.messages import message
+from services.platform.text.messages import Text, message
+from services.portal import new_meeting
 from services.portal.calls import text_of
+from services.portal.new_meeting import NewMeeting
 from services.portal.times import Reader, typed_interval
 
 MAX_PEOPLE = 10_000
@@ -26,7 +28,7 @@ CHOSEN = ("day", "start", "end")
 
 @dataclass(frozen=True, slots=True)
 class BookingForm:
-    """What the form of step 2 holds. `nonce` is the form's own: the same form sent twice is one request.
+    """What the form holds. `nonce` is its own: the same form sent twice is one request.
 
     `meeting_code`: the digits, or what was pasted when they are not to be found in it.
     """
@@ -41,7 +43,10 @@ class BookingForm:
     nonce: str = field(default_factory=lambda: str(ULID()).lower())
     between: tuple[Timestamp, Timestamp] | None = None
     """The interval, once it could be read."""
+    new: NewMeeting | None = None
+    """The meeting that is made with it; None where there is one, with a number."""
     faults: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong, by field, in the reader's language."""
 
     @classmethod
     def of(cls, record: pb.Reservation, reader: Reader) -> "BookingForm":
@@ -55,15 +60,21 @@ class BookingForm:
         return with_interval(typed, record.start_time, record.end_time, reader)
 
     @property
-    def hidden(self) -> dict[str, str]:
+    def hidden(self) -> list[tuple[str, str]]:
         """What a form that offers another time carries along."""
         names = (each.name for each in fields(self) if each.name not in CHOSEN)
-        return {name: value for name in names if isinstance(value := getattr(self, name), str)}
+        own = [(name, value) for name in names if isinstance(value := getattr(self, name), str)]
+        return own + (self.new.hidden if self.new else [])
+
+    @property
+    def path(self) -> str:
+        """Where it is sent to."""
+        return "/book/new" if self.new else "/book"
 
     def request(self) -> api.CreateReservationRequest:
         """Only without faults."""
         assert self.between  # noqa: S101 - no faults
-        made = api.CreateReservationRequest(
+        wanted = api.CreateReservationRequest(
             meeting_code=self.meeting_code,
             subject=self.subject,
             start_time=self.between[0],
@@ -71,10 +82,15 @@ class BookingForm:
             participant_count=int(self.people),
             room_id=self.room_id or None,
         )
-        # another body is another request: who goes back and corrects the form must not get the first answer again
-        body = hashlib.sha256(made.SerializeToString(deterministic=True)).hexdigest()[:16]
-        made.request_id = f"{self.nonce[:40]}-{body}"
-        return made
+        if self.new:
+            wanted.new_meeting.CopyFrom(self.new.options(with_password=False))
+        # another body is another request: who goes back and corrects the form must not get the first answer again; but
+        # from what is kept of it a password of six digits could be found out by trying all of them
+        body = hashlib.sha256(wanted.SerializeToString(deterministic=True)).hexdigest()[:16]
+        wanted.request_id = f"{self.nonce[:40]}-{body}"
+        if self.new:
+            wanted.new_meeting.password = self.new.password
+        return wanted
 
 
 def carried(typed: BookingForm) -> str:
@@ -93,8 +109,11 @@ def with_interval(typed: BookingForm, start: Timestamp, end: Timestamp, reader: 
     )
 
 
-def read_typed(form: Any, reader: Reader, *, check: bool = True) -> BookingForm:
-    """Faults name their field; an interval that was offered ("take") stands above what is typed."""
+def read_typed(form: Any, reader: Reader, *, check: bool = True, new: bool = False) -> BookingForm:
+    """Faults name their field; an interval that was offered ("take") stands above what is typed.
+
+    `new`: the meeting is made with it.
+    """
     typed = BookingForm(
         meeting_code=_number(text_of(form, "meeting_code", invitations.LONGEST)),
         subject=text_of(form, "subject", MAX_SUBJECT + 1),
@@ -104,10 +123,13 @@ def read_typed(form: Any, reader: Reader, *, check: bool = True) -> BookingForm:
         people=text_of(form, "people", 6),
         room_id=text_of(form, "room_id", 64),
         nonce=_nonce(text_of(form, "nonce", 40)),
+        new=new_meeting.read_new(form, reader) if new else None,
     )
     taken = _taken(text_of(form, "take", 40))
     typed = with_interval(typed, *taken, reader) if taken else _with_typed_interval(typed, reader)
-    return replace(typed, faults=_faults(typed, reader)) if check else typed
+    if not check:
+        return typed
+    return replace(typed, faults={name: fault.to(reader.language) for name, fault in _faults(typed, reader).items()})
 
 
 def _number(pasted: str) -> str:
@@ -138,8 +160,8 @@ def _with_typed_interval(typed: BookingForm, reader: Reader) -> BookingForm:
         return typed
 
 
-def _faults(typed: BookingForm, reader: Reader) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _faults(typed: BookingForm, reader: Reader) -> dict[str, Text]:
+    found: dict[str, Text] = {}
     if not typed.subject:
         found["subject"] = message("Say what the meeting is about.")
     elif len(typed.subject) > MAX_SUBJECT:
@@ -150,4 +172,4 @@ def _faults(typed: BookingForm, reader: Reader) -> dict[str, str]:
         found["start"] = message("Give a day, a start and an end.")
     elif typed.between[0].seconds <= reader.now.timestamp():
         found["start"] = message("That time is over: choose a later one.")
-    return found
+    return found | (new_meeting.faults(typed.new) if typed.new else {})

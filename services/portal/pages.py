@@ -13,9 +13,11 @@ from starlette.routing import Route
 from services.platform.text.messages import message
 from services.portal import (
     availability,
+    choosing,
     colleagues,
     deliveries,
     live,
+    making,
     my_meetings,
     my_reservations,
     preferences,
@@ -114,6 +116,10 @@ routes: list[Route] = [
     page("/book", reserving.show_meeting),
     page("/book", reserving.reserve, "POST"),
     page("/book/check", reserving.check, "POST"),
+    page(making.PATH, making.show),
+    page(making.PATH, making.make, "POST"),
+    page(making.CHECK, making.check, "POST"),
+    page(making.FOUND, choosing.show_found),
     page("/rooms", availability.show),
     page(my_meetings.PATH, my_meetings.show),
     page(my_meetings.ONE, my_meetings.show_one),

@@ -19,6 +19,8 @@ from services.portal.rendering import reader_of, render
 from services.portal.times import Reader
 from services.portal.verdicts import CORRECTABLE, MADE, live_verdict, look_up, refused, said, verdict
 
+NEW = "/book/new"
+"""Where the meeting is made, too."""
 SEVERAL = message("This holds the numbers of several meetings. Which one is meant?")
 
 
@@ -133,6 +135,7 @@ async def _step_one(
         following=following,
         choices=[(each, carried(replace(typed, meeting_code=each))) for each in choices],
         fault=fault,
+        making=f"{NEW}?{chosen}" if (chosen := carried(replace(typed, meeting_code=""))) else NEW,
     )
 
 

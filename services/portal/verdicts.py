@@ -58,7 +58,7 @@ async def verdict(request: Request, typed: BookingForm, meeting: meeting_pb2.Mee
         if problem.code not in CORRECTABLE:
             raise
         return said(typed, problem=problem)
-    if answer.alternatives and meeting is None:
+    if answer.alternatives and meeting is None and typed.new is None:
         meeting, _ = await look_up(request, typed.meeting_code)
     lines = policies.lines(policy, answer.decision, reader_of(request).language)
     return said(typed, answer, lines, alternatives=offers(answer.alternatives, meeting))
@@ -87,7 +87,8 @@ async def live_verdict(request: Request, asked: Awaitable[Mapping[str, Any]], ag
 
 
 async def refused(request: Request, typed: BookingForm, answer: api.CreateReservationResponse) -> Response:
-    (_, policy), (meeting, _) = await asyncio.gather(policies.in_force(request), look_up(request, typed.meeting_code))
+    _, policy = await policies.in_force(request)
+    meeting = None if typed.new else (await look_up(request, typed.meeting_code))[0]
     lines = policies.lines(policy, answer.decision, reader_of(request).language)
     return render(
         request,
