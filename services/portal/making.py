@@ -14,7 +14,7 @@ from services.portal.booking import BookingForm, read_typed
 from services.portal.calls import Problem, ask, read, services_of
 from services.portal.rendering import reader_of, render, sentence
 from services.portal.times import ZONES
-from services.portal.verdicts import CORRECTABLE, MADE, live_verdict, refused, said, verdict
+from services.portal.verdicts import CORRECTABLE, MADE, MAKING_SECONDS, live_verdict, refused, said, verdict
 
 PATH = "/book/new"
 CHECK, FOUND = f"{PATH}/check", f"{PATH}/found"
@@ -26,8 +26,6 @@ FIELDS: Mapping[str, str] = {
     "room_id": "room_id",
 }
 """Of the form, by booking's names for them."""
-PATIENCE_SECONDS = 30.0
-"""The provider of meetings is asked, too, and asked to undo it where it does not say what it did."""
 
 
 async def show(request: Request) -> Response:
@@ -55,7 +53,7 @@ async def make(request: Request) -> Response:
         return await _page(request, typed, 422)
     create = services_of(request).booking.CreateReservation
     try:
-        answer = await ask(request, create, typed.request(), seconds=PATIENCE_SECONDS)
+        answer = await ask(request, create, typed.request(), seconds=MAKING_SECONDS)
     except grpc.aio.AioRpcError as error:
         problem = read(error)
         # with a reason it is booking's answer that nothing was kept; without one nobody answered, and it is sent again

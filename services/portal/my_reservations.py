@@ -21,7 +21,7 @@ from services.portal.calls import Problem, ask, may, now_of, person_of, read, se
 from services.portal.meetings import mark_of
 from services.portal.rendering import reader_of, render
 from services.portal.times import Reader
-from services.portal.verdicts import CORRECTABLE, MADE, live_verdict, said
+from services.portal.verdicts import CORRECTABLE, IN_DOUBT, MADE, MAKING_SECONDS, live_verdict, said
 
 TABS = {
     "upcoming": (
@@ -247,12 +247,13 @@ async def change(request: Request) -> Response:
         return await _change_page(request, record, typed, 422)
     try:
         question = _to_change(typed, record, text_of(form, "version", 18))
-        answer = await ask(request, services_of(request).booking.UpdateReservation, question)
+        seconds = MAKING_SECONDS if record.meeting.made_here else None
+        answer = await ask(request, services_of(request).booking.UpdateReservation, question, seconds)
     except grpc.aio.AioRpcError as error:
         problem = read(error)
-        if problem.code not in UNCHANGEABLE:
+        if problem.code not in UNCHANGEABLE and problem.reason != IN_DOUBT:
             raise
-        return await _change_page(request, record, typed, 409, problem)
+        return await _change_page(request, record, typed, 503 if problem.away else 409, problem)
     if answer.outcome in MADE:
         return RedirectResponse(f"/reservations/{record.reservation_id}?changed=1", 303)
     _, policy = await policies.in_force(request)

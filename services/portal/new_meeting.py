@@ -13,10 +13,10 @@ from services.portal.times import ZONES, Reader
 
 MOST_INVITEES, MOST_HOSTS = 300, 10
 SWITCHES: Mapping[str, Text] = {
-    "waiting_room": message("People wait until somebody lets them in"),
+    "waiting_room": message("Whoever enters waits to be admitted"),
     "enter_before_host": message("People can enter before any host does"),
     "organization_only": message("Only people of the organization may enter"),
-    "mute_on_entry": message("Everybody comes in muted"),
+    "mute_on_entry": message("Muted as they enter"),
     "watermark": message("Everybody's name is drawn over what is shared"),
 }
 FIELDS: Mapping[str, str] = {

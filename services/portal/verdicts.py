@@ -26,6 +26,10 @@ CORRECTABLE = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.NOT_FOUND,
 )
+MAKING_SECONDS = 30.0
+"""The provider of a meeting that is made here is asked, too, and to undo it where it does not say what it did."""
+IN_DOUBT = "MEETING_IN_DOUBT"
+"""Its reason, when it was undone."""
 
 
 async def look_up(request: Request, code: str) -> tuple[meeting_pb2.Meeting | None, str]:
