@@ -128,7 +128,7 @@ def read_typed(form: Any, reader: Reader, *, check: bool = True, new: bool = Fal
     taken = _taken(text_of(form, "take", 40))
     typed = with_interval(typed, *taken, reader) if taken else _with_typed_interval(typed, reader)
     if not check:
-        return typed
+        return typed if _is_count(typed.people) else replace(typed, people="")
     return replace(typed, faults={name: fault.to(reader.language) for name, fault in _faults(typed, reader).items()})
 
 
@@ -160,13 +160,17 @@ def _with_typed_interval(typed: BookingForm, reader: Reader) -> BookingForm:
         return typed
 
 
+def _is_count(people: str) -> bool:
+    return people.isascii() and people.isdigit() and 1 <= int(people) <= MAX_PEOPLE
+
+
 def _faults(typed: BookingForm, reader: Reader) -> dict[str, Text]:
     found: dict[str, Text] = {}
     if not typed.subject:
         found["subject"] = message("Say what the meeting is about.")
     elif len(typed.subject) > MAX_SUBJECT:
         found["subject"] = message("At most 200 characters, please.")
-    if not (typed.people.isascii() and typed.people.isdigit() and 1 <= int(typed.people) <= MAX_PEOPLE):
+    if not _is_count(typed.people):
         found["people"] = message("How many people are expected? A number from 1 to 10,000.")
     if typed.between is None:
         found["start"] = message("Give a day, a start and an end.")

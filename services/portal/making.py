@@ -44,7 +44,17 @@ async def check(request: Request) -> Response:
     typed = read_typed(await request.form(), reader_of(request), new=True)
     if "hx-request" not in request.headers:
         return await _page(request, typed)
-    return await live_verdict(request, verdict(request, typed), CHECK)
+    return await live_verdict(request, verdict(request, _so_far(typed)), CHECK)
+
+
+def _so_far(typed: BookingForm) -> BookingForm:
+    """Whoever is still typing is not told of fields that they have not come to."""
+    empty = {
+        "subject": not typed.subject,
+        "people": not typed.people,
+        "start": not (typed.day and typed.start and typed.end),
+    }
+    return replace(typed, faults={name: fault for name, fault in typed.faults.items() if not empty.get(name)})
 
 
 async def make(request: Request) -> Response:
