@@ -45,6 +45,8 @@ async def start(host: Host[BookingSettings]) -> AsyncIterator[Service]:
         ]
         if meeting_events := booking.meeting_events:
             loops.append(receive_forever(lambda: create_consumer(host.settings, meeting_events)))
+        if settlement := booking.settlement:
+            loops.append(settlement.run())
         yield Service(
             servicers={api.SERVICE: partial(add_BookingServiceServicer_to_server, booking.service)},
             tables=models.TABLES,
@@ -56,7 +58,7 @@ async def start(host: Host[BookingSettings]) -> AsyncIterator[Service]:
                 "policy": policy.check,
                 **({"meetings": gateway.check} if gateway else {}),
             },
-            figures=[booking.deadlines.figures],
+            figures=[booking.deadlines.figures, *([settlement.figures] if settlement else [])],
             before_stop=watchers.close,
         )
 

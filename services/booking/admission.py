@@ -96,9 +96,15 @@ class Admission:
         self._arrived = asyncio.Event()
 
     async def create(self, wanted: ReservationInput) -> api.CreateReservationResponse:
-        """Raises errors.RpcError; then nothing was stored."""
+        """Raises errors.RpcError; then nothing was stored. makings.UnmadeError: its meeting is being unmade."""
         created: api.CreateReservationResponse = await self._enqueue(PendingRequest(wanted, store=True))
         return created
+
+    async def refuse(self, wanted: ReservationInput) -> api.CreateReservationResponse | api.CheckReservationResponse:
+        """As `create` for what is refused, or was answered before; else as `check`: its meeting is yet to be made."""
+        answer: api.CreateReservationResponse | api.CheckReservationResponse
+        answer = await self._enqueue(PendingRequest(wanted, store=True))
+        return answer
 
     async def check(self, wanted: ReservationInput) -> api.CheckReservationResponse:
         """What `create` would answer, and the errors that it would raise; `wanted` is without a request_id."""
@@ -167,7 +173,7 @@ class Admission:
         for pending, question, answer, room, offered in answered:
             if isinstance(answer, errors.RpcError):
                 pending.resolve(answer)
-            elif pending.store:
+            elif pending.store and (is_refused(answer) or not pending.wanted.lacks_meeting):
                 found = to_decided(pending.wanted, snapshot, question, answer, offered, pending.trace)
                 decided.append((pending, found))
             else:
@@ -384,6 +390,10 @@ def next_free(wanted: ReservationInput, pool: Pool) -> int | None:
 
 def first_free(wanted: ReservationInput, pool: Pool) -> pb.Room | None:
     return pool.first_free(*wanted.interval, wanted.participant_count, wanted.room_id)
+
+
+def is_refused(decision: policy.Decision) -> bool:
+    return decision.effect not in reservations.ACCEPTED
 
 
 def is_denied(answer: PolicyAnswer) -> bool:

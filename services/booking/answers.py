@@ -47,7 +47,12 @@ def row(key: RequestKey, body: bytes, answer: Message) -> dict[str, Any]:
 
 def replay(stored: Stored, body: bytes, kind: type[Reply]) -> Reply:
     """Raises errors.RpcError when the key was used with another body."""
-    if bytes(stored[0]) != body:
+    check_body(stored[0], body)
+    return kind.FromString(bytes(stored[1]))
+
+
+def check_body(stored: bytes, body: bytes) -> None:
+    """Raises errors.RpcError when the key was used with another body."""
+    if bytes(stored) != body:
         words = message("request_id was used before with another body: use a new one")
         raise errors.failure(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", words)
-    return kind.FromString(bytes(stored[1]))

@@ -19,6 +19,7 @@ from services.booking import (
     handovers,
     history,
     listings,
+    new_meetings,
     objections,
     queries,
     requests,
@@ -32,7 +33,9 @@ from services.booking.admission import Admission
 from services.booking.answers import body_hash
 from services.booking.escalations import Resolution
 from services.booking.handovers import ComingPage, Handover
+from services.booking.meeting_moves import MeetingMoves
 from services.booking.meetings_client import MeetingsClient, with_meetings
+from services.booking.new_meetings import NewMeetings
 from services.booking.pool import read_pool, read_rooms
 from services.booking.requests import FOR_OTHERS, ReservationInput, to_profile, with_caller
 from services.booking.scopes import no_such_account, own_and_permitted, permitted
@@ -53,7 +56,7 @@ NEEDED = permissions.of(SERVICE)
 
 
 class BookingService(api_grpc.BookingServiceServicer):
-    """Without a `gateway` meetings are not looked up in this installation."""
+    """Without a `gateway` meetings are not looked up in this installation; with it they are made and moved, too."""
 
     def __init__(
         self,
@@ -62,6 +65,8 @@ class BookingService(api_grpc.BookingServiceServicer):
         gateway: MeetingsClient | None,
         watchers: Watchers,
         grants: Grants,
+        made: NewMeetings | None = None,
+        moves: MeetingMoves | None = None,
     ) -> None:
         self._transactions = transactions
         self._database = transactions.database
@@ -70,11 +75,15 @@ class BookingService(api_grpc.BookingServiceServicer):
         self._gateway = gateway
         self._watchers = watchers
         self._grants = grants
+        self._made = made
+        self._moves = moves
 
     async def CreateReservation(
         self, request: api.CreateReservationRequest, context: rpc.Context
     ) -> api.CreateReservationResponse:
-        wanted = await self._charged(requests.to_input(request))
+        wanted = await self._charged(self._to_input(request))
+        if self._made and wanted.new_meeting:
+            return await self._made.create(wanted)
         [found] = await with_meetings(self._gateway, [wanted])
         return await self._admission.create(found)
 
@@ -86,6 +95,9 @@ class BookingService(api_grpc.BookingServiceServicer):
                 "first.request_id",
                 message("must be empty: give request_id for the whole series"),
             )
+        if request.first.HasField("new_meeting"):
+            words = message("cannot be asked for with a series: make a recurring meeting in the meeting client")
+            raise errors.invalid("first.new_meeting", words)
         first = requests.to_input(request.first)
         starts = recurrence.occurrences(request.recurrence_rule, request.time_zone, first.start_time)
         length, charged = first.end_time - first.start_time, await self._charged(first)
@@ -101,9 +113,15 @@ class BookingService(api_grpc.BookingServiceServicer):
     async def CheckReservation(
         self, request: api.CheckReservationRequest, context: rpc.Context
     ) -> api.CheckReservationResponse:
-        checked = replace(requests.to_input(request.request, complete=False), request_id="")
+        checked = replace(self._to_input(request.request, complete=False), request_id="")
         [found] = await with_meetings(self._gateway, [await self._charged(checked)])
         return await self._admission.check(found)
+
+    def _to_input(self, request: api.CreateReservationRequest, *, complete: bool = True) -> ReservationInput:
+        """Raises errors.RpcError."""
+        if request.HasField("new_meeting") and not self._made:
+            raise new_meetings.not_here()
+        return requests.to_input(request, complete=complete)
 
     async def _charged(self, wanted: ReservationInput) -> ReservationInput:
         """With who asks. Raises errors.RpcError when they may not book for the account that was named."""
@@ -156,7 +174,7 @@ class BookingService(api_grpc.BookingServiceServicer):
         caller = rpc.principal()
         whose, by = own_and_permitted(caller, FOR_OTHERS), audit.caller()
         return await updates.update(
-            self._transactions, self._gateway, requests.to_change(request), whose, caller.account_id, by
+            self._transactions, self._gateway, requests.to_change(request), whose, caller.account_id, by, self._moves
         )
 
     async def CheckUpdate(self, request: api.CheckUpdateRequest, context: rpc.Context) -> api.CheckUpdateResponse:

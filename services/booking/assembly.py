@@ -11,17 +11,20 @@ from services.booking.api import BookingService
 from services.booking.attendance_checks import AttendanceChecks, MeetingEvents
 from services.booking.deadlines import Deadlines, Handler
 from services.booking.decisions import PolicyClient
+from services.booking.meeting_moves import MeetingMoves
 from services.booking.meetings_client import MeetingsClient
+from services.booking.new_meetings import NewMeetings
+from services.booking.settlement import Settlement
 from services.booking.transactions import Transactions
 from services.booking.watchers import Watchers
-from services.platform.clock import Clock
+from services.platform.clock import Clock, SystemClock
 from services.platform.data.database import Database
 from services.platform.serving.grants import Grants
 
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """One replica. `admission.run()` and `deadlines.run()` are to run beside the servers."""
+    """One replica. `admission.run()`, `deadlines.run()` and `settlement.run()` are to run beside the servers."""
 
     transactions: Transactions
     service: BookingService
@@ -30,6 +33,8 @@ class Assembly:
     checks: AttendanceChecks | None
     meeting_events: MeetingEvents | None
     """What becomes of the events of meetings; None where numbers are not looked up."""
+    settlement: Settlement | None
+    """Where numbers are not looked up, no meetings are made either."""
 
 
 def build(
@@ -40,17 +45,27 @@ def build(
     watchers: Watchers,
     wake: Callable[[], None],
     grants: Grants,
+    timer: Clock | None = None,
 ) -> Assembly:
-    """`wake` tells the outbox that something was committed. Without a `gateway` numbers are not looked up."""
+    """`wake` tells the outbox that something was committed. Without a `gateway` numbers are not looked up.
 
+    `timer`: real time, by which a program that died is followed; None: the machine's.
+    """
+
+    timer = timer or SystemClock()
     deadlines = Deadlines(database, clock)
     transactions = Transactions(database, policy, clock, deadlines.catch_up, (wake, deadlines.wake))
     checks = AttendanceChecks(transactions, gateway) if gateway else None
     deadlines.handlers.update(handlers(transactions, checks))
     admission = Admission(transactions)
-    service = BookingService(transactions, admission, gateway, watchers, grants)
+    settlement, made, moves = None, None, None
+    if gateway:
+        settlement = Settlement(database, gateway.makings, timer)
+        made = NewMeetings(transactions, admission, gateway.makings, timer, settlement.wake)
+        moves = MeetingMoves(transactions, gateway.makings, timer, settlement.wake)
+    service = BookingService(transactions, admission, gateway, watchers, grants, made, moves)
     meeting_events = MeetingEvents(transactions, checks) if checks else None
-    return Assembly(transactions, service, admission, deadlines, checks, meeting_events)
+    return Assembly(transactions, service, admission, deadlines, checks, meeting_events, settlement)
 
 
 def handlers(transactions: Transactions, checks: AttendanceChecks | None) -> dict[str, Handler]:

@@ -17,7 +17,7 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsResponse
 
-from services.booking import attendance, deadlines, endings, meetings, states
+from services.booking import attendance, deadlines, endings, makings, meetings, states
 from services.booking.attendance import is_early
 from services.booking.decisions import attendance_start
 from services.booking.meetings import OccurrenceKey, SeenOccurrence
@@ -101,8 +101,15 @@ class AttendanceChecks:
             return None
         seen = meetings.see_again(found, before) if found else meetings.cancelled(before)
         if meetings.is_news(before, seen):
+            if record.meeting.made_here:
+                await self._require_still(record)
             await show_meeting(self._transactions, record.reservation_id, seen, ACTOR)
         return seen
+
+    async def _require_still(self, record: pb.Reservation) -> None:
+        """Raises errors.unavailable while we move its meeting ourselves: what is seen then may not stay."""
+        if await self._transactions.database.read(lambda c: makings.is_moving(c, record.reservation_id)):
+            raise errors.unavailable(meetings.GATEWAY)
 
     async def settle(self) -> None:
         """Waits until everything that is being asked has been answered."""

@@ -5,7 +5,7 @@ Times are epoch milliseconds. Refusals carry a reason and its figures, so that c
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import grpc
 from sqlalchemy.engine import Connection
@@ -18,6 +18,7 @@ from services.platform.data.database import ForEach
 from services.platform.serving import errors
 from services.platform.text.messages import message
 
+GATEWAY: Final = "the meetings gateway"
 CANCELLED, ENDED = "CANCELLED", "ENDED"
 
 
@@ -124,8 +125,9 @@ def state_name(state: int) -> str:
     return name.removeprefix("MEETING_STATE_")
 
 
-def to_proto(seen: SeenOccurrence) -> pb.ReservedMeeting:
+def to_proto(seen: SeenOccurrence, *, made_here: bool = False) -> pb.ReservedMeeting:
     return pb.ReservedMeeting(
+        made_here=made_here,
         key=to_key(seen.key),
         state=meeting_pb2.MeetingState.Value(f"MEETING_STATE_{seen.state}"),
         start_time=None if seen.start_time is None else to_timestamp(seen.start_time),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -13,7 +13,8 @@ from yunhui.meetings.v1 import meeting_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as gateway
 
 from services.booking import meetings
-from services.booking.meetings import OccurrenceKey, SeenOccurrence
+from services.booking.making_client import MakingClient
+from services.booking.meetings import GATEWAY, OccurrenceKey, SeenOccurrence
 from services.booking.requests import ReservationInput
 from services.contracts import subjects
 from services.platform.clock import from_timestamp, to_timestamp
@@ -23,7 +24,6 @@ from services.platform.text.messages import message
 
 LOOK_UP_SECONDS = 8.0  # the gateway takes 10 at most, and whoever waits for a room has no more patience than that
 PARTICIPANTS_SECONDS = 30.0  # the gateway takes 25 at most
-GATEWAY: Final = "the meetings gateway"
 MANY = message("meetings are looked up too often: wait a little")
 GATEWAY_AWAY = "GATEWAY_AWAY"
 INVALID, AWAY, EXHAUSTED = (
@@ -38,6 +38,7 @@ class MeetingsClient:
 
     def __init__(self, nats: Client) -> None:
         self._nats = nats
+        self.makings = MakingClient(nats)
 
     async def look_up(self, meeting_code: str, account_id: str, *, any_owner: bool) -> meeting_pb2.Meeting:
         """The account's own meeting, or with `any_owner` any. Raises errors.RpcError."""

@@ -104,6 +104,26 @@ class Reservation(SQLModel, table=True):
     unknown_reason: str = Field(default="")
     resolved_by: str = Field(default="", description="who approved or declined it")
     escalate_time: int | None = time_column(default=None, description="when support was asked, whatever came of that")
+    making_id: str | None = Field(default=None, description="as which its meeting was made with it; NULL: it was not")
+
+
+class Making(SQLModel, table=True):
+    """What is owed to the provider about a meeting that is made here. makings.py says what, and writes it."""
+
+    __table_args__ = (
+        Index("making_due", "due_time"),
+        Index("making_request", "actor", "request_id", unique=True, sqlite_where=sa.text("state = 'OPEN'")),
+    )
+
+    making_id: str = Field(primary_key=True)
+    state: str
+    due_time: int = time_column(description="when it is seen to, in real time; 0: at once")
+    attempts: int = Field(default=0)
+    held_by: str = Field(default="", description="who asks the provider about it just now; empty: nobody")
+    actor: str = Field(default="", description="whose request it is for, while it is OPEN")
+    request_id: str = Field(default="")
+    body_hash: bytes = message_column()
+    reservation_id: str = Field(default="", description="where the meeting belongs, of ALIGN")
 
 
 class PoolChange(SQLModel, table=True):
@@ -251,6 +271,7 @@ class CalendarFeed(SQLModel, table=True):
 
 TABLES: list[type[SQLModel]] = [
     *(Account, Room, Reservation, PoolChange, Decision, StoredAnswer, Violation, Suspension, Deadline, CalendarFeed),
+    Making,
     *(DirectoryMember, DirectoryMembership, DirectoryDepartment),
     *outbox.TABLES,
     *audit.TABLES,
@@ -261,6 +282,7 @@ ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reser
 POOL_CHANGE = _tables["pool_change"]
 DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
 VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
+MAKING = _tables["making"]
 CALENDAR_FEED = _tables["calendar_feed"]
 DIRECTORY_MEMBER, DIRECTORY_DEPARTMENT = _tables["directory_member"], _tables["directory_department"]
 DIRECTORY_MEMBERSHIP = _tables["directory_membership"]

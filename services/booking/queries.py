@@ -197,7 +197,7 @@ RECORD = (
     sa.select(
         *(
             RESERVATION.c[name]
-            for name in (*_PLAIN, *_TIMES, *_MEETING, "state", "account_id", "room_id", "former_starts")
+            for name in (*_PLAIN, *_TIMES, *_MEETING, "state", "account_id", "room_id", "former_starts", "making_id")
         ),
         *(ACCOUNT.c[name] for name in ("display_name", "email", "locale", "department")),
         ROOM.c.display_name.label("room_name"),
@@ -219,7 +219,7 @@ def to_reservation(row: RowMapping) -> pb.Reservation:
         room = {"display_name": row["room_name"], **{name: row[name] for name in ("room_id", "capacity", "enabled")}}
         record.room.CopyFrom(pb.Room(**room))
     if row["meeting_id"]:
-        record.meeting.CopyFrom(meetings.to_proto(to_seen(row)))
+        record.meeting.CopyFrom(meetings.to_proto(to_seen(row), made_here=row["making_id"] is not None))
     if row["attendance"]:
         record.attendance.CopyFrom(to_attendance(row))
     return record

@@ -8,11 +8,12 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from yunhui.booking.v1 import booking_service_pb2 as api
 from yunhui.booking.v1 import reservation_pb2 as pb
+from yunhui.meetings.v1.meeting_pb2 import MeetingOptions
 
 from services.booking import answers
 from services.booking.meetings import SeenOccurrence
 from services.booking.models import LONGEST
-from services.contracts import invitations
+from services.contracts import invitations, recurrence
 from services.platform.clock import DAY, from_timestamp
 from services.platform.data import audit
 from services.platform.serving import errors
@@ -26,11 +27,13 @@ MAX_OBJECTION = 1000
 MAX_DURATION = LONGEST
 MAX_AHEAD = 366 * DAY
 MAX_SEARCH = 31 * DAY
+MAX_INVITEES, MAX_HOSTS = 300, 10
 
 FOR_OTHERS = "reservations.manage"
 """Whoever is permitted this may act for others."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PASSWORD = re.compile(r"[0-9]{4,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,15 @@ class ReservationInput:
     """What was found behind the number; None where nobody looked."""
     obstacle: errors.RpcError | None = None
     """Why the meeting cannot be had; told unless the request is a repeated one."""
+    new_meeting: MeetingOptions | None = None
+    """The meeting is to be made, too."""
+    making_id: str = ""
+    """As which it was made; "" while it is not, and when nobody asked for that."""
+
+    @property
+    def lacks_meeting(self) -> bool:
+        """It cannot be stored without one that is yet to be made."""
+        return self.new_meeting is not None and not self.making_id
 
     @property
     def interval(self) -> tuple[int, int]:
@@ -86,17 +98,52 @@ def shared_with(kind: type[Message]) -> tuple[str, ...]:
 def to_input(request: api.CreateReservationRequest, *, complete: bool = True) -> ReservationInput:
     """Checks every field by itself. `complete=False` (a mere check) lets meeting_code and subject be empty."""
     start, end = interval(request.start_time, request.end_time)
+    made = request.HasField("new_meeting")
+    if made and request.meeting_code:
+        raise errors.invalid("new_meeting", message("give either this or meeting_code"))
+    if made and complete and not request.request_id:
+        raise errors.invalid("request_id", message("is required where a meeting is made: nothing is to be made twice"))
+    code = "" if made or not (complete or request.meeting_code) else invitations.meeting_code(request.meeting_code)
     return ReservationInput(
         request_id=optional_id("request_id", request.request_id),
-        meeting_code=invitations.meeting_code(request.meeting_code) if complete or request.meeting_code else "",
+        meeting_code=code,
         subject=subject(request.subject) if complete or request.subject else "",
         start_time=start,
         end_time=end,
         participant_count=count("participant_count", request.participant_count, MAX_PARTICIPANTS),
         room_id=optional_id("room_id", request.room_id),
         account_id=text("account_id", request.account_id, 128),
-        body_hash=answers.body_hash(request),
+        body_hash=answers.body_hash(without_password(request)),
+        new_meeting=meeting_options(request.new_meeting) if made else None,
     )
+
+
+def without_password(request: api.CreateReservationRequest) -> api.CreateReservationRequest:
+    """Of so few digits any that fits a stored hash is found at once."""
+    if not request.new_meeting.password:
+        return request
+    rest = api.CreateReservationRequest()
+    rest.CopyFrom(request)
+    rest.new_meeting.password = ""
+    return rest
+
+
+def meeting_options(given: MeetingOptions) -> MeetingOptions:
+    """Checked, with everybody once."""
+    if given.time_zone:
+        recurrence.time_zone(given.time_zone, "new_meeting.time_zone")
+    if given.password and not _PASSWORD.fullmatch(given.password):
+        raise errors.invalid("new_meeting.password", message("must be 4 to 6 digits"))
+    options = MeetingOptions()
+    options.CopyFrom(given)
+    for name, most in (("invitee_account_ids", MAX_INVITEES), ("host_account_ids", MAX_HOSTS)):
+        accounts, field = getattr(options, name), f"new_meeting.{name}"
+        once = list(dict.fromkeys(required_account(field, each) for each in accounts))
+        if len(once) > most:
+            raise errors.invalid(field, message("must be at most {most:,} accounts", most=most))
+        del accounts[:]
+        accounts.extend(once)
+    return options
 
 
 def with_caller(wanted: ReservationInput, caller: Principal) -> ReservationInput:

@@ -14,7 +14,7 @@ from yunhui.booking.v1.reservation_pb2 import Alternative, Room
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1.policy_service_pb2 import DecideRequest
 
-from services.booking import answers, deadlines, meetings, models, states
+from services.booking import answers, deadlines, makings, meetings, models, states
 from services.booking.accounts import AccountState, Profile, lock_accounts, put, read_versions
 from services.booking.decisions import attendance_times, decision_row
 from services.booking.events import refusal_event, reservation_event, to_outcome
@@ -29,7 +29,7 @@ from services.platform.messaging import outbox
 from services.platform.messaging.bus import Event
 from services.platform.observing import traces
 
-_STATES = {policy.EFFECT_ALLOW: states.CONFIRMED, policy.EFFECT_ESCALATE: states.PENDING_APPROVAL}
+ACCEPTED = {policy.EFFECT_ALLOW: states.CONFIRMED, policy.EFFECT_ESCALATE: states.PENDING_APPROVAL}
 _INSERTS = {
     "reservation": Insert(models.RESERVATION),
     "decision": Insert(models.DECISION),
@@ -61,6 +61,9 @@ class _Rows:
     due: list[deadlines.Row] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     acts: list[audit.AuditEntry] = field(default_factory=list)
+    reserved: list[str] = field(default_factory=list)
+    unwanted: list[str] = field(default_factory=list)
+    """Makings of meetings that have their reservation now, and of those that get none."""
 
     def write(self, connection: Connection) -> None:
         for name, insert in _INSERTS.items():
@@ -68,6 +71,8 @@ class _Rows:
         deadlines.insert(connection, self.due)
         outbox.append(connection, self.events)
         audit.append(connection, self.acts)
+        makings.reserved(connection, self.reserved)
+        makings.give_up(connection, self.unwanted)
 
 
 def commit(
@@ -76,9 +81,11 @@ def commit(
     """Stores a batch; None where what the decision rests on has changed since.
 
     Requests of one account must have been decided one after the other, each with those before it counted. Accounts are
-    locked first, and the pool after them.
+    locked first, and the pool after them. Raises makings.UnmadeError when a meeting that was made for one of them is
+    not to be reserved any more.
     """
     lock_accounts(connection, {decided.profile.account_id for decided in batch})
+    makings.require_open(connection, [decided.wanted.making_id for decided in batch if decided.wanted.making_id])
     rows, replies = _Rows(), list[api.CreateReservationResponse | None]()
     with _chosen_rooms(connection, pool, [decided for decided in batch if takes_room(decided)]) as rooms:
         possible = [decided for decided in batch if decided.decision.decision_id in rooms or not takes_room(decided)]
@@ -141,22 +148,24 @@ def _advance_accounts(connection: Connection, batch: list[DecidedRequest]) -> se
 def advances(decided: DecidedRequest) -> bool:
     """Whether storing it moves the account on: for what is accepted, and for who is new or another than before."""
     account = decided.account
-    accepted = decided.decision.effect in _STATES
+    accepted = decided.decision.effect in ACCEPTED
     return accepted or not account.version or decided.profile != account.profile
 
 
 def _add(rows: _Rows, decided: DecidedRequest, room: Room | None, now: int) -> api.CreateReservationResponse:
-    outcome = to_outcome(policy.Effect.Name(decided.decision.effect))
+    outcome, making_id = to_outcome(policy.Effect.Name(decided.decision.effect)), decided.wanted.making_id
     answer = api.CreateReservationResponse(
         outcome=outcome, decision=decided.decision, alternatives=decided.alternatives
     )
-    state = _STATES.get(decided.decision.effect)
+    state = ACCEPTED.get(decided.decision.effect)
     if state:
         record = _to_record(decided, state, room, now)
         answer.reservation.CopyFrom(record)
         _add_reservation(rows, decided, record, state)
     else:
         rows.events.append(_refusal(decided, now))
+    if making_id:
+        (rows.reserved if state else rows.unwanted).append(making_id)
     rows.inserts["decision"].append(
         decision_row(decided.decision, decided.question, decided.wanted.actor, answer.reservation)
     )
@@ -194,7 +203,7 @@ def _to_record(decided: DecidedRequest, state: str, room: Room | None, now: int)
         create_time=to_timestamp(now),
         update_time=to_timestamp(now),
         decision_id=decided.decision.decision_id,
-        meeting=meetings.to_proto(wanted.meeting) if wanted.meeting else None,
+        meeting=meetings.to_proto(wanted.meeting, made_here=bool(wanted.making_id)) if wanted.meeting else None,
         **{name: getattr(wanted, name) for name in _OF_RECORD},
     )
     for name, moment in attendance_times(decided.decision, wanted.start_time).items():
@@ -206,7 +215,7 @@ def _to_record(decided: DecidedRequest, state: str, room: Room | None, now: int)
 def _add_reservation(rows: _Rows, decided: DecidedRequest, record: pb.Reservation, state: str) -> None:
     asked = record.create_time if state == states.PENDING_APPROVAL else None
     of_support = {"escalate_time": from_timestamp(asked) if asked else None, "resolved_by": ""}
-    row = to_row(record) | NOT_ASKED | of_support
+    row = to_row(record) | NOT_ASKED | of_support | {"making_id": decided.wanted.making_id or None}
     rows.inserts["reservation"].append(row)
     rows.due += deadlines.rows(record, decided.decision)
     payload = events_pb2.ReservationEvent(reservation=record, decision=decided.decision, actor=decided.wanted.actor)

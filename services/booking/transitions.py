@@ -11,7 +11,7 @@ from yunhui.booking.v1 import events_pb2
 from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking import deadlines, meetings, states
+from services.booking import deadlines, makings, meetings, states
 from services.booking.accounts import AccountState, StaleError, advance, read_accounts
 from services.booking.decisions import compose_question
 from services.booking.events import SYSTEM, reservation_event
@@ -127,6 +127,7 @@ def change(
 ) -> pb.Reservation:
     """Moves a reservation on as the table in states.py says, and publishes it; deadlines of the old state are dropped.
 
+    The meeting that was made with it is to go when it will not take place; after `lapse` it has gone already.
     Raises StaleError when it, or its account, has changed since.
     """
     transition = states.TRANSITIONS[snapshot.state, event]
@@ -137,6 +138,8 @@ def change(
     if not connection.execute(sa.update(RESERVATION).where(unchanged).values(values)).rowcount:
         raise StaleError
     deadlines.drop_obsolete(connection, record.reservation_id, transition.next_state)
+    if record.meeting.made_here and transition.next_state in states.CALLED_OFF and event != "lapse":
+        makings.unmake_of(connection, record.reservation_id)
     changed = read_reservation(connection, record.reservation_id)
     if changed is None:
         raise StaleError

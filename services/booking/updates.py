@@ -1,6 +1,6 @@
 """Changes of a reservation: decided as if it were not there, and taken over as a whole or not at all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,11 +11,12 @@ from yunhui.booking.v1 import reservation_pb2 as pb
 from yunhui.policy.v1 import decision_pb2 as policy
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
-from services.booking import answers, commitments, deadlines, meetings, requests, states
+from services.booking import answers, commitments, deadlines, makings, meetings, requests, states
 from services.booking.accounts import StaleError, lock_account
 from services.booking.admission import LOOK_AHEAD
 from services.booking.decisions import attendance_times, decision_row
 from services.booking.events import to_outcome
+from services.booking.meeting_moves import MeetingMoves, Move
 from services.booking.meetings import SeenOccurrence, read_holders
 from services.booking.meetings_client import MeetingsClient, find_again
 from services.booking.models import ANSWER, DECISION
@@ -55,8 +56,13 @@ async def update(
     whose: Whose,
     actor: str,
     by: audit.Caller | None = None,
+    moves: MeetingMoves | None = None,
 ) -> api.UpdateReservationResponse:
-    """Raises errors.RpcError; then nothing was changed. `by`: noted when the reservation is another's."""
+    """Raises errors.RpcError; then nothing was changed. `by`: noted when the reservation is another's.
+
+    A meeting that was made with it is moved with it; without `moves` it cannot be.
+    """
+    move = Move(moves)
 
     async def attempt() -> api.UpdateReservationResponse:
         now = transactions.clock.now()
@@ -64,12 +70,20 @@ async def update(
         if snapshot.answer:
             return answers.replay(snapshot.answer, wanted.body_hash, api.UpdateReservationResponse)
         decided = await _decide(transactions, gateway, snapshot, wanted, actor, now, by)
+        if decided.moves_meeting:
+            decided = replace(decided, seen=await move.to(decided.after), held_by=move.held_by)
         told = describe(by, decision=decided.decision.decision_id, event=decided.event)
-        return await transactions.commit(
+        stored = await transactions.commit(
             lambda c: store_update(c, decided, now), lambda answer: told(answer.reservation)
         )
+        if decided.moves_meeting:
+            move.done()
+        return stored
 
-    return await until_fresh(attempt)
+    try:
+        return await until_fresh(attempt)
+    finally:
+        await move.put_right()
 
 
 async def check(
@@ -132,8 +146,8 @@ async def _find_meeting(
     after: pb.Reservation,
     actor: str,
 ) -> SeenOccurrence | None:
-    """None when the interval stays as it is. Raises errors.RpcError when there is no such meeting then."""
-    if (record.start_time, record.end_time) == (after.start_time, after.end_time):
+    """None when the interval stays as it is, or the meeting goes with it. Raises errors.RpcError when there is none."""
+    if not is_moved(record, after) or record.meeting.made_here:
         return None
     seen = await find_again(gateway, after)
     if seen:
@@ -147,7 +161,8 @@ async def _find_meeting(
 class DecidedChange:
     """A change with the decision about it; `after` is the reservation as it is wanted, its room not yet chosen.
 
-    `seen`: the meeting at the new time; None when the time, or whatever meeting there is, stays.
+    `seen`: the meeting at the new time; None when the time, or whatever meeting there is, stays. `held_by`: as which it
+    was moved there; "" when it was not.
     """
 
     wanted: ChangeInput
@@ -157,6 +172,13 @@ class DecidedChange:
     question: pdp.DecideRequest
     decision: policy.Decision
     seen: SeenOccurrence | None
+    held_by: str = ""
+
+    @property
+    def moves_meeting(self) -> bool:
+        """It was made with the reservation, and goes where that goes."""
+        record = self.current.record
+        return self.event is not None and record.meeting.made_here and is_moved(record, self.after)
 
     @property
     def event(self) -> str | None:
@@ -166,6 +188,10 @@ class DecidedChange:
             return "confirm" if pending else "update"
         # what holds a room is not given up for one that support may decline
         return "update" if pending and self.decision.effect == policy.EFFECT_ESCALATE else None
+
+
+def is_moved(record: pb.Reservation, after: pb.Reservation) -> bool:
+    return (record.start_time, record.end_time) != (after.start_time, after.end_time)
 
 
 def read_change_snapshot(
@@ -277,6 +303,8 @@ def store_change(connection: Connection, decided: DecidedChange, event: str, now
         if not rooms:
             raise StaleError
         fields |= {"room_id": rooms[0].room_id, **attendance_times(decision, start)}
+    if decided.held_by:
+        makings.moved(connection, after.reservation_id, decided.held_by)
     payload = events_pb2.ReservationEvent(decision=decision, actor=decided.actor)
     record = change(connection, decided.current, event, payload, now, **fields)
     deadlines.replace(connection, record, decision)

@@ -48,11 +48,12 @@ def occurrences(rule: str, zone_name: str, start: int) -> list[int]:
     return [start, *(int(each.astimezone(UTC).timestamp()) * SECOND for each in found[1:])]
 
 
-def time_zone(name: str) -> ZoneInfo:
+def time_zone(name: str, field: str = "time_zone") -> ZoneInfo:
+    """Raises errors.RpcError naming the field."""
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise errors.invalid("time_zone", message("must be an IANA zone, for example Asia/Shanghai")) from error
+        raise errors.invalid(field, message("must be an IANA zone, for example Asia/Shanghai")) from error
 
 
 def _wrong(why: Text) -> errors.RpcError:

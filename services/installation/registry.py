@@ -45,7 +45,10 @@ SERVICES = (
     ProgramEntry(
         "meetings",
         *(7107, 7112),
-        answers=[subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.USERS],
+        answers=[
+            *(subjects.LOOK_UP, subjects.PARTICIPANTS, subjects.USERS),
+            *(subjects.MAKE_MEETING, subjects.MOVE_MEETING, subjects.UNMAKE_MEETING),
+        ],
         answer_seconds=60,  # who came, of many pages, takes its time
         reached=[OTHER_PORTS["webhooks"]],
     ),
@@ -60,7 +63,11 @@ SERVICES = (
     ProgramEntry(
         "booking",
         *(7101, 7113),
-        asks=[subjects.DECIDE, subjects.ALLOWED, subjects.USAGE, subjects.LOOK_UP, subjects.PARTICIPANTS],
+        asks=[
+            *(subjects.DECIDE, subjects.ALLOWED, subjects.USAGE),
+            *(subjects.LOOK_UP, subjects.PARTICIPANTS),
+            *(subjects.MAKE_MEETING, subjects.MOVE_MEETING, subjects.UNMAKE_MEETING),
+        ],
         answers=[subjects.REQUESTS, subjects.CALENDAR],
         listens=["yunhui.booking.reservation.*"],  # for whoever watches, at every replica
         reached=[7101],

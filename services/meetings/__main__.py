@@ -20,7 +20,7 @@ async def start(host: Host[MeetingsSettings]) -> AsyncIterator[Service]:
         relay = Relay(host.database, connection, host.name)
         webhook_events = WebhookEvents(host.database, host.clock, relay.wake)
         meetings = assembly.build(settings, host.database, host.clock, webhook_events, host.grants, relay.wake)
-        broker = create_broker(settings, meetings.gateway)
+        broker = create_broker(settings, meetings.gateway, meetings.making)
         try:
             yield Service(
                 servicers=meetings.servicers,

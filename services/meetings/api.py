@@ -6,7 +6,7 @@ from yunhui.meetings.v1 import meeting_pb2, simulator_service_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
 from yunhui.meetings.v1 import meeting_service_pb2_grpc as pb_grpc
 
-from services.meetings import control_api, listing, rendering, requests
+from services.meetings import control_api, listing, makings, rendering, requests
 from services.meetings.gateway import Gateway
 from services.meetings.ledger_models import MeetingRow
 from services.meetings.listing import EVERYBODYS, Sight
@@ -66,8 +66,11 @@ class MeetingService(pb_grpc.MeetingServiceServicer):
 
     async def GetMeeting(self, request: pb.GetMeetingRequest, context: rpc.Context) -> pb.GetMeetingResponse:
         row = await self._seen(request)
+        key, account = rendering.key_of(row), rpc.principal().account_id
         return pb.GetMeetingResponse(
-            meeting=rendering.to_meeting(row), verbs=rendering.verbs(self._providers.acts_of(rendering.key_of(row)))
+            meeting=rendering.to_meeting(row),
+            verbs=rendering.verbs(self._providers.acts_of(key)),
+            join_url=await self._database.read(lambda connection: makings.join_url(connection, key, account)),
         )
 
     async def WatchMeetings(

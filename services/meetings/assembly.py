@@ -12,6 +12,7 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import add_MeetingServiceServic
 from services.meetings import api, control_api, simulated, simulator, sweeper
 from services.meetings.control import Control
 from services.meetings.gateway import Gateway
+from services.meetings.making import Making
 from services.meetings.people_now import PeopleNow
 from services.meetings.providers import Installed, Providers
 from services.meetings.settings import MeetingsSettings
@@ -39,6 +40,7 @@ class MeetingsAssembly:
     grants: Grants
     gateway: Gateway
     control: Control
+    making: Making
     people: PeopleNow
     watchers: MeetingWatchers
     sweepers: Sequence[Sweeper]
@@ -65,6 +67,7 @@ class MeetingsAssembly:
 
     async def close(self) -> None:
         await self.control.close()
+        await self.making.close()
         for each in self.installed:
             await each.close()
 
@@ -90,6 +93,7 @@ def build(
         grants or Grants(),
         Gateway(providers, webhook_events, database),
         Control(database, clock, providers, people, committed),
+        Making(database, clock, providers),
         people,
         MeetingWatchers(database),
         [Sweeper(database, clock, each, pace) for each in swept],

@@ -1,4 +1,5 @@
-"""The ledger's tables: the organization's meetings as they were heard of, who was inside, how well, and what was done.
+"""The ledger's tables: the organization's meetings as they were heard of, who was inside, how well, what was done, and
+which were made here.
 
 Times are epoch milliseconds; 0 is "never heard". What a row is derived from stands in it beside what follows, so that
 events may come late, twice and in any order: services/meetings/ledger.py.
@@ -165,10 +166,51 @@ class ControlActRow(SQLModel, table=True):
     give_up_time: int = Field(sa_type=sa.BigInteger, description="real time: whoever did it is gone then")
 
 
-TABLES: list[type[SQLModel]] = [MeetingCounter, MeetingRow, VisitRow, QualitySampleRow, SweepRow, ControlActRow]
+class MakingRow(SQLModel, table=True):
+    """A meeting that was asked for here, by the id that whoever asked gave it. Never its password.
+
+    `state` is a word of makings.State; the first block is what was asked for, the second what came of it.
+    """
+
+    __tablename__ = "making"
+    __table_args__ = (
+        Index("making_meeting", "provider", "meeting_id", unique=True, sqlite_where=sa.text("meeting_id <> ''")),
+    )
+
+    making_id: str = Field(primary_key=True)
+    creator: str = ""
+    subject: str = ""
+    start_time: int = Field(default=0, sa_type=sa.BigInteger)
+    end_time: int = Field(default=0, sa_type=sa.BigInteger)
+    hosts: str = Field(default="[]", sa_type=sa.Text, description="JSON list of accounts beside the creator")
+    create_time: int = Field(sa_type=sa.BigInteger)
+
+    state: str
+    unwanted: bool = Field(default=False, description="there is to be no such meeting")
+    provider: str = ""
+    meeting_id: str = Field(default="", description="empty while it is not known")
+    meeting_code: str = ""
+    join_url: str = ""
+    refusal: str = ""
+    provider_message: str = ""
+    known_row: int = Field(default=0, sa_type=sa.BigInteger, description="the last row of the ledger before that")
+    ask_time: int = Field(default=0, sa_type=sa.BigInteger, description="real time: when the provider was asked")
+    busy_until: int = Field(default=0, sa_type=sa.BigInteger, description="real time: whoever is at it is gone then")
+
+
+TABLES: list[type[SQLModel]] = [
+    MeetingCounter,
+    MeetingRow,
+    VisitRow,
+    QualitySampleRow,
+    SweepRow,
+    ControlActRow,
+    MakingRow,
+]
 MEETING = SQLModel.metadata.tables["meeting"]
 COUNTER = SQLModel.metadata.tables["meeting_counter"]
 VISIT = SQLModel.metadata.tables["visit"]
 QUALITY = SQLModel.metadata.tables["quality_sample"]
 SWEEP = SQLModel.metadata.tables["sweep"]
 CONTROL_ACT = SQLModel.metadata.tables["control_act"]
+MAKING = SQLModel.metadata.tables["making"]

@@ -133,6 +133,20 @@ class SimulatedSettings(SQLModel, table=True):
     entry_sound: bool = False
 
 
+class SimulatedPlan(SQLModel, table=True):
+    """How a meeting is to be that was made here; what is set while it runs counts until the last one leaves."""
+
+    __tablename__ = "simulated_plan"
+
+    meeting_id: int = Field(primary_key=True, foreign_key="simulated_meeting.id", sa_type=sa.BigInteger)
+    making_id: str = Field(unique=True)
+    hosts: str = Field(sa_type=sa.Text, description="JSON list of accounts beside the creator")
+    waiting_room: bool
+    enter_before_host: bool
+    organization_only: bool
+    mute_on_entry: bool
+
+
 class SimulatedRemoval(SQLModel, table=True):
     """Somebody who may not come back."""
 
@@ -160,6 +174,7 @@ TABLES: list[type[SQLModel]] = [
     SimulatedVisit,
     SimulatedWaiting,
     SimulatedSettings,
+    SimulatedPlan,
     SimulatedRemoval,
     SimulatedInvitation,
     *ledger_models.TABLES,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from services.meetings.people import PersonWaiting, Presence, Quality
+from services.meetings.plans import MeetingPlan
 from services.meetings.steering import Act
 
 
@@ -60,6 +61,14 @@ class Meeting:
     def belongs_to(self, account: str) -> bool:
         """Its creator or a named host; one who was only invited, or is host for a while, is neither."""
         return bool(account) and (account == self.creator or account in self.hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeMeeting:
+    """`join_url`: where to click to enter; "" when the provider does not tell."""
+
+    meeting: Meeting
+    join_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +197,10 @@ class AwayError(ProviderError):
     retry_seconds = 5
 
 
+class NotAskedError(AwayError):
+    """The question never got there: nothing was done."""
+
+
 class MisconfiguredError(AwayError):
     """It does not accept us: clock, ids or keys. Somebody must mend it; then the same question gets its answer."""
 
@@ -290,6 +303,31 @@ class Provider(Protocol):
 
         On behalf of the account that made the meeting, "" when that is not known. Raises UnsupportedError for an act
         that is not of `acts`; WrongStateError when the meeting does not run; NoSuchPersonError.
+        """
+        ...
+
+    async def make(self, plan: MeetingPlan, creator: str, making_id: str) -> MadeMeeting:
+        """Once; never again by itself. The account `creator` is to have made it.
+
+        Raises UnsupportedError, NoSuchPersonError; NotAskedError, RateLimitedError and MisconfiguredError when nothing
+        was done. After any other AwayError it may have been made: `find_made`.
+        """
+        ...
+
+    async def find_made(self, plan: MeetingPlan, creator: str, making_id: str) -> list[MadeMeeting]:
+        """What such a `make` may have made, as far as can be seen now; others that look the same among it.
+
+        Raises NoSuchMeetingError when it made nothing, for certain, and never will.
+        """
+        ...
+
+    async def reschedule(self, key: MeetingKey, creator: str, start_time: int, end_time: int) -> None:
+        """It takes place then, from now on. May be asked again. Raises WrongStateError when it runs or is over."""
+        ...
+
+    async def call_off(self, key: MeetingKey, creator: str) -> None:
+        """It takes place no more; fine when it is over, too. May be asked again. Raises WrongStateError while it runs,
+        NoSuchMeetingError when there is none.
         """
         ...
 

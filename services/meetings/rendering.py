@@ -9,7 +9,7 @@ from yunhui.meetings.v1 import listed_meeting_pb2 as pb
 from yunhui.meetings.v1 import meeting_pb2
 
 from services.meetings import steering
-from services.meetings.ledger_models import ControlActRow, MeetingRow, QualitySampleRow, VisitRow
+from services.meetings.ledger_models import ControlActRow, MakingRow, MeetingRow, QualitySampleRow, VisitRow
 from services.meetings.people import Device, PersonWaiting, Presence, Target
 from services.meetings.provider import MeetingKey
 from services.platform.clock import to_timestamp
@@ -46,6 +46,11 @@ def to_key(key: MeetingKey) -> meeting_pb2.MeetingKey:
 
 def key_of(row: MeetingRow | ControlActRow) -> MeetingKey:
     return MeetingKey(row.provider, row.meeting_id, row.sub_meeting_id)
+
+
+def key_of_making(row: MakingRow) -> MeetingKey:
+    """What is made here takes place once."""
+    return MeetingKey(row.provider, row.meeting_id)
 
 
 def _time(milliseconds: int | None) -> Timestamp | None:

@@ -1,18 +1,27 @@
 """A provider for machines without an account anywhere: its meetings are rows, and commands play its people."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import grpc
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from services.meetings import simulated_acts, simulated_crowd, simulated_lists, simulated_steering, simulated_users
+from services.meetings import (
+    simulated_acts,
+    simulated_crowd,
+    simulated_lists,
+    simulated_plans,
+    simulated_steering,
+    simulated_users,
+)
 from services.meetings import simulated_rows as rows
-from services.meetings.models import SimulatedMeeting
+from services.meetings.models import SimulatedMeeting, SimulatedPlan
 from services.meetings.people import PersonWaiting, Presence, Quality
+from services.meetings.plans import MeetingPlan
 from services.meetings.provider import (
+    MadeMeeting,
     Meeting,
     MeetingKey,
     MeetingPage,
@@ -20,15 +29,16 @@ from services.meetings.provider import (
     NoSuchMeetingError,
     Participant,
     Phase,
+    UnsupportedError,
     UserPage,
     WrongStateError,
 )
 from services.meetings.simulated_acts import Deed
 from services.meetings.simulated_crowd import Extra
 from services.meetings.simulated_rows import NoSuchOccurrenceError, Sitting
-from services.meetings.simulated_scene import BATCH, SimulatedScene, Visitor, to_webhook_event
+from services.meetings.simulated_scene import BATCH, SimulatedScene, Visitor
 from services.meetings.steering import ACTS, Act
-from services.meetings.webhook_event import Kind, WebhookEvent
+from services.meetings.webhook_event import WebhookEvent
 from services.meetings.webhook_events import WebhookEvents
 from services.platform.clock import Clock
 from services.platform.data.database import Database
@@ -137,6 +147,43 @@ class Simulated:
         await self._report(act)
         return ending
 
+    async def make(self, plan: MeetingPlan, creator: str, making_id: str) -> MadeMeeting:
+        """The same `making_id` is one meeting, however often it is made."""
+
+        def work(connection: Connection) -> MadeMeeting:
+            with open_session(connection) as session:
+                known = simulated_plans.find(session, making_id)
+                return self._made(session, known or simulated_plans.make(session, plan, creator, making_id, self._code))
+
+        return await self._database.write(work)
+
+    def _code(self, session: Session) -> str:
+        """Raises UnsupportedError."""
+        code = rows.free_code(session)
+        if not self._leads_here(code):
+            raise UnsupportedError(f"{code} leads to another provider")
+        return code
+
+    async def find_made(self, plan: MeetingPlan, creator: str, making_id: str) -> list[MadeMeeting]:
+        """The one of this `making_id`."""
+
+        def work(session: Session) -> list[MadeMeeting]:
+            found = simulated_plans.find(session, making_id)
+            if found is None:
+                raise NoSuchMeetingError("it was not made")
+            return [self._made(session, found)]
+
+        return await self._read(work)
+
+    def _made(self, session: Session, meeting: SimulatedMeeting) -> MadeMeeting:
+        return MadeMeeting(self._told(session, meeting), simulated_plans.join_url(meeting.meeting_code))
+
+    async def reschedule(self, key: MeetingKey, creator: str, start_time: int, end_time: int) -> None:
+        await self._within(key, lambda scene: simulated_steering.reschedule(scene, creator, start_time, end_time))
+
+    async def call_off(self, key: MeetingKey, creator: str) -> None:
+        await self._within(key, lambda scene: simulated_steering.call_off(scene, creator))
+
     async def users(self, position: str) -> UserPage:
         return simulated_users.page(position)
 
@@ -237,9 +284,7 @@ class Simulated:
                 words = message("a meeting with people inside cannot be cancelled: end it")
                 raise simulated_acts.not_allowed(words)
             for scene in [each for each in scenes if not each.sitting.times.cancelled]:
-                scene.stop_waiting(scene.waiting)
-                scene.sitting.times.cancelled = True
-                scene.report(Kind.CANCELLED)
+                scene.call_off()
             if not sub_meeting_id:
                 meeting.cancelled = True
 
@@ -251,9 +296,7 @@ class Simulated:
             last = end or start + times.end_time - times.start_time
             if last <= start:
                 raise errors.invalid("end_time", errors.LATER)
-            times.start_time, times.end_time = start, last
-            changed = to_webhook_event(Kind.CHANGED, scene.sitting, scene.now)
-            scene.told.append(replace(changed, start_time=start, end_time=last))
+            scene.reschedule(start, last)
 
         return await self._act(meeting_code, sub_meeting_id, work)
 
@@ -319,7 +362,7 @@ class Simulated:
             meeting_code=meeting.meeting_code,
             subject=meeting.subject,
             creator=meeting.creator,
-            hosts=(meeting.creator,),
+            hosts=(meeting.creator, *simulated_plans.hosts(session.get(SimulatedPlan, meeting.id))),
             state=self._state(session, meeting, times),
             occurrences=tuple(rows.to_occurrence(each) for each in times),
             recurring=bool(times[0].number),

@@ -49,6 +49,8 @@ def enter(scene: SimulatedScene, who: Visitor) -> None:
     if scene.settings.waiting_room and not scene.is_host(who):
         wait(scene, who)
         return
+    if scene.awaits_host and not scene.is_host(who):
+        raise not_allowed(message("nobody can enter before a host does"))
     scene.stop_waiting(scene.of(scene.waiting, who))
     scene.let_in(who)
 

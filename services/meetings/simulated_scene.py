@@ -7,8 +7,15 @@ from typing import TypeVar
 from sqlmodel import Session
 from ulid import ULID
 
+from services.meetings import simulated_plans
 from services.meetings import simulated_rows as rows
-from services.meetings.models import SimulatedRemoval, SimulatedSettings, SimulatedVisit, SimulatedWaiting
+from services.meetings.models import (
+    SimulatedPlan,
+    SimulatedRemoval,
+    SimulatedSettings,
+    SimulatedVisit,
+    SimulatedWaiting,
+)
 from services.meetings.people import Device, MeetingRole, Target
 from services.meetings.simulated_rows import Person, Sitting
 from services.meetings.steering import MuteOnEntry
@@ -47,9 +54,9 @@ class SimulatedScene:
         self.waiting = rows.waiting(session, sitting)
         self.ending = False
         self.told = told
-        meeting_id, occurrence = self.place
+        self.plan = session.get(SimulatedPlan, rows.id_of(sitting.meeting))
         stored = session.get(SimulatedSettings, self.place)
-        self.settings = stored or SimulatedSettings(meeting_id=meeting_id, occurrence=occurrence)
+        self.settings = stored or simulated_plans.settings(self.plan, *self.place)
 
     @property
     def place(self) -> tuple[int, int]:
@@ -84,7 +91,14 @@ class SimulatedScene:
             self.session.flush()
 
     def is_host(self, who: Visitor) -> bool:
-        return bool(who.account) and who.account == self.sitting.meeting.creator
+        meeting = self.sitting.meeting
+        return bool(who.account) and who.account in (meeting.creator, *simulated_plans.hosts(self.plan))
+
+    @property
+    def awaits_host(self) -> bool:
+        """Nobody else can enter yet."""
+        there = any(visit.role == MeetingRole.HOST for visit in self.inside)
+        return self.plan is not None and not self.plan.enter_before_host and not there
 
     def let_in(self, who: Visitor, own_id: str = "") -> SimulatedVisit:
         """`own_id`: of somebody who has one already."""
@@ -133,7 +147,7 @@ class SimulatedScene:
         self.session.flush()
 
     def put_out(self, people: Iterable[SimulatedVisit]) -> None:
-        """What was set for the running meeting is forgotten with the last one."""
+        """What was set for the running meeting is forgotten with the last one: it is again as it was planned."""
         for each in list(people):
             each.leave_time = self.now
             self.inside.remove(each)
@@ -142,11 +156,10 @@ class SimulatedScene:
             self._forget_settings()
 
     def _forget_settings(self) -> None:
-        meeting_id, occurrence = self.place
         if self.settings in self.session:
             self.session.delete(self.settings)
             self.session.flush()
-        self.settings = SimulatedSettings(meeting_id=meeting_id, occurrence=occurrence)
+        self.settings = simulated_plans.settings(self.plan, *self.place)
 
     def end(self) -> None:
         """For everybody; nothing happens to one that is off already.
@@ -162,6 +175,17 @@ class SimulatedScene:
         self.stop_waiting(self.waiting)
         self.sitting.times.ended = True
         self.report(Kind.ENDED)
+
+    def reschedule(self, start: int, end: int) -> None:
+        times = self.sitting.times
+        times.start_time, times.end_time = start, end
+        changed = to_webhook_event(Kind.CHANGED, self.sitting, self.now)
+        self.told.append(replace(changed, start_time=start, end_time=end))
+
+    def call_off(self) -> None:
+        self.stop_waiting(self.waiting)
+        self.sitting.times.cancelled = True
+        self.report(Kind.CANCELLED)
 
     def report(self, kind: Kind, person: SimulatedVisit | None = None) -> None:
         event = to_webhook_event(kind, self.sitting, self.now, person)

@@ -1,4 +1,5 @@
-"""What hosts do to a simulated meeting while it runs: each act of steering.py with its effect.
+"""What hosts do to a simulated meeting while it runs: each act of steering.py with its effect. Before it runs they move
+it, or call it off.
 
 An act is done for all whom it names, or, when one of them is not there, for nobody. Raises ProviderError.
 """
@@ -10,7 +11,7 @@ from typing import Any
 from services.meetings import simulated_rows as rows
 from services.meetings.models import SimulatedInvitation
 from services.meetings.people import Device, MeetingRole, Target
-from services.meetings.provider import NoSuchPersonError, NotPermittedError, WrongStateError
+from services.meetings.provider import CancelledError, NoSuchPersonError, NotPermittedError, WrongStateError
 from services.meetings.simulated_rows import Person, Sitting
 from services.meetings.simulated_scene import STEERS, P, SimulatedScene, Visitor
 from services.meetings.steering import (
@@ -124,6 +125,28 @@ def invite(scene: SimulatedScene, act: Invite) -> None:
 
 def end(scene: SimulatedScene, act: End) -> None:
     scene.end()
+
+
+def reschedule(scene: SimulatedScene, creator: str, start: int, end: int) -> None:
+    """Raises CancelledError, WrongStateError when it runs or is over, NotPermittedError."""
+    check_operator(scene.sitting, creator)
+    times = scene.sitting.times
+    if times.cancelled:
+        raise CancelledError("it was cancelled")
+    if scene.inside or scene.sitting.is_over(scene.now):
+        raise WrongStateError("it runs, or is over")
+    if (times.start_time, times.end_time) != (start, end):
+        scene.reschedule(start, end)
+
+
+def call_off(scene: SimulatedScene, creator: str) -> None:
+    """Nothing happens to one that is over. Raises WrongStateError while somebody is inside, NotPermittedError."""
+    check_operator(scene.sitting, creator)
+    if scene.inside:
+        raise WrongStateError("people are inside")
+    if not scene.sitting.is_over(scene.now):
+        scene.call_off()
+        scene.sitting.meeting.cancelled = True
 
 
 def found(scene: SimulatedScene, people: Sequence[P], targets: Sequence[Target]) -> list[P]:

@@ -7,12 +7,13 @@ from typing import TypeVar
 import grpc
 from faststream.nats import NatsBroker
 from google.rpc import error_details_pb2
+from yunhui.meetings.v1 import making_pb2, user_pb2
 from yunhui.meetings.v1 import meeting_service_pb2 as pb
-from yunhui.meetings.v1 import user_pb2
 
 from services.contracts import subjects
 from services.meetings import requests, users
 from services.meetings.gateway import Gateway
+from services.meetings.making import Making
 from services.platform.messaging import request_reply
 from services.platform.serving import errors
 from services.platform.settings import Settings
@@ -21,10 +22,10 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 64
 
-A = TypeVar("A", pb.LookUpMeetingReply, pb.ListParticipantsReply, user_pb2.ListUsersReply)
+A = TypeVar("A", pb.LookUpMeetingReply, pb.ListParticipantsReply, user_pb2.ListUsersReply, making_pb2.MakingReply)
 
 
-def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
+def create_broker(settings: Settings, gateway: Gateway, making: Making) -> NatsBroker:
     """A broker that answers; start and stop it. A question that waits for the provider keeps no other waiting."""
     broker = request_reply.create_broker(settings, "meetings")
 
@@ -40,7 +41,26 @@ def create_broker(settings: Settings, gateway: Gateway) -> NatsBroker:
     async def on_users(asked: user_pb2.ListUsersRequest) -> user_pb2.ListUsersReply:
         return await list_users(gateway, asked)
 
+    @request_reply.responder(broker, subjects.MAKE_MEETING, making_pb2.MakeMeetingRequest, at_once=AT_ONCE)
+    async def on_make(asked: making_pb2.MakeMeetingRequest) -> making_pb2.MakingReply:
+        return await made(lambda: making.make(asked))
+
+    @request_reply.responder(broker, subjects.MOVE_MEETING, making_pb2.MoveMeetingRequest, at_once=AT_ONCE)
+    async def on_move(asked: making_pb2.MoveMeetingRequest) -> making_pb2.MakingReply:
+        return await made(lambda: making.move(asked))
+
+    @request_reply.responder(broker, subjects.UNMAKE_MEETING, making_pb2.UnmakeMeetingRequest, at_once=AT_ONCE)
+    async def on_unmake(asked: making_pb2.UnmakeMeetingRequest) -> making_pb2.MakingReply:
+        return await made(lambda: making.unmake(asked))
+
     return broker
+
+
+async def made(ask: Callable[[], Awaitable[making_pb2.MakingResponse]]) -> making_pb2.MakingReply:
+    async def answer() -> making_pb2.MakingReply:
+        return making_pb2.MakingReply(response=await ask())
+
+    return await _with_errors(making_pb2.MakingReply, answer)
 
 
 async def look_up(gateway: Gateway, asked: pb.LookUpMeetingRequest) -> pb.LookUpMeetingReply:

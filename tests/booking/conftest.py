@@ -81,7 +81,9 @@ class Booking:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        built = build(self.database, self.policy, self.clock, self.meetings, Watchers(), lambda: None, self.grants)
+        watchers, clock = Watchers(), self.clock
+        built = build(self.database, self.policy, clock, self.meetings, watchers, lambda: None, self.grants, clock)
+        self.settlement = built.settlement
         self.transactions, self.service, self.admission = built.transactions, built.service, built.admission
         self.deadlines, self.checks = built.deadlines, built.checks
         self.tasks.append(asyncio.create_task(self.admission.run()))

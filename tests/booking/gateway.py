@@ -17,6 +17,7 @@ from services.booking.meetings import OccurrenceKey
 from services.booking.meetings_client import MeetingsClient
 from services.booking.subscriptions import create_consumer
 from services.meetings.gateway import Gateway
+from services.meetings.making import Making
 from services.meetings.provider import AwayError, Meeting, MeetingKey, Participant
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
@@ -90,8 +91,10 @@ class World:
         self._publishing: Client | None = None
 
     async def start(self) -> None:
-        gateway = Gateway(Providers({"": self.provider}), self.webhook_events)
-        self._broker = create_broker(settings(self.bus, "meetings"), gateway)
+        providers = Providers({"": self.provider})
+        gateway = Gateway(providers, self.webhook_events)
+        making = Making(self.database, self.clock, providers)
+        self._broker = create_broker(settings(self.bus, "meetings"), gateway, making)
         await self._broker.start()
         await until(self._answers)
 

@@ -16,6 +16,7 @@ from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub, add_
 from services.meetings import subscriptions
 from services.meetings.api import NEEDED, SERVICE, MeetingService
 from services.meetings.gateway import Gateway
+from services.meetings.making import Making
 from services.meetings.people_now import PeopleNow
 from services.meetings.providers import Providers
 from services.meetings.tencent.tencent import Tencent
@@ -367,11 +368,11 @@ async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
 
 
 async def test_booking_asks_the_same_over_nats(
-    bus: Bus, gateway: Gateway, standin: Standin, meeting: CloudMeeting
+    bus: Bus, gateway: Gateway, standin: Standin, meeting: CloudMeeting, database: Database, clock: HandClock
 ) -> None:
     """As its own user, under the rules of the bus; errors are answers, so that nobody waits in vain."""
     settings = Settings(nats_url=bus.url, nats_user="meetings", nats_password=password("meetings"))
-    broker = subscriptions.create_broker(settings, gateway)
+    broker = subscriptions.create_broker(settings, gateway, Making(database, clock, gateway.providers))
     await broker.start()
     booking = await bus.connect("booking")
 

@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from yunhui.meetings.v1.making_pb2 import MakeMeetingRequest, MoveMeetingRequest, UnmakeMeetingRequest
 from yunhui.meetings.v1.meeting_service_pb2 import ListParticipantsRequest, LookUpMeetingRequest
 from yunhui.policy.v1.policy_service_pb2 import AllowedSubjectsBatchRequest, DecideBatchRequest
 
@@ -17,6 +18,7 @@ from services.booking.watchers import Watchers
 from services.contracts import subjects
 from services.meetings import subscriptions as meetings_subscriptions
 from services.meetings.gateway import Gateway
+from services.meetings.making import Making
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
 from services.meetings.webhook_events import WebhookEvents
@@ -106,6 +108,23 @@ class World:
             asked = ListParticipantsRequest.FromString(body)
             return (await meetings_subscriptions.participants(gateway, asked)).SerializeToString()
 
+        making = Making(database, self.chaos, gateway.providers)
+
+        async def make(body: bytes) -> bytes:
+            asked = MakeMeetingRequest.FromString(body)
+            return (await meetings_subscriptions.made(lambda: making.make(asked))).SerializeToString()
+
+        async def move(body: bytes) -> bytes:
+            asked = MoveMeetingRequest.FromString(body)
+            return (await meetings_subscriptions.made(lambda: making.move(asked))).SerializeToString()
+
+        async def unmake(body: bytes) -> bytes:
+            asked = UnmakeMeetingRequest.FromString(body)
+            return (await meetings_subscriptions.made(lambda: making.unmake(asked))).SerializeToString()
+
+        self.server.handlers[subjects.MAKE_MEETING] = (program, make)
+        self.server.handlers[subjects.MOVE_MEETING] = (program, move)
+        self.server.handlers[subjects.UNMAKE_MEETING] = (program, unmake)
         self.server.handlers[subjects.LOOK_UP] = (program, look_up)
         self.server.handlers[subjects.PARTICIPANTS] = (program, participants)
         return [relay.run()]

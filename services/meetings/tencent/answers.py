@@ -73,6 +73,27 @@ class MeetingInfo(TencentAnswer):
     has_more_sub_meeting: int = 0
 
 
+class OwnMeeting(MeetingInfo):
+    """As the person to whom it is listed sees it, or as it was made. Never its password."""
+
+    join_url: str = ""
+
+
+class Made(TencentAnswer):
+    """Exactly one: of what is not there it is not known whether it was made."""
+
+    meeting_info_list: Annotated[list[OwnMeeting], Field(min_length=1, max_length=1)]
+
+
+class OwnMeetings(TencentAnswer):
+    """Some of a person's meetings. `remaining` is required: what is not said to be all must not be taken for it."""
+
+    remaining: int
+    meeting_info_list: list[OwnMeeting] = []
+    next_pos: Number = 0
+    next_cursory: Number = 0
+
+
 class Meetings(TencentAnswer):
     """With neither field it says nothing, and must not be taken for "there is none"."""
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import ValidationError
 
-from services.meetings.provider import AwayError, MisconfiguredError, ProviderError, RateLimitedError
+from services.meetings.provider import AwayError, MisconfiguredError, NotAskedError, ProviderError, RateLimitedError
 from services.meetings.tencent.answers import ErrorInfo, Failure, TencentAnswer
 from services.meetings.tencent.errors import OF_ACCOUNT, OF_ALL_CALLS, OF_THIS_CALL, Endpoint, RefusalError, to_error
 from services.meetings.tencent.limits import ACCOUNT_SHARE, CALLS_A_DAY, CALLS_A_MINUTE, Restraint, TokenBucket
@@ -19,6 +19,7 @@ from services.meetings.tencent.limits import ACCOUNT_SHARE, CALLS_A_DAY, CALLS_A
 log = logging.getLogger(__name__)
 
 LARGEST_ANSWER = 8 * 1024 * 1024
+NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.InvalidURL)
 
 A = TypeVar("A", bound=TencentAnswer)
 
@@ -109,6 +110,8 @@ class TencentClient:
         progress.sent = True
         try:
             status, content = await self._send(call)
+        except NEVER_SENT as error:
+            raise NotAskedError(f"{call.endpoint}: {type(error).__name__}") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise AwayError(f"{call.endpoint}: {type(error).__name__}") from error
         info = read_error(content)

@@ -26,6 +26,10 @@ class Endpoint(StrEnum):
     """The calls that we make."""
 
     FIND = "GET /v1/meetings"
+    OWN = "GET /v1/meetings?userid"
+    MAKE = "POST /v1/meetings"
+    MOVE = "PUT /v1/meetings/{id}"
+    CALL_OFF = "POST /v1/meetings/{id}/cancel"
     GET = "GET /v1/meetings/{id}"
     PARTICIPANTS = "GET /v1/meetings/{id}/participants"
     MEETINGS = "GET /v1/corp/meetings"
@@ -74,6 +78,8 @@ UNREGISTERED = 190001
 INVALID = 190004
 """Some parameter: also an operator of a kind that the call does not take, or somebody who has left."""
 STATES = {13602, 13603, 14151, 14152}
+OVER = {13603, 14152}
+"""Of these: it has ended."""
 TRANSIENT = {41, 28, 960000, 20201, *range(13000, 13704)} - STATES
 ON_BEHALF = {
     Endpoint.WAITING,
@@ -87,14 +93,19 @@ ON_BEHALF = {
     Endpoint.VIDEO,
     Endpoint.SHARING,
     Endpoint.NAMES,
+    Endpoint.MOVE,
+    Endpoint.CALL_OFF,
 }
 """Calls in the name of whoever made the meeting, who may be unknown over there by now."""
 OF_ENDPOINT: Mapping[tuple[Endpoint, int], type[ProviderError]] = {
     # whoever is unknown over there can have no meeting there
     (Endpoint.FIND, UNREGISTERED): NoSuchMeetingError,
+    (Endpoint.OWN, UNREGISTERED): NoSuchMeetingError,
     (Endpoint.GET, UNREGISTERED): NoSuchMeetingError,
     **{(endpoint, UNREGISTERED): NotPermittedError for endpoint in ON_BEHALF},
     (Endpoint.INVITE, UNREGISTERED): NoSuchPersonError,
+    (Endpoint.MAKE, UNREGISTERED): NoSuchPersonError,
+    (Endpoint.MAKE, 500168): ProviderError,  # no more this month, whoever asks
     (Endpoint.INVITE, 500041): AwayError,
     (Endpoint.WAITING_ROOM, 9103): UnsupportedError,  # for the device of a meeting room
     (Endpoint.VIDEO, 9104): UnsupportedError,  # for this device

@@ -14,6 +14,8 @@ ACCOUNT_SHARE = 3
 """A third of the calls a minute may be about the whole enterprise, of each kind."""
 QUALITY_CALLS = 30
 """A minute, about one meeting."""
+MADE_CALLS = 30
+"""A minute, for one person: 2,000 an hour are allowed."""
 REMEMBERED = 10_000
 
 
@@ -67,20 +69,20 @@ class Restraint:
         self._buckets[0].pause(seconds)
 
 
-class PerMeeting:
-    """So many calls within any minute about one meeting. Whoever would have to wait is told so at once."""
+class PerOne:
+    """So many calls within any minute about one meeting, or person. Whoever would have to wait is told so at once."""
 
     def __init__(self, limit: int, now: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._now = now
         self._budgets: OrderedDict[str, Budget] = OrderedDict()
 
-    def take(self, meeting_id: str) -> None:
+    def take(self, name: str) -> None:
         """Raises RateLimitedError."""
-        budget = self._budgets.setdefault(meeting_id, Budget(self._limit, self._now))
-        self._budgets.move_to_end(meeting_id)
+        budget = self._budgets.setdefault(name, Budget(self._limit, self._now))
+        self._budgets.move_to_end(name)
         if not budget.take():
             seconds = int(budget.wait_seconds()) + 1
-            raise RateLimitedError("our own limit of calls about one meeting is reached", seconds)
+            raise RateLimitedError("our own limit of calls of this kind is reached", seconds)
         if len(self._budgets) > REMEMBERED:
             self._budgets.popitem(last=False)

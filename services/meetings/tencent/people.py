@@ -19,7 +19,7 @@ from services.meetings.tencent.answers import (
 )
 from services.meetings.tencent.client import Call, TencentClient
 from services.meetings.tencent.errors import INVALID, Endpoint, code_of
-from services.meetings.tencent.limits import CALLS_A_MINUTE, QUALITY_CALLS, PerMeeting
+from services.meetings.tencent.limits import CALLS_A_MINUTE, QUALITY_CALLS, PerOne
 from services.meetings.tencent.paths import meeting_path
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class TencentPeople:
         self._accounts = accounts
         self._operator = operator
         share = min(calls_a_minute / CALLS_A_MINUTE, 1)
-        self._quality_calls = PerMeeting(max(int(QUALITY_CALLS * share), 1))
+        self._quality_calls = PerOne(max(int(QUALITY_CALLS * share), 1))
         self._known: OrderedDict[MeetingKey, dict[str, str]] = OrderedDict()
 
     async def inside(self, key: MeetingKey) -> list[Presence]:

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 
 from services.meetings.people import PersonWaiting, Presence, Quality
+from services.meetings.plans import MeetingPlan
 from services.meetings.provider import (
     CancelledError,
     IncompleteError,
+    MadeMeeting,
     Meeting,
     MeetingKey,
     MeetingPage,
@@ -25,6 +27,7 @@ from services.meetings.tencent.client import Call, TencentClient, Timing
 from services.meetings.tencent.errors import Endpoint
 from services.meetings.tencent.limits import CALLS_A_MINUTE
 from services.meetings.tencent.listing import MeetingLists
+from services.meetings.tencent.making import TencentMaking
 from services.meetings.tencent.paths import meeting_path
 from services.meetings.tencent.people import PAGE, TencentPeople
 from services.meetings.tencent.signature import Credentials, TencentAuth
@@ -71,6 +74,7 @@ class Tencent:
         self._listing = MeetingLists(client, accounts, NAME, operator)
         self._people = TencentPeople(client, accounts, operator, calls_a_minute)
         self._steering = Steering(client, accounts, operator, self._people)
+        self._making = TencentMaking(client, accounts, NAME, min(calls_a_minute / CALLS_A_MINUTE, 1))
 
     async def find(self, meeting_code: str, account: str | None) -> Meeting:
         query = {
@@ -117,6 +121,18 @@ class Tencent:
 
     async def do(self, key: MeetingKey, act: Act, creator: str) -> None:
         await self._steering.do(key, act, creator)
+
+    async def make(self, plan: MeetingPlan, creator: str, making_id: str) -> MadeMeeting:
+        return await self._making.make(plan, creator)
+
+    async def find_made(self, plan: MeetingPlan, creator: str, making_id: str) -> list[MadeMeeting]:
+        return await self._making.find_made(plan, creator)
+
+    async def reschedule(self, key: MeetingKey, creator: str, start_time: int, end_time: int) -> None:
+        await self._making.reschedule(key, creator, start_time, end_time)
+
+    async def call_off(self, key: MeetingKey, creator: str) -> None:
+        await self._making.call_off(key, creator)
 
     async def users(self, position: str) -> UserPage:
         query = {"operator_id": self._operator, "operator_id_type": USER, "size": str(LARGEST_PAGE)}

@@ -17,7 +17,7 @@ from services.meetings.provider import (
     RateLimitedError,
     WrongStateError,
 )
-from services.meetings.tencent.limits import PerMeeting
+from services.meetings.tencent.limits import PerOne
 from services.meetings.tencent.tencent import Tencent
 from services.standin.cloud import CloudMeeting
 from services.standin.request_checks import Request
@@ -242,7 +242,7 @@ async def test_the_stand_in_has_that_limit_too(standin: Standin, tencent: Tencen
 def test_no_minute_holds_more_calls_about_a_meeting_than_its_limit() -> None:
     """Whenever it begins; the thirty-first is told when to come again."""
     clock = HandClock()
-    calls = PerMeeting(30, clock.seconds())
+    calls = PerOne(30, clock.seconds())
     for _ in range(30):
         clock.time += 1000
         calls.take("1")
