@@ -24,8 +24,9 @@ FIELDS: Mapping[str, str] = {
     "end_time": "start",
     "participant_count": "people",
     "room_id": "room_id",
+    "ROOM_NOT_FOUND": "room_id",
 }
-"""Of the form, by booking's names for them."""
+"""Of the form, by booking's names for them, or by its reasons."""
 
 
 async def show(request: Request) -> Response:
@@ -105,8 +106,9 @@ async def _page(request: Request, typed: BookingForm, status: int = 200, problem
 
 def _beside(request: Request, problem: Problem | None) -> dict[str, str]:
     """What the service has against a field, said there."""
-    if problem is None or not problem.field:
+    if problem is None:
         return {}
-    name = new_meeting.field_of(problem.field) or FIELDS.get(problem.field, "")
+    places = (problem.field, problem.reason)
+    name = new_meeting.field_of(problem.field) or next((FIELDS[each] for each in places if each in FIELDS), "")
     language = reader_of(request).language
     return {name: sentence(problem.detail(language), language)} if name else {}
