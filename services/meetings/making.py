@@ -134,7 +134,7 @@ class Making:
     async def _found(self, making_id: str, found: MadeMeeting) -> MakingRow:
         now = self._clock.now()
         row = await self._store(lambda connection: makings.made(connection, making_id, found, now))
-        log.info("%s: made, %s/%s", making_id, row.provider, row.meeting_id)
+        log.info("%s: %s, %s/%s", making_id, row.state, row.provider, row.meeting_id)
         return row
 
     async def _search(self, row: MakingRow) -> MakingRow:

@@ -162,11 +162,11 @@ def refused(connection: Connection, making_id: str, refusal: Refusal) -> MakingR
 
 
 def made(connection: Connection, making_id: str, found: MadeMeeting, now: int) -> MakingRow:
-    """Also when it is unwanted by now, to be called off then. Raises ConflictError when it is another making's."""
+    """Also when it is unwanted by now, to be called off then. Not when another making has got it meanwhile."""
     ledger.lock(connection)
     with open_session(connection) as session:
         row, meeting = _held(session, making_id), found.meeting
-        if row.state == State.ASKED:
+        if row.state == State.ASKED and not _taken(connection, row, [found]):
             row.state, row.provider, row.meeting_id = State.MADE, meeting.provider, meeting.meeting_id
             row.meeting_code, row.join_url = meeting.meeting_code, found.join_url
             _note(session, row, Kind.CHANGED, now)
@@ -221,9 +221,15 @@ def could_be(connection: Connection, row: MakingRow, candidates: Sequence[MadeMe
     """Without those that were known before it was asked for, and those of other makings."""
     m, ids = MEETING.c, [each.meeting.meeting_id for each in candidates]
     known = sa.select(m.meeting_id).where(m.provider == row.provider, m.meeting_id.in_(ids), m.id <= row.known_row)
-    others = sa.select(MAKING.c.meeting_id).where(MAKING.c.provider == row.provider, MAKING.c.meeting_id.in_(ids))
-    taken = {*connection.scalars(known), *connection.scalars(others)}
-    return [each for each in candidates if each.meeting.meeting_id not in taken]
+    others = {*connection.scalars(known), *_taken(connection, row, candidates)}
+    return [each for each in candidates if each.meeting.meeting_id not in others]
+
+
+def _taken(connection: Connection, row: MakingRow, found: Sequence[MadeMeeting]) -> set[str]:
+    """Those of them that other makings have."""
+    m, ids = MAKING.c, [each.meeting.meeting_id for each in found]
+    theirs = (m.provider == row.provider) & m.meeting_id.in_(ids) & (m.making_id != row.making_id)
+    return {*connection.scalars(sa.select(m.meeting_id).where(theirs))}
 
 
 def join_url(connection: Connection, key: MeetingKey, account: str) -> str:

@@ -79,9 +79,13 @@ class Acts:
         if meeting.settings.get("auto_waiting_room") is True and not host:
             self._wait(meeting, body)
             return
+        hosts_inside = any(meeting.is_host(each.userid) for each in meeting.inside())
+        if meeting.settings.get("allow_in_before_host") is False and not host and not hosts_inside:
+            raise Refusal(9101, "MAY NOT JOIN", 403)
         instanceid = int(body.get("instanceid", PC))
         visit = self._cloud.enter(meeting, userid, str(body.get("name", "")), sub, instanceid=instanceid)
-        visit.microphone = bool(body.get("microphone", False))
+        muted = meeting.settings.get("participant_join_mute") == 1 and not host
+        visit.microphone = bool(body.get("microphone", False)) and not muted
 
     def _leave(self, meeting: CloudMeeting, body: Body) -> None:
         for visit in _chosen(meeting.inside(), body):

@@ -66,7 +66,10 @@ class CloudSubMeeting:
 
 @dataclass(slots=True)
 class CloudMeeting:
-    """`enterprise` False: somebody else's, which the API does not show. `cohosts` and `banned` are ms_open_ids."""
+    """`enterprise` False: somebody else's, which the API does not show. `cohosts` and `banned` are ms_open_ids.
+
+    `changed` in milliseconds: each time another one.
+    """
 
     meeting_id: str
     code: str
@@ -84,6 +87,9 @@ class CloudMeeting:
     deleted: bool = False
     recycled: bool = False
     kind: int = 0
+    password: str = ""
+    time_zone: str = ""
+    changed: int = 0
     settings: dict[str, object] = field(default_factory=dict)
     cohosts: set[str] = field(default_factory=set)
     banned: set[str] = field(default_factory=set)
@@ -115,6 +121,7 @@ class Cloud:
         self.lock = threading.RLock()
         self._last_id = 6_058_890_385_480_921_052
         self._last_code = 530_812_451
+        self._last_change = 0
 
     def create(
         self,
@@ -135,6 +142,7 @@ class Cloud:
             self._last_id += 1
             meeting = CloudMeeting(str(self._last_id), code or self._free_code(), subject, creator, start, end)
             meeting.enterprise = enterprise
+            meeting.changed = self._change_time()
             if times > 1:
                 meeting.subs = [
                     CloudSubMeeting(str(start + number * every), start + number * every, end + number * every)
@@ -248,7 +256,7 @@ class Cloud:
 
     def move(self, meeting: CloudMeeting, start: int, end: int) -> None:
         with self.lock:
-            meeting.start, meeting.end = start, end
+            meeting.start, meeting.end, meeting.changed = start, end, self._change_time()
             self._tell("meeting.updated", meeting, meeting.creator)
 
     def cancel(self, meeting: CloudMeeting) -> None:
@@ -268,6 +276,10 @@ class Cloud:
     def recycle(self, meeting: CloudMeeting) -> None:
         """Its number is given back, and may be given to another meeting."""
         meeting.recycled = True
+
+    def _change_time(self) -> int:
+        self._last_change = max(self._last_change + 1, int(self.now() * 1000))
+        return self._last_change
 
     def _free_code(self) -> str:
         while True:

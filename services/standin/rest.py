@@ -7,10 +7,11 @@ from urllib.parse import parse_qsl, urlsplit
 from services.standin.cloud import Cloud, CloudMeeting
 from services.standin.control_calls import ControlCalls
 from services.standin.corp_calls import CorpCalls
+from services.standin.making_calls import MakingCalls
 from services.standin.people_calls import PeopleCalls
 from services.standin.request_checks import ACCOUNT_MEETINGS, ACCOUNT_USERS, Refusal, Request
 from services.standin.users import list_users
-from services.standin.wire import Body, Query, caller, meeting_of, operator, own, read_body
+from services.standin.wire import Body, Query, caller, meeting_of, operator, read_body
 
 
 class Rest:
@@ -19,14 +20,15 @@ class Rest:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self.control = ControlCalls(cloud)
+        self.making = MakingCalls(cloud, self._told)
         people, corp = PeopleCalls(cloud), CorpCalls(cloud)
         one, control = r"/v1/meetings/(\d+)", r"/v1/real-control/meetings/(\d+)"
         self._routes: list[tuple[str, re.Pattern[str], Callable[[str, Query, Body], Body]]] = [
             ("GET", re.compile("/v1/meetings()"), self._find),
-            ("POST", re.compile("/v1/meetings()"), self._create),
+            ("POST", re.compile("/v1/meetings()"), self.making.create),
             ("GET", re.compile(one), self._get),
-            ("PUT", re.compile(one), self._modify),
-            ("POST", re.compile(f"{one}/cancel"), self._cancel),
+            ("PUT", re.compile(one), self.making.modify),
+            ("POST", re.compile(f"{one}/cancel"), self.making.cancel),
             ("GET", re.compile(f"{ACCOUNT_MEETINGS}()"), corp.meetings),
             ("GET", re.compile(f"{one}/participants"), people.participants),
             ("GET", re.compile(f"{one}/real-time-participants"), people.inside),
@@ -55,7 +57,7 @@ class Rest:
         if not query.get("instanceid"):
             raise Refusal(190004, "instanceid is required")
         if "meeting_code" not in query:
-            return self._list(who, query)
+            return self.making.own(who, query)
         if not re.fullmatch(r"\d{9}", query["meeting_code"]):
             raise Refusal(190004, "meeting_code must be 9 digits")
         meeting = self.cloud.holder(query["meeting_code"])
@@ -64,55 +66,12 @@ class Rest:
         every = query.get("is_show_all_sub_meetings") == "1"
         return {"meeting_number": 1, "meeting_info_list": [self._told(meeting, who, every=every)]}
 
-    def _list(self, caller: str, query: Query) -> Body:
-        mine = sorted(
-            (each for each in self.cloud.meetings.values() if each.creator == caller and not each.cancelled),
-            key=lambda each: (each.start, each.meeting_id),
-        )
-        rest = [each for each in mine if each.start >= int(query.get("pos") or 0)]
-        page, left = rest[:20], rest[20:]
-        answer: Body = {
-            "meeting_number": len(page),
-            "remaining": len(left),
-            "meeting_info_list": [self._told(each, caller) for each in page],
-        }
-        return answer | ({"next_pos": left[0].start, "next_cursory": left[0].start * 1000} if left else {})
-
-    def _create(self, _: str, _query: Query, body: Body) -> Body:
-        for name in ("userid", "instanceid", "subject", "type", "start_time", "end_time"):
-            if name not in body:
-                raise Refusal(190004, f"{name} is required")
-        who = caller(self.cloud, str(body["userid"]))
-        if not isinstance(body["start_time"], str) or not isinstance(body["end_time"], str):
-            raise Refusal(190004, "times are strings of seconds")
-        start, end = int(body["start_time"]), int(body["end_time"])
-        made = self.cloud.create(who, start, end, subject=str(body["subject"]))
-        made.hosts = [str(each["userid"]) for each in body.get("hosts") or []]
-        return {"meeting_number": 1, "meeting_info_list": [self._told(made, who)]}
-
     def _get(self, meeting_id: str, query: Query, _body: Body) -> Body:
         who = caller(self.cloud, operator(query))
         meeting = meeting_of(self.cloud, meeting_id)
         if meeting.cancelled:
             raise Refusal(9007, "MEETING CANCELED")
         return {"meeting_number": 1, "meeting_info_list": [self._told(meeting, who, every=True)]}
-
-    def _modify(self, meeting_id: str, _query: Query, body: Body) -> Body:
-        meeting = own(self.cloud, meeting_id, str(body.get("userid", "")))
-        if meeting.inside():
-            raise Refusal(14151, "MEETING HAS STARTED")
-        start, end = int(body.get("start_time", meeting.start)), int(body.get("end_time", meeting.end))
-        meeting.subject = str(body.get("subject", meeting.subject))
-        self.cloud.move(meeting, start, end)
-        info = {"meeting_id": meeting.meeting_id, "meeting_code": meeting.code}
-        return {"meeting_number": 1, "meeting_info_list": [info]}
-
-    def _cancel(self, meeting_id: str, _query: Query, body: Body) -> Body:
-        meeting = own(self.cloud, meeting_id, str(body.get("userid", "")))
-        if meeting.inside():
-            raise Refusal(13602, "MEETING HAS STARTED")
-        self.cloud.cancel(meeting)
-        return {}
 
     def _told(self, meeting: CloudMeeting, caller: str, *, every: bool = False) -> Body:
         """As the API tells it: times are strings of seconds."""
@@ -127,8 +86,8 @@ class Rest:
             "end_time": str(meeting.end),
             "join_url": f"https://meeting.tencent.com/dm/{meeting.meeting_id}",
             "join_meeting_role": role(meeting, caller),
-            "need_password": False,
-            "time_zone": "",
+            "need_password": bool(meeting.password),
+            "time_zone": meeting.time_zone,
         }
         if meeting.hosts:
             told["hosts"] = [{"userid": each} for each in meeting.hosts]

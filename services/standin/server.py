@@ -3,6 +3,7 @@
 It stands on http.server: that alone hands over the target and the case of header names as they came over the wire.
 """
 
+import contextlib
 import json
 import socket
 import threading
@@ -25,8 +26,8 @@ CONTROL = "/standin/"
 class Standin:
     """`faults` befall the next requests, one each; `broken` befalls all: html, hang, drip and so on.
 
-    A fault may also be "error:CODE". `canned` is answered to all that is admitted. What is refused is kept in
-    `refusals` as its code.
+    A fault may also be "error:CODE", and "lost": what was asked for is done, and not answered. `canned` is answered to
+    all that is admitted. What is refused is kept in `refusals` as its code.
     """
 
     def __init__(
@@ -97,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.standin.requests.append(request)
         fault = self.standin.next_fault()
-        if fault and not fault.startswith("error:"):
+        if fault == "lost":
+            self._lost(request)
+        elif fault and not fault.startswith("error:"):
             getattr(self, f"_{fault}")()
         else:
             self._answer(lambda: self._obey(request, fault))
@@ -127,6 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _lost(self, request: Request) -> None:
+        with contextlib.suppress(Refusal):
+            self._obey(request, "")
+        self._close()
 
     def _html(self) -> None:
         self._send(502, HTML, "text/html")

@@ -29,7 +29,7 @@ KNOWN = Application()
 @pytest.fixture
 def standin() -> Iterator[Standin]:
     made = Standin()
-    made.cloud.users.add("li")
+    made.cloud.users |= {"li", "wang"}
     made.start()
     yield made
     made.stop()
