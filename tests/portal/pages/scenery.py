@@ -115,7 +115,7 @@ class Scenery:
                 f"/book?meeting_code={coming}&people=12",
             ),
             "making": Look(
-                said("没有会议号：创建会议并预定", "No number: the meeting made here"),
+                said("没有会议号：新建会议并预定", "No number: the meeting made here"),
                 "li.wei",
                 "/book/new?day=2025-07-11&start=14:00&end=15:30&people=20",
                 plan,

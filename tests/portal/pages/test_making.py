@@ -114,12 +114,12 @@ SAID = {
         "nothing": "No meeting was made.",
     },
     "zh-CN": {
-        "way": "在这里创建会议",
-        "done": "会议已创建，会议室预定成功",
+        "way": "在这里新建会议",
+        "done": "会议已建好，会议室预定成功",
         "goes along": "取消预约时会议一并取消",
         "support": "已转技术支持",
         "personal": "个人免费版",
-        "nothing": "没有创建会议。",
+        "nothing": "没有新建会议。",
     },
 }
 
@@ -209,7 +209,9 @@ def test_what_is_wrong_is_said_beside_its_field(somebody: Somebody, language: st
 @pytest.mark.parametrize("password", ["1234", "12345", "123456", ""])
 def test_passwords_of_four_to_six_digits_are_taken(somebody: Somebody, password: str) -> None:
     booker = somebody(f"password-{len(password)}")
-    answer = booker.desk.submit(httpx2.Response(200, text=booker.form()), **wanted(password=password, start="17:00", end="18:00"))
+    answer = booker.desk.submit(
+        httpx2.Response(200, text=booker.form()), **wanted(password=password, start="17:00", end="18:00")
+    )
     assert answer.status_code == 303, faults(answer)
 
 
@@ -262,7 +264,11 @@ def test_a_form_sent_twice_at_once_is_one_reservation_and_one_meeting(somebody: 
     booker = somebody("hasty")
     page = booker.form()
     with ThreadPoolExecutor(5) as pool:
-        answers = list(pool.map(lambda _: booker.send(page, subject="Once", start="18:00", end="19:00", password=PASSWORD), range(5)))
+        answers = list(
+            pool.map(
+                lambda _: booker.send(page, subject="Once", start="18:00", end="19:00", password=PASSWORD), range(5)
+            )
+        )
     assert {each.status_code for each in answers} == {303}, [faults(each) for each in answers]
     assert len({each.headers["location"] for each in answers}) == 1
     assert len(booker.reservations()) == 1

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.system
 DAY = "2025-07-08"
 WORDS = {
     "zh-CN": {
-        "way": "在这里创建会议",
-        "make": "创建会议并预定",
+        "way": "在这里新建会议",
+        "make": "新建会议并预定",
         "personal": "个人免费版",
         "support": "技术支持",
         "fine": "可以预定",
