@@ -1,5 +1,6 @@
 """Asks the meetings gateway over NATS for meetings that are made here. Each may be asked again, to the same effect."""
 
+import grpc
 from google.protobuf.message import DecodeError, Message
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -12,9 +13,10 @@ from services.contracts import subjects
 from services.platform.clock import to_timestamp
 from services.platform.observing import traces
 from services.platform.serving import errors
+from services.platform.text.messages import message
 
-SECONDS = 15.0
-"""A provider is asked, perhaps twice; and somebody waits."""
+SECONDS = 22.0
+"""The gateway takes 20 at most, and whoever waits 30."""
 
 
 class MakingClient:
@@ -48,12 +50,17 @@ class MakingClient:
             if not self._nats.is_connected:
                 raise errors.unavailable(GATEWAY)
             body, trace = asked.SerializeToString(), traces.headers()
-            message = await self._nats.request(subject, body, timeout=SECONDS, headers=trace)
-            reply = making.MakingReply.FromString(message.data)
+            answer = await self._nats.request(subject, body, timeout=SECONDS, headers=trace)
+            reply = making.MakingReply.FromString(answer.data)
         except (NatsError, TimeoutError, DecodeError) as error:
             raise errors.unavailable(GATEWAY) from error
+        if reply.HasField("error") and not reply.error.retry_after_ms:
+            words, figures = message("the meetings service cannot answer"), {"said": reply.error.message}
+            raise errors.failure(grpc.StatusCode.INTERNAL, "MEETINGS_REFUSED", words, figures=figures)
+        if reply.HasField("error"):
+            raise errors.unavailable("the meeting provider", max(1, reply.error.retry_after_ms // 1000))
         if not reply.HasField("response"):
-            raise errors.unavailable(GATEWAY, max(1, reply.error.retry_after_ms // 1000))
+            raise errors.unavailable(GATEWAY)
         return reply.response
 
 

@@ -17,8 +17,8 @@ from sqlalchemy.engine import Connection
 from services.booking import answers
 from services.booking.accounts import StaleError
 from services.booking.answers import RequestKey
-from services.booking.models import MAKING, RESERVATION
-from services.platform.clock import MINUTE
+from services.booking.models import OWED_MAKING, RESERVATION
+from services.platform.clock import MINUTE, SECOND
 from services.platform.ids import new_id
 
 OPEN, UNMAKE, ALIGN = "OPEN", "UNMAKE", "ALIGN"
@@ -26,9 +26,11 @@ PATIENCE = 2 * MINUTE
 """So long a meeting may stand without its reservation before it is unmade: longer than any request takes."""
 LEASE = MINUTE
 """So long whoever holds a row is left alone."""
+TRUSTED_SECONDS = LEASE / SECOND / 2
+"""So long after it took a row whoever holds it may still ask for a move: it is answered before anybody else asks."""
 AT_ONCE = 0
 
-_C = MAKING.c
+_C = OWED_MAKING.c
 _NOBODYS = {"held_by": "", "actor": "", "request_id": "", "body_hash": b"", "reservation_id": ""}
 
 
@@ -60,7 +62,7 @@ def open_for(connection: Connection, key: RequestKey, body: bytes, due: int) -> 
     found = connection.execute(sa.select(_C.making_id, _C.body_hash).where(mine).with_for_update()).first()
     if found:
         answers.check_body(found.body_hash, body)
-        connection.execute(sa.update(MAKING).where(_C.making_id == found.making_id).values(due_time=due))
+        connection.execute(sa.update(OWED_MAKING).where(_C.making_id == found.making_id).values(due_time=due))
         return str(found.making_id)
     if answers.read(connection, [key]):
         raise StaleError
@@ -81,7 +83,7 @@ def require_open(connection: Connection, making_ids: Collection[str]) -> None:
 def reserved(connection: Connection, making_ids: Collection[str]) -> None:
     """Their reservations are stored in this transaction."""
     if making_ids:
-        connection.execute(sa.delete(MAKING).where(_C.making_id.in_(making_ids)))
+        connection.execute(sa.delete(OWED_MAKING).where(_C.making_id.in_(making_ids)))
 
 
 def give_up(connection: Connection, making_ids: Collection[str]) -> None:
@@ -89,13 +91,13 @@ def give_up(connection: Connection, making_ids: Collection[str]) -> None:
     if making_ids:
         mine = _C.making_id.in_(making_ids) & (_C.state == OPEN)
         values = _NOBODYS | {"state": UNMAKE, "due_time": AT_ONCE}
-        connection.execute(sa.update(MAKING).where(mine).values(values))
+        connection.execute(sa.update(OWED_MAKING).where(mine).values(values))
 
 
 def unmake_of(connection: Connection, reservation_id: str) -> None:
     """The meeting that was made with a reservation is to go, whatever was owed about it before."""
     making_id = read_id(connection, reservation_id)
-    connection.execute(sa.delete(MAKING).where(_C.making_id == making_id))
+    connection.execute(sa.delete(OWED_MAKING).where(_C.making_id == making_id))
     _insert(connection, making_id, UNMAKE, AT_ONCE)
 
 
@@ -105,11 +107,11 @@ def unmake_of(connection: Connection, reservation_id: str) -> None:
 def hold(connection: Connection, reservation_id: str, held_by: str, now: int) -> str | None:
     """Its making's id, when nobody else moves the meeting, or None: from here on the meeting may be elsewhere."""
     making_id, leased = read_id(connection, reservation_id), {"held_by": held_by, "due_time": now + LEASE}
-    row = connection.execute(sa.select(MAKING).where(_C.making_id == making_id).with_for_update()).first()
+    row = connection.execute(sa.select(OWED_MAKING).where(_C.making_id == making_id).with_for_update()).first()
     if row is None:
         _insert(connection, making_id, ALIGN, reservation_id=reservation_id, due=now + LEASE, held_by=held_by)
     elif row.state == ALIGN and (row.held_by == held_by or row.due_time <= now):
-        connection.execute(sa.update(MAKING).where(_C.making_id == making_id).values(leased))
+        connection.execute(sa.update(OWED_MAKING).where(_C.making_id == making_id).values(leased))
     else:
         return None
     return making_id
@@ -118,7 +120,7 @@ def hold(connection: Connection, reservation_id: str, held_by: str, now: int) ->
 def moved(connection: Connection, reservation_id: str, held_by: str) -> None:
     """Its reservation is moved in this transaction. Raises StaleError when the meeting is not held any more."""
     mine = (_C.reservation_id == reservation_id) & (_C.held_by == held_by) & (_C.state == ALIGN)
-    if not connection.execute(sa.delete(MAKING).where(mine)).rowcount:
+    if not connection.execute(sa.delete(OWED_MAKING).where(mine)).rowcount:
         raise StaleError
 
 
@@ -129,7 +131,7 @@ def align(connection: Connection, making_id: str, reservation_id: str, due: int)
     if row is None:
         _insert(connection, making_id, ALIGN, reservation_id=reservation_id, due=due)
     elif row.state == ALIGN:
-        connection.execute(sa.update(MAKING).where(mine).values(values))
+        connection.execute(sa.update(OWED_MAKING).where(mine).values(values))
 
 
 def is_moving(connection: Connection, reservation_id: str) -> bool:
@@ -149,7 +151,7 @@ def read_next(connection: Connection) -> int | None:
 
 def claim(connection: Connection, held_by: str, now: int, limit: int) -> list[Claim]:
     """What is due, longest first, held from here on. A meeting that waited too long for its reservation is unmade."""
-    due = sa.select(MAKING).where(_C.due_time <= now).order_by(_C.due_time, _C.making_id)
+    due = sa.select(OWED_MAKING).where(_C.due_time <= now).order_by(_C.due_time, _C.making_id)
     found = []
     for row in connection.execute(due.limit(limit).with_for_update(skip_locked=True)).all():
         state = UNMAKE if row.state == OPEN else row.state
@@ -157,23 +159,23 @@ def claim(connection: Connection, held_by: str, now: int, limit: int) -> list[Cl
         if state == UNMAKE:
             values = _NOBODYS | values
         mine = _C.making_id == row.making_id
-        connection.execute(sa.update(MAKING).where(mine).values(values | {"held_by": held_by}))
+        connection.execute(sa.update(OWED_MAKING).where(mine).values(values | {"held_by": held_by}))
         found.append(Claim(row.making_id, state, row.reservation_id, row.attempts, held_by))
     return found
 
 
 def settle(connection: Connection, claimed: Claim) -> None:
     """Nothing is owed any more, unless it was claimed anew, or something else is owed since."""
-    connection.execute(sa.delete(MAKING).where(_held(claimed)))
+    connection.execute(sa.delete(OWED_MAKING).where(_held(claimed)))
 
 
 def postpone(connection: Connection, claimed: Claim, due: int) -> None:
-    connection.execute(sa.update(MAKING).where(_held(claimed)).values(held_by="", due_time=due))
+    connection.execute(sa.update(OWED_MAKING).where(_held(claimed)).values(held_by="", due_time=due))
 
 
 def count_unsettled(connection: Connection) -> int:
     """Those that were tried, and are still owed."""
-    tried = sa.select(sa.func.count()).select_from(MAKING).where(_C.attempts > 0)
+    tried = sa.select(sa.func.count()).select_from(OWED_MAKING).where(_C.attempts > 0)
     return connection.scalar(tried) or 0
 
 
@@ -190,4 +192,4 @@ def _held(claimed: Claim) -> sa.ColumnElement[bool]:
 
 def _insert(connection: Connection, making_id: str, state: str, due: int, **values: Any) -> None:
     row = _NOBODYS | {"making_id": making_id, "state": state, "due_time": due, "attempts": 0} | values
-    connection.execute(sa.insert(MAKING), [row])
+    connection.execute(sa.insert(OWED_MAKING), [row])

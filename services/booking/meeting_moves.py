@@ -16,14 +16,11 @@ from services.booking import makings, meetings
 from services.booking.making_client import MakingClient, is_done, is_refused
 from services.booking.meetings import SeenOccurrence
 from services.booking.new_meetings import in_doubt, refused
-from services.booking.transactions import Transactions
-from services.platform.clock import SECOND, Clock, from_timestamp
+from services.booking.transactions import Transactions, until_fresh
+from services.platform.clock import Clock, from_timestamp
 from services.platform.ids import new_id
 from services.platform.serving import errors
 from services.platform.text.messages import message
-
-TRUSTED_SECONDS = makings.LEASE / SECOND / 2
-"""So long after it was noted one may still ask: it is answered before anybody else asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class Move:
         if making_id is None:
             raise being_moved()
         self._moved, self._doubtful = (making_id, after.reservation_id), False
-        if time.monotonic() - noted > TRUSTED_SECONDS:
+        if time.monotonic() - noted > makings.TRUSTED_SECONDS:
             raise in_doubt()
         response = await self._ask(moves, making_id, after)
         if is_refused(response):
@@ -84,7 +81,8 @@ class Move:
             return
         due = self._moves.timer.now() + makings.LEASE if self._doubtful else makings.AT_ONCE
         making_id, reservation_id = self._moved
-        await self._moves.transactions.database.write(lambda c: makings.align(c, making_id, reservation_id, due))
+        database = self._moves.transactions.database
+        await until_fresh(lambda: database.write(lambda c: makings.align(c, making_id, reservation_id, due)))
         self._moves.wake()
 
 

@@ -107,12 +107,13 @@ class Reservation(SQLModel, table=True):
     making_id: str | None = Field(default=None, description="as which its meeting was made with it; NULL: it was not")
 
 
-class Making(SQLModel, table=True):
+class OwedMaking(SQLModel, table=True):
     """What is owed to the provider about a meeting that is made here. makings.py says what, and writes it."""
 
+    __tablename__ = "owed_making"
     __table_args__ = (
-        Index("making_due", "due_time"),
-        Index("making_request", "actor", "request_id", unique=True, sqlite_where=sa.text("state = 'OPEN'")),
+        Index("owed_making_due", "due_time"),
+        Index("owed_making_request", "actor", "request_id", unique=True, sqlite_where=sa.text("state = 'OPEN'")),
     )
 
     making_id: str = Field(primary_key=True)
@@ -271,7 +272,7 @@ class CalendarFeed(SQLModel, table=True):
 
 TABLES: list[type[SQLModel]] = [
     *(Account, Room, Reservation, PoolChange, Decision, StoredAnswer, Violation, Suspension, Deadline, CalendarFeed),
-    Making,
+    OwedMaking,
     *(DirectoryMember, DirectoryMembership, DirectoryDepartment),
     *outbox.TABLES,
     *audit.TABLES,
@@ -282,7 +283,7 @@ ACCOUNT, ROOM, RESERVATION = _tables["account"], _tables["room"], _tables["reser
 POOL_CHANGE = _tables["pool_change"]
 DECISION, ANSWER, DEADLINE = _tables["decision"], _tables["answer"], _tables["deadline"]
 VIOLATION, SUSPENSION = _tables["violation"], _tables["suspension"]
-MAKING = _tables["making"]
+OWED_MAKING = _tables["owed_making"]
 CALENDAR_FEED = _tables["calendar_feed"]
 DIRECTORY_MEMBER, DIRECTORY_DEPARTMENT = _tables["directory_member"], _tables["directory_department"]
 DIRECTORY_MEMBERSHIP = _tables["directory_membership"]

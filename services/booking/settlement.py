@@ -5,6 +5,7 @@ Whoever asks holds the row until its lease is over: a program that dies while it
 
 import asyncio
 import logging
+import time
 
 from sqlalchemy.engine import Connection
 from yunhui.booking.v1 import reservation_pb2 as pb
@@ -56,8 +57,10 @@ class Settlement:
 
     async def catch_up(self) -> None:
         """Sees once to everything that is due."""
+        noted = time.monotonic()
         while claims := await self._claim():
-            await asyncio.gather(*map(self._see_to, claims))
+            await asyncio.gather(*(self._see_to(each, noted) for each in claims))
+            noted = time.monotonic()
 
     async def figures(self) -> None:
         """Sets the gauge from what is stored."""
@@ -70,9 +73,9 @@ class Settlement:
             return []
         return await self._database.write(lambda c: makings.claim(c, new_id("set"), now, AT_ONCE))
 
-    async def _see_to(self, claimed: Claim) -> None:
+    async def _see_to(self, claimed: Claim, noted: float) -> None:
         try:
-            settled = await self._ask(claimed)
+            settled = await self._ask(claimed, noted)
         except Exception as error:
             # whatever happened is tried again
             log.warning("making %s, %s: %s", claimed.making_id, claimed.state, error)
@@ -83,13 +86,15 @@ class Settlement:
             later = self._timer.now() + pause(claimed)
             await self._database.write(lambda c: makings.postpone(c, claimed, later))
 
-    async def _ask(self, claimed: Claim) -> bool:
+    async def _ask(self, claimed: Claim, noted: float) -> bool:
         """Whether nothing is owed any more. Raises errors.RpcError when there is no answer."""
         if claimed.state == makings.UNMAKE:
             return is_done(await self._client.unmake(claimed.making_id))
         record = await self._database.read(lambda c: read_live(c, claimed.reservation_id))
         if record is None:
             return True
+        if time.monotonic() - noted > makings.TRUSTED_SECONDS:  # another may be at it by now
+            return False
         response = await self._client.move(claimed.making_id, record)
         if is_refused(response):
             # asked again it would be answered the same: where the meeting is now stands with the reservation

@@ -71,7 +71,11 @@ class FailureReason(Enum):
     NOT_FETCHED = message("The provider's people could not be fetched: {reason}")
     SAY_YES = message("If this is right, add --yes.")
     SAY_PEOPLE = message("Say how many people are expected: --people.")
-    SAY_EVERYTHING = message("Give --meeting, or all of --code, --subject, --start, --minutes and --people.")
+    SAY_EVERYTHING = message(
+        "Give --meeting, or all of --code (or --make), --subject, --start, --minutes and --people."
+    )
+    MAKE_OR_NUMBER = message("Give either --make or the number of a meeting that there is.")
+    ONLY_WITH_MAKE = message("{option} says how a meeting is to be that is made: add --make.")
     MEETING_TELLS_NO_TIME = message("The meeting tells no time: give --start and --minutes.")
     MEETING_ELSEWHERE = message(
         "The meeting takes place {time}: reserve a time that overlaps it, or move the meeting first."

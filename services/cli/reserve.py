@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 from yunhui.booking.v1 import booking_service_pb2 as api
 
-from services.cli import moments, proposal, rendering
+from services.cli import moments, new_meetings, proposal, rendering
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.failures import CommandError, ExitCode
+from services.cli.new_meetings import NewMeeting
 from services.cli.proposal import ReservationDraft
 from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
 from services.installation import development_clock
+from services.platform.ids import new_id
 from services.platform.text.messages import message
 from services.platform.text.times import PLATFORM_ZONE
 
@@ -54,9 +56,24 @@ def reserve(
         bool, typer.Option("--all-or-none", help=message("with --repeat: all of them or none"))
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help=message("do not ask again"))] = False,
+    make: new_meetings.Make = False,
+    zone: new_meetings.Zone = "",
+    invite: new_meetings.Invite = None,
+    host: new_meetings.Host = None,
+    password: new_meetings.Password = "",
+    waiting_room: new_meetings.WaitingRoom = False,
+    before_host: new_meetings.BeforeHost = False,
+    organization_only: new_meetings.OrganizationOnly = False,
+    watermark: new_meetings.Watermark = False,
+    mute: new_meetings.Mute = False,
 ) -> None:
+    options = NewMeeting(*(zone, invite, host, password, waiting_room, before_host, organization_only, watermark, mute))
     if dry_run and repeat:
         raise CommandError(FailureReason.NO_DRY_SERIES, ExitCode.USAGE)
+    if make and (meeting or code):
+        raise CommandError(FailureReason.MAKE_OR_NUMBER, ExitCode.USAGE)
+    if not make:
+        options.unused()
     if meeting:
         request = proposal.propose(terminal, meeting, ReservationDraft(subject, start, minutes, people, account))
         request.room_id = room or ""
@@ -65,6 +82,9 @@ def reserve(
     else:
         request = spelled_out(terminal, ReservationDraft(subject, start, minutes, people, account), room)
         request.MergeFrom(api.CreateReservationRequest(meeting_code=code, subject=subject))
+    if make:
+        request.new_meeting.CopyFrom(options.to_proto())
+        request_id = request_id or new_id("cli")  # nothing is made twice
     send(terminal, request, request_id=request_id, dry_run=dry_run, repeat=repeat, all_or_none=all_or_none)
 
 

@@ -62,6 +62,7 @@ PLACEHOLDERS = {
     "STATE": message("state"),
     "TEXT": message("TEXT"),
     "VERSION": message("version"),
+    "ZONE": message("time zone"),
 }
 """What stands for a value in help; what is not here is typed as it stands, as in fixed|auto."""
 FAULTS = {

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection
 from yunhui.meetings.v1 import making_pb2 as pb
@@ -33,7 +33,7 @@ from services.platform.serving import errors
 
 log = logging.getLogger(__name__)
 
-MAKE, MOVE, UNMAKE = "make", "move", "unmake"
+MAKE, FIND, MOVE, CALL_OFF = "make", "find_made", "reschedule", "call_off"
 ANSWER_SECONDS = 20.0
 """Within so many every question is answered; what was begun goes on."""
 SEARCH_SECONDS = 15.0
@@ -51,6 +51,7 @@ LOST = Refusal("", "")
 UNCERTAIN = pb.MakingResponse(outcome=pb.MAKING_OUTCOME_UNKNOWN)
 THERE_IS_NONE = pb.MakingResponse(outcome=pb.MAKING_OUTCOME_DONE)
 
+T = TypeVar("T")
 Question = Callable[[Provider, MeetingKey], Coroutine[Any, Any, None]]
 
 
@@ -68,32 +69,30 @@ class Making:
     async def make(self, asked: pb.MakeMeetingRequest) -> pb.MakingResponse:
         making_id, creator = making_requests.making_id(asked.making_id), making_requests.creator(asked)
         plan = making_requests.plan(asked)
-        return await self._answer(MAKE, self._make(making_id, creator, plan))
+        return await self._answer(self._make(making_id, creator, plan))
 
     async def move(self, asked: pb.MoveMeetingRequest) -> pb.MakingResponse:
         making_id = making_requests.making_id(asked.making_id)
         start, end = making_requests.interval(asked.start_time, asked.end_time)
-        return await self._answer(MOVE, self._move(making_id, start, end))
+        return await self._answer(self._move(making_id, start, end))
 
     async def unmake(self, asked: pb.UnmakeMeetingRequest) -> pb.MakingResponse:
-        return await self._answer(UNMAKE, self._unmake(making_requests.making_id(asked.making_id)))
+        return await self._answer(self._unmake(making_requests.making_id(asked.making_id)))
 
     async def close(self) -> None:
         """What was begun is finished."""
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _answer(self, what: str, work: Coroutine[Any, Any, pb.MakingResponse]) -> pb.MakingResponse:
+    async def _answer(self, work: Coroutine[Any, Any, pb.MakingResponse]) -> pb.MakingResponse:
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await asyncio.shield(task)
+                return await asyncio.shield(task)
         except (TimeoutError, NotStoredError):
-            answer = UNCERTAIN
-        gateway.CALLS.count(what, pb.MakingOutcome.Name(answer.outcome).rpartition("_")[2].lower())
-        return answer
+            return UNCERTAIN
 
     async def _make(self, making_id: str, creator: str, plan: MeetingPlan) -> pb.MakingResponse:
         provider = self._providers.default
@@ -114,7 +113,7 @@ class Making:
         """Raises errors.RpcError when nothing was done."""
         making_id = row.making_id
         try:
-            found = await provider.make(plan, creator, making_id)
+            found = await counted(MAKE, provider.make(plan, creator, making_id))
         except NOTHING_DONE as error:
             log.warning("%s: no meeting is made: %s", making_id, error)
             await self._store(lambda connection: makings.nothing_done(connection, making_id))
@@ -161,7 +160,7 @@ class Making:
             return None
         try:
             async with asyncio.timeout(SEARCH_SECONDS):
-                return await provider.find_made(plan, row.creator, row.making_id)
+                return await counted(FIND, provider.find_made(plan, row.creator, row.making_id))
         except NoSuchMeetingError:
             raise
         except (ProviderError, TimeoutError) as error:
@@ -190,7 +189,9 @@ class Making:
 
     async def _call_off(self, row: MakingRow) -> pb.MakingResponse:
         making_id = row.making_id
-        outcome = await self._attempt(row, lambda provider, key: provider.call_off(key, row.creator), when_gone=None)
+        outcome = await self._attempt(
+            CALL_OFF, row, lambda provider, key: provider.call_off(key, row.creator), when_gone=None
+        )
         if outcome is None:
             now = self._clock.now()
             await self._store(lambda connection: makings.called_off(connection, making_id, now))
@@ -209,7 +210,7 @@ class Making:
                 return UNCERTAIN
             return refused(Refusal(UNMADE if row.unwanted else WRONG_STATE, ""))
         outcome = await self._attempt(
-            row, lambda provider, key: provider.reschedule(key, row.creator, start, end), when_gone=GONE
+            MOVE, row, lambda provider, key: provider.reschedule(key, row.creator, start, end), when_gone=GONE
         )
         if outcome is None:
             now = self._clock.now()
@@ -217,13 +218,13 @@ class Making:
         await self._store(lambda connection: makings.let_go(connection, making_id))
         return UNCERTAIN if outcome is LOST else refused(outcome)
 
-    async def _attempt(self, row: MakingRow, ask: Question, when_gone: Refusal | None) -> Refusal | None:
+    async def _attempt(self, what: str, row: MakingRow, ask: Question, when_gone: Refusal | None) -> Refusal | None:
         """None: it was done; LOST: nobody knows. Raises errors.RpcError when nothing was done."""
         provider = self._provider(row)
         if provider is None:
             return LOST
         try:
-            await ask(provider, key_of_making(row))
+            await counted(what, ask(provider, key_of_making(row)))
         except NoSuchMeetingError as error:
             log.info("%s: %s", row.making_id, error)
             return when_gone
@@ -273,6 +274,23 @@ class Making:
             return UNCERTAIN
         meeting = await self._database.read(lambda connection: makings.meeting(connection, row))
         return pb.MakingResponse(outcome=pb.MAKING_OUTCOME_DONE, meeting=meeting)
+
+
+async def counted(what: str, question: Coroutine[Any, Any, T]) -> T:
+    """Raises ProviderError."""
+    try:
+        answer = await question
+    except NoSuchMeetingError:
+        gateway.CALLS.count(what, "not_found")
+        raise
+    except AwayError:
+        gateway.CALLS.count(what, "away")
+        raise
+    except ProviderError:
+        gateway.CALLS.count(what, "refused")
+        raise
+    gateway.CALLS.count(what, "done")
+    return answer
 
 
 def to_refusal(error: ProviderError) -> Refusal:

@@ -161,7 +161,9 @@ class MakingCalls:
 
     def _people(self, body: Body) -> dict[str, list[str]]:
         """Hosts must be known; invitees need not be."""
-        found = {name: userids(name, body[name]) for name in ("hosts", "invitees") if name in body}
+        found: dict[str, list[str]] = {
+            name: userids(name, body[name]) for name in ("hosts", "invitees") if name in body
+        }
         if len(found.get("invitees", ())) > MOST_INVITEES:
             raise Refusal(190004, f"no more than {MOST_INVITEES} invitees")
         for each in found.get("hosts", ()):

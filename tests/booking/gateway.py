@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,8 @@ from services.booking.meetings_client import MeetingsClient
 from services.booking.subscriptions import create_consumer
 from services.meetings.gateway import Gateway
 from services.meetings.making import Making
-from services.meetings.provider import AwayError, Meeting, MeetingKey, Participant
+from services.meetings.plans import MeetingPlan
+from services.meetings.provider import AwayError, MadeMeeting, Meeting, MeetingKey, Participant
 from services.meetings.providers import Providers
 from services.meetings.simulated import Simulated
 from services.meetings.subscriptions import create_broker
@@ -43,12 +44,16 @@ def settings(bus: Bus, user: str) -> Settings:
 class Moody(Simulated):
     """A provider that can be away, as providers are. `asked`: how often it was asked who came.
 
-    `known`: a meeting that the simulated provider could not make.
+    `known`: a meeting that the simulated provider could not make. `instead` is raised in place of making, moving or
+    calling off, `afterwards` when that is done: an answer that is lost. `made` counts what was made.
     """
 
     away = False
     asked = 0
+    made = 0
     known: Meeting | None = None
+    instead: Exception | None = None
+    afterwards: Exception | None = None
 
     def __init__(self, database: Database, clock: ManualClock, webhook_events: WebhookEvents) -> None:
         super().__init__(database, clock, webhook_events)
@@ -68,6 +73,28 @@ class Moody(Simulated):
         await self.gate.wait()
         self._check()
         return await super().participants(key, since)
+
+    async def make(self, plan: MeetingPlan, creator: str, making_id: str) -> MadeMeeting:
+        with self._moods():
+            self.made += 1
+            return await super().make(plan, creator, making_id)
+
+    async def reschedule(self, key: MeetingKey, creator: str, start_time: int, end_time: int) -> None:
+        with self._moods():
+            await super().reschedule(key, creator, start_time, end_time)
+
+    async def call_off(self, key: MeetingKey, creator: str) -> None:
+        with self._moods():
+            await super().call_off(key, creator)
+
+    @contextlib.contextmanager
+    def _moods(self) -> Iterator[None]:
+        self._check()
+        if self.instead:
+            raise self.instead
+        yield
+        if self.afterwards:
+            raise self.afterwards
 
     def _check(self) -> None:
         if self.away:

@@ -22,6 +22,7 @@ from services.platform.text.languages import LANGUAGES, read
 ROOT = Path(__file__).parents[2]
 PROPER = frozenset(
     {"JSON", "RFC", "CSV", "NATS", "Prometheus", "Webhook", "RRULE", "URL", "YUNHUI_STATE", "YUNHUI_LANG", "zh-CN"}
+    | {"YUNHUI_MEETING_PASSWORD"}
     | {"yunhui", "support", "admin", "service", "booker"}
 )
 """Names, and roles, that are the same in Chinese."""

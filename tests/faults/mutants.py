@@ -34,6 +34,48 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "a reservation is stored although its meeting is being unmade",
+        "services/booking/makings.py",
+        "        if len(found) < len(set(making_ids)):\n",
+        "        if len(found) > len(set(making_ids)):\n",
+        "tests/booking/made_here/test_deaths.py::test_what_takes_too_long_is_made_anew",
+    ),
+    Mutant(
+        "a meeting stays that nobody reserved in time",
+        "services/booking/makings.py",
+        "state = UNMAKE if row.state == OPEN else row.state",
+        "state = row.state",
+        "tests/booking/made_here/test_deaths.py::test_whoever_dies_leaves_both_or_neither",
+    ),
+    Mutant(
+        "what is refused at last keeps its meeting",
+        "services/booking/reservations.py",
+        "(rows.reserved if state else rows.unwanted).append(making_id)",
+        "rows.reserved.append(making_id)",
+        "tests/booking/made_here/test_making.py::test_what_is_refused_only_then_is_unmade",
+    ),
+    Mutant(
+        "what is called off keeps its meeting",
+        "services/booking/states.py",
+        "CALLED_OFF = (CANCELLED, DECLINED, EXPIRED)",
+        "CALLED_OFF = (DECLINED, EXPIRED)",
+        "tests/booking/made_here/test_ends.py::test_cancelled_with_its_reservation",
+    ),
+    Mutant(
+        "a change is stored although its meeting was moved back",
+        "services/booking/makings.py",
+        "    if not connection.execute(sa.delete(OWED_MAKING).where(mine)).rowcount:\n        raise StaleError\n",
+        "    connection.execute(sa.delete(OWED_MAKING).where(mine))\n",
+        "tests/booking/made_here/test_moves_with_it.py::test_what_comes_between_moving_and_storing",
+    ),
+    Mutant(
+        "two changes move a meeting at once",
+        "services/booking/makings.py",
+        "elif row.state == ALIGN and (row.held_by == held_by or row.due_time <= now):",
+        "elif row.state == ALIGN:",
+        "tests/booking/made_here/test_moves_with_it.py::test_whoever_dies_while_moving_is_put_right",
+    ),
+    Mutant(
         "who manages one department reads the decisions about all",
         "services/booking/queries.py",
         "sa.select(DECISION).where(c.decision_id == decision_id, whose.covers(c.account_id))",

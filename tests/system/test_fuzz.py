@@ -22,6 +22,7 @@ from yunhui.booking.v1.calendar_pb2 import ReadCalendarRequest, ReadCalendarResp
 from yunhui.booking.v1.events_pb2 import AccountEvent, RefusedRequest, ReservationEvent
 from yunhui.booking.v1.export_pb2 import ExportRequestsRequest, ExportRequestsResponse
 from yunhui.meetings.v1.events_pb2 import MeetingEvent
+from yunhui.meetings.v1.making_pb2 import MakeMeetingRequest, MakingReply, MoveMeetingRequest, UnmakeMeetingRequest
 from yunhui.meetings.v1.meeting_service_pb2 import (
     ListParticipantsReply,
     ListParticipantsRequest,
@@ -62,6 +63,9 @@ QUESTIONS: dict[str, tuple[str, Any, Any]] = {
     "policy.allowed": ("booking", AllowedSubjectsBatchRequest, AllowedSubjectsBatchResponse),
     "meetings.look_up": ("booking", LookUpMeetingRequest, LookUpMeetingReply),
     "meetings.participants": ("booking", ListParticipantsRequest, ListParticipantsReply),
+    "meetings.make": ("booking", MakeMeetingRequest, MakingReply),
+    "meetings.move": ("booking", MoveMeetingRequest, MakingReply),
+    "meetings.unmake": ("booking", UnmakeMeetingRequest, MakingReply),
     "meetings.users": ("directory", ListUsersRequest, ListUsersReply),
     "booking.requests": ("policy", ExportRequestsRequest, ExportRequestsResponse),
     "booking.calendar": ("portal", ReadCalendarRequest, ReadCalendarResponse),

@@ -8,7 +8,7 @@ import pytest
 
 from services.cli.failures import ExitCode
 from tests.patience import PATIENCE_SECONDS
-from tests.system.stack import Person, Stack
+from tests.system.stack import Person, Stack, wait_for
 
 pytestmark = pytest.mark.system
 
@@ -90,3 +90,34 @@ def test_tables_are_for_people(stack: Stack, admin: Person) -> None:
             said = admin.yunhui("meetings", *words, "--lang", language)
             assert (said.code, said.err) == (ExitCode.OK, "")
             assert said.out.strip()
+
+
+def test_a_meeting_is_made_with_its_reservation(stack: Stack) -> None:
+    """Its number is told, and whoever made it finds it; it goes with the reservation."""
+    li = stack.login("booker", "li-makes")
+    when = ("--start", "2025-07-16 10:00", "--minutes", "60", "--people", "5", "--subject", "周会")
+    options = ("--zone", "Asia/Tokyo", "--invite", "wang", "--invite", "zhao", "--host", "wang", "--password", "1234")
+    assert told(li, "reserve", "--make", *when, "--dry-run")["outcome"] == "OUTCOME_CONFIRMED"
+    made = told(li, "reserve", "--make", *when, *options, "--waiting-room", "--request-id", "once")["reservation"]
+    assert made["meeting"]["madeHere"]
+    again = told(li, "reserve", "--make", *when, *options, "--waiting-room", "--request-id", "once")["reservation"]
+    assert again == made
+    found = told(li, "query", made["meetingCode"])["meeting"]
+    assert (found["subject"], found["hostAccountIds"]) == ("周会", ["li-makes", "wang"])
+    told(li, "cancel", made["reservationId"])
+    wait_for(lambda: told(li, "query", made["meetingCode"])["meeting"]["state"] == "MEETING_STATE_CANCELLED")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--make", "--code", "123456789"), "MAKE_OR_NUMBER"),
+        (("--make", "--meeting", "123456789"), "MAKE_OR_NUMBER"),
+        (("--code", "123456789", "--mute"), "ONLY_WITH_MAKE"),
+        (("--code", "123456789", "--invite", "wang"), "ONLY_WITH_MAKE"),
+    ],
+)
+def test_a_number_or_a_new_meeting(stack: Stack, words: tuple[str, ...], reason: str) -> None:
+    when = ("--start", "2025-07-16 10:00", "--minutes", "60", "--people", "5", "--subject", "周会")
+    said = stack.login("booker", "li-makes").yunhui("reserve", *words, *when)
+    assert (said.code, json.loads(said.err)["error"]["reason"]) == (ExitCode.USAGE, reason)

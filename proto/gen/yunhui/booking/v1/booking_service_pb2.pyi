@@ -94,7 +94,7 @@ class CreateReservationRequest(_message.Message):
     def new_meeting(self) -> _meeting_pb2.MeetingOptions:
         """Makes the meeting, too, for the account that is charged, at the time that is reserved: both come about or neither
         does. It is moved with its reservation, and cancelled with it when that is cancelled, declined or expires. Instead of
-        meeting_code; request_id is required then. Optional.
+        meeting_code; request_id is required then. The same request with another password is the same. Optional.
         """
 
     def __init__(
@@ -190,7 +190,7 @@ class CreateReservationSeriesRequest(_message.Message):
     """True: all occurrences or none. False: those that are allowed."""
     @_builtins.property
     def first(self) -> Global___CreateReservationRequest:
-        """The first occurrence; without a request_id. Required."""
+        """The first occurrence; without a request_id and without new_meeting. Required."""
 
     def __init__(
         self,

@@ -252,7 +252,9 @@ class BookingServiceServicer:
         The room that is held is kept as long as nothing more is asked for than it is held for.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
         ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
-        CreateReservation.
+        CreateReservation. A meeting that was made with it is moved along: FAILED_PRECONDITION with reason MEETING_NOT_MOVED
+        when the provider refuses, with its words; ABORTED with reason MEETING_BEING_MOVED while another change moves it;
+        UNAVAILABLE when it does not say whether it was moved: it is moved back then, and one may try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -291,7 +293,8 @@ class BookingServiceServicer:
         as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
         A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
         what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
-        approval that is: for others it is REFUSED, with the effect ESCALATE.
+        approval that is: for others it is REFUSED, with the effect ESCALATE. A meeting that was made with its reservation
+        stays its creator's, and goes on being moved and cancelled with it.
         Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -72,7 +72,9 @@ class BookingServiceStub:
     The room that is held is kept as long as nothing more is asked for than it is held for.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
     ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
-    CreateReservation.
+    CreateReservation. A meeting that was made with it is moved along: FAILED_PRECONDITION with reason MEETING_NOT_MOVED
+    when the provider refuses, with its words; ABORTED with reason MEETING_BEING_MOVED while another change moves it;
+    UNAVAILABLE when it does not say whether it was moved: it is moved back then, and one may try again.
     """
     CheckUpdate: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.CheckUpdateRequest, _booking_service_pb2.CheckUpdateResponse]
     """What UpdateReservation would answer now, its errors included. Nothing is stored."""
@@ -94,7 +96,8 @@ class BookingServiceStub:
     as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
     A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
     what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
-    approval that is: for others it is REFUSED, with the effect ESCALATE.
+    approval that is: for others it is REFUSED, with the effect ESCALATE. A meeting that was made with its reservation
+    stays its creator's, and goes on being moved and cancelled with it.
     Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
     """
     EndReservation: _grpc.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]
@@ -212,7 +215,9 @@ class BookingServiceAsyncStub(BookingServiceStub):
     The room that is held is kept as long as nothing more is asked for than it is held for.
     Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
     ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
-    CreateReservation.
+    CreateReservation. A meeting that was made with it is moved along: FAILED_PRECONDITION with reason MEETING_NOT_MOVED
+    when the provider refuses, with its words; ABORTED with reason MEETING_BEING_MOVED while another change moves it;
+    UNAVAILABLE when it does not say whether it was moved: it is moved back then, and one may try again.
     """
     CheckUpdate: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.CheckUpdateRequest, _booking_service_pb2.CheckUpdateResponse]  # type: ignore[assignment]
     """What UpdateReservation would answer now, its errors included. Nothing is stored."""
@@ -234,7 +239,8 @@ class BookingServiceAsyncStub(BookingServiceStub):
     as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
     A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
     what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
-    approval that is: for others it is REFUSED, with the effect ESCALATE.
+    approval that is: for others it is REFUSED, with the effect ESCALATE. A meeting that was made with its reservation
+    stays its creator's, and goes on being moved and cancelled with it.
     Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
     """
     EndReservation: _aio.UnaryUnaryMultiCallable[_booking_service_pb2.EndReservationRequest, _booking_service_pb2.EndReservationResponse]  # type: ignore[assignment]
@@ -391,7 +397,9 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         The room that is held is kept as long as nothing more is asked for than it is held for.
         Errors: NOT_FOUND; FAILED_PRECONDITION when it is in use or over; ABORTED when version is stale;
         ALREADY_EXISTS when request_id was used with another body. A new interval must overlap the meeting: errors as for
-        CreateReservation.
+        CreateReservation. A meeting that was made with it is moved along: FAILED_PRECONDITION with reason MEETING_NOT_MOVED
+        when the provider refuses, with its words; ABORTED with reason MEETING_BEING_MOVED while another change moves it;
+        UNAVAILABLE when it does not say whether it was moved: it is moved back then, and one may try again.
         """
 
     @_abc_1.abstractmethod
@@ -437,7 +445,8 @@ class BookingServiceServicer(metaclass=_abc_1.ABCMeta):
         as free; what it refuses stays as it is. Order, repetition, errors and dry_run as for CancelComingReservations.
         A second person hands over: PERMISSION_DENIED with reason SECOND_PERSON_NEEDED for whoever would get them; and
         what is confirmed but would need support's approval again is handed over only by who has no part in it, whose
-        approval that is: for others it is REFUSED, with the effect ESCALATE.
+        approval that is: for others it is REFUSED, with the effect ESCALATE. A meeting that was made with its reservation
+        stays its creator's, and goes on being moved and cancelled with it.
         Errors: NOT_FOUND for a new account that has never signed in; FAILED_PRECONDITION with reason ACCOUNT_DISABLED.
         """
 
