@@ -95,7 +95,7 @@ def test_tables_are_for_people(stack: Stack, admin: Person) -> None:
 def test_a_meeting_is_made_with_its_reservation(stack: Stack) -> None:
     """Its number is told, and whoever made it finds it; it goes with the reservation."""
     li = stack.login("booker", "li-makes")
-    when = ("--start", "2025-07-16 10:00", "--minutes", "60", "--people", "5", "--subject", "周会")
+    when = ("--start", "2025-07-11 20:00", "--minutes", "60", "--people", "5", "--subject", "周会")
     options = ("--zone", "Asia/Tokyo", "--invite", "wang", "--invite", "zhao", "--host", "wang", "--password", "1234")
     assert told(li, "reserve", "--make", *when, "--dry-run")["outcome"] == "OUTCOME_CONFIRMED"
     made = told(li, "reserve", "--make", *when, *options, "--waiting-room", "--request-id", "once")["reservation"]
@@ -118,6 +118,6 @@ def test_a_meeting_is_made_with_its_reservation(stack: Stack) -> None:
     ],
 )
 def test_a_number_or_a_new_meeting(stack: Stack, words: tuple[str, ...], reason: str) -> None:
-    when = ("--start", "2025-07-16 10:00", "--minutes", "60", "--people", "5", "--subject", "周会")
+    when = ("--start", "2025-07-11 20:00", "--minutes", "60", "--people", "5", "--subject", "周会")
     said = stack.login("booker", "li-makes").yunhui("reserve", *words, *when)
     assert (said.code, json.loads(said.err)["error"]["reason"]) == (ExitCode.USAGE, reason)
