@@ -3,6 +3,7 @@
 import asyncio
 from urllib.parse import urlencode
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.requests import Request
 from starlette.responses import Response
 from yunhui.meetings.v1 import listed_meeting_pb2 as pb
@@ -27,6 +28,16 @@ SHOWN = 30
 LIVE = "/live/meetings"
 
 
+def of_listed(each: pb.ListedMeeting, reader: Reader, join_url: str = "") -> str:
+    """Its invitation."""
+    return invitation(each.subject, each.start_time, each.end_time, each.meeting_code, reader, join_url)
+
+
+def link_in(answer: api.GetMeetingResponse) -> str:
+    """To enter by; only what leads to a page."""
+    return answer.join_url if answer.join_url.startswith(("https://", "http://")) else ""
+
+
 def of_mine(key: MeetingKey, **query: str) -> str:
     return f"{ONE}?{query_of(key, **query)}"
 
@@ -36,15 +47,17 @@ def to_room(meeting: pb.ListedMeeting) -> str:
     return f"/book?{urlencode({'meeting_code': meeting.meeting_code})}"
 
 
-def invitation(meeting: pb.ListedMeeting, reader: Reader) -> str:
+def invitation(subject: str, start: Timestamp, end: Timestamp, code: str, reader: Reader, join_url: str = "") -> str:
     """What is sent to others; in the language of whoever sends it."""
     language = reader.language
-    when = f"{reader.bare_interval(meeting.start_time, meeting.end_time)} ({reader.zone_name()})"
+    when = f"{reader.bare_interval(start, end)} ({reader.zone_name(reader.local(start))})"
     lines = [
-        message("Subject: {subject}").to(language, subject=meeting.subject),
+        message("Subject: {subject}").to(language, subject=subject),
         message("Time: {when}").to(language, when=when),
-        message("Meeting number: {code}").to(language, code=dashed(meeting.meeting_code)),
+        message("Meeting number: {code}").to(language, code=dashed(code)),
     ]
+    if join_url:
+        lines.append(message("Link: {link}").to(language, link=join_url))
     return "\n".join(lines)
 
 
@@ -67,14 +80,15 @@ async def show(request: Request) -> Response:
         to=of_mine,
         to_room=to_room,
         mark=mark_of,
-        invitation=lambda each: invitation(each, reader),
+        invitation=lambda each: of_listed(each, reader),
     )
 
 
 async def show_one(request: Request) -> Response:
     """Raises grpc.aio.AioRpcError: NOT_FOUND also for another's."""
     key, reader = key_in(request), reader_of(request)
-    meeting = (await get(request, key)).meeting
+    answer = await get(request, key)
+    meeting, join_url = answer.meeting, link_in(answer)
     history = None
     if meeting.phase in (pb.MEETING_PHASE_RUNNING, pb.MEETING_PHASE_ENDED):
         visits, quality = await asyncio.gather(
@@ -90,5 +104,6 @@ async def show_one(request: Request) -> Response:
         at=lambda **query: of_mine(key, **query),
         to_room=to_room,
         mark=mark_of,
-        invitation=lambda each: invitation(each, reader),
+        invitation=of_listed(meeting, reader, join_url),
+        join_url=join_url,
     )

@@ -1,7 +1,7 @@
 """My reservations: all of them, one with its history, changing, ending and cancelling it, its calendar file."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -14,12 +14,14 @@ from yunhui.notifier.v1 import notifier_service_pb2 as notices
 from yunhui.policy.v1 import policy_service_pb2 as pdp
 
 from services.platform.clock import to_timestamp
-from services.portal import history, policies
-from services.portal.booking import CORRECTABLE, MADE, BookingForm, live_verdict, read_typed, said, with_interval
+from services.portal import history, meetings, my_meetings, policies
+from services.portal.booking import BookingForm, read_typed, with_interval
 from services.portal.calendars import MEDIA_TYPE, to_file
-from services.portal.calls import Problem, ask, now_of, person_of, read, services_of, text_of
+from services.portal.calls import Problem, ask, may, now_of, person_of, read, services_of, text_of
+from services.portal.meetings import mark_of
 from services.portal.rendering import reader_of, render
 from services.portal.times import Reader
+from services.portal.verdicts import CORRECTABLE, IN_DOUBT, MADE, MAKING_SECONDS, live_verdict, said
 
 TABS = {
     "upcoming": (
@@ -36,9 +38,18 @@ TABS = {
     "cancelled": (pb.RESERVATION_STATE_CANCELLED,),
 }
 UNCHANGEABLE = (*CORRECTABLE, grpc.StatusCode.ABORTED)
+TO_COME = TABS["upcoming"]
 OPEN = (pb.RESERVATION_STATE_PENDING_APPROVAL, pb.RESERVATION_STATE_CONFIRMED)
 PAGE = 30
 MOST_MAILS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MadeMeeting:
+    """How others come to a meeting that was made with its reservation; "" is no link, or none that one may see."""
+
+    invitation: str
+    join_url: str
 
 
 async def show_all(request: Request) -> Response:
@@ -66,11 +77,12 @@ async def get(request: Request) -> pb.Reservation:
 async def show_one(request: Request) -> Response:
     record = await get(request)
     question = api.GetDecisionRequest(decision_id=record.decision_id)
-    decided, happened, written, again = await asyncio.gather(
+    decided, happened, written, again, made = await asyncio.gather(
         ask(request, services_of(request).booking.GetDecision, question),
         history.read(request, record),
         mails(request, record),
         undo(request, record),
+        made_meeting(request, record),
     )
     decision = decided.decision
     return render(
@@ -86,6 +98,8 @@ async def show_one(request: Request) -> Response:
         mails=written,
         qr=segno.make(_address(request, record)).svg_data_uri(scale=4),
         undo=again,
+        made=made,
+        mark=mark_of,
         own=record.organizer.account_id == person_of(request).account_id,
         open=record.state in OPEN,
         running=record.state == pb.RESERVATION_STATE_IN_USE,
@@ -102,11 +116,29 @@ async def mails(request: Request, record: pb.Reservation) -> list[Any]:
     return list((await ask(request, services_of(request).notifier.ListDeliveries, question)).deliveries)
 
 
+async def made_meeting(request: Request, record: pb.Reservation) -> MadeMeeting | None:
+    """The one that was made with it, as long as it is to take place."""
+    if not record.meeting.made_here or record.state not in TO_COME:
+        return None
+    link, reader, planned = "", reader_of(request), record.meeting
+    if may(request, my_meetings.PERMISSION):
+        try:
+            link = my_meetings.link_in(await meetings.get(request, planned.key))
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                raise
+            # whoever cannot answer must not take the page away
+    known = planned if planned.HasField("start_time") else record
+    text = my_meetings.invitation(record.subject, known.start_time, known.end_time, record.meeting_code, reader, link)
+    return MadeMeeting(text, link)
+
+
 async def undo(request: Request, record: pb.Reservation) -> BookingForm | None:
-    """The same reservation once more, while it would still be confirmed; asked as the form would ask for it."""
+    """The same reservation once more, while it would still be confirmed; asked as the form would ask for it. Not of
+    one whose meeting was made with it: that was cancelled, too."""
     mine = record.organizer.account_id == person_of(request).account_id
     ahead = record.start_time.seconds * 1000 > now_of(request)
-    if not (record.state == pb.RESERVATION_STATE_CANCELLED and mine and ahead):
+    if not (record.state == pb.RESERVATION_STATE_CANCELLED and mine and ahead) or record.meeting.made_here:
         return None
     typed = BookingForm.of(record, reader_of(request))
     question = api.CheckReservationRequest(request=typed.request())
@@ -170,7 +202,7 @@ async def _change_page(
 
 
 async def check_change(request: Request) -> Response:
-    """As `booking.check`, for a change."""
+    """As `reserving.check`, for a change."""
     record, form = await get(request), await request.form()
     typed = _typed(form, record, reader_of(request))
     if "hx-request" not in request.headers:
@@ -215,12 +247,13 @@ async def change(request: Request) -> Response:
         return await _change_page(request, record, typed, 422)
     try:
         question = _to_change(typed, record, text_of(form, "version", 18))
-        answer = await ask(request, services_of(request).booking.UpdateReservation, question)
+        seconds = MAKING_SECONDS if record.meeting.made_here else None
+        answer = await ask(request, services_of(request).booking.UpdateReservation, question, seconds)
     except grpc.aio.AioRpcError as error:
         problem = read(error)
-        if problem.code not in UNCHANGEABLE:
+        if problem.code not in UNCHANGEABLE and problem.reason != IN_DOUBT:
             raise
-        return await _change_page(request, record, typed, 409, problem)
+        return await _change_page(request, record, typed, 503 if problem.away else 409, problem)
     if answer.outcome in MADE:
         return RedirectResponse(f"/reservations/{record.reservation_id}?changed=1", 303)
     _, policy = await policies.in_force(request)

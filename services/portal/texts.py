@@ -282,6 +282,16 @@ RECORDING_REFUSALS: Mapping[str, Text] = {
     "WRONG_STATE": message("The recording is not in a state in which this can be done."),
     "NO_SUCH_RECORDING": message("The provider does not know the recording any more."),
 }
+MAKING_REFUSALS: Mapping[str, Text] = {
+    "UNSUPPORTED": message(
+        "The provider cannot do this for us: do it in the meeting client, and reserve with the meeting's number."
+    ),
+    "NOT_PERMITTED": message("The provider does not let us do this for your account."),
+    "WRONG_STATE": message("The meeting runs or is over: the provider leaves it as it is."),
+    "NO_SUCH_PERSON": message("The provider does not know your account, or one of those who are invited or lead."),
+    "PROVIDER_REFUSED": message("The provider gave no reason that we know."),
+}
+"""Where a meeting that is made with its reservation is not made, or not moved, and the provider says no words."""
 UNKNOWN_PEOPLE: Mapping[str, Text] = {
     **ACT_REFUSALS,
     "NOT_PERMITTED": message("The provider does not let us see who is inside."),

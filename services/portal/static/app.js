@@ -150,6 +150,11 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
 });
 
+// Enter in a search within a form looks for people, and does not send the form.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.isComposing && event.target.matches(".finder input")) event.preventDefault();
+});
+
 // Rows of a table that are ticked: one box for all of them, and how many they are.
 const boxes = () => [...document.querySelectorAll("#rows [name=pick]")];
 

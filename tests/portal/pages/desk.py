@@ -84,7 +84,7 @@ def form_in(page: str) -> tuple[str, dict[str, str | list[str]]]:
             fields[name] = [*([before] if isinstance(before, str) else before or []), given["value"]]
         else:
             fields[name] = given.get("value", "")
-    for name, options in re.findall(r'<select name="([^"]*)">(.*?)</select>', form[2], re.S):
+    for name, options in re.findall(r'<select name="([^"]*)"[^>]*>(.*?)</select>', form[2], re.S):
         chosen = re.search(r'<option value="([^"]*)" selected', options) or re.search(
             r'<option value="([^"]*)"', options
         )

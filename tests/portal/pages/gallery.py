@@ -7,7 +7,7 @@ from pathlib import Path
 
 LANGUAGES = ("zh-CN", "en")
 THEMES = ("light", "dark")
-PHONE = ("number", "meeting", "reservation", "members", "import", "meeting-running", "my-meetings")
+PHONE = ("number", "meeting", "making", "reservation", "members", "import", "meeting-running", "my-meetings")
 IMPACTS = ("critical", "serious", "moderate", "minor")
 HEAD = """# The portal in pictures
 

@@ -114,6 +114,12 @@ class Scenery:
                 "li.wei",
                 f"/book?meeting_code={coming}&people=12",
             ),
+            "making": Look(
+                said("没有会议号：新建会议并预定", "No number: the meeting made here"),
+                "li.wei",
+                "/book/new?day=2025-07-11&start=14:00&end=15:30&people=20",
+                plan,
+            ),
             "result": Look(said("预定成功", "Reserved"), "li.wei", f"/reservations/{confirmed}?new=1"),
             "refused": Look(
                 said("未能预定：理由与其他时间", "Not reserved: why, and other times"),
@@ -271,6 +277,14 @@ def seek(page: Page) -> None:
     page.keyboard.press("Control+k")
     page.locator(".palette input").fill("计算" if page.locator("html[lang=zh-CN]").count() else "comp")
     page.locator(".palette [role=option][aria-selected=true]").wait_for()
+
+
+def plan(page: Page) -> None:
+    """A meeting that is to be made, with all that can be said of it."""
+    page.fill("[name=subject]", "Kick-off 项目启动会")
+    page.locator("details.more summary").click()
+    page.locator("[name=watermark]").check()
+    page.locator(".outcome").wait_for()
 
 
 def confirm(page: Page) -> None:

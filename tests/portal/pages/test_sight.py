@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.patience import PATIENCE_SECONDS
+from tests.portal.pages.desk import Desk
 from tests.portal.pages.meeting_stage import stage
 from tests.portal.pages.people import settle
-from tests.portal.pages.scenery import confirm, decline, open_menu, seek, select, to_apply, unfold, upload
+from tests.portal.pages.scenery import confirm, decline, open_menu, plan, seek, select, to_apply, unfold, upload
 from tests.portal.pages.serving import Portal
 from tests.portal.pages.visitor import Visitor
 from tests.system.stack import MONDAY, Stack, wait_for
@@ -55,6 +58,10 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
     return {
         "number": ("seen", "/"),
         "meeting": ("seen", f"/book?meeting_code={codes[0]}"),
+        "making": ("seen", "/book/new"),
+        "making-more": ("seen", "/book/new?day=2025-07-10&start=14:00&end=15:30&people=12"),
+        "making-found": ("wang.fang", "/book/new?find_invitee=li&invitee=anna.meyer&invitee=konstantinopolsky"),
+        **made(stack),
         "rules-met": ("seen", f"/book?meeting_code={codes[0]}&people=12"),
         "rules-object": ("seen", f"/book?meeting_code={codes[1]}&people=2"),
         "refused": ("seen", f"/book?meeting_code={codes[2]}&people=12"),
@@ -79,6 +86,15 @@ def pages(stack: Stack, portal: Portal) -> dict[str, tuple[str, str]]:
         "not-found": ("seen", "/reservations/rsv_nothing"),
         "signed-out": ("", "/signed-out"),
     }
+
+
+def made(stack: Stack) -> dict[str, tuple[str, str]]:
+    """A reservation whose meeting was made with it."""
+    with httpx2.Client(base_url=Portal(stack).address, timeout=PATIENCE_SECONDS) as client:
+        desk = Desk(Portal(stack), client, "seen", "booker")
+        times = {"day": "2025-07-10", "start": "20:00", "end": "21:00", "people": "12"}
+        path = desk.done("/book/new", subject="组会", **times).partition("?")[0]
+    return {"made": ("seen", f"{path}?new=1"), "made-cancel": ("seen", f"{path}/cancel")}
 
 
 def console(stack: Stack) -> dict[str, tuple[str, str]]:
@@ -175,6 +191,7 @@ def meetings(stack: Stack) -> dict[str, tuple[str, str]]:
 
 ACTS = {
     "meeting-menu": open_menu,
+    "making-more": plan,
     "refused": confirm,
     "decline": decline,
     "departments": unfold,
