@@ -14,7 +14,7 @@ from services.booking.decisions import PolicyClient
 from services.booking.meeting_moves import MeetingMoves
 from services.booking.meetings_client import MeetingsClient
 from services.booking.new_meetings import NewMeetings
-from services.booking.settlement import Settlement
+from services.booking.settlement import MakingSettlement
 from services.booking.transactions import Transactions
 from services.booking.watchers import Watchers
 from services.platform.clock import Clock, SystemClock
@@ -33,7 +33,7 @@ class Assembly:
     checks: AttendanceChecks | None
     meeting_events: MeetingEvents | None
     """What becomes of the events of meetings; None where numbers are not looked up."""
-    settlement: Settlement | None
+    settlement: MakingSettlement | None
     """Where numbers are not looked up, no meetings are made either."""
 
 
@@ -60,7 +60,7 @@ def build(
     admission = Admission(transactions)
     settlement, made, moves = None, None, None
     if gateway:
-        settlement = Settlement(database, gateway.makings, timer)
+        settlement = MakingSettlement(database, gateway.makings, timer)
         made = NewMeetings(transactions, admission, gateway.makings, timer, settlement.wake)
         moves = MeetingMoves(transactions, gateway.makings, timer, settlement.wake)
     service = BookingService(transactions, admission, gateway, watchers, grants, made, moves)

@@ -34,7 +34,7 @@ UNSETTLED = metrics.gauge(
 )
 
 
-class Settlement:
+class MakingSettlement:
     """`run` it beside the servers. `timer` tells real time."""
 
     def __init__(self, database: Database, client: MakingClient, timer: Clock) -> None:

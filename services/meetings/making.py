@@ -10,7 +10,7 @@ from yunhui.meetings.v1 import making_pb2 as pb
 
 from services.meetings import gateway, making_requests, makings
 from services.meetings.ledger_models import MakingRow
-from services.meetings.makings import Refusal, State, Step, Task
+from services.meetings.makings import MakingRefusal, MakingState, MakingStep, Task
 from services.meetings.plans import MeetingPlan
 from services.meetings.provider import (
     AwayError,
@@ -44,9 +44,9 @@ UNMADE, WRONG_STATE = "UNMADE", WrongStateError.reason
 REFUSALS = frozenset({"UNSUPPORTED", "NOT_PERMITTED", WRONG_STATE, "NO_SUCH_PERSON"})
 """Those of the contract, beside UNMADE and PROVIDER_REFUSED."""
 NOTHING_DONE = (NotAskedError, RateLimitedError, MisconfiguredError)
-NOT_MADE = Refusal(ProviderError.reason, "it did not come about: the provider lists no such meeting")
-GONE = Refusal(WRONG_STATE, "there is no such meeting any more")
-LOST = Refusal("", "")
+NOT_MADE = MakingRefusal(ProviderError.reason, "it did not come about: the provider lists no such meeting")
+GONE = MakingRefusal(WRONG_STATE, "there is no such meeting any more")
+LOST = MakingRefusal("", "")
 """In place of a refusal: nobody knows what became of what was asked for."""
 UNCERTAIN = pb.MakingResponse(outcome=pb.MAKING_OUTCOME_UNKNOWN)
 THERE_IS_NONE = pb.MakingResponse(outcome=pb.MAKING_OUTCOME_DONE)
@@ -102,7 +102,7 @@ class Making:
         )
         if step.task is Task.SEARCH:
             row = await self._search(step.row)
-            if row.state != State.NEW or row.unwanted:
+            if row.state != MakingState.NEW or row.unwanted:
                 return await self._told(row)
             return await self._make(making_id, creator, plan)  # nothing was done: it is to be done
         if step.task is Task.ASK:
@@ -182,7 +182,7 @@ class Making:
         step = await self._begin(lambda connection: makings.begin_unmake(connection, making_id, now))
         if step.task is Task.SEARCH:
             row = await self._search(step.row)
-            return UNCERTAIN if row.state == State.ASKED else await self._unmake(making_id)
+            return UNCERTAIN if row.state == MakingState.ASKED else await self._unmake(making_id)
         if step.task is Task.CALL_OFF:
             return await self._call_off(step.row)
         return THERE_IS_NONE if step.task is Task.NOTHING else UNCERTAIN
@@ -206,9 +206,9 @@ class Making:
         step = await self._begin(lambda connection: makings.begin_move(connection, making_id))
         row = step.row
         if step.task is not Task.MOVE:
-            if step.task is Task.WAIT or (row.state == State.ASKED and not row.unwanted):
+            if step.task is Task.WAIT or (row.state == MakingState.ASKED and not row.unwanted):
                 return UNCERTAIN
-            return refused(Refusal(UNMADE if row.unwanted else WRONG_STATE, ""))
+            return refused(MakingRefusal(UNMADE if row.unwanted else WRONG_STATE, ""))
         outcome = await self._attempt(
             MOVE, row, lambda provider, key: provider.reschedule(key, row.creator, start, end), when_gone=GONE
         )
@@ -218,7 +218,9 @@ class Making:
         await self._store(lambda connection: makings.let_go(connection, making_id))
         return UNCERTAIN if outcome is LOST else refused(outcome)
 
-    async def _attempt(self, what: str, row: MakingRow, ask: Question, when_gone: Refusal | None) -> Refusal | None:
+    async def _attempt(
+        self, what: str, row: MakingRow, ask: Question, when_gone: MakingRefusal | None
+    ) -> MakingRefusal | None:
         """None: it was done; LOST: nobody knows. Raises errors.RpcError when nothing was done."""
         provider = self._provider(row)
         if provider is None:
@@ -242,7 +244,7 @@ class Making:
             return LOST
         return None
 
-    async def _begin(self, begin: Callable[[Connection], Step]) -> Step:
+    async def _begin(self, begin: Callable[[Connection], MakingStep]) -> MakingStep:
         """Waits a while for whoever is at it. Raises errors.RpcError, ConflictError."""
         for pause in PAUSES:
             try:
@@ -266,11 +268,11 @@ class Making:
 
     async def _told(self, row: MakingRow) -> pb.MakingResponse:
         """What became of it."""
-        if row.unwanted or row.state == State.NONE:
-            return refused(Refusal(UNMADE, ""))
-        if row.state == State.REFUSED:
-            return refused(Refusal(row.refusal, row.provider_message))
-        if row.state != State.MADE:
+        if row.unwanted or row.state == MakingState.NONE:
+            return refused(MakingRefusal(UNMADE, ""))
+        if row.state == MakingState.REFUSED:
+            return refused(MakingRefusal(row.refusal, row.provider_message))
+        if row.state != MakingState.MADE:
             return UNCERTAIN
         meeting = await self._database.read(lambda connection: makings.meeting(connection, row))
         return pb.MakingResponse(outcome=pb.MAKING_OUTCOME_DONE, meeting=meeting)
@@ -293,9 +295,11 @@ async def counted(what: str, question: Coroutine[Any, Any, T]) -> T:
     return answer
 
 
-def to_refusal(error: ProviderError) -> Refusal:
-    return Refusal(error.reason if error.reason in REFUSALS else ProviderError.reason, makings.shortened(str(error)))
+def to_refusal(error: ProviderError) -> MakingRefusal:
+    return MakingRefusal(
+        error.reason if error.reason in REFUSALS else ProviderError.reason, makings.shortened(str(error))
+    )
 
 
-def refused(refusal: Refusal) -> pb.MakingResponse:
+def refused(refusal: MakingRefusal) -> pb.MakingResponse:
     return pb.MakingResponse(outcome=pb.MAKING_OUTCOME_REFUSED, refusal=refusal.reason, provider_message=refusal.words)

@@ -30,7 +30,7 @@ SETTLED_MS = 90 * SECOND
 LONGEST_MESSAGE = 500
 
 
-class State(StrEnum):
+class MakingState(StrEnum):
     """NEW: nothing was done so far. ASKED: nobody knows. NONE: there is none, and there will be none."""
 
     NEW = "NEW"
@@ -51,12 +51,12 @@ class Task(StrEnum):
     CALL_OFF = "CALL_OFF"
 
 
-class Step(NamedTuple):
+class MakingStep(NamedTuple):
     row: MakingRow
     task: Task
 
 
-class Refusal(NamedTuple):
+class MakingRefusal(NamedTuple):
     """`reason` as in the contract; `words` are the provider's."""
 
     reason: str
@@ -65,50 +65,50 @@ class Refusal(NamedTuple):
 
 def begin_make(
     connection: Connection, making_id: str, creator: str, plan: MeetingPlan, provider: str, now: int
-) -> Step:
+) -> MakingStep:
     """Raises errors.invalid when the id is another meeting's."""
     ledger.lock(connection)
     with open_session(connection) as session:
         row = _row(session, making_id) or _new(session, making_id, now)
-        if row.state == State.NONE or row.unwanted:
-            return Step(row, Task.NOTHING)
+        if row.state == MakingState.NONE or row.unwanted:
+            return MakingStep(row, Task.NOTHING)
         if row.creator and (row.creator, row.subject) != (creator, plan.subject):
             raise errors.invalid("making_id", "was used before for another meeting")
-        if row.state not in (State.NEW, State.ASKED):
-            return Step(row, Task.NOTHING)
+        if row.state not in (MakingState.NEW, MakingState.ASKED):
+            return MakingStep(row, Task.NOTHING)
         if not _take(row):
-            return Step(row, Task.WAIT)
-        if row.state == State.ASKED:
-            return Step(row, Task.SEARCH)
+            return MakingStep(row, Task.WAIT)
+        if row.state == MakingState.ASKED:
+            return MakingStep(row, Task.SEARCH)
         row.creator, row.subject = creator, plan.subject
         row.start_time, row.end_time = plan.start_time, plan.end_time
         row.hosts = json.dumps([each for each in plan.options.hosts if each != creator])
-        row.state, row.provider, row.ask_time = State.ASKED, provider, outbox.real_time()
+        row.state, row.provider, row.ask_time = MakingState.ASKED, provider, outbox.real_time()
         row.known_row = connection.scalar(sa.select(sa.func.max(MEETING.c.id))) or 0
-        return Step(row, Task.ASK)
+        return MakingStep(row, Task.ASK)
 
 
-def begin_unmake(connection: Connection, making_id: str, now: int) -> Step:
+def begin_unmake(connection: Connection, making_id: str, now: int) -> MakingStep:
     """From here on nothing is made."""
     with open_session(connection) as session:
         row = _row(session, making_id) or _new(session, making_id, now)
         row.unwanted = True
-        if row.state in (State.NEW, State.REFUSED):
-            row.state = State.NONE
-        if row.state == State.NONE:
-            return Step(row, Task.NOTHING)
+        if row.state in (MakingState.NEW, MakingState.REFUSED):
+            row.state = MakingState.NONE
+        if row.state == MakingState.NONE:
+            return MakingStep(row, Task.NOTHING)
         if not _take(row):
-            return Step(row, Task.WAIT)
-        return Step(row, Task.CALL_OFF if row.state == State.MADE else Task.SEARCH)
+            return MakingStep(row, Task.WAIT)
+        return MakingStep(row, Task.CALL_OFF if row.state == MakingState.MADE else Task.SEARCH)
 
 
-def begin_move(connection: Connection, making_id: str) -> Step:
+def begin_move(connection: Connection, making_id: str) -> MakingStep:
     """Its state is NEW when nobody asked for it so far."""
     with open_session(connection) as session:
-        row = _row(session, making_id) or MakingRow(making_id=making_id, state=State.NEW, create_time=0)
-        if row.state != State.MADE or row.unwanted:
-            return Step(row, Task.NOTHING)
-        return Step(row, Task.MOVE if _take(row) else Task.WAIT)
+        row = _row(session, making_id) or MakingRow(making_id=making_id, state=MakingState.NEW, create_time=0)
+        if row.state != MakingState.MADE or row.unwanted:
+            return MakingStep(row, Task.NOTHING)
+        return MakingStep(row, Task.MOVE if _take(row) else Task.WAIT)
 
 
 def _row(session: Session, making_id: str) -> MakingRow | None:
@@ -117,7 +117,7 @@ def _row(session: Session, making_id: str) -> MakingRow | None:
 
 
 def _new(session: Session, making_id: str, now: int) -> MakingRow:
-    row = MakingRow(making_id=making_id, state=State.NEW, create_time=now)
+    row = MakingRow(making_id=making_id, state=MakingState.NEW, create_time=now)
     session.add(row)
     return row
 
@@ -147,16 +147,16 @@ def nothing_done(connection: Connection, making_id: str) -> MakingRow:
     """The provider made nothing, and will not."""
     with open_session(connection) as session:
         row = _held(session, making_id)
-        if row.state == State.ASKED:
-            row.state = State.NONE if row.unwanted else State.NEW
+        if row.state == MakingState.ASKED:
+            row.state = MakingState.NONE if row.unwanted else MakingState.NEW
         return row
 
 
-def refused(connection: Connection, making_id: str, refusal: Refusal) -> MakingRow:
+def refused(connection: Connection, making_id: str, refusal: MakingRefusal) -> MakingRow:
     with open_session(connection) as session:
         row = _held(session, making_id)
-        if row.state == State.ASKED:
-            row.state = State.NONE if row.unwanted else State.REFUSED
+        if row.state == MakingState.ASKED:
+            row.state = MakingState.NONE if row.unwanted else MakingState.REFUSED
             row.refusal, row.provider_message = refusal.reason, shortened(refusal.words)
         return row
 
@@ -166,8 +166,8 @@ def made(connection: Connection, making_id: str, found: MadeMeeting, now: int) -
     ledger.lock(connection)
     with open_session(connection) as session:
         row, meeting = _held(session, making_id), found.meeting
-        if row.state == State.ASKED and not _taken(connection, row, [found]):
-            row.state, row.provider, row.meeting_id = State.MADE, meeting.provider, meeting.meeting_id
+        if row.state == MakingState.ASKED and not _taken(connection, row, [found]):
+            row.state, row.provider, row.meeting_id = MakingState.MADE, meeting.provider, meeting.meeting_id
             row.meeting_code, row.join_url = meeting.meeting_code, found.join_url
             _note(session, row, Kind.CHANGED, now)
         return row
@@ -186,9 +186,9 @@ def called_off(connection: Connection, making_id: str, now: int) -> MakingRow:
     ledger.lock(connection)
     with open_session(connection) as session:
         row = _held(session, making_id)
-        if row.state == State.MADE:
+        if row.state == MakingState.MADE:
             _note(session, row, Kind.CANCELLED, now)
-        row.state = State.NONE
+        row.state = MakingState.NONE
         return row
 
 

@@ -212,6 +212,8 @@ def test_old_reservations_learn_when_support_was_asked(url: str) -> None:
 
 def forget_pool_changes(connection: sa.Connection) -> None:
     """Before revision 0006; and what came later."""
+    connection.exec_driver_sql("DROP TABLE owed_making")
+    connection.exec_driver_sql("ALTER TABLE reservation DROP COLUMN making_id")
     connection.exec_driver_sql("DROP INDEX reservation_often")
     connection.exec_driver_sql("DROP INDEX reservation_account_state")
     connection.exec_driver_sql("DROP TABLE directory_membership")

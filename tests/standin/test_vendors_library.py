@@ -187,7 +187,7 @@ def test_others_may_not_ask_who_came(standin: Standin, vendor: Any) -> None:
 
 def test_the_list_of_a_user_comes_in_pages_of_20(standin: Standin, vendor: Any) -> None:
     for number in range(25):
-        standin.cloud.create("li", NOW + number * HOUR, NOW + number * HOUR + 60)
+        standin.cloud.create("li", NOW + (number + 1) * HOUR, NOW + (number + 2) * HOUR)
     request = api.ApiV1MeetingsGetRequest(instanceid="1", userid="li")
     first = vendor.meetings_api.v1_meetings_get(request=request, authenticator_options=signed()).data
     request = api.ApiV1MeetingsGetRequest(instanceid="1", userid="li", pos=str(first.next_pos))
