@@ -15,7 +15,8 @@ from services.platform.text.messages import message
 PORT = 7109
 
 ACTS = (
-    "enter, leave, wait, admit, go-away, microphone, camera, sharing, cohost, quality, invite, settings, end, cancel, "
+    "enter, leave, wait, admit, go-away, microphone, camera, sharing, cohost, quality, invite, settings, record, "
+    "stop-recording, end, cancel, "
     "recycle, move"
 )
 

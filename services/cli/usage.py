@@ -49,6 +49,7 @@ PLACEHOLDERS = {
     "KIND": message("KIND"),
     "LANG": message("LANG"),
     "MEETING": message("meeting"),
+    "RECORDING": message("recording"),
     "MOMENT": message("MOMENT"),
     "NAME": message("name"),
     "NOTICE": message("notice"),

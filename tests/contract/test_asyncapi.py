@@ -70,8 +70,8 @@ def published() -> Iterator[str]:
     yield from (f"yunhui.policy.version.{name}" for name in chosen("policy/versions.py", "kind"))
     yield from (f"yunhui.directory.{name}" for name in directory_events())
     yield from (f"yunhui.meetings.meeting.{kind}" for kind in Kind)
-    yield from (f"yunhui.meetings.control.{name}" for name in EVENTS.values())
     yield from (f"yunhui.meetings.recording.{name}" for name in recording_acts.EVENTS.values())
+    yield from (f"yunhui.meetings.control.{name}" for name in EVENTS.values())
     yield from (f"yunhui.notifier.delivery.{state}" for state in (DeliveryState.SENT, DeliveryState.FAILED))
 
 

@@ -15,7 +15,7 @@ from yunhui.meetings.v1 import simulator_service_pb2 as simulator
 from yunhui.meetings.v1.meeting_service_pb2_grpc import MeetingServiceStub
 from yunhui.meetings.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 
-from services.meetings import assembly, control_api
+from services.meetings import assembly, control_api, recordings_api
 from services.meetings.api import NEEDED, SERVICE, SIMULATOR
 from services.meetings.assembly import MeetingsAssembly
 from services.meetings.gateway import Gateway
@@ -282,7 +282,8 @@ async def test_each_brings_its_own_doors(
     """Once, however many prefixes lead to it; webhooks only where they can be proved."""
     for token, number in (("token", webhooks), ("", 0)):
         made = assembly.build(settings(providers, webhook_token=token), database, clock, webhook_events)
-        assert (set(made.servicers), len(made.webhooks)) == (services | {control_api.SERVICE}, number)
+        always = {control_api.SERVICE, recordings_api.SERVICE}
+        assert (set(made.servicers), len(made.webhooks)) == (services | always, number)
         await made.close()
 
 

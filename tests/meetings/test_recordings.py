@@ -499,8 +499,8 @@ async def test_a_long_window_is_read_stretch_by_stretch(
     window = {"start_time": to_timestamp(now - 366 * DAY), "end_time": to_timestamp(now)}
     assert [each.meeting_code for each in await listed(served, **window)] == ["100000002", "100000001"]
     kept.calls.clear()
-    since = {"start_time": to_timestamp(now - 366 * DAY), "end_time": to_timestamp(now - 210 * DAY)}
-    answer = await served.api.ListRecordings(api.ListRecordingsRequest(**since), metadata=ADMIN)
+    empty = api.ListRecordingsRequest(start_time=to_timestamp(now - 366 * DAY), end_time=to_timestamp(now - 210 * DAY))
+    answer = await served.api.ListRecordings(empty, metadata=ADMIN)
     assert (len(answer.recordings), bool(answer.next_page_token), len(kept.calls)) == (0, True, 4)
     assert not answer.HasField("total_count")
     too_long = {"start_time": to_timestamp(now - 366 * DAY - 1000), "end_time": to_timestamp(now)}

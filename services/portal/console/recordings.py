@@ -99,7 +99,11 @@ TABLE: Table[pb.Recording] = Table(
             width="wide",
         ),
         Column(
-            message("Meeting number"), lambda each: invitations.dashed(each.meeting_code), name="number", width="narrow"
+            message("Meeting number"),
+            lambda each: invitations.dashed(each.meeting_code),
+            name="number",
+            width="narrow",
+            minor=True,
         ),
         Column(message("Creator"), lambda each: each.creator_account_id, name="creator", minor=True),
         Column(

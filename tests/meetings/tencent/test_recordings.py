@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,20 +86,19 @@ async def test_the_list_of_all_has_makers_and_no_files(standin: Standin, asked: 
 async def test_that_of_one_person_or_meeting_or_number_has_files(standin: Standin, asked: TencentRecordings) -> None:
     """In milliseconds and bytes; a person's is asked for in their name, and of another's meeting nothing is told."""
     made, other = recorded(standin), recorded(standin, "wang", NOW - 3 * HOUR)
-    span = {"since": MONTH.since, "until": MONTH.until}
-    [found] = await listed(asked, RecordingQuery(**span, creator="li"))
+    [found] = await listed(asked, replace(MONTH, creator="li"))
     assert found.creator == "li"
     [file] = found.files or ()
     assert (file.start_time, file.end_time) == (made.start * 1000, (made.start + HOUR // 2) * 1000)
     assert file.size > 0
-    [by_meeting] = await listed(asked, RecordingQuery(**span, meeting_id=other.meeting.meeting_id))
+    [by_meeting] = await listed(asked, replace(MONTH, meeting_id=other.meeting.meeting_id))
     assert (by_meeting.key, by_meeting.creator) == (key(other), "")
-    [by_number] = await listed(asked, RecordingQuery(**span, meeting_code=other.meeting.code))
+    [by_number] = await listed(asked, replace(MONTH, meeting_code=other.meeting.code))
     assert by_number.key == key(other)
     with pytest.raises(NotPermittedError):
-        await listed(asked, RecordingQuery(**span, creator="li", meeting_id=other.meeting.meeting_id))
+        await listed(asked, replace(MONTH, creator="li", meeting_id=other.meeting.meeting_id))
     with pytest.raises(NoSuchMeetingError):
-        await listed(asked, RecordingQuery(**span, creator="nobody"))
+        await listed(asked, replace(MONTH, creator="nobody"))
     assert "operator_id=nobody" in standin.requests[-1].target
 
 
