@@ -40,7 +40,7 @@ Mute = Annotated[bool, typer.Option("--mute", help=message("with --make: everybo
 
 
 @dataclass(frozen=True, slots=True)
-class NewMeeting:
+class MakeOptions:
     """What was said about it."""
 
     zone: str

@@ -10,7 +10,7 @@ from services.cli import moments, new_meetings, proposal, rendering
 from services.cli.arguments import read_moment
 from services.cli.client import open_booking
 from services.cli.failures import CommandError, ExitCode
-from services.cli.new_meetings import NewMeeting
+from services.cli.new_meetings import MakeOptions
 from services.cli.proposal import ReservationDraft
 from services.cli.reasons import FailureReason
 from services.cli.terminal import Terminal
@@ -67,7 +67,9 @@ def reserve(
     watermark: new_meetings.Watermark = False,
     mute: new_meetings.Mute = False,
 ) -> None:
-    options = NewMeeting(*(zone, invite, host, password, waiting_room, before_host, organization_only, watermark, mute))
+    options = MakeOptions(
+        *(zone, invite, host, password, waiting_room, before_host, organization_only, watermark, mute)
+    )
     if dry_run and repeat:
         raise CommandError(FailureReason.NO_DRY_SERIES, ExitCode.USAGE)
     if make and (meeting or code):

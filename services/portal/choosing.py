@@ -11,7 +11,7 @@ from yunhui.directory.v1 import address_book_service_pb2 as api
 
 from services.portal.calls import ask, may, services_of
 from services.portal.colleagues import LONGEST, PERMISSION
-from services.portal.new_meeting import People
+from services.portal.new_meeting import ChosenPeople
 from services.portal.rendering import render
 
 FOUND = 20
@@ -21,7 +21,7 @@ NAMED = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PeopleChoice:
     """Of people in a form: those who are chosen, and who was found besides."""
 
     chosen: Sequence[api.Colleague] = ()
@@ -42,13 +42,13 @@ async def is_open(request: Request) -> bool:
     return answer.open
 
 
-async def choose(request: Request, people: People, *, searchable: bool) -> Choice:
+async def choose(request: Request, people: ChosenPeople, *, searchable: bool) -> PeopleChoice:
     """Raises grpc.aio.AioRpcError."""
     if not searchable:
-        return Choice([_unnamed(each) for each in people.chosen])
+        return PeopleChoice([_unnamed(each) for each in people.chosen])
     named = await asyncio.gather(*(_named(request, each) for each in people.chosen[:NAMED]))
     chosen = [*named, *(_unnamed(each) for each in people.chosen[NAMED:])]
-    return Choice(chosen, people.query, await _search(request, people.query, people.chosen))
+    return PeopleChoice(chosen, people.query, await _search(request, people.query, people.chosen))
 
 
 async def _search(request: Request, query: str, chosen: Sequence[str] = ()) -> list[api.Colleague]:

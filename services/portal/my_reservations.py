@@ -45,7 +45,7 @@ MOST_MAILS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class MadeMeeting:
+class WayIn:
     """How others come to a meeting that was made with its reservation; "" is no link, or none that one may see."""
 
     invitation: str
@@ -116,7 +116,7 @@ async def mails(request: Request, record: pb.Reservation) -> list[Any]:
     return list((await ask(request, services_of(request).notifier.ListDeliveries, question)).deliveries)
 
 
-async def made_meeting(request: Request, record: pb.Reservation) -> MadeMeeting | None:
+async def made_meeting(request: Request, record: pb.Reservation) -> WayIn | None:
     """The one that was made with it, as long as it is to take place."""
     if not record.meeting.made_here or record.state not in TO_COME:
         return None
@@ -130,7 +130,7 @@ async def made_meeting(request: Request, record: pb.Reservation) -> MadeMeeting 
             # whoever cannot answer must not take the page away
     known = planned if planned.HasField("start_time") else record
     text = my_meetings.invitation(record.subject, known.start_time, known.end_time, record.meeting_code, reader, link)
-    return MadeMeeting(text, link)
+    return WayIn(text, link)
 
 
 async def undo(request: Request, record: pb.Reservation) -> BookingForm | None:

@@ -31,7 +31,7 @@ _BETWEEN = re.compile(r"[\s,;，；、]+")
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class ChosenPeople:
     """Accounts: those chosen among people who were found, and what was typed; `query` looks for others."""
 
     chosen: tuple[str, ...] = ()
@@ -49,8 +49,8 @@ class NewMeeting:
     """As it is to be."""
 
     time_zone: str
-    invitees: People = field(default_factory=People)
-    hosts: People = field(default_factory=People)
+    invitees: ChosenPeople = field(default_factory=ChosenPeople)
+    hosts: ChosenPeople = field(default_factory=ChosenPeople)
     password: str = field(default="", repr=False)
     switches: frozenset[str] = frozenset()
 
@@ -74,7 +74,7 @@ class NewMeeting:
     def touched(self) -> bool:
         """Whether there is more to see than what stands there anyway."""
         people = (self.invitees, self.hosts)
-        return bool(self.password or self.switches or any(each != People() for each in people))
+        return bool(self.password or self.switches or any(each != ChosenPeople() for each in people))
 
     def options(self, *, with_password: bool = True) -> MeetingOptions:
         return MeetingOptions(
@@ -116,10 +116,10 @@ def field_of(place: str) -> str:
     return FIELDS.get(place.rpartition("new_meeting.")[2].partition("[")[0], "")
 
 
-def _people(form: Any, name: str) -> People:
+def _people(form: Any, name: str) -> ChosenPeople:
     """`form`: of a page, or of an address."""
     chosen = form.getlist(name) if hasattr(form, "getlist") else []
-    return People(
+    return ChosenPeople(
         tuple(_once(each for each in chosen if isinstance(each, str))),
         _lines(form, f"{name}s"),
         text_of(form, f"find_{name}", 100),
