@@ -27,6 +27,7 @@ MODULES: Mapping[str, Text] = {
     "rooms": message("Rooms and rules"),
     "rules": message("Rooms and rules"),
     "meetings": message("Meetings"),
+    "recordings": message("Meetings"),
     "notices": message("Notices"),
     "address_book": message("Address book"),
     "members": message("Members and departments"),
