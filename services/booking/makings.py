@@ -73,25 +73,22 @@ def open_for(connection: Connection, key: RequestKey, body: bytes, due: int) -> 
 
 def require_open(connection: Connection, making_ids: Collection[str]) -> None:
     """Until the transaction ends nobody else takes them. Raises UnmadeError unless all are OPEN."""
-    if making_ids:
-        mine = sa.select(_C.making_id).where(_C.making_id.in_(making_ids), _C.state == OPEN)
-        found = connection.scalars(mine.order_by(_C.making_id).with_for_update()).all()
-        if len(found) < len(set(making_ids)):
-            raise UnmadeError
+    mine = sa.select(_C.making_id).where(_C.making_id.in_(making_ids), _C.state == OPEN)
+    found = connection.scalars(mine.order_by(_C.making_id).with_for_update()).all()
+    if len(found) < len(set(making_ids)):
+        raise UnmadeError
 
 
 def reserved(connection: Connection, making_ids: Collection[str]) -> None:
     """Their reservations are stored in this transaction."""
-    if making_ids:
-        connection.execute(sa.delete(OWED_MAKING).where(_C.making_id.in_(making_ids)))
+    connection.execute(sa.delete(OWED_MAKING).where(_C.making_id.in_(making_ids)))
 
 
 def give_up(connection: Connection, making_ids: Collection[str]) -> None:
     """Those that are still OPEN are to be unmade."""
-    if making_ids:
-        mine = _C.making_id.in_(making_ids) & (_C.state == OPEN)
-        values = _NOBODYS | {"state": UNMAKE, "due_time": AT_ONCE}
-        connection.execute(sa.update(OWED_MAKING).where(mine).values(values))
+    mine = _C.making_id.in_(making_ids) & (_C.state == OPEN)
+    values = _NOBODYS | {"state": UNMAKE, "due_time": AT_ONCE}
+    connection.execute(sa.update(OWED_MAKING).where(mine).values(values))
 
 
 def unmake_of(connection: Connection, reservation_id: str) -> None:

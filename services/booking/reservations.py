@@ -71,8 +71,10 @@ class _Rows:
         deadlines.insert(connection, self.due)
         outbox.append(connection, self.events)
         audit.append(connection, self.acts)
-        makings.reserved(connection, self.reserved)
-        makings.give_up(connection, self.unwanted)
+        if self.reserved:
+            makings.reserved(connection, self.reserved)
+        if self.unwanted:
+            makings.give_up(connection, self.unwanted)
 
 
 def commit(
@@ -85,7 +87,8 @@ def commit(
     not to be reserved any more.
     """
     lock_accounts(connection, {decided.profile.account_id for decided in batch})
-    makings.require_open(connection, [decided.wanted.making_id for decided in batch if decided.wanted.making_id])
+    if making_ids := [decided.wanted.making_id for decided in batch if decided.wanted.making_id]:
+        makings.require_open(connection, making_ids)
     rows, replies = _Rows(), list[api.CreateReservationResponse | None]()
     with _chosen_rooms(connection, pool, [decided for decided in batch if takes_room(decided)]) as rooms:
         possible = [decided for decided in batch if decided.decision.decision_id in rooms or not takes_room(decided)]

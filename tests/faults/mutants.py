@@ -36,8 +36,8 @@ MUTANTS = (
     Mutant(
         "a reservation is stored although its meeting is being unmade",
         "services/booking/makings.py",
-        "        if len(found) < len(set(making_ids)):\n",
-        "        if len(found) > len(set(making_ids)):\n",
+        "    if len(found) < len(set(making_ids)):\n",
+        "    if len(found) > len(set(making_ids)):\n",
         "tests/booking/made_here/test_deaths.py::test_what_takes_too_long_is_made_anew",
     ),
     Mutant(
