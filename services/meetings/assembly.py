@@ -70,12 +70,17 @@ class MeetingsAssembly:
 
     def loops(self, owns: Callable[[], bool]) -> list[Coroutine[Any, Any, None]]:
         """What runs until the program ends. `owns`: whether this replica is the one that looks at the provider."""
-        return [self.watchers.run(), self.control.run(), self.recording_control.run(), sweeper.run(self.sweepers, owns)]
+        return [
+            self.watchers.run(),
+            self.control.acts.run(),
+            self.recording_control.acts.run(),
+            sweeper.run(self.sweepers, owns),
+        ]
 
     async def close(self) -> None:
-        await self.control.close()
+        await self.control.acts.close()
         await self.making.close()
-        await self.recording_control.close()
+        await self.recording_control.acts.close()
         for each in self.installed:
             await each.close()
 

@@ -1,6 +1,5 @@
 """Steering a meeting: each act is stored, done once by the provider, and answered with what became of it."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -9,6 +8,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, select
 
 from services.meetings import control_acts, ledger, listing
+from services.meetings.acts_under_way import PATIENCE_MS, ActStore, ActsUnderWay, under_way
 from services.meetings.control_acts import ABANDONED, DONE, PROVIDER_AWAY, REFUSED, UNKNOWN, ActOutcome
 from services.meetings.ledger_models import ControlActRow, MeetingRow, VisitRow
 from services.meetings.orders import SteeringOrder
@@ -25,21 +25,14 @@ from services.meetings.provider import (
 )
 from services.meetings.providers import Providers
 from services.meetings.steering import Invite
-from services.platform.clock import SECOND, Clock
+from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
 from services.platform.data.rows import open_session
 from services.platform.serving import errors
-from services.platform.tasks import until_cancelled
 from services.platform.text.messages import message
 
 log = logging.getLogger(__name__)
-
-PATIENCE_MS = 90 * SECOND
-"""Longer than any provider may take for one act, with all its attempts, and than storing what came of it."""
-ASK_AGAIN_SECONDS = 1
-LOOK_SECONDS = 10.0
-PAUSES = (0.1, 0.5, 2.0)
 
 
 class Control:
@@ -49,8 +42,9 @@ class Control:
         self, database: Database, clock: Clock, providers: Providers, people: PeopleNow, committed: Callable[[], None]
     ) -> None:
         self._database, self._clock, self._providers = database, clock, providers
-        self._people, self._committed = people, committed
-        self._under_way: set[asyncio.Task[ControlActRow]] = set()
+        self._people = people
+        store = ActStore(control_acts.finish, control_acts.finish_abandoned, control_acts.are_abandoned)
+        self.acts = ActsUnderWay(database, clock, store, committed)
 
     async def do(self, order: SteeringOrder, caller: audit.Caller) -> ControlActRow:
         """Once for each request of the caller. Raises errors.RpcError."""
@@ -62,10 +56,7 @@ class Control:
             row = await self._database.write(lambda connection: self._begin(connection, order, caller))
         except ConflictError as error:  # the same request, at another replica, at the same moment
             raise under_way() from error
-        task = asyncio.create_task(self._carry_out(provider, order, row))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)  # whoever hangs up does not undo it
+        return await self.acts.carry_out(self._carry_out(provider, order, row))
 
     async def _earlier(self, order: SteeringOrder, caller: audit.Caller) -> ControlActRow | None:
         row = await self._database.read(lambda c: control_acts.earlier(c, caller.account_id, order))
@@ -74,7 +65,7 @@ class Control:
         if not control_acts.is_abandoned(row):
             raise under_way()
         act_id = row.act_id
-        return await self._finish(act_id, ABANDONED)
+        return await self.acts.finish(act_id, ABANDONED)
 
     def _provider(self, order: SteeringOrder) -> Provider:
         try:
@@ -116,38 +107,7 @@ class Control:
             outcome = await attempt(provider, order, row.creator)
         finally:
             self._people.forget(order.meeting)
-        return await self._finish(row.act_id, outcome)
-
-    async def _finish(self, act_id: str, outcome: ActOutcome) -> ControlActRow:
-        """Raises ABORTED when it cannot be stored: then it stays under way, and is given up in the end."""
-        for pause in (*PAUSES, None):
-            try:
-                row = await self._database.write(
-                    lambda connection: control_acts.finish(connection, act_id, outcome, self._clock.now())
-                )
-                self._committed()
-                return row
-            except (ConflictError, errors.RpcError) as error:
-                log.warning("what became of an act cannot be stored: %s", type(error).__name__)
-                if pause is not None:
-                    await asyncio.sleep(pause)
-        raise under_way()
-
-    async def run(self) -> None:
-        """Until cancelled: gives up what was under way in a process that has gone."""
-        for _ in until_cancelled():
-            try:
-                if await self._database.read(control_acts.are_abandoned):
-                    await self._database.write(lambda c: control_acts.finish_abandoned(c, self._clock.now()))
-                    self._committed()
-            except (ConflictError, errors.RpcError) as error:
-                log.warning("acts that nobody finished cannot be given up: %s", type(error).__name__)
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def close(self) -> None:
-        """What was begun is finished."""
-        if self._under_way:
-            await asyncio.wait(self._under_way)
+        return await self.acts.finish(row.act_id, outcome)
 
 
 async def attempt(provider: Provider, order: SteeringOrder, creator: str) -> ActOutcome:
@@ -181,11 +141,6 @@ REFUSALS = frozenset(
     }
 )
 """Those of the contracts, beside PROVIDER_REFUSED."""
-
-
-def under_way() -> errors.RpcError:
-    words = message("the same request is under way: ask again")
-    return errors.failure(grpc.StatusCode.ABORTED, "REQUEST_UNDER_WAY", words, retry_seconds=ASK_AGAIN_SECONDS)
 
 
 def no_such_verb() -> errors.RpcError:

@@ -1,11 +1,11 @@
 """What is done to a recording: each act is stored, tried once at the provider, and answered with what became of it."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 from services.meetings import recording_acts
-from services.meetings.control import LOOK_SECONDS, PATIENCE_MS, PAUSES, outcome_of, under_way
+from services.meetings.acts_under_way import PATIENCE_MS, ActStore, ActsUnderWay, under_way
+from services.meetings.control import outcome_of
 from services.meetings.control_acts import ABANDONED, DONE, ActOutcome
 from services.meetings.provider import ProviderError
 from services.meetings.recording_models import RecordingActRow
@@ -14,8 +14,6 @@ from services.meetings.recordings import NoSuchRecordingError, Recording, Record
 from services.platform.clock import Clock
 from services.platform.data import audit
 from services.platform.data.database import ConflictError, Database
-from services.platform.serving import errors
-from services.platform.tasks import until_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +29,9 @@ class RecordingControl:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._database, self._clock = database, clock
-        self._committed, self._changed = committed, changed
-        self._under_way: set[asyncio.Task[RecordingActRow]] = set()
+        self._changed = changed
+        store = ActStore(recording_acts.finish, recording_acts.finish_abandoned, recording_acts.are_abandoned)
+        self.acts = ActsUnderWay(database, clock, store, committed)
 
     async def earlier(self, order: RecordingOrder, caller: audit.Caller) -> RecordingActRow | None:
         """What came of the same request before. Raises ALREADY_EXISTS, ABORTED while it is under way."""
@@ -41,7 +40,7 @@ class RecordingControl:
             return row
         if not recording_acts.is_abandoned(row):
             raise under_way()
-        return await self._finish(row.act_id, ABANDONED)
+        return await self.acts.finish(row.act_id, ABANDONED)
 
     async def do(
         self,
@@ -59,10 +58,7 @@ class RecordingControl:
             )
         except ConflictError as error:  # the same request, at another replica, at the same moment
             raise under_way() from error
-        task = asyncio.create_task(self._carry_out(provider, order, on_behalf, row.act_id))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)  # whoever hangs up does not undo it
+        return await self.acts.carry_out(self._carry_out(provider, order, on_behalf, row.act_id))
 
     async def _carry_out(
         self, provider: RecordingProvider, order: RecordingOrder, on_behalf: str, act_id: str
@@ -77,7 +73,7 @@ class RecordingControl:
                 )
         finally:
             self._changed()
-        return await self._finish(act_id, outcome)
+        return await self.acts.finish(act_id, outcome)
 
     async def _delete(
         self, provider: RecordingProvider, order: RecordingOrder, file_id: str, on_behalf: str
@@ -87,37 +83,6 @@ class RecordingControl:
         if outcome.outcome != DONE and await _is_gone(provider, order, file_id, on_behalf):
             return ActOutcome(DONE)
         return outcome
-
-    async def _finish(self, act_id: str, outcome: ActOutcome) -> RecordingActRow:
-        """Raises ABORTED when it cannot be stored: then it stays under way, and is given up in the end."""
-        for pause in (*PAUSES, None):
-            try:
-                row = await self._database.write(
-                    lambda connection: recording_acts.finish(connection, act_id, outcome, self._clock.now())
-                )
-                self._committed()
-                return row
-            except (ConflictError, errors.RpcError) as error:
-                log.warning("what became of a recording cannot be stored: %s", type(error).__name__)
-                if pause is not None:
-                    await asyncio.sleep(pause)
-        raise under_way()
-
-    async def run(self) -> None:
-        """Until cancelled: gives up what was under way in a process that has gone."""
-        for _ in until_cancelled():
-            try:
-                if await self._database.read(recording_acts.are_abandoned):
-                    await self._database.write(lambda c: recording_acts.finish_abandoned(c, self._clock.now()))
-                    self._committed()
-            except (ConflictError, errors.RpcError) as error:
-                log.warning("acts that nobody finished cannot be given up: %s", type(error).__name__)
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def close(self) -> None:
-        """What was begun is finished."""
-        if self._under_way:
-            await asyncio.wait(self._under_way)
 
 
 async def _is_gone(provider: RecordingProvider, order: RecordingOrder, file_id: str, on_behalf: str) -> bool:

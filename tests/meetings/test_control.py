@@ -12,7 +12,7 @@ from yunhui.meetings.v1 import control_service_pb2 as pb
 from yunhui.meetings.v1 import listed_meeting_pb2 as listed
 from yunhui.meetings.v1 import meeting_service_pb2 as api
 
-from services.meetings import control, control_acts
+from services.meetings import acts_under_way, control_acts
 from services.meetings.ledger_models import CONTROL_ACT
 from services.meetings.provider import (
     AwayError,
@@ -202,7 +202,7 @@ async def test_while_it_is_under_way_the_same_request_waits(
             assert details["RetryInfo"].retry_delay.seconds == 1
         first.cancel()
         provider.gate.set()
-        await replica.parts.close()
+        await replica.parts.acts.close()
         answer = await other.control.EndMeeting(asked, metadata=ADMIN)
     assert (answer.act.outcome, provider.told) == (pb.CONTROL_OUTCOME_DONE, 1)
 
@@ -295,11 +295,11 @@ async def test_what_was_under_way_when_a_process_died_is_unknown(
     await until(lambda: provider.told == 2)
     for each in calls:
         each.cancel()
-    for task in [*replica.parts._under_way]:
+    for task in [*replica.parts.acts.tasks]:
         task.cancel()
-    await replica.parts.close()
+    await replica.parts.acts.close()
     assert await database.read(control_acts.are_abandoned) is False
-    later = outbox.real_time() + control.PATIENCE_MS + 1
+    later = outbox.real_time() + acts_under_way.PATIENCE_MS + 1
     monkeypatch.setattr(outbox, "real_time", lambda: later)
     found = (await replica.control.EndMeeting(asked[0], metadata=ADMIN)).act
     assert (found.outcome, found.refusal) == (pb.CONTROL_OUTCOME_UNKNOWN, "PROVIDER_AWAY")
